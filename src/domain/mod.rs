@@ -1,0 +1,13 @@
+//! Floor 0: the words of the product as plain types. No I/O, no clock, no tasks; everything above speaks in them.
+
+pub mod address;
+pub mod chunk;
+pub mod counters;
+pub mod event;
+pub mod ids;
+pub mod outcome;
+pub mod project_key;
+pub mod rate;
+pub mod records;
+pub mod span;
+pub mod topic;

@@ -1,0 +1,244 @@
+//! What stands in the campaign topic and the dlq, as JSON. Each kind has its key; the topic is compacted by key.
+
+use super::counters::Counters;
+use super::event::Event;
+use super::ids::{Offset, Row, RunId, RunKey};
+use super::rate::Rate;
+use super::topic::TopicPartition;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One record of the campaign topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CampaignRecord {
+    Manifest(Manifest),
+    /// A piece of a replay manifest's ids: they are many, records are small.
+    Letters(Letters),
+    Batch(BatchState),
+    Seal(Seal),
+    Control(Control),
+    Cancel(Cancel),
+    Left(Left),
+    Rate(RateInForce),
+    /// An unsealed run that other inputs, or a later period, have made void.
+    Dropped(Dropped),
+}
+
+impl CampaignRecord {
+    /// Manifests and seals carry a number drawn for each append, so that compaction keeps each: the first in the log counts.
+    pub fn key(&self) -> String {
+        match self {
+            CampaignRecord::Manifest(m) => format!("manifest/{}/{}", m.key, m.draw),
+            CampaignRecord::Letters(l) => format!("letters/{}/{}/{}", l.key, l.draw, l.piece),
+            CampaignRecord::Batch(b) => format!("batch/{}/{}", b.key, b.batch),
+            CampaignRecord::Seal(s) => format!("seal/{}/{}", s.key, s.draw),
+            CampaignRecord::Control(c) => format!("control/{}", c.key),
+            CampaignRecord::Cancel(c) => format!("cancel/{}", c.key),
+            CampaignRecord::Left(l) => format!("left/{}/{}/{}", l.key, l.at, l.owner),
+            CampaignRecord::Rate(_) => "rate".to_string(),
+            CampaignRecord::Dropped(d) => format!("dropped/{}/{}", d.key, d.draw),
+        }
+    }
+}
+
+/// Opens a run. Rows decide which chunk goes where, so two processes that enqueue the same run write the same chunks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    #[serde(flatten)]
+    pub id: RunId,
+    pub key: RunKey,
+    /// Drawn at random for each append.
+    pub draw: u64,
+    /// SHA-256 of the inputs in hexadecimal. For a replay: of the ids.
+    pub fingerprint: String,
+    /// Of the parts, to say what changed: `recipients`, `campaign`, `templates`, `limit`.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
+    /// The run whose dead letters this one sends again; they count for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<RunKey>,
+    /// First offset that a chunk of this run can have, for each partition of the send topic.
+    pub first: Vec<Offset>,
+    pub chunk_rows: u64,
+    pub batch_rows: u64,
+    /// Rows that will be in chunks: enqueued and suppressed together.
+    pub rows: u64,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// Nothing is sent before this (`--at`). RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
+    /// From the seal, or from `not_before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after_seconds: Option<u64>,
+    pub in_doubt: InDoubtPolicy,
+    /// Sealed batch by batch.
+    #[serde(default)]
+    pub stream: bool,
+    /// Absolute path of the recipients file, for messages.
+    #[serde(default)]
+    pub recipients: String,
+    /// Pieces of [`Letters`] that belong to this manifest; 0 for a run from a CSV.
+    #[serde(default)]
+    pub pieces: u32,
+}
+
+/// What is done with a message that the relay may or may not have taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InDoubtPolicy {
+    /// Send it again under the same Message-ID.
+    #[default]
+    Resend,
+    /// Keep it as an in-doubt letter for a person to decide.
+    Hold,
+}
+
+/// Letters that a replay manifest names: (message id, round), with the row they have in their run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Letters {
+    pub key: RunKey,
+    pub draw: u64,
+    pub piece: u32,
+    pub letters: Vec<LetterRef>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LetterRef {
+    pub row: Row,
+    pub id: String,
+    pub round: u32,
+    /// Counted as in doubt, not as dead.
+    #[serde(default)]
+    pub in_doubt: bool,
+}
+
+/// A batch whose chunks are all durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchState {
+    pub key: RunKey,
+    pub fingerprint: String,
+    pub batch: u64,
+    /// Highest offset in each partition so far, this batch included; `None` where the run has nothing yet.
+    pub last: Vec<Option<Offset>>,
+    pub tally: Tally,
+}
+
+/// What enqueue counted. Law: `recipients = enqueued + duplicates + invalid + suppressed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    pub recipients: u64,
+    pub enqueued: u64,
+    pub duplicates: u64,
+    pub invalid: u64,
+    pub suppressed: u64,
+    pub batches: u64,
+    pub chunks: u64,
+    pub bytes_rendered: u64,
+    pub bytes_queued: u64,
+}
+
+/// Closes a run: all its chunks are durable and lie at or below `last`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    pub key: RunKey,
+    pub fingerprint: String,
+    pub draw: u64,
+    pub last: Vec<Option<Offset>>,
+    pub tally: Tally,
+    pub sealed_at: String,
+    /// For `--stream`: rows below this are sealed; the last seal has all of them. `None`: the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_below: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    pub key: RunKey,
+    pub paused: bool,
+    pub at: String,
+    pub by: String,
+}
+
+/// Final: it has a key of its own and wins over any later resume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    pub key: RunKey,
+    pub at: String,
+    pub by: String,
+}
+
+/// A run's entry of one partition that has left the commit string: paused, or nothing of it is left there.
+/// Exactly what the last acknowledged commit held, with no claim and no move under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    pub key: RunKey,
+    /// `topic/partition`.
+    pub at: String,
+    /// The owner number under which it left; the highest counts, then the last in the log.
+    pub owner: u64,
+    pub next: Offset,
+    pub last_row: Option<Row>,
+    /// Open chunks, offset to the done positions as bitset text.
+    #[serde(default)]
+    pub open: BTreeMap<Offset, String>,
+    pub counters: Counters,
+}
+
+/// The rate belongs to the queue: the newest record wins at every worker within 2 s.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateInForce {
+    pub rate: Rate,
+    pub burst: u32,
+    pub host: String,
+    /// `--rate`, `MAILQ_RATE`, `mailq.toml:4`, `default`.
+    pub source: String,
+    pub at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    pub key: RunKey,
+    /// Of the manifest that is void.
+    pub draw: u64,
+    pub why: String,
+}
+
+/// A dead letter: a record of the dlq topic, under the key `{message id}/{round}`. The message's bytes follow in a
+/// chunk of one message, so what is replayed is what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// The run that the message counts for.
+    pub key: RunKey,
+    pub campaign: String,
+    pub run: String,
+    /// Why it stopped: the event that ended it.
+    pub event: Event,
+    /// The first delivery attempt's events in order are in the event topic; how many attempts there were is here.
+    pub attempts: u32,
+    /// Where the move came from and under which number.
+    pub from: TopicPartitionText,
+    pub number: u64,
+}
+
+/// A [`TopicPartition`] in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicPartitionText(pub TopicPartition);
+
+impl Serialize for TopicPartitionText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TopicPartitionText {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<TopicPartitionText, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map(TopicPartitionText)
+            .map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,1 @@
+//! Chunks as bytes: one gzip member of JSON lines and messages, and the record headers that describe it.

@@ -1,0 +1,218 @@
+//! The queue's contract: a small partitioned log in the shape of Kafka's. What every implementation promises is
+//! written here and nowhere else, and `tests/queue_contract.rs` holds each of them to it.
+
+pub mod chunk;
+pub mod memory;
+pub mod record;
+pub mod sqlite;
+
+use crate::domain::ids::{Offset, Partition};
+use crate::domain::topic::{Topic, TopicPartition};
+use async_trait::async_trait;
+pub use record::{Record, Stored};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A handle on a queue. One per process; cheap to clone behind its `Rc`.
+#[async_trait(?Send)]
+pub trait Queue {
+    /// For messages: `sqlite:/path/queue.db`.
+    fn url(&self) -> String;
+
+    /// Partitions of send and of every retry tier; the event and dlq topics have as many, campaign and suppression one.
+    fn partitions(&self) -> Partition;
+
+    /// Creates what is missing of these topics. Idempotent.
+    async fn create_topics(&self, topics: &[Topic]) -> Result<(), QueueError>;
+
+    /// Topics that exist, among them retry tiers that the configuration no longer names.
+    async fn topics(&self) -> Result<Vec<Topic>, QueueError>;
+
+    /// Appends in order and resolves when all are durable: the offset of each. After an error of unknown result a
+    /// record may still land, once, at any later time.
+    async fn append(
+        &self,
+        at: TopicPartition,
+        records: Vec<Record>,
+    ) -> Result<Vec<Offset>, QueueError>;
+
+    /// Records at or above `from`, in order, at least one if there is one, up to about `max_bytes`.
+    /// Compaction and dropping leave gaps in offsets. Below the low mark: `QueueError::BelowLowMark`, except for
+    /// compacted topics, where reading starts at what there is.
+    async fn fetch(
+        &self,
+        at: TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Vec<Stored>, QueueError>;
+
+    /// The lowest offset not dropped, and the offset that the next append will have.
+    async fn bounds(&self, at: TopicPartition) -> Result<Bounds, QueueError>;
+
+    /// Any partition's last commit, whoever owns it, in one request.
+    async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError>;
+
+    /// Drops everything below an offset, in steps short enough that nobody waits for it. Idempotent.
+    async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError>;
+
+    /// Becomes a member: from now on partitions are given to this process. `name` is unique among the living.
+    async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError>;
+
+    /// Members that are alive, for `status`.
+    async fn members(&self) -> Result<Vec<Member>, QueueError>;
+
+    /// Takes up to `want` slots of the queue-wide bucket that begin before `now + horizon`: exact over all processes
+    /// of an embedded queue. Slots are instants on the boot-time clock.
+    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
+}
+
+/// A process's place among those that share the partitions.
+#[async_trait(?Send)]
+pub trait Membership {
+    /// How long ownership lasts without contact. Claims are valid for two thirds of it.
+    fn lease(&self) -> Duration;
+
+    /// The next change of what is owned; waits for one.
+    async fn changed(&self) -> Ownership;
+
+    /// Replaces the commits of owned partitions, each atomically, durable when it resolves; in the order given, one
+    /// outcome for each. Judged where it is written: refused when ownership is gone, whatever this process believes.
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitOutcome>;
+
+    /// Gives a partition up, after its last commit. Also the answer to `Losing`.
+    async fn release(&self, at: TopicPartition, token: Token);
+
+    /// Releases everything and stops being a member.
+    async fn leave(&self);
+}
+
+/// Names one ownership of one partition by one member; a partition lost and gained again has another.
+pub type Token = u64;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    Gained {
+        at: TopicPartition,
+        token: Token,
+    },
+    /// Somebody else should have it: stop claiming, drain (10 s at most), commit, release.
+    Losing {
+        at: TopicPartition,
+        token: Token,
+    },
+    /// Gone already; nothing may be committed or begun for it.
+    Lost {
+        at: TopicPartition,
+        token: Token,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    pub at: TopicPartition,
+    pub token: Token,
+    /// Records below are not needed any more.
+    pub offset: Offset,
+    /// ASCII, at most [`MAX_COMMIT_TEXT`] bytes.
+    pub text: String,
+}
+
+/// Kafka takes 4,096 bytes of offset metadata by default.
+pub const MAX_COMMIT_TEXT: usize = 3_500;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    pub offset: Offset,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    Done,
+    /// Not owner any more; the old text stands.
+    Refused,
+    /// Perhaps done, perhaps done later: ownership must be gained anew before anything else is believed.
+    Unknown(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub low: Offset,
+    pub end: Offset,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub name: String,
+    pub owned: Vec<TopicPartition>,
+}
+
+/// One bucket of GCRA: slots are at least `interval` apart, but for `burst - 1` that may come early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotRequest {
+    /// The bucket's name: `rate` for the whole queue, `relay/…`, `site/…`.
+    pub bucket: String,
+    pub want: u32,
+    pub interval: Duration,
+    pub burst: u32,
+    /// Slots that begin later than this from now are left to whoever asks next.
+    pub horizon: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Slots {
+    /// Boot-time instants, ascending.
+    pub at: Vec<Duration>,
+    /// When the next free slot begins: no use asking earlier than `horizon` before it.
+    pub next: Duration,
+}
+
+/// What a queue can fail with. Text for people comes from `Display`, hints from the variant.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum QueueError {
+    #[error("no queue at `{0}`")]
+    Missing(String),
+    #[error("queue `{path}` was written by a newer mailq (format {found}, this one knows {known})")]
+    Newer {
+        path: String,
+        found: i64,
+        known: i64,
+    },
+    #[error(
+        "queue `{path}` belongs to another project's key (fingerprint {found}, this project's is {expected})"
+    )]
+    OtherKey {
+        path: String,
+        found: String,
+        expected: String,
+    },
+    #[error("queue `{path}` is damaged: {what}")]
+    Damaged { path: String, what: String },
+    #[error("no space left for queue `{path}`")]
+    Full { path: String },
+    #[error("queue `{path}` is not there for now: {what}")]
+    Away { path: String, what: String },
+    #[error("offset {offset} of {at} is below the low mark {low}")]
+    BelowLowMark {
+        at: TopicPartition,
+        offset: Offset,
+        low: Offset,
+    },
+    #[error("topic {0} does not exist")]
+    NoTopic(Topic),
+    #[error("record {offset} of {at} cannot be read: {what}")]
+    BadRecord {
+        at: TopicPartition,
+        offset: Offset,
+        what: String,
+    },
+    #[error("record of {bytes} bytes is too large for {topic} (at most {limit})")]
+    TooLarge {
+        topic: Topic,
+        bytes: usize,
+        limit: usize,
+    },
+    /// The result is not known: the record may land later.
+    #[error("the queue did not answer: {0}")]
+    Unknown(String),
+}

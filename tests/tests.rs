@@ -1,0 +1,1 @@
+//! The one integration binary: each level answers one question (see ARCHITECTURE.md).
