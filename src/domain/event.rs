@@ -49,6 +49,16 @@ pub struct EventPayload {
     pub is_final: bool,
 }
 
+/// What an event tells beside whom it is about: where it was tried and what was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Note {
+    pub relay: Option<String>,
+    pub reply: Option<String>,
+    pub class: Option<Class>,
+    pub reason: Option<Reason>,
+    pub scope: Option<Scope>,
+}
+
 /// (round, hop, owner) ranks the final events of one row: the highest is the one that the counters hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

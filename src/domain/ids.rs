@@ -49,7 +49,7 @@ impl fmt::Display for RunId {
 }
 
 /// A run's short name in records and commit strings, written as 16 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RunKey(pub u64);
 
 impl fmt::Display for RunKey {

@@ -31,7 +31,7 @@ impl CampaignRecord {
         match self {
             CampaignRecord::Manifest(m) => format!("manifest/{}/{}", m.key, m.draw),
             CampaignRecord::Letters(l) => format!("letters/{}/{}/{}", l.key, l.draw, l.piece),
-            CampaignRecord::Batch(b) => format!("batch/{}/{}", b.key, b.batch),
+            CampaignRecord::Batch(b) => format!("batch/{}/{}/{}", b.key, b.manifest, b.batch),
             CampaignRecord::Seal(s) => format!("seal/{}/{}", s.key, s.draw),
             CampaignRecord::Control(c) => format!("control/{}", c.key),
             CampaignRecord::Cancel(c) => format!("cancel/{}", c.key),
@@ -118,7 +118,8 @@ pub struct LetterRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchState {
     pub key: RunKey,
-    pub fingerprint: String,
+    /// The draw of the manifest that it belongs to.
+    pub manifest: u64,
     pub batch: u64,
     /// Highest offset in each partition so far, this batch included; `None` where the run has nothing yet.
     pub last: Vec<Option<Offset>>,
@@ -143,7 +144,8 @@ pub struct Tally {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     pub key: RunKey,
-    pub fingerprint: String,
+    /// The draw of the manifest that it belongs to.
+    pub manifest: u64,
     pub draw: u64,
     pub last: Vec<Option<Offset>>,
     pub tally: Tally,

@@ -1,1 +1,17 @@
+//! The queue's protocol as a pure state machine: who may be sent what, and what is known of it after any fault.
+//! No I/O, no clock, no tasks: `engine::worker` is the shell that carries out what is decided here.
 //!
+//! - [`positions`] a set of messages within a chunk
+//! - [`progress`] what a partition's commit string holds, and its text
+//! - [`ledger`] what the campaign topic says of every run
+//! - [`machine`] one owned partition: gained, results in, moves and claims out, left
+
+pub mod ledger;
+pub mod machine;
+pub mod positions;
+pub mod progress;
+
+pub use ledger::{Ledger, RunFacts};
+pub use machine::{Fate, Machine, Slot};
+pub use positions::Positions;
+pub use progress::{Move, OpenChunk, Progress, RunEntry, Target};

@@ -1,0 +1,345 @@
+//! What the campaign topic says: a fold of its records in log order. Of manifests and seals the first counts, of
+//! everything else the last of its key. Every process folds the same log and so comes to the same answer.
+
+use crate::domain::ids::{Offset, Partition, RunKey};
+use crate::domain::records::{
+    BatchState, CampaignRecord, Cancel, Control, Dropped, Left, Letters, Manifest, RateInForce,
+    Seal,
+};
+use crate::domain::topic::{Topic, TopicPartition};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+/// Everything known of every run, up to (not including) an offset of the campaign topic.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    position: Offset,
+    runs: BTreeMap<RunKey, RunFacts>,
+    /// Oldest seal first.
+    sealed: Vec<RunKey>,
+    rate: Option<RateInForce>,
+    /// Replay manifests' ids, where they were asked for.
+    letters: BTreeMap<(RunKey, u64), Vec<Letters>>,
+    keeps_letters: bool,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// The manifest that counts, and where it stands in the log.
+    pub manifest: Manifest,
+    pub manifest_offset: Offset,
+    /// The seal that counts; with `--stream` the one that reaches farthest.
+    pub seal: Option<Seal>,
+    pub batches: BTreeMap<u64, BatchState>,
+    pub control: Option<Control>,
+    pub cancel: Option<Cancel>,
+    pub dropped: Option<Dropped>,
+    /// Entries that left a commit string: of each partition the one with the highest owner number, then the last.
+    pub left: BTreeMap<TopicPartition, Left>,
+}
+
+/// What may be done with a run's messages now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Not sealed yet: nothing of it may be sent.
+    Enqueuing,
+    /// Not before this time.
+    Scheduled(SystemTime),
+    Sending,
+    Paused,
+    Cancelled,
+    /// Void: nobody will send it and it holds back nothing.
+    Dropped,
+}
+
+/// A record of the campaign topic that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {offset} of the campaign topic (key `{key}`) cannot be read: {what}")]
+pub struct LedgerError {
+    pub offset: Offset,
+    pub key: String,
+    pub what: String,
+}
+
+impl Ledger {
+    /// Also keeps the ids of replay manifests: for replays, not for workers, whose memory must not grow with them.
+    pub fn with_letters() -> Ledger {
+        Ledger {
+            keeps_letters: true,
+            ..Ledger::default()
+        }
+    }
+
+    /// The next offset to read.
+    pub fn position(&self) -> Offset {
+        self.position
+    }
+
+    /// What precedes `position` has been read or was compacted away.
+    pub fn read_to(&mut self, position: Offset) {
+        self.position = self.position.max(position);
+    }
+
+    /// Folds one record in. Records are given in log order; one below the position is ignored.
+    pub fn apply(
+        &mut self,
+        offset: Offset,
+        key: &str,
+        payload: Option<&[u8]>,
+    ) -> Result<(), LedgerError> {
+        if offset < self.position {
+            return Ok(());
+        }
+        self.position = offset + 1;
+        let Some(payload) = payload else {
+            return Ok(());
+        };
+        let record: CampaignRecord = serde_json::from_slice(payload).map_err(|e| LedgerError {
+            offset,
+            key: key.chars().take(80).collect(),
+            what: e.to_string(),
+        })?;
+        self.fold(offset, record);
+        Ok(())
+    }
+
+    fn fold(&mut self, offset: Offset, record: CampaignRecord) {
+        match record {
+            CampaignRecord::Manifest(manifest) => self.manifest(offset, manifest),
+            CampaignRecord::Letters(piece) if self.keeps_letters => {
+                self.letters
+                    .entry((piece.key, piece.draw))
+                    .or_default()
+                    .push(piece);
+            }
+            CampaignRecord::Letters(_) => {}
+            CampaignRecord::Rate(rate) => self.rate = Some(rate),
+            CampaignRecord::Batch(batch) => self.with(batch.key, |run| run.batch(batch)),
+            CampaignRecord::Seal(seal) => self.seal(seal),
+            CampaignRecord::Control(control) => {
+                self.with(control.key, |run| run.control = Some(control))
+            }
+            CampaignRecord::Cancel(cancel) => self.with(cancel.key, |run| {
+                run.cancel.get_or_insert(cancel);
+            }),
+            CampaignRecord::Dropped(dropped) => self.with(dropped.key, |run| run.drop(dropped)),
+            CampaignRecord::Left(left) => self.with(left.key, |run| run.left(left)),
+        }
+    }
+
+    /// The first manifest of a run counts, and after that was dropped the next.
+    fn manifest(&mut self, offset: Offset, manifest: Manifest) {
+        let known = self.runs.get(&manifest.key);
+        if known.is_some_and(|run| run.dropped.is_none()) {
+            return;
+        }
+        let cancel = known.and_then(|run| run.cancel.clone());
+        self.runs
+            .insert(manifest.key, RunFacts::new(offset, manifest, cancel));
+    }
+
+    fn seal(&mut self, seal: Seal) {
+        let key = seal.key;
+        if self.runs.get_mut(&key).is_some_and(|run| run.seal(seal)) && !self.sealed.contains(&key)
+        {
+            self.sealed.push(key);
+        }
+    }
+
+    fn with(&mut self, key: RunKey, change: impl FnOnce(&mut RunFacts)) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            change(run);
+        }
+    }
+
+    pub fn rate(&self) -> Option<&RateInForce> {
+        self.rate.as_ref()
+    }
+
+    pub fn run(&self, key: RunKey) -> Option<&RunFacts> {
+        self.runs.get(&key)
+    }
+
+    /// All runs by key, void ones included.
+    pub fn runs(&self) -> impl Iterator<Item = &RunFacts> {
+        self.runs.values()
+    }
+
+    /// Oldest seal first.
+    pub fn sealed(&self) -> impl Iterator<Item = &RunFacts> {
+        self.sealed.iter().filter_map(|key| self.runs.get(key))
+    }
+
+    /// A replay stands as the run whose letters it sends, where that is paused or cancelled.
+    pub fn standing(&self, key: RunKey, now: SystemTime) -> Standing {
+        let Some(run) = self.runs.get(&key) else {
+            return Standing::Dropped;
+        };
+        let own = run.standing(now);
+        match run
+            .manifest
+            .replay_of
+            .and_then(|origin| self.runs.get(&origin))
+            .map(|origin| origin.standing(now))
+        {
+            Some(held @ (Standing::Paused | Standing::Cancelled)) if own == Standing::Sending => {
+                held
+            }
+            _ => own,
+        }
+    }
+
+    /// The run that a run's messages count for: itself, or what it replays.
+    pub fn counts_for(&self, key: RunKey) -> RunKey {
+        self.run(key)
+            .and_then(|run| run.manifest.replay_of)
+            .unwrap_or(key)
+    }
+
+    /// When messages of a run stop being worth sending; a replay's, as those of what it replays.
+    pub fn expires_at(&self, key: RunKey) -> Option<SystemTime> {
+        self.run(self.counts_for(key))
+            .and_then(RunFacts::expires_at)
+    }
+
+    /// The pieces of the ids of a replay's manifest, in order.
+    pub fn letters(&self, run: &RunFacts) -> Vec<&Letters> {
+        let mut pieces: Vec<&Letters> = self
+            .letters
+            .get(&(run.manifest.key, run.manifest.draw))
+            .into_iter()
+            .flatten()
+            .collect();
+        pieces.sort_by_key(|piece| piece.piece);
+        pieces.dedup_by_key(|piece| piece.piece);
+        pieces
+    }
+}
+
+impl RunFacts {
+    fn new(offset: Offset, manifest: Manifest, cancel: Option<Cancel>) -> RunFacts {
+        RunFacts {
+            manifest,
+            manifest_offset: offset,
+            seal: None,
+            batches: BTreeMap::new(),
+            control: None,
+            cancel,
+            dropped: None,
+            left: BTreeMap::new(),
+        }
+    }
+
+    fn batch(&mut self, batch: BatchState) {
+        if batch.manifest == self.manifest.draw {
+            self.batches.insert(batch.batch, batch);
+        }
+    }
+
+    /// The first seal counts; with `--stream` each that reaches farther. After a cancel it is void.
+    fn seal(&mut self, seal: Seal) -> bool {
+        if seal.manifest != self.manifest.draw || self.dropped.is_some() || self.cancel.is_some() {
+            return false;
+        }
+        let farther = match &self.seal {
+            None => true,
+            Some(old) => match (old.rows_below, seal.rows_below) {
+                (None, _) => false,
+                (Some(_), None) => true,
+                (Some(old), Some(new)) => new > old,
+            },
+        };
+        if farther {
+            self.seal = Some(seal);
+        }
+        farther
+    }
+
+    fn drop(&mut self, dropped: Dropped) {
+        if dropped.draw == self.manifest.draw && self.seal.is_none() {
+            self.dropped = Some(dropped);
+        }
+    }
+
+    fn left(&mut self, left: Left) {
+        let Ok(at) = left.at.parse::<TopicPartition>() else {
+            return;
+        };
+        if self.left.get(&at).is_none_or(|old| left.owner >= old.owner) {
+            self.left.insert(at, left);
+        }
+    }
+
+    fn standing(&self, now: SystemTime) -> Standing {
+        if self.dropped.is_some() {
+            return Standing::Dropped;
+        }
+        if self.cancel.is_some() {
+            return Standing::Cancelled;
+        }
+        if self.seal.is_none() {
+            return Standing::Enqueuing;
+        }
+        if self.control.as_ref().is_some_and(|control| control.paused) {
+            return Standing::Paused;
+        }
+        match self.not_before() {
+            Some(start) if start > now => Standing::Scheduled(start),
+            _ => Standing::Sending,
+        }
+    }
+
+    /// No more chunks will come.
+    pub fn is_complete(&self) -> bool {
+        self.seal
+            .as_ref()
+            .is_some_and(|seal| seal.rows_below.is_none())
+    }
+
+    /// The first offset that a chunk of this run can have in a partition of the send topic.
+    pub fn first(&self, partition: Partition) -> Offset {
+        self.manifest
+            .first
+            .get(partition as usize)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// The last offset that counts in a partition of the send topic; `None`: nothing there, or not sealed.
+    pub fn last(&self, partition: Partition) -> Option<Offset> {
+        let last = (*self.seal.as_ref()?.last.get(partition as usize)?)?;
+        (last >= self.first(partition)).then_some(last)
+    }
+
+    pub fn not_before(&self) -> Option<SystemTime> {
+        self.manifest.not_before.as_deref().and_then(instant)
+    }
+
+    /// Counted from the seal, or from `--at` where that is later.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        let after = Duration::from_secs(self.manifest.expires_after_seconds?);
+        let sealed = instant(&self.seal.as_ref()?.sealed_at)?;
+        self.not_before()
+            .map_or(sealed, |start| start.max(sealed))
+            .checked_add(after)
+    }
+
+    /// How far an entry that left had come in a partition of the send topic: nothing is left there.
+    pub fn is_finished_at(&self, partition: Partition) -> bool {
+        let Some(last) = self.last(partition) else {
+            return self.is_complete();
+        };
+        let at = TopicPartition::new(Topic::Send, partition);
+        self.is_complete()
+            && self
+                .left
+                .get(&at)
+                .is_some_and(|left| left.next > last && left.open.is_empty())
+    }
+}
+
+/// RFC 3339 to an instant; `None` for what is not one.
+fn instant(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+}

@@ -1,0 +1,441 @@
+//! What the commit of a partition holds: one ASCII line that replaces the last one atomically.
+//!
+//! Fields are separated by `;`, each begins with its letter:
+//! `mq1;o<number>,<owner>;n<next>;l<last move>;m<number>,<target>,<run>,<uses try>;s<source>:<number>,…`
+//! and then for each run `r<key>,<next>,<last row>,<counters>` and for each open chunk
+//! `k<offset>,<run>,<claimed>,<moving>,<done>`. A text that is not exactly this is damage, never skipped.
+
+use super::positions::Positions;
+use crate::domain::counters::{Counters, Final};
+use crate::domain::ids::{Offset, Row, RunKey};
+use crate::domain::topic::TopicPartition;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+const VERSION: &str = "mq1";
+
+/// At most this many runs are at work in a partition; the others wait, oldest seal first.
+pub const MAX_RUNS: usize = 8;
+/// At most this many chunks are open in a partition.
+pub const MAX_OPEN: usize = 4;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// `host/pid/start`; separators are not allowed in it.
+    pub owner: String,
+    /// One more at every gain, also by the same worker.
+    pub number: u64,
+    /// Retry tiers have one cursor for all runs, because move numbers are compared in log order.
+    pub next: Offset,
+    pub runs: BTreeMap<RunKey, RunEntry>,
+    pub open: BTreeMap<Offset, OpenChunk>,
+    /// The last move number given out here, kept when no move is under way.
+    pub last_move: u64,
+    pub moving: Option<Move>,
+    /// The last move number seen from each source.
+    pub seen: BTreeMap<TopicPartition, u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunEntry {
+    /// Where reading goes on; unused in retry tiers.
+    pub next: Offset,
+    /// Rows not above this are done with or open: what is read twice is skipped.
+    pub last_row: Option<Row>,
+    pub counters: Counters,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpenChunk {
+    pub run: RunKey,
+    /// May be with the relay. Stays set when the message is done.
+    pub claimed: Positions,
+    /// Named by the move under way.
+    pub moving: Positions,
+    pub done: Positions,
+}
+
+impl OpenChunk {
+    /// Claimed and neither done nor being moved: in doubt when the owner is lost.
+    pub fn outstanding(&self) -> Positions {
+        self.claimed.without(&self.done).without(&self.moving)
+    }
+}
+
+/// A decided move: the messages are in the open chunks' `moving` sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    pub number: u64,
+    pub target: Target,
+    pub run: RunKey,
+    pub uses_try: bool,
+}
+
+/// Where a message goes from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    Retry(Duration),
+    /// The dlq, as dead or as in doubt.
+    Letter(LetterKind),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LetterKind {
+    Dead,
+    InDoubt,
+}
+
+impl LetterKind {
+    pub fn end(self) -> Final {
+        match self {
+            LetterKind::Dead => Final::Dead,
+            LetterKind::InDoubt => Final::InDoubt,
+        }
+    }
+}
+
+/// A commit text that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    #[error("commit text is of version `{0}`, this mailq knows `{VERSION}`")]
+    Version(String),
+    #[error("commit text is damaged at field {field} (`{text}`)")]
+    Damaged { field: usize, text: String },
+}
+
+impl Progress {
+    /// Claimed and not done, the messages of a move included: what a kill can leave in doubt here.
+    pub fn uncommitted(&self) -> usize {
+        self.open
+            .values()
+            .map(|chunk| chunk.claimed.without(&chunk.done).count())
+            .sum()
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "{VERSION};o{},{};n{};l{}",
+            self.number, self.owner, self.next, self.last_move
+        );
+        if let Some(m) = &self.moving {
+            let _ = write!(
+                text,
+                ";m{},{},{},{}",
+                m.number,
+                target_text(m.target),
+                m.run,
+                u8::from(m.uses_try)
+            );
+        }
+        if !self.seen.is_empty() {
+            let seen: Vec<String> = self
+                .seen
+                .iter()
+                .map(|(source, number)| format!("{source}:{number}"))
+                .collect();
+            let _ = write!(text, ";s{}", seen.join(","));
+        }
+        for (key, run) in &self.runs {
+            let row = run.last_row.map_or("-".to_string(), |row| row.to_string());
+            let _ = write!(
+                text,
+                ";r{key},{},{row},{}",
+                run.next,
+                counters_text(&run.counters)
+            );
+        }
+        for (offset, chunk) in &self.open {
+            let (claimed, moving, done) =
+                (chunk.claimed.text(), chunk.moving.text(), chunk.done.text());
+            let _ = write!(text, ";k{offset},{},{claimed},{moving},{done}", chunk.run);
+        }
+        text
+    }
+
+    pub fn parse(text: &str) -> Result<Progress, TextError> {
+        let mut fields = text.split(';');
+        let version = fields.next().unwrap_or_default();
+        if version != VERSION {
+            return Err(TextError::Version(version.chars().take(20).collect()));
+        }
+        let mut progress = Progress::default();
+        for (index, field) in fields.enumerate() {
+            progress
+                .read_field(field)
+                .ok_or_else(|| TextError::Damaged {
+                    field: index + 1,
+                    text: field.chars().take(60).collect(),
+                })?;
+        }
+        Ok(progress)
+    }
+
+    fn read_field(&mut self, field: &str) -> Option<()> {
+        let (letter, rest) = field.split_at_checked(1)?;
+        match letter {
+            "o" => {
+                let (number, owner) = rest.split_once(',')?;
+                self.number = number.parse().ok()?;
+                self.owner = owner.to_string();
+            }
+            "n" => self.next = rest.parse().ok()?,
+            "l" => self.last_move = rest.parse().ok()?,
+            "m" => self.moving = Some(read_move(rest)?),
+            "s" => {
+                for pair in rest.split(',') {
+                    let (source, number) = pair.rsplit_once(':')?;
+                    self.seen.insert(source.parse().ok()?, number.parse().ok()?);
+                }
+            }
+            "r" => {
+                let [key, next, row, counters] = parts(rest)?;
+                let last_row = if row == "-" {
+                    None
+                } else {
+                    Some(row.parse().ok()?)
+                };
+                let entry = RunEntry {
+                    next: next.parse().ok()?,
+                    last_row,
+                    counters: read_counters(counters)?,
+                };
+                self.runs.insert(key.parse().ok()?, entry);
+            }
+            "k" => {
+                let [offset, run, claimed, moving, done] = parts(rest)?;
+                let chunk = OpenChunk {
+                    run: run.parse().ok()?,
+                    claimed: Positions::parse(claimed)?,
+                    moving: Positions::parse(moving)?,
+                    done: Positions::parse(done)?,
+                };
+                self.open.insert(offset.parse().ok()?, chunk);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Exactly `N` comma-separated parts.
+fn parts<const N: usize>(text: &str) -> Option<[&str; N]> {
+    text.split(',').collect::<Vec<_>>().try_into().ok()
+}
+
+fn target_text(target: Target) -> String {
+    match target {
+        Target::Retry(delay) => crate::domain::span::text(delay),
+        Target::Letter(LetterKind::Dead) => "dead".to_string(),
+        Target::Letter(LetterKind::InDoubt) => "in_doubt".to_string(),
+    }
+}
+
+fn read_move(text: &str) -> Option<Move> {
+    let [number, target, run, uses_try] = parts(text)?;
+    let target = match target {
+        "dead" => Target::Letter(LetterKind::Dead),
+        "in_doubt" => Target::Letter(LetterKind::InDoubt),
+        delay => Target::Retry(crate::domain::span::parse(delay).ok()?),
+    };
+    let uses_try = match uses_try {
+        "0" => false,
+        "1" => true,
+        _ => return None,
+    };
+    Some(Move {
+        number: number.parse().ok()?,
+        target,
+        run: run.parse().ok()?,
+        uses_try,
+    })
+}
+
+/// `moved.delivered.bounced…`, trailing zeros left out.
+fn counters_text(counters: &Counters) -> String {
+    let mut numbers: Vec<u64> = std::iter::once(counters.moved)
+        .chain(counters.finals)
+        .collect();
+    while numbers.len() > 1 && numbers.last() == Some(&0) {
+        numbers.pop();
+    }
+    numbers
+        .iter()
+        .map(u64::to_string)
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+fn read_counters(text: &str) -> Option<Counters> {
+    let mut numbers = text.split('.').map(|number| number.parse::<u64>().ok());
+    let mut counters = Counters {
+        moved: numbers.next()??,
+        ..Counters::default()
+    };
+    for (index, number) in numbers.enumerate() {
+        *counters.finals.get_mut(index)? = number?;
+    }
+    Some(counters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::topic::Topic;
+    use proptest::prelude::*;
+
+    fn any_positions() -> impl Strategy<Value = Positions> {
+        proptest::collection::vec(0usize..500, 0..40).prop_map(|v| v.into_iter().collect())
+    }
+
+    fn any_entry() -> impl Strategy<Value = RunEntry> {
+        let numbers = proptest::array::uniform7(0u64..1_000_000);
+        (
+            any::<u64>(),
+            proptest::option::of(any::<u64>()),
+            numbers,
+            0u64..99,
+        )
+            .prop_map(|(next, last_row, finals, moved)| RunEntry {
+                next,
+                last_row,
+                counters: Counters { finals, moved },
+            })
+    }
+
+    fn any_move() -> impl Strategy<Value = Move> {
+        let target = prop_oneof![
+            (1u64..10_000_000).prop_map(|ms| Target::Retry(Duration::from_millis(ms))),
+            Just(Target::Letter(LetterKind::Dead)),
+            Just(Target::Letter(LetterKind::InDoubt)),
+        ];
+        (any::<u64>(), target, any::<u64>(), any::<bool>()).prop_map(
+            |(number, target, run, uses_try)| Move {
+                number,
+                target,
+                run: RunKey(run),
+                uses_try,
+            },
+        )
+    }
+
+    fn any_progress() -> impl Strategy<Value = Progress> {
+        let chunk = (
+            any::<u64>(),
+            any_positions(),
+            any_positions(),
+            any_positions(),
+        )
+            .prop_map(|(run, claimed, moving, done)| OpenChunk {
+                run: RunKey(run),
+                claimed,
+                moving,
+                done,
+            });
+        (
+            (
+                "[a-z0-9./:-]{1,40}",
+                any::<u64>(),
+                any::<u64>(),
+                any::<u64>(),
+            ),
+            proptest::collection::btree_map(
+                any::<u64>().prop_map(RunKey),
+                any_entry(),
+                0..=MAX_RUNS,
+            ),
+            proptest::collection::btree_map(any::<u64>(), chunk, 0..=MAX_OPEN),
+            proptest::option::of(any_move()),
+            proptest::collection::btree_map(0u32..200, any::<u64>(), 0..5),
+        )
+            .prop_map(
+                |((owner, number, next, last_move), runs, open, moving, seen)| Progress {
+                    owner,
+                    number,
+                    next,
+                    runs,
+                    open,
+                    last_move,
+                    moving,
+                    seen: seen
+                        .into_iter()
+                        .map(|(p, n)| (TopicPartition::new(Topic::Send, p), n))
+                        .collect(),
+                },
+            )
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(progress in any_progress()) {
+            let text = progress.text();
+            prop_assert!(text.is_ascii());
+            prop_assert_eq!(Progress::parse(&text), Ok(progress));
+        }
+
+        #[test]
+        fn hostile_text_never_panics(text in "(mq1;)?[ -~é]{0,200}") {
+            let _ = Progress::parse(&text);
+        }
+    }
+
+    #[test]
+    fn the_fullest_string_fits_a_commit() {
+        let full = Positions::first(500);
+        let counters = Counters {
+            finals: [9_999_999; 7],
+            moved: 9_999_999,
+        };
+        let entry = RunEntry {
+            next: 99_999_999,
+            last_row: Some(99_999_999),
+            counters,
+        };
+        let chunk = OpenChunk {
+            run: RunKey(u64::MAX),
+            claimed: full.clone(),
+            moving: full.clone(),
+            done: full,
+        };
+        let tiers = [60u64, 120, 240, 1800].map(|s| Topic::Retry(Duration::from_secs(s)));
+        let progress = Progress {
+            owner: "a-rather-long-host-name.example.org/1234567/8f3a".into(),
+            runs: (0..MAX_RUNS as u64).map(|n| (RunKey(n), entry)).collect(),
+            open: (0..MAX_OPEN as u64)
+                .map(|n| (99_999_990 + n, chunk.clone()))
+                .collect(),
+            moving: Some(Move {
+                number: 9_999_999,
+                target: Target::Letter(LetterKind::InDoubt),
+                run: RunKey(1),
+                uses_try: true,
+            }),
+            seen: tiers
+                .into_iter()
+                .map(|t| (TopicPartition::new(t, 11), 9_999_999))
+                .collect(),
+            ..Progress::default()
+        };
+        assert!(progress.text().len() <= 3_500, "{}", progress.text().len());
+    }
+
+    #[test]
+    fn damage_and_versions_are_told_apart() {
+        assert_eq!(
+            Progress::parse("mq2;o1,x"),
+            Err(TextError::Version("mq2".into()))
+        );
+        assert!(matches!(
+            Progress::parse("mq1;o1"),
+            Err(TextError::Damaged { field: 1, .. })
+        ));
+        assert!(matches!(
+            Progress::parse("mq1;o1,x;"),
+            Err(TextError::Damaged { field: 2, .. })
+        ));
+        assert!(matches!(
+            Progress::parse("mq1;o1,x;k1,2,,,"),
+            Err(TextError::Damaged { .. })
+        ));
+    }
+}
