@@ -1,0 +1,142 @@
+//! What a worker is given and what it tells.
+
+use crate::clock::Clock;
+use crate::domain::ids::RunKey;
+use crate::domain::project_key::ProjectKey;
+use crate::domain::rate::Rate;
+use crate::domain::records::RateInForce;
+use crate::engine::policy::RetrySchedule;
+use crate::protocol::ledger::LedgerError;
+use crate::queue::{Queue, QueueError};
+use crate::smtp::Relay;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+pub struct Setup {
+    pub queue: Rc<dyn Queue>,
+    pub clock: Rc<dyn Clock>,
+    pub relays: Vec<RelayLane>,
+    /// Limits of receiving sites, by site name.
+    pub sites: BTreeMap<String, SiteLimit>,
+    pub retry: RetrySchedule,
+    /// K: claimed and not done, over all partitions.
+    pub max_uncommitted: usize,
+    /// `host/pid/start`, unique among the living; stands in commit strings and events.
+    pub name: String,
+    pub trace_id: String,
+    pub key: ProjectKey,
+    /// In force where the queue has none; published at start if `publish_rate`.
+    pub rate: RateInForce,
+    /// The rate was given (flag, variable or file), not the default.
+    pub publish_rate: bool,
+    pub goal: Goal,
+}
+
+/// One relay with its limits; rates are for all workers together, connections for this one.
+#[derive(Clone)]
+pub struct RelayLane {
+    pub relay: Rc<dyn Relay>,
+    pub connections: usize,
+    pub weight: u32,
+    pub rate: Rate,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct SiteLimit {
+    pub rate: Rate,
+    /// Messages of this site with this worker's relays at once.
+    pub connections: usize,
+}
+
+/// When a worker ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Never.
+    Serve,
+    /// When nothing that may go is pending or retrying; with `max_wait`, also when all that is left is due later.
+    Drain { max_wait: Option<Duration> },
+    /// The same for one run.
+    Run { run: RunKey, max_wait: Option<Duration> },
+}
+
+/// Asks a worker to end: once for a clean stop.
+#[derive(Debug, Default)]
+pub struct Stop {
+    asked: Cell<bool>,
+    wake: Notify,
+}
+
+impl Stop {
+    pub fn ask(&self) {
+        self.asked.set(true);
+        self.wake.notify_waiters();
+        self.wake.notify_one();
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.asked.get()
+    }
+
+    pub async fn asked(&self) {
+        if !self.is_asked() {
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// What happens, for whoever watches.
+pub trait Observer {
+    /// One line that an operator should see.
+    fn notice(&self, notice: Notice);
+    /// Totals of this process, a few times a second.
+    fn progress(&self, summary: &Summary);
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A relay or site is held and probed, or back.
+    Breaker(String),
+    RateChanged { old: RateInForce, new: RateInForce },
+    /// A partition stands still: what cannot be read, and why.
+    PartitionStopped { partition: String, why: String },
+    QueueTrouble(String),
+    /// Nothing to do before this.
+    Waiting { next_due: Option<Duration> },
+}
+
+/// What this process did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    pub delivered: u64,
+    pub deferred: u64,
+    pub bounced: u64,
+    pub dead: u64,
+    pub suppressed: u64,
+    pub expired: u64,
+    pub cancelled: u64,
+    pub in_doubt: u64,
+    pub attempts: u64,
+    pub elapsed: Duration,
+    /// The goal was not reached: what is left is due later than `max_wait`, or the run is paused.
+    pub left_work: Option<LeftWork>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftWork {
+    DueLater(Duration),
+    Paused,
+    Stopped,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("topic `{0}` does not exist")]
+    MissingTopic(String),
+}
