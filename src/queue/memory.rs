@@ -1,1 +1,0 @@
-//! The queue in memory, for tests: as unkind as Kafka may be.
