@@ -157,6 +157,21 @@ async fn a_stopped_process_loses_its_partitions_after_the_lease_and_learns_it_wh
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_abandoned_membership_held_is_free_after_the_lease() {
+    let (log, queue) = log_with_topics(11, Unkind::none()).await;
+    let other = log.start_process();
+    let mut waiting = std::pin::pin!(queue.join("gone"));
+    while queue.members().await.unwrap().is_empty() {
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+    }
+    let given_up_at = log.clock().since_boot();
+    waiting.set(queue.join("never"));
+    let member = other.join("other").await.unwrap();
+    gain(&member).await;
+    assert!(log.clock().since_boot() >= given_up_at + LEASE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_wakes_within_its_lease_keeps_its_partitions() {
     let (log, queue) = log_with_topics(6, Unkind::none()).await;
     let member = queue.join("only").await.unwrap();
