@@ -135,13 +135,12 @@ impl Queue for MemoryQueue {
     }
 
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
-        let id = self.process.id;
-        let joined = self
-            .log()
-            .ask(|state, _| state.seats.members.join(id, name))
-            .await;
-        let process = Rc::clone(&self.process);
-        Ok(Rc::new(MemoryMembership::new(process, joined)))
+        // Made where it takes effect: whoever stops waiting for the answer abandons the membership.
+        let join = |state: &mut super::State, _| {
+            let id = state.seats.members.join(self.process.id, name);
+            MemoryMembership::new(Rc::clone(&self.process), id)
+        };
+        Ok(Rc::new(self.log().ask(join).await))
     }
 
     async fn members(&self) -> Result<Vec<Member>, QueueError> {
@@ -156,7 +155,7 @@ impl Queue for MemoryQueue {
     }
 
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
-        let take = |state: &mut super::State, now| state.take_slots(now, &request);
+        let take = |state: &mut super::State, now| state.buckets.take(now, &request);
         Ok(self.log().ask(take).await)
     }
 }

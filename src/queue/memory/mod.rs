@@ -1,12 +1,14 @@
 //! The queue in memory, for tests and simulations: as unkind as Kafka may be, on tokio's virtual time, every choice
 //! from one seed. Single-threaded; all processes of a simulation share one `MemoryLog`.
 
+mod buckets;
 mod clock;
 mod handle;
 mod log;
 mod members;
 mod membership;
 mod seats;
+mod sending;
 mod state;
 mod unkind;
 

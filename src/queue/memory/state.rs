@@ -1,41 +1,24 @@
 //! What all processes share, and what is still under way to it. Nothing runs by itself: whoever looks at the state
 //! first lets happen what was due until now, in order (`settle`), so a dead or stopped process's records land too.
 
+use super::buckets::Buckets;
 use super::clock::VirtualClock;
-use super::log::{PartitionLog, size_bytes};
+use super::log::PartitionLog;
 use super::members::ProcessId;
 use super::seats::Seats;
-use super::unkind::{Dice, Fate};
+use super::sending::Answers;
+use super::unkind::Dice;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::queue::{
-    Commit, CommitOutcome, Committed, MAX_COMMIT_TEXT, QueueError, Record, SlotRequest, Slots,
-    Token,
-};
-use std::cell::RefCell;
+use crate::queue::{Commit, CommitOutcome, Committed, QueueError, Record, Token};
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::Duration;
 
-/// What Kafka takes in one record by default.
-const MAX_RECORD_BYTES: usize = 1_048_588;
-/// After a commit of unknown result the partition is taken away, at the latest this much later.
-const FENCE: Duration = Duration::from_secs(5);
 /// Who was asked for a partition and keeps it longer than this loses it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Answers to one request's items, filled in as they are carried out.
-type Answers<T> = Rc<RefCell<BTreeMap<usize, T>>>;
-
-/// A request that was sent: when its caller learns how it ended, and how.
 #[derive(Debug)]
-pub(super) struct Sent<T> {
-    pub answered_at: Duration,
-    pub answers: Answers<T>,
-}
-
-#[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Land {
         process: ProcessId,
         at: TopicPartition,
@@ -63,9 +46,8 @@ pub(super) struct State {
     under_way: BTreeMap<(Duration, u64), Step>,
     last_step: u64,
     /// When the last record that a process sent to a partition lands: the next lands no earlier.
-    last_landing: BTreeMap<(ProcessId, TopicPartition), Duration>,
-    /// When each bucket's next slot is due in full.
-    buckets: BTreeMap<String, Duration>,
+    pub last_landing: BTreeMap<(ProcessId, TopicPartition), Duration>,
+    pub buckets: Buckets,
     last_tick: Duration,
 }
 
@@ -80,7 +62,7 @@ impl State {
             under_way: BTreeMap::new(),
             last_step: 0,
             last_landing: BTreeMap::new(),
-            buckets: BTreeMap::new(),
+            buckets: Buckets::default(),
             last_tick: Duration::ZERO,
         }
     }
@@ -176,102 +158,9 @@ impl State {
         }
     }
 
-    fn schedule(&mut self, due_at: Duration, step: Step) {
+    pub fn schedule(&mut self, due_at: Duration, step: Step) {
         self.last_step += 1;
         self.under_way.insert((due_at, self.last_step), step);
-    }
-
-    /// Sends records; those whose result stays unknown have no answer.
-    pub fn send_records(
-        &mut self,
-        now: Duration,
-        process: ProcessId,
-        at: TopicPartition,
-        records: Vec<Record>,
-    ) -> Result<Sent<Offset>, QueueError> {
-        self.log(at)?;
-        check_sizes(at.topic, &records)?;
-        let answers = Answers::default();
-        let mut answered_at = now + self.dice.latency();
-        for (index, record) in records.into_iter().enumerate() {
-            let fate = self.dice.fate();
-            let told_at = now + self.dice.latency();
-            answered_at = answered_at.max(told_at);
-            if fate == Fate::Never {
-                continue;
-            }
-            let mut lands_at = told_at;
-            if fate == Fate::Late {
-                lands_at += self.dice.up_to(self.dice.unkind.late_by);
-            }
-            let last = self.last_landing.entry((process, at)).or_default();
-            lands_at = lands_at.max(*last);
-            *last = lands_at;
-            if fate != Fate::Late {
-                answered_at = answered_at.max(lands_at);
-            }
-            let is_answered = fate == Fate::Answered;
-            let step = Step::Land {
-                process,
-                at,
-                record,
-                answer: is_answered.then(|| (index, Rc::clone(&answers))),
-            };
-            self.schedule(lands_at, step);
-        }
-        Ok(Sent {
-            answered_at,
-            answers,
-        })
-    }
-
-    /// Sends commits in order; those whose result stays unknown have no answer.
-    pub fn send_commits(&mut self, now: Duration, commits: Vec<Commit>) -> Sent<CommitOutcome> {
-        let answers = Answers::default();
-        let mut answered_at = now + self.dice.latency();
-        for (index, commit) in commits.into_iter().enumerate() {
-            let fate = if is_well_formed(&commit.text) {
-                self.dice.fate()
-            } else {
-                Fate::Never
-            };
-            answered_at = answered_at.max(now + self.dice.latency());
-            let mut written_at = answered_at;
-            if fate == Fate::Late {
-                written_at += self.dice.up_to(self.dice.unkind.late_by);
-            }
-            if fate != Fate::Answered {
-                let fenced_at = answered_at + self.dice.up_to(FENCE);
-                let (at, token) = (commit.at, commit.token);
-                self.schedule(fenced_at, Step::Take { at, token });
-            }
-            if fate != Fate::Never {
-                let answer = (fate == Fate::Answered).then(|| (index, Rc::clone(&answers)));
-                self.schedule(written_at, Step::Commit { commit, answer });
-            }
-        }
-        Sent {
-            answered_at,
-            answers,
-        }
-    }
-
-    /// Slots of a bucket by GCRA.
-    pub fn take_slots(&mut self, now: Duration, request: &SlotRequest) -> Slots {
-        let early = request
-            .interval
-            .saturating_mul(request.burst.saturating_sub(1));
-        let bucket = self.buckets.entry(request.bucket.clone()).or_default();
-        let mut slots = Slots::default();
-        loop {
-            slots.next = now.max(bucket.saturating_sub(early));
-            let is_enough = slots.at.len() >= request.want as usize;
-            if is_enough || slots.next > now + request.horizon {
-                return slots;
-            }
-            slots.at.push(slots.next);
-            *bucket = slots.next.max(*bucket) + request.interval;
-        }
     }
 
     /// What an unkind queue does unasked, for the time since the last tick.
@@ -319,21 +208,4 @@ impl State {
             }
         }
     }
-}
-
-fn check_sizes(topic: Topic, records: &[Record]) -> Result<(), QueueError> {
-    let largest = records.iter().map(size_bytes).max().unwrap_or(0);
-    if largest > MAX_RECORD_BYTES {
-        return Err(QueueError::TooLarge {
-            topic,
-            bytes: largest,
-            limit: MAX_RECORD_BYTES,
-        });
-    }
-    Ok(())
-}
-
-/// Kafka takes no other, so nothing is written and the caller learns nothing good.
-fn is_well_formed(text: &str) -> bool {
-    text.is_ascii() && text.len() <= MAX_COMMIT_TEXT
 }

@@ -31,7 +31,11 @@ async fn pass(seconds: u64) {
 }
 
 async fn log_with_topics(seed: u64, unkind: Unkind) -> (MemoryLog, MemoryQueue) {
-    let log = MemoryLog::new(seed, 1, LEASE, unkind);
+    log_with_lease(seed, unkind, LEASE).await
+}
+
+async fn log_with_lease(seed: u64, unkind: Unkind, lease: Duration) -> (MemoryLog, MemoryQueue) {
+    let log = MemoryLog::new(seed, 1, lease, unkind);
     let queue = log.start_process();
     let topics = [Topic::Send, Topic::Event, Topic::Campaign];
     queue.create_topics(&topics).await.unwrap();
@@ -157,6 +161,21 @@ async fn a_stopped_process_loses_its_partitions_after_the_lease_and_learns_it_wh
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_abandoned_membership_held_is_free_after_the_lease() {
+    let (log, queue) = log_with_topics(11, Unkind::none()).await;
+    let other = log.start_process();
+    let mut waiting = std::pin::pin!(queue.join("gone"));
+    while queue.members().await.unwrap().is_empty() {
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+    }
+    let given_up_at = log.clock().since_boot();
+    waiting.set(queue.join("never"));
+    let member = other.join("other").await.unwrap();
+    gain(&member).await;
+    assert!(log.clock().since_boot() >= given_up_at + LEASE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_wakes_within_its_lease_keeps_its_partitions() {
     let (log, queue) = log_with_topics(6, Unkind::none()).await;
     let member = queue.join("only").await.unwrap();
@@ -191,6 +210,42 @@ async fn a_late_commit_counts_only_while_its_ownership_stands() {
         pass(20).await;
         assert_eq!(committed_text(&log), text_at_loss);
         match text_at_loss {
+            Some(_) => done += 1,
+            None => void += 1,
+        }
+    }
+    assert!(done > 0 && void > 0, "{done} done, {void} void");
+}
+
+/// A process is stopped with a commit under way, for longer than its lease: what is committed in the end.
+async fn committed_by_the_stopped(seed: u64, is_watched: bool) -> Option<String> {
+    let lease = Duration::from_secs(1);
+    let (log, queue) = log_with_lease(seed, Unkind::none(), lease).await;
+    let member = queue.join("only").await.unwrap();
+    let token = gain(&member).await;
+    log.set_unkind(Unkind {
+        slow: 1.0,
+        ..Unkind::none()
+    });
+    let mut sending = std::pin::pin!(commit(&member, token, "sent"));
+    assert!(futures_util::poll!(&mut sending).is_pending());
+    log.set_running(queue.process_id(), false);
+    for _ in 0..3_000 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if is_watched {
+            log.tick();
+        }
+    }
+    committed_text(&log)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_does_not_depend_on_who_looks() {
+    let (mut done, mut void) = (0, 0);
+    for seed in 0..20 {
+        let committed = committed_by_the_stopped(seed, false).await;
+        assert_eq!(committed, committed_by_the_stopped(seed, true).await);
+        match committed {
             Some(_) => done += 1,
             None => void += 1,
         }

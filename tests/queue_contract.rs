@@ -1,0 +1,199 @@
+//! Does every queue keep the contract of `src/queue/mod.rs`? One suite; each implementation is one arm, below.
+
+mod leases;
+mod logs;
+
+use mailq::domain::ids::{Offset, Partition};
+use mailq::domain::topic::{Topic, TopicPartition};
+use mailq::queue::memory::{MemoryLog, Unkind};
+use mailq::queue::{Membership, Ownership, Queue, Record, Stored, Token};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Two processes' handles on one empty queue that has every topic of [`topics`].
+pub struct Store {
+    pub a: Rc<dyn Queue>,
+    pub b: Rc<dyn Queue>,
+    /// Compacts what can be compacted now, where that can be asked for.
+    pub compact: Box<dyn Fn()>,
+}
+
+/// The arms: how an implementation opens a store and runs a question on it.
+macro_rules! suite {
+    ($arm:ident: $module:ident { $($question:ident),* $(,)? }) => {
+        $(#[test] fn $question() { crate::queue_contract::$arm($module::$question) })*
+    };
+    ($($arm:ident),*) => {
+        $(mod $arm {
+            use crate::queue_contract::{leases, logs};
+            mod log {
+                use super::logs;
+                suite!($arm: logs {
+                    topics_are_created_once_and_listed,
+                    a_missing_topic_is_named,
+                    offsets_grow_and_both_handles_read_in_order,
+                    appends_of_both_handles_take_turns,
+                    any_bytes_come_back,
+                    fetch_begins_in_the_middle_and_ends_at_the_end,
+                    fetch_gives_at_least_one_and_not_much_more_than_asked,
+                    nothing_is_read_below_the_low_mark,
+                    dropping_is_idempotent,
+                    partitions_are_logs_of_their_own,
+                    compaction_keeps_the_last_of_each_key,
+                    slots_of_two_handles_keep_one_rate,
+                    a_burst_may_come_early_once,
+                    slots_beyond_the_horizon_are_left,
+                    buckets_do_not_share,
+                });
+            }
+            mod ownership {
+                use super::leases;
+                suite!($arm: leases {
+                    the_only_member_gains_everything,
+                    a_second_member_gains_its_share_after_the_release,
+                    commits_are_seen_by_everyone_at_once,
+                    a_stale_token_is_refused_and_the_old_text_stands,
+                    one_lost_partition_refuses_only_its_own_commit,
+                    a_stale_release_changes_nothing,
+                    leaving_gives_everything_back,
+                    tokens_never_repeat,
+                });
+            }
+        })*
+    };
+}
+
+suite!(memory);
+
+fn memory(question: impl AsyncFnOnce(Store)) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let log = MemoryLog::new(1, PARTITIONS, Duration::from_secs(15), Unkind::none());
+        let store = Store {
+            a: Rc::new(log.start_process()),
+            b: Rc::new(log.start_process()),
+            compact: Box::new(move || log.compact_all()),
+        };
+        store.a.create_topics(&topics()).await.unwrap();
+        question(store).await;
+    });
+}
+
+/// As many as an embedded queue's file has.
+pub const PARTITIONS: Partition = 8;
+pub const RETRY: Topic = Topic::Retry(Duration::from_secs(60));
+pub const SEND_0: TopicPartition = TopicPartition::new(Topic::Send, 0);
+pub const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
+/// Longer than any answer takes; nothing waits this long unless it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Enough for everything that a test appends.
+pub const ALL_BYTES: usize = 1 << 24;
+
+pub fn topics() -> Vec<Topic> {
+    let kept = [
+        Topic::Event,
+        Topic::Dlq,
+        Topic::Campaign,
+        Topic::Suppression,
+    ];
+    [vec![Topic::Send, RETRY], kept.to_vec()].concat()
+}
+
+/// Everything that members own.
+pub fn owned_partitions() -> Vec<TopicPartition> {
+    let of = |topic| (0..PARTITIONS).map(move |partition| TopicPartition::new(topic, partition));
+    of(Topic::Send).chain(of(RETRY)).collect()
+}
+
+pub fn record(key: &str, payload: &[u8]) -> Record {
+    Record {
+        key: Some(key.to_owned()),
+        headers: vec![("source".to_owned(), "send/0".to_owned())],
+        payload: Some(bytes::Bytes::copy_from_slice(payload)),
+    }
+}
+
+/// A record for each number, its payload the number.
+pub fn numbered(numbers: std::ops::Range<u32>) -> Vec<Record> {
+    let one = |n: u32| record(&format!("k{n}"), n.to_string().as_bytes());
+    numbers.map(one).collect()
+}
+
+pub fn offsets(stored: &[Stored]) -> Vec<Offset> {
+    stored.iter().map(|s| s.offset).collect()
+}
+
+pub fn records(stored: &[Stored]) -> Vec<Record> {
+    stored.iter().map(|s| s.record.clone()).collect()
+}
+
+/// All that stands from an offset on, in as many fetches as it takes.
+pub async fn read_all(queue: &Rc<dyn Queue>, at: TopicPartition, from: Offset) -> Vec<Stored> {
+    let mut next = from;
+    let mut all = Vec::new();
+    loop {
+        let some = queue.fetch(at, next, ALL_BYTES).await.unwrap();
+        let Some(last) = some.last() else {
+            return all;
+        };
+        next = last.offset + 1;
+        all.extend(some);
+    }
+}
+
+/// Fails instead of waiting for ever.
+pub async fn soon<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, waiting).await;
+    done.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
+/// A member that knows what it owns by what it was told.
+pub struct Owner {
+    pub member: Rc<dyn Membership>,
+    pub owned: BTreeMap<TopicPartition, Token>,
+    /// Every ownership ever gained.
+    pub gained: Vec<(TopicPartition, Token)>,
+}
+
+impl Owner {
+    pub async fn join(queue: &Rc<dyn Queue>, name: &str) -> Owner {
+        Owner {
+            member: queue.join(name).await.unwrap(),
+            owned: BTreeMap::new(),
+            gained: Vec::new(),
+        }
+    }
+
+    /// Hears the next change.
+    pub async fn hear(&mut self) -> Ownership {
+        let change = self.member.changed().await;
+        match change {
+            Ownership::Gained { at, token } => {
+                assert_eq!(self.owned.insert(at, token), None, "{at} gained twice");
+                self.gained.push((at, token));
+            }
+            Ownership::Losing { at, token } => assert_eq!(self.owned.get(&at), Some(&token)),
+            Ownership::Lost { at, token } => assert_eq!(self.owned.remove(&at), Some(token)),
+        }
+        change
+    }
+
+    /// Hears changes until it owns as many; gives up what it is asked for.
+    pub async fn own(&mut self, count: usize) {
+        let waiting = async {
+            while self.owned.len() != count {
+                if let Ownership::Losing { at, .. } = self.hear().await {
+                    self.release(at).await;
+                }
+            }
+        };
+        soon(&format!("{count} partitions"), waiting).await;
+    }
+
+    pub async fn release(&mut self, at: TopicPartition) {
+        let token = self.owned.remove(&at).unwrap();
+        self.member.release(at, token).await;
+    }
+}
