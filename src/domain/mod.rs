@@ -9,5 +9,6 @@ pub mod outcome;
 pub mod project_key;
 pub mod rate;
 pub mod records;
+pub mod site;
 pub mod span;
 pub mod topic;
