@@ -215,8 +215,13 @@ pub struct Letter {
     pub key: RunKey,
     pub campaign: String,
     pub run: String,
-    /// Why it stopped: the event that ended it.
-    pub event: Event,
+    /// Why it stopped: the event that ended it. `None`: a decided move was repeated by the partition's next owner, who
+    /// knows the decision and not the reply; the event itself is in the event topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Event>,
+    /// Counted as in doubt, not as dead.
+    #[serde(default)]
+    pub in_doubt: bool,
     /// The first delivery attempt's events in order are in the event topic; how many attempts there were is here.
     pub attempts: u32,
     /// Where the move came from and under which number.

@@ -2,5 +2,6 @@
 
 pub mod breaker;
 pub mod enqueue;
+pub mod letters;
 pub mod pacer;
 pub mod policy;
