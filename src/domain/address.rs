@@ -114,6 +114,11 @@ impl Address {
     }
 }
 
+/// The receiving provider of an address that has been checked before.
+pub fn site_of(address: &str) -> &str {
+    site::of(address.rsplit_once('@').map_or("", |(_, domain)| domain))
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

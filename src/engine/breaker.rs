@@ -132,6 +132,13 @@ impl Breaker {
         self.open.is_some()
     }
 
+    /// Open, and no probe is due yet.
+    pub fn is_holding(&self, now: Duration) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| now < open.next_probe_at)
+    }
+
     /// Asked before each connection and each message. A `Probe` counts as begun; one that has not come back when the
     /// next is due does not hold it up.
     pub fn may_try(&mut self, now: Duration) -> Permit {

@@ -5,3 +5,4 @@ pub mod enqueue;
 pub mod letters;
 pub mod pacer;
 pub mod policy;
+pub mod worker;

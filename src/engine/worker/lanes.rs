@@ -68,7 +68,11 @@ struct Inner {
     pace: Pace,
     next_ticket: u64,
     closing: bool,
+    /// Claimed in the cycle under way, by limited site.
+    reserved: BTreeMap<String, usize>,
     attempts: u64,
+    /// Answers between two looks of the journal, smoothed: what the connections do while a commit is under way.
+    pace_of_answers: usize,
 }
 
 struct RelayState {
@@ -106,7 +110,9 @@ impl Lanes {
             pace: Pace::new("rate".to_string(), setup.rate.rate, setup.rate.burst),
             next_ticket: 0,
             closing: false,
+            reserved: BTreeMap::new(),
             attempts: 0,
+            pace_of_answers: 0,
         };
         Rc::new(Lanes {
             setup,
@@ -135,7 +141,10 @@ impl Lanes {
 
     /// What came back since the last call.
     pub fn answers(&self) -> Vec<Answer> {
-        std::mem::take(&mut self.inner.borrow_mut().answers)
+        let mut inner = self.inner.borrow_mut();
+        let answers = std::mem::take(&mut inner.answers);
+        inner.pace_of_answers = (inner.pace_of_answers * 7 / 8).max(answers.len());
+        answers
     }
 
     pub fn attempts(&self) -> u64 {
@@ -161,11 +170,20 @@ impl Lanes {
 
     fn take_back_if(&self, which: impl Fn(&Handed) -> bool, why: &str) {
         let mut inner = self.inner.borrow_mut();
-        let (back, stay) = std::mem::take(&mut inner.waiting).into_iter().partition(|handed| which(handed));
+        let (back, stay) = std::mem::take(&mut inner.waiting)
+            .into_iter()
+            .partition(|handed| which(handed));
         inner.waiting = stay;
         for handed in back {
-            let attempt = Attempt::NotSent { why: why.to_string() };
-            inner.answers.push(Answer { handed, relay: None, attempt, suppressed: false });
+            let attempt = Attempt::NotSent {
+                why: why.to_string(),
+            };
+            inner.answers.push(Answer {
+                handed,
+                relay: None,
+                attempt,
+                suppressed: false,
+            });
         }
         if !inner.answers.is_empty() {
             self.answered.notify_one();
@@ -194,7 +212,9 @@ impl Lanes {
         }
         let waiting = inner.waiting.len();
         let slots = inner.pace.stock(now).saturating_sub(waiting);
-        most.min(slots)
+        let connections: usize = self.setup.relays.iter().map(|lane| lane.connections).sum();
+        let reach = 2 * connections + 3 * inner.pace_of_answers;
+        most.min(slots).min(reach.saturating_sub(outstanding))
     }
 
     /// Fills the stocks of slots for `claimable` messages. Returns when asking again makes sense.
@@ -208,9 +228,14 @@ impl Lanes {
         let mut paces = self.limited_paces(wanted);
         let mut ask_at = None;
         for (which, pace) in &mut paces {
-            let want = if *which == PaceOf::All { wanted } else { wanted.min(64) };
+            let want = if *which == PaceOf::All {
+                wanted
+            } else {
+                wanted.min(64)
+            };
             if let Err(error) = pace.fill(self.setup.queue.as_ref(), want, now).await {
-                self.observer.notice(Notice::QueueTrouble(error.to_string()));
+                self.observer
+                    .notice(Notice::QueueTrouble(error.to_string()));
             }
             ask_at = ask_at.max(pace.ask_at());
         }
@@ -222,13 +247,25 @@ impl Lanes {
     fn limited_paces(&self, _wanted: usize) -> Vec<(PaceOf, Pace)> {
         let mut inner = self.inner.borrow_mut();
         let mut paces = Vec::new();
-        let spare = || Pace::new(String::new(), Rate::Limited { count: 1, window: Duration::MAX }, 1);
+        let spare = || {
+            Pace::new(
+                String::new(),
+                Rate::Limited {
+                    count: 1,
+                    window: Duration::MAX,
+                },
+                1,
+            )
+        };
         if !inner.pace.is_unlimited() {
             paces.push((PaceOf::All, std::mem::replace(&mut inner.pace, spare())));
         }
         for (index, relay) in inner.relays.iter_mut().enumerate() {
             if !relay.pace.is_unlimited() {
-                paces.push((PaceOf::Relay(index), std::mem::replace(&mut relay.pace, spare())));
+                paces.push((
+                    PaceOf::Relay(index),
+                    std::mem::replace(&mut relay.pace, spare()),
+                ));
             }
         }
         for (name, site) in &mut inner.sites {
@@ -263,17 +300,51 @@ impl Lanes {
         let now = self.setup.clock.since_boot();
         let site = address::site_of(address);
         let inner = self.inner.borrow();
-        inner.sites.get(site.as_ref()).is_some_and(|state| state.breaker.is_holding(now))
+        inner
+            .sites
+            .get(site)
+            .is_some_and(|state| state.breaker.is_holding(now))
     }
 
     /// As much of this site's mail is under way as its limits let.
     pub fn is_full(&self, address: &str) -> bool {
+        self.site_room(address) == 0
+    }
+
+    /// Counts one more for the address's site among those claimed in this cycle, if its limits let.
+    pub fn reserve(&self, address: &str) -> bool {
+        let room = self.site_room(address);
+        if room == usize::MAX {
+            return true;
+        }
+        if room > 0 {
+            let site = address::site_of(address).to_string();
+            *self.inner.borrow_mut().reserved.entry(site).or_default() += 1;
+        }
+        room > 0
+    }
+
+    /// A new cycle claims.
+    pub fn begin_reserving(&self) {
+        self.inner.borrow_mut().reserved.clear();
+    }
+
+    fn site_room(&self, address: &str) -> usize {
         let site = address::site_of(address);
-        let Some(limit) = self.setup.sites.get(site.as_ref()) else { return false };
+        let Some(limit) = self.setup.sites.get(site) else {
+            return usize::MAX;
+        };
         let inner = self.inner.borrow();
-        let waiting = inner.waiting.iter().filter(|handed| handed.site == site).count();
-        let with_relay = inner.sites.get(site.as_ref()).map_or(0, |state| state.with_relay);
-        waiting + with_relay >= limit.connections
+        let waiting = inner
+            .waiting
+            .iter()
+            .filter(|handed| handed.site == site)
+            .count();
+        let with_relay = inner.sites.get(site).map_or(0, |state| state.with_relay);
+        let reserved = inner.reserved.get(site).copied().unwrap_or(0);
+        limit
+            .connections
+            .saturating_sub(waiting + with_relay + reserved)
     }
 
     fn wake(&self) {
@@ -289,8 +360,14 @@ impl Lanes {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
         let notice = match site {
-            None => inner.relays.get_mut(relay).and_then(|state| state.breaker.report(now, signal)),
-            Some(site) => inner.sites.get_mut(site).and_then(|state| state.breaker.report(now, signal)),
+            None => inner
+                .relays
+                .get_mut(relay)
+                .and_then(|state| state.breaker.report(now, signal)),
+            Some(site) => inner
+                .sites
+                .get_mut(site)
+                .and_then(|state| state.breaker.report(now, signal)),
         };
         drop(inner);
         if let Some(notice) = notice {
@@ -300,7 +377,9 @@ impl Lanes {
 
     /// What an attempt tells the breakers of its relay and site.
     pub fn judge(&self, answer: &Answer, relay: Option<Signal>, site: Option<Signal>) {
-        let Some(index) = self.relay_index(answer.relay.as_deref()) else { return };
+        let Some(index) = self.relay_index(answer.relay.as_deref()) else {
+            return;
+        };
         if let Some(signal) = relay {
             self.signal(index, None, signal);
         }
@@ -311,7 +390,10 @@ impl Lanes {
 
     fn relay_index(&self, name: Option<&str>) -> Option<usize> {
         let name = name?;
-        self.setup.relays.iter().position(|lane| lane.relay.name() == name)
+        self.setup
+            .relays
+            .iter()
+            .position(|lane| lane.relay.name() == name)
     }
 
     /// Takes the next message for a relay, if one may begin this moment.
@@ -349,7 +431,12 @@ impl Lanes {
     }
 
     fn answer(&self, handed: Handed, relay: Option<String>, attempt: Attempt, suppressed: bool) {
-        self.inner.borrow_mut().answers.push(Answer { handed, relay, attempt, suppressed });
+        self.inner.borrow_mut().answers.push(Answer {
+            handed,
+            relay,
+            attempt,
+            suppressed,
+        });
         self.answered.notify_one();
     }
 }
@@ -383,7 +470,9 @@ impl Inner {
     fn next_for_site(&mut self, setup: &Setup, now: Duration) -> Result<usize, Blocked> {
         let mut until: Option<Duration> = None;
         for index in 0..self.waiting.len() {
-            let Some(site) = self.waiting.get(index).map(|handed| handed.site.clone()) else { break };
+            let Some(site) = self.waiting.get(index).map(|handed| handed.site.clone()) else {
+                break;
+            };
             match self.site_opens(setup, &site, now) {
                 Some(at) if at <= now => return Ok(index),
                 Some(at) => until = Some(until.map_or(at, |earlier| earlier.min(at))),
@@ -401,7 +490,10 @@ impl Inner {
         {
             return Some(until);
         }
-        let limit = setup.sites.get(site).map_or(usize::MAX, |limit| limit.connections);
+        let limit = setup
+            .sites
+            .get(site)
+            .map_or(usize::MAX, |limit| limit.connections);
         if state.with_relay >= limit {
             return None;
         }
@@ -413,13 +505,19 @@ impl Inner {
 
     fn site(&mut self, setup: &Setup, site: &str) -> &mut SiteState {
         if self.sites.len() > MAX_SITES && !self.sites.contains_key(site) {
-            self.sites.retain(|_, state| state.with_relay > 0 || state.breaker.is_open());
+            self.sites
+                .retain(|_, state| state.with_relay > 0 || state.breaker.is_open());
         }
-        self.sites.entry(site.to_string()).or_insert_with(|| SiteState {
-            breaker: Breaker::new(format!("site `{site}`")),
-            pace: setup.sites.get(site).map(|limit| Pace::new(format!("site/{site}"), limit.rate, 1)),
-            with_relay: 0,
-        })
+        self.sites
+            .entry(site.to_string())
+            .or_insert_with(|| SiteState {
+                breaker: Breaker::new(format!("site `{site}`")),
+                pace: setup
+                    .sites
+                    .get(site)
+                    .map(|limit| Pace::new(format!("site/{site}"), limit.rate, 1)),
+                with_relay: 0,
+            })
     }
 
     fn use_slots(&mut self, relay: usize, site: &str, now: Duration) {
@@ -453,7 +551,11 @@ impl RelayFeed {
     }
 
     fn relay_name(&self) -> Option<String> {
-        self.lanes.setup.relays.get(self.relay).map(|lane| lane.relay.name().to_string())
+        self.lanes
+            .setup
+            .relays
+            .get(self.relay)
+            .map(|lane| lane.relay.name().to_string())
     }
 }
 
@@ -486,7 +588,12 @@ impl Feed for RelayFeed {
 
     fn may_finish(&self, ticket: u64) -> bool {
         let now = self.lanes.setup.clock.since_boot();
-        self.lanes.inner.borrow().begun.get(&ticket).is_some_and(|handed| now < handed.valid_until)
+        self.lanes
+            .inner
+            .borrow()
+            .begun
+            .get(&ticket)
+            .is_some_and(|handed| now < handed.valid_until)
     }
 
     fn begun(&self, _ticket: u64, _at: SystemTime) {
@@ -495,7 +602,9 @@ impl Feed for RelayFeed {
 
     fn done(&self, ticket: u64, attempt: Attempt) {
         let mut inner = self.lanes.inner.borrow_mut();
-        let Some(handed) = inner.begun.remove(&ticket) else { return };
+        let Some(handed) = inner.begun.remove(&ticket) else {
+            return;
+        };
         if let Some(state) = inner.sites.get_mut(&handed.site) {
             state.with_relay = state.with_relay.saturating_sub(1);
         }
@@ -543,11 +652,12 @@ impl Lanes {
                     return None;
                 }
                 let wanted = inner.waiting.len() > self.connected_waiting.get();
-                match inner.relays.get_mut(relay).map(|state| state.breaker.may_try_if(wanted, now)) {
-                    Some(Some(Permit::Go)) => return Some(false),
-                    Some(Some(Permit::Probe)) => return Some(true),
-                    Some(Some(Permit::Wait(until))) => Blocked::Until(until),
-                    _ => Blocked::Empty,
+                let state = inner.relays.get_mut(relay).filter(|_| wanted);
+                match state.map(|state| state.breaker.may_try(now)) {
+                    Some(Permit::Go) => return Some(false),
+                    Some(Permit::Probe) => return Some(true),
+                    Some(Permit::Wait(until)) => Blocked::Until(until),
+                    None => Blocked::Empty,
                 }
             };
             self.wait(woken, blocked).await;
@@ -557,9 +667,13 @@ impl Lanes {
     fn ended(&self, relay: usize, end: &End) {
         let signal = match end {
             End::Finished => return,
-            End::Closed { reply: Some(reply), .. } => Signal::Refused(reply.to_string()),
+            End::Closed {
+                reply: Some(reply), ..
+            } => Signal::Refused(reply.to_string()),
             End::Closed { why, .. } => Signal::Deferred(why.clone()),
-            End::Unavailable { reply: Some(reply), .. } => Signal::Refused(reply.to_string()),
+            End::Unavailable {
+                reply: Some(reply), ..
+            } => Signal::Refused(reply.to_string()),
             End::Unavailable { why, .. } => Signal::Refused(why.clone()),
         };
         self.signal(relay, None, signal);
@@ -571,16 +685,25 @@ pub fn open_connections(lanes: &Rc<Lanes>) -> Vec<tokio::task::JoinHandle<()>> {
     let mut tasks = Vec::new();
     for (relay, lane) in lanes.setup.relays.iter().enumerate() {
         for _ in 0..lane.connections.max(1) {
-            tasks.push(tokio::task::spawn_local(keep_connection(lanes.clone(), relay)));
+            tasks.push(tokio::task::spawn_local(keep_connection(
+                lanes.clone(),
+                relay,
+            )));
         }
     }
     tasks
 }
 
 async fn keep_connection(lanes: Rc<Lanes>, relay: usize) {
-    let Some(lane) = lanes.setup.relays.get(relay).cloned() else { return };
+    let Some(lane) = lanes.setup.relays.get(relay).cloned() else {
+        return;
+    };
     while let Some(probe) = lanes.may_connect(relay).await {
-        let feed = RelayFeed { lanes: lanes.clone(), relay, probe: Cell::new(probe) };
+        let feed = RelayFeed {
+            lanes: lanes.clone(),
+            relay,
+            probe: Cell::new(probe),
+        };
         let end = lane.relay.converse(&feed).await;
         lanes.ended(relay, &end);
     }

@@ -10,6 +10,7 @@
 
 mod answers;
 mod cycle;
+mod goal;
 mod lanes;
 mod pace;
 mod partitions;
@@ -18,7 +19,9 @@ pub mod settings;
 mod told;
 mod views;
 
-pub use settings::{Goal, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError};
+pub use settings::{
+    Goal, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,
+};
 
 use cycle::Journal;
 use lanes::Lanes;
@@ -26,7 +29,11 @@ use std::rc::Rc;
 
 /// Works until told to stop, or until the goal of the setup is reached; then drains and leaves. Must run inside a
 /// `LocalSet`: connections and reads are tasks of it.
-pub async fn run(setup: Setup, stop: Rc<Stop>, observer: Rc<dyn Observer>) -> Result<Summary, WorkerError> {
+pub async fn run(
+    setup: Setup,
+    stop: Rc<Stop>,
+    observer: Rc<dyn Observer>,
+) -> Result<Summary, WorkerError> {
     let setup = Rc::new(setup);
     let lanes = Lanes::new(setup.clone(), observer.clone());
     let connections = lanes::open_connections(&lanes);

@@ -22,7 +22,13 @@ pub struct Pace {
 
 impl Pace {
     pub fn new(bucket: String, rate: Rate, burst: u32) -> Pace {
-        Pace { bucket, rate, burst, slots: VecDeque::new(), next: Duration::ZERO }
+        Pace {
+            bucket,
+            rate,
+            burst,
+            slots: VecDeque::new(),
+            next: Duration::ZERO,
+        }
     }
 
     pub fn is_unlimited(&self) -> bool {
@@ -40,13 +46,21 @@ impl Pace {
     /// Slots in stock that have not passed; without limit as many as one likes.
     pub fn stock(&mut self, now: Duration) -> usize {
         self.give_up(now);
-        if self.is_unlimited() { usize::MAX } else { self.slots.len() }
+        if self.is_unlimited() {
+            usize::MAX
+        } else {
+            self.slots.len()
+        }
     }
 
     /// When the first slot of the stock begins.
     pub fn opens(&mut self, now: Duration) -> Option<Duration> {
         self.give_up(now);
-        if self.is_unlimited() { Some(now) } else { self.slots.front().copied() }
+        if self.is_unlimited() {
+            Some(now)
+        } else {
+            self.slots.front().copied()
+        }
     }
 
     /// Uses the slot that has begun.
@@ -65,15 +79,27 @@ impl Pace {
     }
 
     /// Fills the stock up to `want` slots that begin soon.
-    pub async fn fill(&mut self, queue: &dyn Queue, want: usize, now: Duration) -> Result<(), QueueError> {
-        let Some(interval) = pacer::interval(self.rate) else { return Ok(()) };
+    pub async fn fill(
+        &mut self,
+        queue: &dyn Queue,
+        want: usize,
+        now: Duration,
+    ) -> Result<(), QueueError> {
+        let Some(interval) = pacer::interval(self.rate) else {
+            return Ok(());
+        };
         let missing = want.saturating_sub(self.stock(now));
         if missing == 0 || self.ask_at().is_some_and(|at| at > now) {
             return Ok(());
         }
         let want = u32::try_from(missing).unwrap_or(u32::MAX);
-        let request =
-            SlotRequest { bucket: self.bucket.clone(), want, interval, burst: self.burst, horizon: HORIZON };
+        let request = SlotRequest {
+            bucket: self.bucket.clone(),
+            want,
+            interval,
+            burst: self.burst,
+            horizon: HORIZON,
+        };
         let slots = queue.take_slots(request).await?;
         self.next = slots.next;
         self.slots.extend(slots.at);
@@ -81,7 +107,9 @@ impl Pace {
     }
 
     fn give_up(&mut self, now: Duration) {
-        let Some(tolerance) = pacer::tolerance(self.rate) else { return };
+        let Some(tolerance) = pacer::tolerance(self.rate) else {
+            return;
+        };
         while self.slots.front().is_some_and(|at| *at + tolerance < now) {
             self.slots.pop_front();
         }

@@ -32,6 +32,10 @@ pub struct Setup {
     pub rate: RateInForce,
     /// The rate was given (flag, variable or file), not the default.
     pub publish_rate: bool,
+    /// First part of topic names, for messages.
+    pub env: String,
+    /// Chunks are decoded on threads of their own; the simulation, which must replay exactly, does without.
+    pub decode_on_threads: bool,
     pub goal: Goal,
 }
 
@@ -59,7 +63,10 @@ pub enum Goal {
     /// When nothing that may go is pending or retrying; with `max_wait`, also when all that is left is due later.
     Drain { max_wait: Option<Duration> },
     /// The same for one run.
-    Run { run: RunKey, max_wait: Option<Duration> },
+    Run {
+        run: RunKey,
+        max_wait: Option<Duration>,
+    },
 }
 
 /// Asks a worker to end: once for a clean stop.
@@ -99,12 +106,20 @@ pub trait Observer {
 pub enum Notice {
     /// A relay or site is held and probed, or back.
     Breaker(String),
-    RateChanged { old: RateInForce, new: RateInForce },
+    RateChanged {
+        old: RateInForce,
+        new: RateInForce,
+    },
     /// A partition stands still: what cannot be read, and why.
-    PartitionStopped { partition: String, why: String },
+    PartitionStopped {
+        partition: String,
+        why: String,
+    },
     QueueTrouble(String),
     /// Nothing to do before this.
-    Waiting { next_due: Option<Duration> },
+    Waiting {
+        next_due: Option<Duration>,
+    },
 }
 
 /// What this process did.

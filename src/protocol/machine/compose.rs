@@ -187,18 +187,18 @@ impl Machine {
         let count = queues.len().max(1);
         queues.rotate_left(self.turn % count);
         let mut taken = Vec::new();
-        while taken.len() < claims {
-            let round: Vec<Slot> = queues
-                .iter_mut()
-                .filter_map(Iterator::next)
-                .take(claims - taken.len())
-                .collect();
-            if round.is_empty() {
-                break;
-            }
-            taken.extend(round);
+        while taken.len() < claims && !queues.is_empty() {
+            queues.retain_mut(|queue| {
+                let next = if taken.len() < claims {
+                    queue.find(|slot| self.reserves(*slot, moment))
+                } else {
+                    return true;
+                };
+                taken.extend(next);
+                next.is_some()
+            });
         }
-        if queues.len() > 1 {
+        if count > 1 {
             self.turn = self.turn.wrapping_add(taken.len());
         }
         for slot in &taken {
@@ -207,6 +207,11 @@ impl Machine {
             }
         }
         self.claiming = taken;
+    }
+
+    fn reserves(&self, slot: Slot, moment: &Moment) -> bool {
+        self.message(slot)
+            .is_some_and(|message| (moment.reserve)(&message.line.address))
     }
 
     fn unclaim(&mut self) {

@@ -81,6 +81,10 @@ pub struct Moment<'a> {
     pub now: SystemTime,
     /// Whether mail to this domain is held back for now.
     pub is_closed: &'a dyn Fn(&str) -> bool,
+    /// Whether as much mail to this address's site is under way as its limits let.
+    pub is_full: &'a dyn Fn(&str) -> bool,
+    /// Asks for one more to this address's site in this cycle, and counts it if the answer is yes.
+    pub reserve: &'a dyn Fn(&str) -> bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,6 +245,11 @@ impl Machine {
     /// Drained, and the last commit holds everything: the partition may be released.
     pub fn is_drained(&self) -> bool {
         self.is_draining() && self.is_at_rest() && self.acked.as_ref() == Some(&self.progress)
+    }
+
+    /// Its number is not committed yet; it needs nothing read for that.
+    pub fn is_numbering(&self) -> bool {
+        self.phase == Phase::Numbering
     }
 
     /// Nothing under way: no claim, no answer that was not told, no move.

@@ -1,0 +1,301 @@
+//! Gaining, reading for, and giving up partitions: everything about them but the cycle.
+
+use super::cycle::Journal;
+use super::reader::{self, Read};
+use super::settings::Notice;
+use super::told::{self, About, Teller};
+use crate::domain::counters::Final;
+use crate::domain::event::EventType;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::protocol::Machine;
+use crate::protocol::machine::{Gain, Report, Rules, Want};
+use crate::protocol::{Fate, Slot};
+use crate::queue::{Membership, Ownership, QueueError, Token};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// A partition that another worker should have is drained for at most this long.
+pub const REBALANCE_DRAIN: Duration = Duration::from_secs(10);
+/// Rendered bytes that a worker holds at most, but for one chunk a partition.
+const MAX_DECODED_BYTES: usize = 64 << 20;
+/// Rendered bytes of one move, so that its one record fits compressed too.
+const MOVE_BYTES: usize = 512 * 1024;
+
+/// What tasks beside the journal leave for it.
+#[derive(Default)]
+pub struct Inbox {
+    changes: RefCell<VecDeque<Ownership>>,
+    reads: RefCell<Vec<(TopicPartition, Token, Result<Read, QueueError>)>>,
+    pub wake: Notify,
+}
+
+impl Inbox {
+    /// Passes on what the membership tells, for as long as the task lives.
+    pub async fn listen(self: Rc<Inbox>, membership: Rc<dyn Membership>) {
+        loop {
+            let change = membership.changed().await;
+            self.changes.borrow_mut().push_back(change);
+            self.wake.notify_one();
+        }
+    }
+
+    fn next_change(&self) -> Option<Ownership> {
+        self.changes.borrow_mut().pop_front()
+    }
+}
+
+impl Journal {
+    /// Takes in what changed of ownership, in order.
+    pub(super) async fn take_changes(&mut self) {
+        while let Some(change) = self.inbox.next_change() {
+            match change {
+                Ownership::Gained { at, token } => self.gain(at, token).await,
+                Ownership::Losing { at, token } => self.give_up(at, token).await,
+                Ownership::Lost { at, token } => self.lose(at, token),
+            }
+        }
+    }
+
+    async fn gain(&mut self, at: TopicPartition, token: Token) {
+        if self.is_stopping() {
+            return self.membership.release(at, token).await;
+        }
+        match self.take_over(at, token).await {
+            Ok(machine) => {
+                self.machines.insert(at, machine);
+            }
+            Err(why) => self.stand_still(at, why),
+        }
+    }
+
+    async fn take_over(&self, at: TopicPartition, token: Token) -> Result<Machine, String> {
+        let committed = self
+            .setup
+            .queue
+            .committed(&[at])
+            .await
+            .map_err(|error| error.to_string())?;
+        let low = self
+            .setup
+            .queue
+            .bounds(at)
+            .await
+            .map_err(|error| error.to_string())?
+            .low;
+        let committed = committed
+            .into_iter()
+            .next()
+            .flatten()
+            .map(|last| (last.offset, last.text));
+        let gain = Gain {
+            at,
+            token,
+            owner: self.setup.name.clone(),
+            committed,
+            low,
+        };
+        Machine::gain(gain, self.rules()).map_err(|error| error.to_string())
+    }
+
+    fn rules(&self) -> Rules {
+        let tiers = self.schedule.tiers();
+        let parking = tiers.first().copied().unwrap_or(Duration::from_secs(60));
+        Rules {
+            jitter: self.setup.retry.jitter,
+            parking,
+            move_bytes: MOVE_BYTES,
+        }
+    }
+
+    /// A partition with something that cannot be read is kept and not worked on; the others go on.
+    pub(super) fn stand_still(&mut self, at: TopicPartition, why: String) {
+        let partition = at.topic.name(&self.env()) + "/" + &at.partition.to_string();
+        self.forget(at);
+        self.standing_still += 1;
+        self.observer
+            .notice(Notice::PartitionStopped { partition, why });
+    }
+
+    async fn give_up(&mut self, at: TopicPartition, token: Token) {
+        let Some(machine) = self
+            .machines
+            .get_mut(&at)
+            .filter(|machine| machine.token() == token)
+        else {
+            return self.membership.release(at, token).await;
+        };
+        if machine.is_taking_over() {
+            self.forget(at);
+            return self.membership.release(at, token).await;
+        }
+        machine.drain();
+        self.lanes.take_back(at);
+        let until = self.setup.clock.since_boot() + REBALANCE_DRAIN;
+        self.leaving.entry(at).or_insert(until);
+    }
+
+    /// Ownership is gone: what was answered and not told gets its event under the old number, nothing else.
+    pub(super) fn lose(&mut self, at: TopicPartition, token: Token) {
+        if self
+            .machines
+            .get(&at)
+            .is_some_and(|machine| machine.token() == token)
+        {
+            self.forget(at);
+        }
+    }
+
+    pub(super) fn forget(&mut self, at: TopicPartition) {
+        let Some(machine) = self.machines.remove(&at) else {
+            return;
+        };
+        self.leaving.remove(&at);
+        self.reading.remove(&at);
+        self.lanes.take_back(at);
+        self.ends.retain(|(partition, _), _| *partition != at);
+        let number = machine.number();
+        let runs: Vec<_> = machine
+            .progress()
+            .open
+            .iter()
+            .map(|(offset, chunk)| (*offset, chunk.run))
+            .collect();
+        for (message, report) in machine.abandon() {
+            let run = runs
+                .iter()
+                .find(|(offset, _)| *offset == report.slot.offset)
+                .map(|(_, run)| *run);
+            if let Some(run) = run {
+                self.late(&About { at, number, run }, &message, &report);
+            }
+        }
+    }
+
+    /// A result of an earlier ownership: an event that the relay took or refused it, and nothing more.
+    pub(super) fn late(
+        &mut self,
+        about: &About,
+        message: &crate::domain::chunk::Message,
+        report: &Report,
+    ) {
+        let kind = match report.fate {
+            Fate::Ended(Final::Delivered) => EventType::Delivered,
+            Fate::Ended(Final::Bounced) => EventType::Bounced,
+            _ => return,
+        };
+        let teller = Teller {
+            setup: &self.setup,
+            ledger: &self.ledger,
+            timestamp: self.timestamp(),
+        };
+        let event = teller.about(about, message, kind, true, &report.note);
+        if let Some(record) = told::record(&event) {
+            let to = TopicPartition::new(Topic::Event, about.at.partition);
+            self.late_events.push((to, record));
+        }
+    }
+
+    /// Hands what was read to the machines that asked for it.
+    pub(super) fn take_reads(&mut self) {
+        let reads = std::mem::take(&mut *self.inbox.reads.borrow_mut());
+        for (at, token, read) in reads {
+            let Some(machine) = self
+                .machines
+                .get_mut(&at)
+                .filter(|machine| machine.token() == token)
+            else {
+                continue;
+            };
+            self.reading.remove(&at);
+            match read {
+                Ok(Read::Contents(offset, chunk, appended_at)) => {
+                    machine.supply(offset, chunk, appended_at)
+                }
+                Ok(Read::Found(found)) => machine.found(found),
+                Ok(Read::Nothing) => {
+                    self.empty_at.insert(at, self.setup.clock.since_boot());
+                }
+                Err(QueueError::BelowLowMark { low, .. }) => machine.low_mark(low),
+                Err(error @ (QueueError::BadRecord { .. } | QueueError::Damaged { .. })) => {
+                    self.stand_still(at, error.to_string());
+                }
+                Err(error) => self
+                    .observer
+                    .notice(Notice::QueueTrouble(error.to_string())),
+            }
+        }
+    }
+
+    /// Starts a read for each machine that wants one, within what may be held in memory.
+    pub(super) fn start_reads(&mut self, wants: Vec<(TopicPartition, Token, Want)>) {
+        let mut held: usize = self.machines.values().map(Machine::decoded_bytes).sum();
+        for (at, token, want) in wants {
+            let has_chunks = self
+                .machines
+                .get(&at)
+                .is_some_and(|machine| machine.decoded_bytes() > 0);
+            let is_new = matches!(want, Want::Next { .. } | Want::Due { .. });
+            if self.reading.contains(&at) || (is_new && has_chunks && held >= MAX_DECODED_BYTES) {
+                continue;
+            }
+            // A chunk's size is not known before it is read; the next look at the machines has it.
+            held += if is_new {
+                crate::domain::chunk::MAX_COMPRESSED_BYTES
+            } else {
+                0
+            };
+            self.reading.insert(at);
+            let (queue, inbox, threads) = (
+                self.setup.queue.clone(),
+                self.inbox.clone(),
+                self.setup.decode_on_threads,
+            );
+            tokio::task::spawn_local(async move {
+                let read = reader::read(queue.as_ref(), at, want, threads).await;
+                inbox.reads.borrow_mut().push((at, token, read));
+                inbox.wake.notify_one();
+            });
+        }
+    }
+
+    /// Releases what is drained, or has been drained for long enough.
+    pub(super) async fn release_drained(&mut self) {
+        let now = self.setup.clock.since_boot();
+        let leaving = self.leaving.iter().map(|(at, until)| (*at, *until));
+        let over: Vec<TopicPartition> = leaving
+            .filter(|(at, until)| {
+                let drained = self.machines.get(at).is_none_or(Machine::is_drained);
+                drained || *until <= now
+            })
+            .map(|(at, _)| at)
+            .collect();
+        for at in over {
+            self.leaving.remove(&at);
+            if let Some(token) = self.machines.get(&at).map(Machine::token) {
+                self.forget(at);
+                self.membership.release(at, token).await;
+            }
+        }
+    }
+
+    /// An answer for a machine, or for one that is gone.
+    pub(super) fn report(
+        &mut self,
+        at: TopicPartition,
+        token: Token,
+        slot: Slot,
+        report: Report,
+    ) -> bool {
+        let machine = self
+            .machines
+            .get_mut(&at)
+            .filter(|machine| machine.token() == token);
+        let Some(machine) = machine else { return false };
+        debug_assert_eq!(slot, report.slot);
+        machine.report(report);
+        true
+    }
+}

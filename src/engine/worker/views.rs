@@ -1,0 +1,60 @@
+//! The topics that a worker follows: campaign (what may be sent) and suppression (who may not be mailed).
+
+use super::settings::WorkerError;
+use crate::domain::ids::Offset;
+use crate::domain::project_key::ProjectKey;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::protocol::Ledger;
+use crate::queue::{Queue, QueueError};
+use crate::suppression::{SuppressionSet, Token};
+
+const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
+const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
+const STEP_BYTES: usize = 1 << 20;
+
+/// Reads the campaign topic to its end.
+pub async fn refresh(ledger: &mut Ledger, queue: &dyn Queue) -> Result<(), WorkerError> {
+    loop {
+        let records = queue.fetch(CAMPAIGN, ledger.position(), STEP_BYTES).await?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        for stored in records {
+            let key = stored.record.key.as_deref().unwrap_or_default();
+            ledger.apply(stored.offset, key, stored.record.payload.as_deref())?;
+        }
+    }
+}
+
+/// The suppression list as far as it was read.
+#[derive(Debug, Default)]
+pub struct Suppressions {
+    set: SuppressionSet,
+    position: Offset,
+}
+
+impl Suppressions {
+    /// Reads the suppression topic to its end. A record that is no entry is passed over: it suppresses nobody.
+    pub async fn refresh(&mut self, queue: &dyn Queue) -> Result<(), QueueError> {
+        loop {
+            let records = queue.fetch(SUPPRESSION, self.position, STEP_BYTES).await?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            for stored in records {
+                self.position = stored.offset + 1;
+                let (key, payload) = (
+                    stored.record.key.as_deref(),
+                    stored.record.payload.as_deref(),
+                );
+                if let Err(error) = self.set.apply(key, payload) {
+                    tracing::warn!(offset = stored.offset, %error, "a suppression record is passed over");
+                }
+            }
+        }
+    }
+
+    pub fn has(&self, key: &ProjectKey, address: &str) -> bool {
+        !self.set.is_empty() && self.set.contains(Token::of(key, address))
+    }
+}
