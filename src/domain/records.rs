@@ -183,7 +183,7 @@ pub struct Left {
     pub next: Offset,
     pub last_row: Option<Row>,
     /// Open chunks, offset to the done positions as bitset text.
-    #[serde(default)]
+    #[serde(default, with = "pairs")]
     pub open: BTreeMap<Offset, String>,
     pub counters: Counters,
 }
@@ -247,5 +247,26 @@ impl<'de> Deserialize<'de> for TopicPartitionText {
             .parse()
             .map(TopicPartitionText)
             .map_err(serde::de::Error::custom)
+    }
+}
+
+/// A map as a list of pairs: JSON's keys are texts, and in a tagged record serde cannot read numbers from them.
+mod pairs {
+    use super::{BTreeMap, Offset};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(
+        map: &BTreeMap<Offset, String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Offset, String>, D::Error> {
+        Ok(Vec::<(Offset, String)>::deserialize(deserializer)?
+            .into_iter()
+            .collect())
     }
 }

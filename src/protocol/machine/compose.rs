@@ -38,6 +38,10 @@ impl Machine {
         claims: usize,
         end: Option<Offset>,
     ) -> Option<Draft> {
+        if self.phase == Phase::Inquest && self.acked.as_ref() == Some(&self.progress) {
+            // Nobody was in doubt: the commit of the number is all that the take-over needed.
+            self.phase = Phase::Active;
+        }
         if !self.is_taking_over() {
             self.skip_cancelled(moment);
             self.reopen(moment);
