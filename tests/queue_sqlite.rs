@@ -231,13 +231,34 @@ async fn dropped_space_is_given_back() {
         queue.append(SEND, vec![large(512); 4]).await.unwrap();
     }
     queue.append(EVENT, vec![record("kept")]).await.unwrap();
-    queue.drop_below(SEND, 0).await.unwrap();
     let before = std::fs::metadata(&file.path).unwrap().len();
     assert!(before > 20 << 20, "{before}");
     queue.drop_below(SEND, 60).await.unwrap();
     let after = std::fs::metadata(&file.path).unwrap().len();
     assert!(after < 6 << 20, "{after}");
     assert_eq!(texts(&queue, EVENT, 0).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_up_nobody() {
+    let file = file();
+    let queue = with_topics(&file.path, LONG).await;
+    for _ in 0..15 {
+        queue.append(SEND, vec![large(512); 4]).await.unwrap();
+    }
+    let slow = rusqlite::Connection::open(&file.path).unwrap();
+    slow.execute_batch("BEGIN").unwrap();
+    let count = |sql: &rusqlite::Connection| -> i64 {
+        sql.query_row("SELECT count(*) FROM record", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(count(&slow), 60);
+    let begun = Instant::now();
+    queue.drop_below(SEND, 60).await.unwrap();
+    queue.append(SEND, vec![record("x")]).await.unwrap();
+    assert_eq!(count(&slow), 60, "its own moment");
+    // Waiting for the reader would have taken 30 s.
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 /// A worker that answers `Losing` at once.

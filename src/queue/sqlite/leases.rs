@@ -113,33 +113,33 @@ pub(super) fn beat(
 ) -> Result<Beat, Failure> {
     let now = now();
     let until = now.saturating_add(nanos(me.lease));
-    for member in dead.iter().filter(|member| **member != me.id) {
-        remove(connection, *member)?;
-    }
-    connection.execute("DELETE FROM lease WHERE expires <= ?1", [now])?;
+    bury(connection, me, dead, now)?;
     connection.execute(
         "INSERT INTO member (id, name, expires) VALUES (?1, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET expires = excluded.expires",
         params![me.id, me.name, until],
     )?;
     let leases = leases(connection)?;
-    let kept = |at: &TopicPartition, holding: &Holding| {
-        leases
-            .iter()
-            .find(|l| l.at == *at && l.member == me.id && l.token == holding.token)
-    };
     let mut beat = Beat::default();
-    let mut giving = BTreeSet::new();
+    let is_held = |lease: &&Lease| held.get(&lease.at).is_some_and(|h| h.token == lease.token);
+    let (kept, released): (Vec<&Lease>, Vec<&Lease>) = leases
+        .iter()
+        .filter(|lease| lease.member == me.id)
+        .partition(is_held);
+    for lease in &kept {
+        renew(connection, lease.partition, until)?;
+    }
     for (at, holding) in held {
-        match kept(at, holding) {
-            // What was released and is still in the file is not kept: it ends by itself.
-            Some(lease) => renew(connection, lease.partition, until)?,
-            None => beat.lost.push((*at, holding.token)),
-        }
-        if holding.giving {
-            giving.insert(at.partition);
+        if !kept.iter().any(|lease| lease.at == *at) {
+            beat.lost.push((*at, holding.token));
         }
     }
+    // What was released and still stands in the file is on its way out, as what we were told to give.
+    let told = held.iter().filter(|(_, holding)| holding.giving);
+    let giving: BTreeSet<Partition> = told
+        .map(|(at, _)| at.partition)
+        .chain(released.iter().map(|lease| lease.at.partition))
+        .collect();
     let living = living(connection, now)?;
     let ids: Vec<MemberId> = living.iter().map(|(id, _)| *id).collect();
     let owners = leases.iter().map(|l| (l.at.partition, l.member)).collect();
@@ -149,16 +149,25 @@ pub(super) fn beat(
         owners: &owners,
     };
     let Shares { take, give } = decide(&view, me.id, &giving);
-    let mine = owners
+    let staying = kept
         .iter()
-        .filter(|(index, owner)| **owner == me.id && !giving.contains(index))
-        .map(|(index, _)| *index);
-    for index in mine.filter(|index| !give.contains(index)).chain(take) {
+        .map(|lease| lease.at.partition)
+        .filter(|index| !giving.contains(index) && !give.contains(index));
+    for index in staying.chain(take).collect::<BTreeSet<_>>() {
         beat.gained.extend(gain(connection, me.id, index, until)?);
     }
     beat.give = give;
     beat.others = living.into_iter().filter(|(id, _)| *id != me.id).collect();
     Ok(beat)
+}
+
+/// Ends memberships whose lock file is free, and every lease whose time is over, ours too.
+fn bury(connection: &Connection, me: &Me, dead: &[MemberId], now: i64) -> Result<(), Failure> {
+    for member in dead.iter().filter(|member| **member != me.id) {
+        remove(connection, *member)?;
+    }
+    connection.execute("DELETE FROM lease WHERE expires <= ?1", [now])?;
+    Ok(())
 }
 
 fn leases(connection: &Connection) -> Result<Vec<Lease>, Failure> {
@@ -296,4 +305,93 @@ fn commit_one(connection: &Connection, me: &Me, commit: &Commit) -> Result<Commi
         .execute(params![partition, offset, commit.text])?;
     renew(connection, partition, now.saturating_add(nanos(me.lease)))?;
     Ok(CommitOutcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::topic::Topic;
+
+    const LEASE: Duration = Duration::from_secs(600);
+
+    fn member(connection: &Connection, name: &str) -> Me {
+        Me {
+            id: join(connection, name, LEASE).unwrap(),
+            name: name.to_string(),
+            lease: LEASE,
+            partitions: 8,
+        }
+    }
+
+    fn held(beat: &Beat) -> Held {
+        let giving = false;
+        let gained = beat.gained.iter();
+        gained
+            .map(|(at, token)| {
+                let token = *token;
+                (*at, Holding { token, giving })
+            })
+            .collect()
+    }
+
+    /// The release is known to the process and not yet to the file when the beat runs.
+    #[test]
+    fn a_release_under_way_is_neither_taken_back_nor_given_twice() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(include_str!("schema.sql"))
+            .unwrap();
+        connection
+            .execute_batch("INSERT INTO meta VALUES ('token', 0)")
+            .unwrap();
+        let tier = Topic::Retry(Duration::from_secs(60));
+        super::super::log::create_topics(&connection, &[(Topic::Send, 8), (tier, 8)]).unwrap();
+        let a = member(&connection, "a");
+        let first = beat(&connection, &a, &Held::new(), &[]).unwrap();
+        assert_eq!(first.gained.len(), 16);
+        let mut holds = held(&first);
+        let b = member(&connection, "b");
+        let second = beat(&connection, &a, &holds, &[]).unwrap();
+        assert_eq!(second.give, [7, 6, 5, 4]);
+        for (at, holding) in &mut holds {
+            holding.giving = second.give.contains(&at.partition);
+        }
+        let send = TopicPartition::new(Topic::Send, 7);
+        let token = holds.remove(&send).unwrap().token;
+        release(&connection, a.id, send, token).unwrap();
+        holds.remove(&TopicPartition::new(tier, 7));
+        let third = beat(&connection, &a, &holds, &[]).unwrap();
+        assert!(third.gained.is_empty() && third.give.is_empty() && third.lost.is_empty());
+        let other = beat(&connection, &b, &Held::new(), &[]).unwrap();
+        assert!(other.gained.is_empty(), "the tier of 7 is not released");
+    }
+
+    #[test]
+    fn what_somebody_else_took_is_lost_and_not_kept() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(include_str!("schema.sql"))
+            .unwrap();
+        connection
+            .execute_batch("INSERT INTO meta VALUES ('token', 0)")
+            .unwrap();
+        super::super::log::create_topics(&connection, &[(Topic::Send, 8)]).unwrap();
+        let a = member(&connection, "a");
+        let holds = held(&beat(&connection, &a, &Held::new(), &[]).unwrap());
+        let b = member(&connection, "b");
+        // Its lock file is free: dead, though its leases would last.
+        let taken = beat(&connection, &b, &Held::new(), &[a.id]).unwrap();
+        assert_eq!(taken.gained.len(), 8);
+        let woken = beat(&connection, &a, &holds, &[]).unwrap();
+        assert_eq!(woken.lost.len(), 8);
+        assert!(woken.gained.is_empty());
+        let counts: i64 = connection
+            .query_row(
+                "SELECT count(*) FROM lease WHERE member = ?1",
+                [b.id],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(counts, 8);
+    }
 }

@@ -257,38 +257,54 @@ pub(super) fn drop_step(
     connection
         .prepare_cached("UPDATE partition SET low = max(low, ?2) WHERE id = ?1")?
         .execute([place.id, below - place.start()])?;
-    let mut select = connection.prepare_cached(
-        "SELECT position, coalesce(length(payload), 0), key FROM record
-         WHERE position >= ?1 AND position < ?2 ORDER BY position LIMIT ?3",
-    )?;
-    let mut rows = select.query([place.start(), below, DROP_RECORDS])?;
-    let (mut last, mut count, mut bytes) = (None, 0, 0);
-    while let Some(row) = rows.next()? {
-        let position: i64 = row.get(0)?;
-        if let Some(key) = row
-            .get::<_, Option<String>>(2)?
-            .filter(|_| at.topic.is_compacted())
-        {
+    let piece = lowest(connection, place.start(), below)?;
+    if at.topic.is_compacted() {
+        for (position, key) in &piece.keys {
             connection
                 .prepare_cached(
                     "DELETE FROM latest WHERE partition = ?1 AND key = ?2 AND position = ?3",
                 )?
                 .execute(params![place.id, key, position])?;
         }
-        last = Some(position);
-        count += 1;
-        bytes += row.get::<_, i64>(1)?;
-        if bytes >= DROP_BYTES {
-            break;
-        }
     }
-    drop(rows);
-    if let Some(last) = last {
+    if let Some(last) = piece.last {
         connection
             .prepare_cached("DELETE FROM record WHERE position >= ?1 AND position <= ?2")?
             .execute([place.start(), last])?;
     }
-    Ok(count == DROP_RECORDS || bytes >= DROP_BYTES)
+    Ok(piece.more)
+}
+
+/// What one step deletes.
+#[derive(Default)]
+struct Piece {
+    last: Option<i64>,
+    keys: Vec<(i64, String)>,
+    more: bool,
+}
+
+fn lowest(connection: &Connection, start: i64, below: i64) -> Result<Piece, Failure> {
+    let mut select = connection.prepare_cached(
+        "SELECT position, coalesce(length(payload), 0), key FROM record
+         WHERE position >= ?1 AND position < ?2 ORDER BY position LIMIT ?3",
+    )?;
+    let mut rows = select.query([start, below, DROP_RECORDS])?;
+    let mut piece = Piece::default();
+    let (mut count, mut bytes) = (0, 0);
+    while let Some(row) = rows.next()? {
+        let position: i64 = row.get(0)?;
+        piece.last = Some(position);
+        if let Some(key) = row.get(2)? {
+            piece.keys.push((position, key));
+        }
+        count += 1;
+        bytes += row.get::<_, i64>(1)?;
+        piece.more = count == DROP_RECORDS || bytes >= DROP_BYTES;
+        if piece.more {
+            break;
+        }
+    }
+    Ok(piece)
 }
 
 /// Whether so much of the file is free that it is worth giving back.
@@ -308,12 +324,6 @@ pub(super) fn vacuum_step(connection: &Connection) -> Result<bool, Failure> {
     drop(rows);
     let after = pages(connection, "freelist_count")?;
     Ok(after < before && after > VACUUM_TO_PAGES)
-}
-
-/// Copies the log into the file and empties it; whoever reads just now keeps it from that, and it is tried next time.
-pub(super) fn checkpoint(connection: &Connection) -> Result<(), Failure> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    Ok(())
 }
 
 fn pages(connection: &Connection, pragma: &str) -> Result<i64, Failure> {

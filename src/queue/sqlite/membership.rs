@@ -33,6 +33,22 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// False: it was not held under this token.
+    fn forget(&self, at: TopicPartition, token: Token) -> bool {
+        let mut state = self.state();
+        let is_held = state.held.get(&at).is_some_and(|held| held.token == token);
+        if is_held {
+            state.held.remove(&at);
+        }
+        is_held
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        state.left = true;
+        state.held.clear();
+    }
 }
 
 pub(super) struct SqliteMembership {
@@ -88,7 +104,7 @@ impl SqliteMembership {
 
 impl Drop for SqliteMembership {
     fn drop(&mut self) {
-        self.shared.state().left = true;
+        self.shared.end();
     }
 }
 
@@ -120,12 +136,9 @@ impl Membership for SqliteMembership {
 
     async fn release(&self, at: TopicPartition, token: Token) {
         // First here, so that the next beat does not take it for lost.
-        let mut state = self.shared.state();
-        if state.held.get(&at).is_none_or(|held| held.token != token) {
+        if !self.shared.forget(at, token) {
             return;
         }
-        state.held.remove(&at);
-        drop(state);
         let me = self.me.id;
         // A lease that cannot be deleted is not kept any more and ends by itself.
         let _ = self
@@ -137,10 +150,7 @@ impl Membership for SqliteMembership {
     }
 
     async fn leave(&self) {
-        let mut state = self.shared.state();
-        state.left = true;
-        state.held.clear();
-        drop(state);
+        self.shared.end();
         let me = self.me.id;
         // If this fails the free lock file says the same.
         let _ = self
@@ -209,17 +219,16 @@ impl Heart {
     }
 
     fn apply(&mut self, beat: Beat) {
+        for (at, token) in beat.lost {
+            if self.shared.forget(at, token) {
+                self.tell(Ownership::Lost { at, token });
+            }
+        }
         let mut state = self.shared.state();
         if state.left {
             return;
         }
         self.others = beat.others;
-        for (at, token) in beat.lost {
-            if state.held.get(&at).is_some_and(|held| held.token == token) {
-                state.held.remove(&at);
-                self.tell(Ownership::Lost { at, token });
-            }
-        }
         for (at, token) in beat.gained {
             let giving = false;
             state.held.insert(at, Holding { token, giving });

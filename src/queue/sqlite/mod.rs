@@ -169,7 +169,10 @@ impl SqliteQueue {
             return Ok(());
         }
         while self.writer.ask(0, log::vacuum_step).await? {}
-        self.writer.ask_bare(log::checkpoint).await
+        let path = self.path.clone();
+        self.writer
+            .ask_bare(move |_| Ok(schema::checkpoint(&path)?))
+            .await
     }
 }
 

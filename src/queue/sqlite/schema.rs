@@ -129,12 +129,23 @@ pub(super) fn prepare(
 pub(super) fn fingerprint(path: &Path) -> Result<Option<String>, QueueError> {
     let connection = connect(path, Durability::Full)?;
     let read = || -> rusqlite::Result<Option<String>> {
-        if is_empty(&connection)? {
+        if !connection.table_exists(None, "meta")? {
             return Ok(None);
         }
         meta(&connection, "key")
     };
     read().map_err(|error| explain(path, &error))
+}
+
+/// Copies the log into the file and empties it. Whoever reads or writes just now keeps it from that: then it is left
+/// for the next time, for waiting would hold up everybody's leases.
+pub(super) fn checkpoint(path: &Path) -> Result<(), QueueError> {
+    let connection = connect(path, Durability::Full)?;
+    let run = || -> rusqlite::Result<()> {
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    };
+    run().map_err(|error| explain(path, &error))
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {

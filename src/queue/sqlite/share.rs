@@ -137,10 +137,11 @@ mod tests {
                 let living: Vec<MemberId> = living.into_iter().collect();
                 settle(partitions, &living, &mut owners);
                 prop_assert_eq!(owners.len(), partitions as usize);
-                let part = partitions as usize / living.len();
+                let (all, members) = (partitions as usize, living.len());
+                let part = all / members;
                 for member in &living {
                     let count = owners.values().filter(|owner| *owner == member).count();
-                    prop_assert!(count == part || (count == part + 1 && partitions as usize % living.len() > 0));
+                    prop_assert!(count == part || (count == part + 1 && !all.is_multiple_of(members)));
                 }
             }
         }
