@@ -172,6 +172,12 @@ async fn offsets_are_never_used_again() {
         })
     );
     assert_eq!(texts(&queue, SEND, 1_200).await.len(), 100);
+    let sql = rusqlite::Connection::open(&file.path).unwrap();
+    let left: i64 = sql
+        .query_row("SELECT count(*) FROM record", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 100);
+    drop(sql);
     // Lower again changes nothing; beyond the end is the end.
     queue.drop_below(SEND, 5).await.unwrap();
     assert_eq!(queue.bounds(SEND).await.unwrap().low, 1_200);
@@ -408,36 +414,41 @@ async fn a_dead_owner_is_known_long_before_its_lease_ends() {
     until(&mut [&mut again, &mut b], &[4, 4]).await;
 }
 
+/// As if the process had been stopped for longer than its lease. Twice: a beat may have been under way.
+async fn oversleep(queue: &SqliteQueue, path: &Path) {
+    queue.stop_beats(true);
+    let sql = rusqlite::Connection::open(path).unwrap();
+    for _ in 0..2 {
+        sql.execute_batch("UPDATE lease SET expires = 1; UPDATE member SET expires = 1")
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_commit_stands_until_ownership_ends() {
     let file = file();
-    let lease = Duration::from_millis(400);
-    let queue = with_topics(&file.path, lease).await;
+    let queue = with_topics(&file.path, LONG).await;
     let mut a = Worker::join(&queue, "a").await;
-    assert_eq!(a.membership.lease(), lease);
+    assert_eq!(a.membership.lease(), LONG);
     until(&mut [&mut a], &[8]).await;
     let token = a.owned[&SEND];
     assert_eq!(a.commit(SEND, token, "one").await, CommitOutcome::Done);
-    assert_eq!(
-        a.commit(SEND, token + 999, "x").await,
-        CommitOutcome::Refused
-    );
+    let wrong = a.commit(SEND, token + 999, "x").await;
+    assert_eq!(wrong, CommitOutcome::Refused);
     for bad in ["ü", &"x".repeat(3_501)] {
         let outcome = a.commit(SEND, token, bad).await;
         assert!(matches!(outcome, CommitOutcome::Unknown(_)));
     }
-    // Three leases long nobody beats, as in a stopped process.
-    queue.stop_beats(true);
-    tokio::time::sleep(lease * 3).await;
+    oversleep(&queue, &file.path).await;
     assert_eq!(a.commit(SEND, token, "two").await, CommitOutcome::Refused);
     let other = TopicPartition::new(Topic::Send, 1);
-    let all = [Some("one"), None];
-    let texts = queue.committed(&[SEND, other]).await.unwrap();
-    let texts: Vec<_> = texts
+    let found = queue.committed(&[SEND, other]).await.unwrap();
+    let found: Vec<_> = found
         .iter()
-        .map(|c| c.as_ref().map(|c| c.text.as_str()))
+        .map(|committed| committed.as_ref().map(|c| c.text.as_str()))
         .collect();
-    assert_eq!(texts, all);
+    assert_eq!(found, [Some("one"), None]);
     queue.stop_beats(false);
     let change = a.next(Duration::from_secs(20)).await;
     assert!(matches!(change, Some(Ownership::Lost { .. })), "{change:?}");
@@ -449,13 +460,27 @@ async fn a_commit_stands_until_ownership_ends() {
 }
 
 #[tokio::test]
+async fn a_lease_ends_in_time() {
+    let file = file();
+    let lease = Duration::from_millis(300);
+    let queue = with_topics(&file.path, lease).await;
+    let mut a = Worker::join(&queue, "a").await;
+    until(&mut [&mut a], &[8]).await;
+    queue.stop_beats(true);
+    tokio::time::sleep(lease * 4).await;
+    assert_eq!(queue.members().await, Ok(vec![]));
+    let token = a.owned[&SEND];
+    assert_eq!(a.commit(SEND, token, "x").await, CommitOutcome::Refused);
+}
+
+#[tokio::test]
 async fn a_stopped_owner_loses_to_another_after_its_lease() {
     let file = file();
-    let queue = with_topics(&file.path, Duration::from_millis(400)).await;
+    let queue = with_topics(&file.path, LONG).await;
     let mut a = Worker::join(&queue, "a").await;
     until(&mut [&mut a], &[8]).await;
     let tokens = a.owned.clone();
-    queue.stop_beats(true);
+    oversleep(&queue, &file.path).await;
     let other = open(&file.path, LONG);
     let mut b = Worker::join(&other, "b").await;
     until(&mut [&mut b], &[8]).await;

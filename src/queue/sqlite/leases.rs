@@ -314,6 +314,17 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(600);
 
+    fn file() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(include_str!("schema.sql"))
+            .unwrap();
+        connection
+            .execute_batch("INSERT INTO meta VALUES ('token', 0)")
+            .unwrap();
+        connection
+    }
+
     fn member(connection: &Connection, name: &str) -> Me {
         Me {
             id: join(connection, name, LEASE).unwrap(),
@@ -337,13 +348,7 @@ mod tests {
     /// The release is known to the process and not yet to the file when the beat runs.
     #[test]
     fn a_release_under_way_is_neither_taken_back_nor_given_twice() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch(include_str!("schema.sql"))
-            .unwrap();
-        connection
-            .execute_batch("INSERT INTO meta VALUES ('token', 0)")
-            .unwrap();
+        let connection = file();
         let tier = Topic::Retry(Duration::from_secs(60));
         super::super::log::create_topics(&connection, &[(Topic::Send, 8), (tier, 8)]).unwrap();
         let a = member(&connection, "a");
@@ -368,13 +373,7 @@ mod tests {
 
     #[test]
     fn what_somebody_else_took_is_lost_and_not_kept() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch(include_str!("schema.sql"))
-            .unwrap();
-        connection
-            .execute_batch("INSERT INTO meta VALUES ('token', 0)")
-            .unwrap();
+        let connection = file();
         super::super::log::create_topics(&connection, &[(Topic::Send, 8)]).unwrap();
         let a = member(&connection, "a");
         let holds = held(&beat(&connection, &a, &Held::new(), &[]).unwrap());
@@ -393,5 +392,44 @@ mod tests {
             )
             .unwrap();
         assert_eq!(counts, 8);
+    }
+
+    #[test]
+    fn beats_and_commits_keep_what_has_not_ended() {
+        let connection = file();
+        super::super::log::create_topics(&connection, &[(Topic::Send, 2)]).unwrap();
+        let a = member(&connection, "a");
+        let holds = held(&beat(&connection, &a, &Held::new(), &[]).unwrap());
+        let at = TopicPartition::new(Topic::Send, 0);
+        let write = || {
+            let commit = Commit {
+                at,
+                token: holds[&at].token,
+                offset: 0,
+                text: String::new(),
+            };
+            super::commit(&connection, &a, &[commit]).unwrap()
+        };
+        let set = |expires: i64| {
+            connection
+                .execute("UPDATE lease SET expires = ?1", [expires])
+                .unwrap();
+        };
+        let kept = || -> Vec<bool> {
+            let mut select = connection
+                .prepare("SELECT expires > ?1 FROM lease ORDER BY partition")
+                .unwrap();
+            let half = now() + nanos(LEASE / 2);
+            let rows = select.query_map([half], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        set(now() + nanos(LEASE / 9));
+        assert_eq!(write(), [CommitOutcome::Done]);
+        assert_eq!(kept(), [true, false]);
+        beat(&connection, &a, &holds, &[]).unwrap();
+        assert_eq!(kept(), [true, true]);
+        set(now());
+        assert_eq!(write(), [CommitOutcome::Refused]);
+        assert_eq!(kept(), [false, false]);
     }
 }

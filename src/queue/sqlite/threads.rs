@@ -296,3 +296,90 @@ fn roll_back(connection: &Connection) {
 fn batch(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn count(connection: &Connection) -> i64 {
+        connection
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap()
+    }
+
+    fn insert(connection: &Connection) -> Result<i64, Failure> {
+        connection.execute("INSERT INTO t VALUES (1)", [])?;
+        Ok(count(connection))
+    }
+
+    fn file() -> (tempfile::TempDir, PathBuf, Thread) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.db");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)")
+            .unwrap();
+        let writer = Thread::spawn(Kind::Writes, connection, &path).unwrap();
+        (directory, path, writer)
+    }
+
+    /// The first job holds the writer until the others wait; so they are one group.
+    async fn behind_a_gate<T>(writer: &Thread, asked: impl Future<Output = T>) -> T {
+        let (open, gate) = channel::<()>();
+        let first = writer.ask(MAX_TRANSACTION_BYTES, move |_| {
+            let _ = gate.recv();
+            Ok(())
+        });
+        let opened = async {
+            open.send(()).unwrap();
+        };
+        let (first, asked, ()) = tokio::join!(first, asked, opened);
+        first.unwrap();
+        asked
+    }
+
+    #[tokio::test]
+    async fn who_waits_together_is_written_together() {
+        let (_directory, path, writer) = file();
+        let asked = async {
+            tokio::join!(
+                writer.ask(10, insert),
+                writer.ask(10, insert),
+                writer.ask(10, move |_| Ok(count(&Connection::open(&path)?))),
+                writer.ask(MAX_TRANSACTION_BYTES, insert),
+            )
+        };
+        let (one, two, outside, next) = behind_a_gate(&writer, asked).await;
+        assert_eq!((one, two), (Ok(1), Ok(2)));
+        assert_eq!(outside, Ok(0), "nothing was durable yet");
+        assert_eq!(next, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn what_fails_leaves_nothing() {
+        let (_directory, path, writer) = file();
+        let refused = QueueError::Unknown("refused".into());
+        let answer = refused.clone();
+        let asked = async {
+            tokio::join!(
+                writer.ask(1, insert),
+                writer.ask(1, move |connection| {
+                    insert(connection)?;
+                    Err::<(), _>(Failure::Queue(answer.clone()))
+                }),
+                writer.ask(1, |connection| {
+                    insert(connection)?;
+                    connection.execute("INSERT INTO no_table VALUES (1)", [])?;
+                    Ok(())
+                }),
+                writer.ask(1, insert),
+            )
+        };
+        let (one, two, three, four) = behind_a_gate(&writer, asked).await;
+        assert!(one.is_ok() && four.is_ok());
+        assert_eq!(two, Err(refused));
+        assert!(matches!(three, Err(QueueError::Away { .. })));
+        assert_eq!(count(&Connection::open(&path).unwrap()), 2);
+    }
+}
