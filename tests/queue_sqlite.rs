@@ -671,3 +671,21 @@ async fn appends_per_second() {
     let rate = 400_000.0 / begun.elapsed().as_secs_f64();
     println!("{rate:.0} records a second");
 }
+
+#[test]
+fn all_who_create_at_once_have_the_same_queue() {
+    for _ in 0..10 {
+        let file = file();
+        let together = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    together.wait();
+                    drop(open(&file.path, LONG));
+                });
+            }
+        });
+        let fingerprint = SqliteQueue::fingerprint(&file.path);
+        assert_eq!(fingerprint, Ok(Some("key".to_string())));
+    }
+}
