@@ -1,4 +1,5 @@
 //! The one integration binary: each level answers one question (see ARCHITECTURE.md).
 
 mod queue_contract;
+mod queue_sqlite;
 mod simulation;
