@@ -132,8 +132,7 @@ impl Server {
             reply: None,
             why,
         };
-        let may_be_seen = self.address.tls == TlsPolicy::None || self.address.is_loopback();
-        if wire.tls_description().is_none() && !may_be_seen {
+        if wire.tls_description().is_none() && !may_be_overheard(&self.address) {
             return Err(failed(
                 "the relay offers no TLS, and a password is not sent in plain text".to_string(),
             ));
@@ -153,6 +152,11 @@ impl Server {
         };
         said.await.map_err(|fault| unavailable(stage, fault))
     }
+}
+
+/// Whether a password may go in plain text: never leaving this machine, or by the user's own word.
+fn may_be_overheard(address: &ServerAddress) -> bool {
+    address.is_loopback() || address.tls == TlsPolicy::None
 }
 
 fn accepted(stage: Stage, answer: Answer) -> Result<Answer, End> {
@@ -177,5 +181,29 @@ fn unavailable(stage: Stage, fault: Fault) -> End {
         stage,
         reply: None,
         why: fault.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::url::RelayAddress;
+
+    #[test]
+    fn a_password_goes_in_plain_text_only_by_the_users_word() {
+        let table = [
+            ("smtp://mx.example.com", false),
+            ("smtp://mx.example.com?tls=opportunistic", false),
+            ("smtp://127.0.0.1.example.com?tls=opportunistic", false),
+            ("smtp://mx.example.com?tls=none", true),
+            ("smtp://localhost:25", true),
+            ("smtp://[::1]:25?tls=opportunistic", true),
+        ];
+        for (url, may) in table {
+            let Ok(RelayAddress::Server(address)) = url.parse() else {
+                panic!("{url}");
+            };
+            assert_eq!(may_be_overheard(&address), may, "{url}");
+        }
     }
 }

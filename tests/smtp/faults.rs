@@ -224,3 +224,20 @@ async fn a_relay_that_is_not_there_harms_nobody() {
     }
     assert_eq!(list.taken.borrow().len(), 0);
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_cut_in_the_content_leaves_nothing_in_doubt() {
+    for offers_pipelining in [true, false] {
+        let fake = FakeRelay::start(Behaviour {
+            offers_pipelining,
+            ..Behaviour::default()
+        });
+        let mut long = message(0, "cut@x.example");
+        // More than both sides' socket buffers hold, so the dot cannot have left.
+        long.content = Bytes::from("0123456789 0123456789\r\n".repeat(1_500_000));
+        let list = List::of(vec![long, message(1, "b@x.example")]);
+        let end = converse(&fake, &list).await;
+        assert_eq!(list.summary(), ["not sent"]);
+        assert_eq!(stage_of(&end), Some(Stage::Data));
+    }
+}

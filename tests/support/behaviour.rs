@@ -27,6 +27,7 @@ pub struct Behaviour {
     pub takes_data_without_recipients: bool,
     pub patience: Option<Patience>,
     pub keeps_content: bool,
+    pub keeps_commands: bool,
     pub rules: Vec<Rule>,
 }
 
@@ -49,6 +50,7 @@ impl Default for Behaviour {
             takes_data_without_recipients: false,
             patience: None,
             keeps_content: false,
+            keeps_commands: true,
             rules: Vec::new(),
         }
     }
@@ -156,6 +158,7 @@ impl Rule {
 }
 
 /// What the local part of a recipient asks for: a word, `-N` behind it for "only N times", and anything after `+`.
+/// (`cut@`, a connection that ends in the middle of the content, is known to the visit itself.)
 pub fn rule_of(recipient: &str) -> Option<Rule> {
     let local = recipient.split(['@', '+']).next()?;
     let (word, times) = match local.rsplit_once('-') {

@@ -30,6 +30,9 @@ pub struct Visit<'a> {
     chunks: Vec<u8>,
     said_ehlo: bool,
     carried: u64,
+    /// A BDAT was refused, and the transaction is in nobody's hands until RSET (RFC 3030 §2).
+    needs_reset: bool,
+    block: Vec<u8>,
 }
 
 /// The visit is over.
@@ -55,6 +58,8 @@ impl Visit<'_> {
             chunks: Vec::new(),
             said_ehlo: false,
             carried: 0,
+            needs_reset: false,
+            block: vec![0; 256 * 1024],
         };
         let outcome = visit.serve();
         // What is left unread must not turn the end into a reset that eats our last reply.
@@ -74,7 +79,9 @@ impl Visit<'_> {
         loop {
             let line = self.read_line()?;
             let line = String::from_utf8_lossy(&line).into_owned();
-            self.shared.log().commands.push((self.number, line.clone()));
+            if self.shared.behaviour.keeps_commands {
+                self.shared.log().commands.push((self.number, line.clone()));
+            }
             let verb = line
                 .split([' ', ':'])
                 .next()
@@ -90,6 +97,7 @@ impl Visit<'_> {
                 "DATA" => self.data()?,
                 "BDAT" => self.bdat(&line)?,
                 "RSET" => {
+                    self.needs_reset = false;
                     self.reset();
                     self.agree("reset")?;
                 }
@@ -200,7 +208,7 @@ impl Visit<'_> {
         if self.shared.behaviour.login.is_some() && !self.is_logged_in {
             return self.say("530 5.7.0 log in first");
         }
-        if self.return_path.is_some() {
+        if self.return_path.is_some() || self.needs_reset {
             self.violation(format!("MAIL inside a transaction: {line}"));
             return self.say("503 5.5.1 nested MAIL");
         }
@@ -236,6 +244,13 @@ impl Visit<'_> {
             }
         }
         self.say("354 go ahead")?;
+        if first
+            .as_ref()
+            .is_some_and(|recipient| recipient.starts_with("cut@"))
+        {
+            self.read_more()?;
+            return self.perform(Action::Close);
+        }
         let content = self.read_content()?;
         if first.is_none() {
             if !content.is_empty() {
@@ -268,7 +283,10 @@ impl Visit<'_> {
         }
         if is_last {
             let content = std::mem::take(&mut self.chunks);
-            return self.accept(content);
+            let carried = self.shared.log().accepted.len();
+            self.accept(content)?;
+            self.needs_reset = self.shared.log().accepted.len() == carried;
+            return Ok(());
         }
         self.agree("2.0.0 chunk")
     }
@@ -427,13 +445,12 @@ impl Visit<'_> {
             patience.filter(|patience| is_idle && self.carried >= patience.after_messages);
         let within = patience.map_or(Duration::from_secs(60), |patience| patience.within);
         self.socket.set_read_timeout(Some(within))?;
-        let mut block = vec![0; 256 * 1024];
-        match self.line.read(&mut block) {
+        match self.line.read(&mut self.block) {
             Ok(0) => over(),
             Ok(count) => {
                 self.input.drain(..self.used);
                 self.used = 0;
-                self.input.extend_from_slice(&block[..count]);
+                self.input.extend_from_slice(&self.block[..count]);
                 Ok(())
             }
             Err(error) => {
