@@ -28,12 +28,17 @@ pub enum Handover {
 pub struct Draft<'feed> {
     pub taken: Taken<'feed>,
     pub envelope: Envelope,
+    text: Text,
+}
+
+/// The message itself.
+struct Text {
     date: String,
     content: Bytes,
-    /// The content as it is written, if it is short.
-    block: Option<Vec<u8>>,
     handover: Handover,
     size_bytes: usize,
+    /// The content as it is written, if it is short.
+    block: Option<Vec<u8>>,
 }
 
 impl<'feed> Draft<'feed> {
@@ -47,15 +52,14 @@ impl<'feed> Draft<'feed> {
         spare: Vec<u8>,
     ) -> Option<Draft<'feed>> {
         let taken = Taken::new(feed, message.ticket);
-        match Draft::build(message, offered, handover, spare) {
-            Ok((envelope, date, content, block)) => Some(Draft {
+        let text = Text::new(message.content.clone(), handover);
+        let prepared = envelope(&message, text.size_bytes, offered)
+            .and_then(|envelope| Ok((envelope, text.prepared(spare).map_err(malformed)?)));
+        match prepared {
+            Ok((envelope, text)) => Some(Draft {
                 taken,
                 envelope,
-                size_bytes: size_bytes(&date, &content),
-                date,
-                content,
-                block,
-                handover,
+                text,
             }),
             Err(attempt) => {
                 taken.settle(attempt);
@@ -64,37 +68,52 @@ impl<'feed> Draft<'feed> {
         }
     }
 
-    fn build(
-        message: Outgoing,
-        offered: &Extensions,
-        handover: Handover,
-        mut spare: Vec<u8>,
-    ) -> Result<(Envelope, String, Bytes, Option<Vec<u8>>), Attempt> {
-        let date = date::field(SystemTime::now());
-        let size_bytes = size_bytes(&date, &message.content);
-        let envelope = envelope(&message, size_bytes, offered)?;
-        let content = message.content;
-        spare.clear();
-        let block = if size_bytes <= PIECE_BYTES {
-            write_whole(&date, &content, handover, size_bytes, &mut spare).map_err(malformed)?;
-            Some(spare)
-        } else {
-            check(&content, &mut spare).map_err(malformed)?;
-            None
-        };
-        Ok((envelope, date, content, block))
-    }
-
     /// The whole content, if it is to go in one write; once.
     pub fn take_block(&mut self) -> Option<Vec<u8>> {
-        self.block.take()
+        self.text.block.take()
     }
 
     /// The content of a long message in pieces, the last of which ends it.
     pub fn pieces(&self) -> Pieces<'_> {
+        self.text.pieces()
+    }
+}
+
+impl Text {
+    fn new(content: Bytes, handover: Handover) -> Text {
+        let date = date::field(SystemTime::now());
+        Text {
+            size_bytes: size_bytes(&date, &content),
+            date,
+            content,
+            handover,
+            block: None,
+        }
+    }
+
+    /// Writes a short message into `spare`; reads a long one once without keeping it.
+    fn prepared(mut self, mut spare: Vec<u8>) -> Result<Text, BareLineEnd> {
+        spare.clear();
+        let mut pieces = self.pieces();
+        if self.size_bytes <= PIECE_BYTES {
+            while pieces.next_into(&mut spare)? {}
+            self.block = Some(spare);
+        } else {
+            while pieces.next_into(&mut spare)? {
+                spare.clear();
+            }
+        }
+        Ok(self)
+    }
+
+    fn pieces(&self) -> Pieces<'_> {
+        let head = match self.handover {
+            Handover::Dot => self.date.clone(),
+            Handover::Chunk => format!("BDAT {} LAST\r\n{}", self.size_bytes, self.date),
+        };
         Pieces {
             writer: ContentWriter::new(self.handover == Handover::Dot),
-            head: opening(&self.date, self.handover, self.size_bytes),
+            head,
             rest: &self.content,
             handover: self.handover,
         }
@@ -111,43 +130,11 @@ fn size_bytes(date: &str, content: &[u8]) -> usize {
     date.len() + content.len() + line_end
 }
 
-fn opening(date: &str, handover: Handover, size_bytes: usize) -> String {
-    match handover {
-        Handover::Dot => date.to_string(),
-        Handover::Chunk => format!("BDAT {size_bytes} LAST\r\n{date}"),
-    }
-}
-
 fn ending(handover: Handover) -> &'static [u8] {
     match handover {
         Handover::Dot => b".\r\n",
         Handover::Chunk => b"",
     }
-}
-
-fn write_whole(
-    date: &str,
-    content: &[u8],
-    handover: Handover,
-    size_bytes: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), BareLineEnd> {
-    let mut writer = ContentWriter::new(handover == Handover::Dot);
-    out.extend_from_slice(opening(date, handover, size_bytes).as_bytes());
-    writer.push(content, out)?;
-    writer.finish(out)?;
-    out.extend_from_slice(ending(handover));
-    Ok(())
-}
-
-/// Reads a long message once without keeping it.
-fn check(content: &[u8], scratch: &mut Vec<u8>) -> Result<(), BareLineEnd> {
-    let mut writer = ContentWriter::new(false);
-    for piece in content.chunks(PIECE_BYTES) {
-        scratch.clear();
-        writer.push(piece, scratch)?;
-    }
-    writer.finish(scratch)
 }
 
 fn malformed(error: BareLineEnd) -> Attempt {
