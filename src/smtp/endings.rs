@@ -65,6 +65,22 @@ impl<'feed> Conversation<'feed> {
         }
     }
 
+    /// The relay spoke, or was gone, when it was our turn and before the final dot.
+    pub(super) fn interrupted(&mut self, draft: Draft<'feed>, said: Result<Answer, Fault>) -> End {
+        let end = match said {
+            Ok(answer) if answer.code == 421 => self.busy(Stage::Data, answer),
+            Ok(answer) if answer.is_negative() => {
+                let (stage, reply) = (Stage::Data, answer.clone().into_reply());
+                draft.taken.settle(Attempt::Rejected { stage, reply });
+                return self.busy(stage, answer);
+            }
+            Ok(answer) => self.closed(Stage::Data, out_of_place(answer)),
+            Err(fault) => self.closed(Stage::Data, fault),
+        };
+        draft.taken.not_sent(why(&end));
+        end
+    }
+
     /// The answer to the final dot.
     pub(super) async fn hear_verdict(&mut self) -> (Attempt, Option<End>) {
         match self.wire.answer(self.deadlines.final_dot).await {
@@ -106,7 +122,7 @@ impl<'feed> Conversation<'feed> {
     pub(super) fn parted(&mut self, said: Result<Answer, Fault>, idle_since: Instant) -> End {
         let is_known = self.memory.finished_count > 0 || idle_since.elapsed() >= PATIENT;
         match said {
-            Ok(answer) if answer.code == 421 && is_known => {
+            Ok(answer) if answer.is_negative() && is_known => {
                 let reply = answer.into_reply();
                 End::Parted {
                     why: reply.to_string(),

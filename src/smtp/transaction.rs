@@ -162,6 +162,11 @@ impl<'feed> Conversation<'feed> {
                 false
             }
         };
+        // Every command is answered by now. What comes unasked would be taken for the answer to the dot, and a
+        // connection found dead here leaves nobody in doubt.
+        if let Some(said) = self.wire.next_answer().now_or_never() {
+            return Err(self.interrupted(draft, said));
+        }
         if !draft.taken.may_finish() {
             return self.abandon(draft, is_short);
         }

@@ -1,7 +1,7 @@
 //! Relays that fail at every stage: what is known of each message afterwards, and no more than that.
 
 use super::feeds::{List, converse, message, patient, relay, settings, stage_of, why};
-use crate::support::behaviour::{Behaviour, Rule};
+use crate::support::behaviour::{Action, Behaviour, Point, Rule};
 use crate::support::relay::FakeRelay;
 use bytes::Bytes;
 use mailq::domain::outcome::{Attempt, Stage};
@@ -234,10 +234,32 @@ async fn a_connection_cut_in_the_content_leaves_nothing_in_doubt() {
         });
         let mut long = message(0, "cut@x.example");
         // More than both sides' socket buffers hold, so the dot cannot have left.
-        long.content = Bytes::from("0123456789 0123456789\r\n".repeat(750_000));
+        long.content = Bytes::from("0123456789 0123456789\r\n".repeat(250_000));
         let list = List::of(vec![long, message(1, "b@x.example")]);
         let end = converse(&fake, &list).await;
         assert_eq!(list.summary(), ["not sent"]);
         assert_eq!(stage_of(&end), Some(Stage::Data));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_reply_too_many_is_not_taken_for_the_answer_to_the_dot() {
+    for behaviour in modes() {
+        let code = if behaviour.offers_chunking { 250 } else { 354 };
+        let rules = vec![Rule {
+            point: if behaviour.offers_chunking {
+                Point::Rcpt
+            } else {
+                Point::Data
+            },
+            pattern: "b@*".into(),
+            times: None,
+            action: Action::Reply(format!("{code} ok\r\n250 2.0.0 not for you")),
+        }];
+        let fake = FakeRelay::start(Behaviour { rules, ..behaviour });
+        let list = List::to(&["b@x.example"]);
+        let end = converse(&fake, &list).await;
+        assert_eq!(list.summary(), ["not sent"]);
+        assert!(why(&end).contains("out of place"), "{end:?}");
     }
 }
