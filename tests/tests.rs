@@ -3,3 +3,5 @@
 mod queue_contract;
 mod queue_sqlite;
 mod simulation;
+mod smtp;
+mod support;

@@ -1,6 +1,32 @@
 //! Handing messages to a relay: the contract between the engine and one connection, and its two implementations,
 //! an SMTP conversation (`session`) and a folder of files (`maildir`). Knows nothing of queues or retries.
 
+mod auth;
+mod content;
+pub mod date;
+mod draft;
+mod ehlo;
+mod endings;
+mod envelope;
+mod handshake;
+mod maildir;
+mod open;
+mod outbox;
+mod parley;
+mod reply;
+mod session;
+mod settings;
+mod taken;
+mod tls;
+mod transaction;
+mod url;
+mod wire;
+
+pub use auth::Mechanism;
+pub use open::open;
+pub use settings::{Deadlines, OpenError, Pipelining, RelaySettings, Secret};
+pub use url::{RelayAddress, ServerAddress, TlsPolicy, UrlError};
+
 use crate::domain::outcome::{Attempt, Reply, Stage};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,7 +50,8 @@ pub struct Outgoing {
 /// Where a connection takes its messages from and leaves what became of them. Implemented by the engine's lanes.
 #[async_trait(?Send)]
 pub trait Feed {
-    /// The next message whose time has come, waiting for one; `None`: hang up.
+    /// The next message whose time has come, waiting for one; `None`: hang up. The future is dropped when the relay
+    /// hangs up meanwhile: it must not have taken a message before it is ready.
     async fn next(&self) -> Option<Outgoing>;
     /// The next message if one may begin this very moment; asked when the content of the last is about to be
     /// written, so that both go in one write (RFC 2920 §3.1).
@@ -42,6 +69,9 @@ pub trait Feed {
 pub enum End {
     /// The feed said to hang up, and QUIT was said.
     Finished,
+    /// Between messages and without trouble: the relay ended an idle connection, the connection carried as many
+    /// messages as it may, or a claim grew too old after DATA. Open another.
+    Parted { reply: Option<Reply>, why: String },
     /// The relay hung up or asked to come back later (421) after it had taken part in a conversation, at this stage.
     Closed {
         stage: Stage,

@@ -1,0 +1,352 @@
+//! Relay URLs: `smtp://user@host:587`, `smtps://host:465`, `maildir:PATH`. They never hold a password.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const SUBMISSION_PORT: u16 = 587;
+const SUBMISSIONS_PORT: u16 = 465;
+
+/// Where mail is handed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RelayAddress {
+    Server(ServerAddress),
+    /// A folder of files instead of a server.
+    Maildir(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// A name in A-labels, or an IP address without brackets.
+    pub host: String,
+    pub port: u16,
+    pub user: Option<String>,
+    pub tls: TlsPolicy,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// TLS from the first byte: `smtps:`.
+    Implicit,
+    /// STARTTLS or no mail.
+    Required,
+    /// STARTTLS where it is offered. The certificate is verified all the same.
+    Opportunistic,
+    /// Plain text; the default for this machine itself.
+    None,
+}
+
+/// Why a relay URL cannot be used. No variant shows what may be a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    #[error("a relay URL begins with `smtp://`, `smtps://` or `maildir:`")]
+    Scheme,
+    #[error(
+        "a password stands in the relay URL of `{host}`; name where it is kept with `password_env` instead"
+    )]
+    Password { host: String },
+    #[error("`{0}` is not a host name")]
+    Host(String),
+    #[error("`{0}` is not a port")]
+    Port(String),
+    #[error(
+        "`{0}` is not a setting of a relay URL; `tls=required`, `tls=opportunistic` and `tls=none` are"
+    )]
+    Setting(String),
+    #[error("`smtps://` is always encrypted, so `{0}` cannot stand with it")]
+    ImplicitTls(String),
+    #[error("the user name in the relay URL is not valid percent-encoding")]
+    User,
+    #[error("`maildir:` needs the path of a folder")]
+    NoPath,
+    #[error("`/{0}` follows the host; a relay URL has no path")]
+    Path(String),
+}
+
+impl ServerAddress {
+    /// Whether mail and passwords stay on this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+
+    /// `host:port`, an IPv6 address in brackets.
+    pub fn host_and_port(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl FromStr for RelayAddress {
+    type Err = UrlError;
+    fn from_str(text: &str) -> Result<RelayAddress, UrlError> {
+        if let Some(path) = text.strip_prefix("maildir:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() {
+                Err(UrlError::NoPath)
+            } else {
+                Ok(RelayAddress::Maildir(PathBuf::from(path)))
+            };
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+        let implicit = match scheme.to_ascii_lowercase().as_str() {
+            "smtp" => false,
+            "smtps" => true,
+            _ => return Err(UrlError::Scheme),
+        };
+        server(rest, implicit).map(RelayAddress::Server)
+    }
+}
+
+fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
+    // The last `@` separates, because the user is most often an address itself.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => (Some(user), rest),
+        None => (None, rest),
+    };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = host_and_port(place, implicit)?;
+    if user.is_some_and(|user| user.contains(':')) {
+        return Err(UrlError::Password { host });
+    }
+    if !path.is_empty() {
+        return Err(UrlError::Path(path.to_string()));
+    }
+    let tls = tls_policy(query, &host, implicit)?;
+    let user = user.filter(|user| !user.is_empty());
+    Ok(ServerAddress {
+        host,
+        port,
+        user: user.map(percent_decoded).transpose()?,
+        tls,
+    })
+}
+
+fn host_and_port(place: &str, implicit: bool) -> Result<(String, u16), UrlError> {
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest
+                .split_once(']')
+                .ok_or_else(|| UrlError::Host(place.to_string()))?;
+            let address: IpAddr = host.parse().map_err(|_| UrlError::Host(place.into()))?;
+            let port = match port.strip_prefix(':') {
+                Some(port) => Some(port),
+                None if port.is_empty() => None,
+                None => return Err(UrlError::Port(port.to_string())),
+            };
+            (address.to_string(), port)
+        }
+        None => {
+            let (host, port) = match place.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (place, None),
+            };
+            (host_name(host)?, port)
+        }
+    };
+    let port = match port {
+        None if implicit => SUBMISSIONS_PORT,
+        None => SUBMISSION_PORT,
+        Some(text) => match text.parse() {
+            Ok(port) if port != 0 => port,
+            _ => return Err(UrlError::Port(text.to_string())),
+        },
+    };
+    Ok((host, port))
+}
+
+fn host_name(text: &str) -> Result<String, UrlError> {
+    let wrong = || UrlError::Host(text.to_string());
+    let host = idna::domain_to_ascii(text).map_err(|_| wrong())?;
+    let plausible = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(plausible) {
+        return Err(wrong());
+    }
+    Ok(host)
+}
+
+fn tls_policy(query: &str, host: &str, implicit: bool) -> Result<TlsPolicy, UrlError> {
+    let mut policy = match (implicit, is_loopback(host)) {
+        (true, _) => TlsPolicy::Implicit,
+        (false, true) => TlsPolicy::None,
+        (false, false) => TlsPolicy::Required,
+    };
+    for setting in query.split('&').filter(|setting| !setting.is_empty()) {
+        policy = match (setting, implicit) {
+            ("tls=required", true) => TlsPolicy::Implicit,
+            ("tls=required", false) => TlsPolicy::Required,
+            ("tls=opportunistic" | "tls=none", true) => {
+                return Err(UrlError::ImplicitTls(setting.to_string()));
+            }
+            ("tls=opportunistic", false) => TlsPolicy::Opportunistic,
+            ("tls=none", false) => TlsPolicy::None,
+            _ => return Err(UrlError::Setting(setting.to_string())),
+        };
+    }
+    Ok(policy)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn percent_decoded(text: &str) -> Result<String, UrlError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| {
+            byte.and_then(|byte| char::from(byte).to_digit(16))
+                .ok_or(UrlError::User)
+        };
+        let value = digit(rest.next())? * 16 + digit(rest.next())?;
+        bytes.push(u8::try_from(value).map_err(|_| UrlError::User)?);
+    }
+    let user = String::from_utf8(bytes).map_err(|_| UrlError::User)?;
+    if user.chars().any(char::is_control) {
+        return Err(UrlError::User);
+    }
+    Ok(user)
+}
+
+/// `smtp://host:port` or `maildir:PATH`: without the user, for people to read.
+impl fmt::Display for RelayAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RelayAddress::Maildir(path) => write!(f, "maildir:{}", path.display()),
+            RelayAddress::Server(server) => {
+                let scheme = match server.tls {
+                    TlsPolicy::Implicit => "smtps",
+                    _ => "smtp",
+                };
+                write!(f, "{scheme}://{}", server.host_and_port())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> ServerAddress {
+        match text.parse() {
+            Ok(RelayAddress::Server(server)) => server,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_servers() {
+        use TlsPolicy::{Implicit, None as Plain, Opportunistic, Required};
+        let table = [
+            (
+                "smtp://mx.example.com",
+                "mx.example.com",
+                587,
+                None,
+                Required,
+            ),
+            (
+                "smtps://mx.example.com/",
+                "mx.example.com",
+                465,
+                None,
+                Implicit,
+            ),
+            (
+                "smtp://me@example.com@mx.example.com:25",
+                "mx.example.com",
+                25,
+                Some("me@example.com"),
+                Required,
+            ),
+            (
+                "smtp://a%40b%3Ac@h:2525?tls=opportunistic",
+                "h",
+                2525,
+                Some("a@b:c"),
+                Opportunistic,
+            ),
+            (
+                "smtp://mx.example.com?tls=none",
+                "mx.example.com",
+                587,
+                None,
+                Plain,
+            ),
+            ("smtp://127.0.0.1:25", "127.0.0.1", 25, None, Plain),
+            ("smtp://LOCALHOST:25", "localhost", 25, None, Plain),
+            ("smtp://[::1]:25?tls=required", "::1", 25, None, Required),
+            ("smtps://[2001:db8::1]", "2001:db8::1", 465, None, Implicit),
+            (
+                "SMTP://b\u{fc}cher.example",
+                "xn--bcher-kva.example",
+                587,
+                None,
+                Required,
+            ),
+        ];
+        for (text, host, port, user, tls) in table {
+            let server = parsed(text);
+            let seen = (
+                server.host.as_str(),
+                server.port,
+                server.user.as_deref(),
+                server.tls,
+            );
+            assert_eq!(seen, (host, port, user, tls), "{text}");
+        }
+        assert_eq!(parsed("smtp://[::1]:25").host_and_port(), "[::1]:25");
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_use_and_shows_no_password() {
+        for text in [
+            "smtp://me:hunter2@mx.example.com",
+            "smtp://me@example.com:hunter2@mx.example.com:587",
+            "smtp://me:hunter2?/@mx.example.com",
+        ] {
+            let error = text.parse::<RelayAddress>().unwrap_err();
+            assert!(matches!(error, UrlError::Password { .. }));
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        for text in [
+            "",
+            "mx.example.com",
+            "http://x",
+            "smtp://",
+            "smtp://h:0",
+            "smtp://h:65536",
+            "smtp://h:x",
+            "smtp://[::1",
+            "smtp://[::1]25",
+            "smtp://h/path",
+            "smtp://h?tls=maybe",
+            "smtp://h?x=1",
+            "smtps://h?tls=none",
+            "smtp://a b",
+            "smtp://%zz@h",
+            "smtp://%0a@h",
+            "maildir:",
+        ] {
+            assert!(text.parse::<RelayAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn is_shown_without_the_user() {
+        let shown = |text: &str| text.parse::<RelayAddress>().unwrap().to_string();
+        assert_eq!(shown("smtp://me@h:25"), "smtp://h:25");
+        assert_eq!(shown("maildir:out/box"), "maildir:out/box");
+    }
+}

@@ -1,0 +1,265 @@
+//! Relays that fail at every stage: what is known of each message afterwards, and no more than that.
+
+use super::feeds::{List, converse, message, patient, relay, settings, stage_of, why};
+use crate::support::behaviour::{Action, Behaviour, Point, Rule};
+use crate::support::relay::FakeRelay;
+use bytes::Bytes;
+use mailq::domain::outcome::{Attempt, Stage};
+use mailq::smtp::{Deadlines, End, open};
+use std::time::Duration;
+
+/// With and without PIPELINING, and with CHUNKING.
+fn modes() -> [Behaviour; 3] {
+    let with = |offers_pipelining, offers_chunking| Behaviour {
+        offers_pipelining,
+        offers_chunking,
+        ..Behaviour::default()
+    };
+    [with(true, false), with(false, false), with(true, true)]
+}
+
+/// The second of three messages meets the fault.
+async fn second_of_three(behaviour: Behaviour, recipient: &str) -> (Vec<String>, End, List) {
+    let fake = FakeRelay::start(behaviour);
+    let list = List::to(&["a@x.example", recipient, "c@x.example"]);
+    let end = converse(&fake, &list).await;
+    (list.summary(), end, list)
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_drop_after_the_dot_leaves_one_message_in_doubt() {
+    for behaviour in modes() {
+        let is_pipelined = behaviour.offers_pipelining;
+        let (ends, end, list) = second_of_three(behaviour, "drop-after-data@x.example").await;
+        assert_eq!(ends.get(..2).unwrap(), ["delivered", "unanswered"]);
+        assert_eq!(stage_of(&end), Some(Stage::FinalDot));
+        let told = Attempt::Unanswered {
+            why: "connection lost after the final dot".into(),
+        };
+        assert_eq!(list.attempt(1), told);
+        // The third was on its way with the second, without its dot.
+        assert_eq!(
+            ends.get(2).map(String::as_str),
+            is_pipelined.then_some("not sent")
+        );
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_drop_before_the_dot_leaves_none() {
+    for rule in ["data b@* close", "rcpt b@* close", "mail bounces@* 2 close"] {
+        for mut behaviour in modes() {
+            behaviour.rules = Rule::parse_all(rule).unwrap();
+            if behaviour.offers_chunking && rule.starts_with("data") {
+                continue;
+            }
+            let fake = FakeRelay::start(behaviour);
+            let list = List::to(&["b@x.example", "c@x.example"]);
+            let end = converse(&fake, &list).await;
+            assert_eq!(list.summary(), ["not sent"], "{rule}");
+            assert!(matches!(end, End::Closed { .. }), "{rule}");
+            assert_eq!(fake.log().accepted.len(), 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_421_harms_no_message() {
+    for recipient in ["421@x.example", "421-dot@x.example"] {
+        for behaviour in modes() {
+            let (ends, end, _) = second_of_three(behaviour, recipient).await;
+            assert_eq!(ends.get(..2).unwrap(), ["delivered", "not sent"]);
+            assert!(ends.get(2).is_none_or(|third| third == "not sent"));
+            let End::Closed {
+                reply: Some(reply), ..
+            } = end
+            else {
+                panic!("{end:?}");
+            };
+            assert_eq!(reply.code, 421);
+        }
+    }
+    for behaviour in modes() {
+        let rules = Rule::parse_all("mail * goodbye 421 4.7.0 too many").unwrap();
+        let (ends, end, _) = second_of_three(Behaviour { rules, ..behaviour }, "b@x.example").await;
+        assert_eq!(ends, ["not sent"]);
+        assert_eq!(stage_of(&end), Some(Stage::MailFrom));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_refusal_of_the_sender_is_told_as_such() {
+    for behaviour in modes() {
+        let rules = Rule::parse_all("mail * 1 reply 550 5.7.1 not from you").unwrap();
+        let (ends, end, _) = second_of_three(Behaviour { rules, ..behaviour }, "b@x.example").await;
+        assert_eq!(ends, ["mail_from 550", "delivered", "delivered"]);
+        assert_eq!(end, End::Finished);
+    }
+    let (ends, end, _) =
+        second_of_three(Behaviour::default(), "refuse-data-command@x.example").await;
+    assert_eq!(ends, ["delivered", "data 554", "delivered"]);
+    assert_eq!(end, End::Finished);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn after_junk_commands_go_one_at_a_time() {
+    for (recipient, second) in [
+        ("junk-1@x.example", "not sent"),
+        ("junk-dot-1@x.example", "unanswered"),
+    ] {
+        let fake = FakeRelay::start(Behaviour::default());
+        let relay = relay(&fake.url());
+        let list = List::to(&[
+            "a@x.example",
+            recipient,
+            "c@x.example",
+            "d@x.example",
+            "e@x.example",
+        ]);
+        let end = relay.converse(&list).await;
+        assert!(why(&end).contains("banana"), "{end:?}");
+        assert_eq!(super::feeds::short(&list.attempt(1)), second);
+        let along = fake.log().along;
+        assert!(along > 0);
+        assert_eq!(relay.converse(&list).await, End::Finished);
+        list.check();
+        assert_eq!(fake.log().along, along, "still pipelined after junk");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn silence_ends_at_the_deadline_of_its_stage() {
+    let short = Duration::from_millis(300);
+    let stalls = [
+        ("stall@x.example", Stage::RcptTo, "not sent"),
+        ("stall-dot@x.example", Stage::FinalDot, "unanswered"),
+    ];
+    for (recipient, stage, attempt) in stalls {
+        let fake = FakeRelay::start(Behaviour::default());
+        let mut settings = settings(&fake.url());
+        settings.deadlines = Deadlines {
+            rcpt_to: if stage == Stage::RcptTo {
+                short
+            } else {
+                patient().rcpt_to
+            },
+            final_dot: if stage == Stage::FinalDot {
+                short
+            } else {
+                patient().final_dot
+            },
+            ..patient()
+        };
+        let list = List::to(&[recipient]);
+        let end = open(settings).unwrap().converse(&list).await;
+        assert_eq!(list.summary(), [attempt]);
+        assert_eq!(stage_of(&end), Some(stage));
+        if let Attempt::Unanswered { why } = list.attempt(0) {
+            assert_eq!(why, "no reply to the final dot within 0.3 s");
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_claim_that_grew_too_old_gets_no_dot() {
+    for behaviour in modes() {
+        let is_chunked = behaviour.offers_chunking;
+        let fake = FakeRelay::start(behaviour);
+        let mut long = message(1, "b@x.example");
+        long.content = Bytes::from("0123456789\r\n".repeat(20_000));
+        for second in [message(1, "b@x.example"), long] {
+            let is_short = second.content.len() < 1_000;
+            let mut list = List::of(vec![
+                message(0, "a@x.example"),
+                second,
+                message(2, "c@x.example"),
+            ]);
+            list.too_old = vec![1];
+            let end = converse(&fake, &list).await;
+            let ends = list.summary();
+            assert_eq!(ends.get(..2).unwrap(), ["delivered", "not sent"]);
+            if is_chunked && is_short {
+                assert_eq!((ends.len(), end), (3, End::Finished));
+            } else {
+                assert!(matches!(end, End::Parted { .. }), "{end:?}");
+            }
+        }
+        let accepted = fake.log().accepted;
+        assert!(
+            accepted
+                .iter()
+                .all(|message| message.recipients != ["b@x.example"])
+        );
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_relay_that_is_not_there_harms_nobody() {
+    let port = FakeRelay::start(Behaviour::default()).port();
+    let list = List::to(&["a@x.example"]);
+    let end = relay(&format!("smtp://127.0.0.1:{port}"))
+        .converse(&list)
+        .await;
+    assert!(
+        matches!(
+            end,
+            End::Unavailable {
+                stage: Stage::Connect,
+                ..
+            }
+        ),
+        "{end:?}"
+    );
+    for greeting in ["554 5.7.1 go away", "421 4.3.2 busy", "banana"] {
+        let fake = FakeRelay::start(Behaviour {
+            greeting: greeting.into(),
+            ..Behaviour::default()
+        });
+        let end = converse(&fake, &list).await;
+        let End::Unavailable { stage, reply, .. } = end else {
+            panic!("{end:?}");
+        };
+        assert_eq!(stage, Stage::Greeting);
+        assert_eq!(reply.is_some(), greeting != "banana");
+    }
+    assert_eq!(list.taken.borrow().len(), 0);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_cut_in_the_content_leaves_nothing_in_doubt() {
+    for offers_pipelining in [true, false] {
+        let fake = FakeRelay::start(Behaviour {
+            offers_pipelining,
+            ..Behaviour::default()
+        });
+        let mut long = message(0, "cut@x.example");
+        // More than both sides' socket buffers hold, so the dot cannot have left.
+        long.content = Bytes::from("0123456789 0123456789\r\n".repeat(250_000));
+        let list = List::of(vec![long, message(1, "b@x.example")]);
+        let end = converse(&fake, &list).await;
+        assert_eq!(list.summary(), ["not sent"]);
+        assert_eq!(stage_of(&end), Some(Stage::Data));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_reply_too_many_is_not_taken_for_the_answer_to_the_dot() {
+    for behaviour in modes() {
+        let code = if behaviour.offers_chunking { 250 } else { 354 };
+        let rules = vec![Rule {
+            point: if behaviour.offers_chunking {
+                Point::Rcpt
+            } else {
+                Point::Data
+            },
+            pattern: "b@*".into(),
+            times: None,
+            action: Action::Reply(format!("{code} ok\r\n250 2.0.0 not for you")),
+        }];
+        let fake = FakeRelay::start(Behaviour { rules, ..behaviour });
+        let list = List::to(&["b@x.example"]);
+        let end = converse(&fake, &list).await;
+        assert_eq!(list.summary(), ["not sent"]);
+        assert!(why(&end).contains("out of place"), "{end:?}");
+    }
+}

@@ -1,0 +1,156 @@
+//! TLS and login: what is verified, what is never said in plain text, and what a refusal looks like.
+
+use super::feeds::{List, patient, relay, settings, stage_of, why};
+use crate::support::behaviour::Behaviour;
+use crate::support::certificate::{self, Certificate};
+use crate::support::relay::FakeRelay;
+use mailq::domain::outcome::Stage;
+use mailq::smtp::{End, Mechanism, OpenError, RelaySettings, Secret, open};
+use std::io::Write;
+
+fn secured(certificate: &Certificate) -> Behaviour {
+    Behaviour {
+        tls: Some(certificate.server.clone()),
+        ..Behaviour::default()
+    }
+}
+
+/// Settings for the fake relay under the name that its certificate has, trusting that certificate.
+fn trusting(
+    fake: &FakeRelay,
+    certificate: &Certificate,
+    scheme: &str,
+) -> (RelaySettings, tempfile::NamedTempFile) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(certificate.pem.as_bytes()).unwrap();
+    let url = format!("{scheme}://localhost:{}?tls=required", fake.port());
+    let mut settings = settings(&url);
+    settings.ca_file = Some(file.path().to_path_buf());
+    (settings, file)
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn starttls_and_implicit_tls_carry_mail() {
+    let certificate = certificate::good("localhost");
+    for (scheme, tls_is_implicit) in [("smtp", false), ("smtps", true)] {
+        let fake = FakeRelay::start(Behaviour {
+            tls_is_implicit,
+            injected_after_starttls: "250-injected\r\n250 SIZE 1\r\n",
+            ..secured(&certificate)
+        });
+        let (settings, _file) = trusting(&fake, &certificate, scheme);
+        let relay = open(settings).unwrap();
+        let list = List::to(&["a@x.example", "bounce@x.example", "b@x.example"]);
+        // Had the injected lines counted, every message would be too large.
+        assert_eq!(relay.converse(&list).await, End::Finished);
+        assert_eq!(list.summary(), ["delivered", "rcpt_to 550", "delivered"]);
+        let offers = relay.probe().await.unwrap();
+        assert!(
+            offers
+                .tls
+                .is_some_and(|tls| tls.starts_with("TLSv1.3 TLS13_"))
+        );
+        let ehlos = if tls_is_implicit { 2 } else { 4 };
+        assert_eq!(fake.log().count("EHLO"), ehlos);
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_bad_certificate_gets_no_mail() {
+    let other = certificate::good("localhost");
+    let cases = [
+        (certificate::expired("localhost"), None),
+        (certificate::good("elsewhere.example"), None),
+        (certificate::good("localhost"), Some(&other)),
+    ];
+    for (certificate, trusted) in &cases {
+        let fake = FakeRelay::start(secured(certificate));
+        let (settings, _file) = trusting(&fake, trusted.unwrap_or(certificate), "smtp");
+        let list = List::to(&["a@x.example"]);
+        let end = open(settings).unwrap().converse(&list).await;
+        assert!(
+            matches!(
+                end,
+                End::Unavailable {
+                    stage: Stage::Tls,
+                    ..
+                }
+            ),
+            "{end:?}"
+        );
+        assert!(why(&end).contains("certificate"), "{end:?}");
+        assert_eq!(fake.log().mail_times.len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn required_tls_is_never_done_without() {
+    let fake = FakeRelay::start(Behaviour::default());
+    for tls in ["required", "opportunistic"] {
+        let list = List::to(&["a@x.example"]);
+        let url = format!("smtp://localhost:{}?tls={tls}", fake.port());
+        let end = relay(&url).converse(&list).await;
+        if tls == "required" {
+            assert_eq!(stage_of(&end), Some(Stage::Tls));
+            assert_eq!(fake.log().mail_times.len(), 0);
+        } else {
+            assert_eq!(end, End::Finished);
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn every_mechanism_logs_in_and_a_wrong_password_is_told() {
+    for (mechanisms, wanted) in [
+        ("PLAIN LOGIN", None),
+        ("LOGIN", None),
+        ("PLAIN LOGIN XOAUTH2", Some(Mechanism::XOAuth2)),
+    ] {
+        for (password, is_right) in [("s3cr\u{e9}t", true), ("wrong", false)] {
+            let fake = FakeRelay::start(Behaviour {
+                login: Some(("me@x.example".into(), "s3cr\u{e9}t".into())),
+                mechanisms,
+                ..Behaviour::default()
+            });
+            let mut settings = settings(&fake.url());
+            settings.user = Some("me@x.example".into());
+            settings.password = Some(Secret::new(password));
+            settings.auth = wanted;
+            let list = List::to(&["a@x.example"]);
+            let end = open(settings).unwrap().converse(&list).await;
+            if is_right {
+                assert_eq!(
+                    (end, list.summary()),
+                    (End::Finished, vec!["delivered".into()])
+                );
+            } else {
+                let End::Unavailable { stage, reply, .. } = end else {
+                    panic!("{end:?}")
+                };
+                assert_eq!(
+                    (stage, reply.map(|reply| reply.code)),
+                    (Stage::Auth, Some(535))
+                );
+                assert_eq!(list.taken.borrow().len(), 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_told_at_once() {
+    let url = "smtp://me@127.0.0.1:25".parse().unwrap();
+    let no_password = open(RelaySettings::new(url)).err();
+    assert!(matches!(no_password, Some(OpenError::NoPassword { .. })));
+    let mut settings = RelaySettings {
+        deadlines: patient(),
+        ..RelaySettings::new("smtps://127.0.0.1".parse().unwrap())
+    };
+    settings.ca_file = Some("/does/not/exist.pem".into());
+    assert!(matches!(
+        open(settings.clone()).err(),
+        Some(OpenError::CaFile { .. })
+    ));
+    settings.helo_name = "a\r\nMAIL FROM:<>".into();
+    assert!(matches!(open(settings).err(), Some(OpenError::HeloName(_))));
+}
