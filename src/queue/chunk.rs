@@ -154,6 +154,16 @@ pub fn pack<B: AsRef<[u8]>>(
     Ok(records)
 }
 
+/// A chunk's record with one more header, which its sum covers as it does the others.
+pub fn with_header(mut record: Record, name: &str, value: String) -> Record {
+    record.headers.retain(|(known, _)| known != "sum");
+    record.headers.push((name.to_string(), value));
+    let payload = record.payload.as_deref().unwrap_or_default();
+    let sum = sum(&record.headers, payload);
+    record.headers.push(("sum".to_string(), sum));
+    record
+}
+
 /// What the headers say. The payload is not looked at, so neither is the sum.
 pub fn head(record: &Record) -> Result<ChunkHead, ChunkError> {
     let version = text(record, "eventVersion")?;

@@ -666,7 +666,7 @@ impl Lanes {
 
     fn ended(&self, relay: usize, end: &End) {
         let signal = match end {
-            End::Finished => return,
+            End::Finished | End::Parted { .. } => return,
             End::Closed {
                 reply: Some(reply), ..
             } => Signal::Refused(reply.to_string()),
