@@ -230,8 +230,8 @@ mod tests {
             ("Hello", "Subject: Hello\r\n"),
             ("Grüße", "Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\n"),
             (
-                "Grüße an alle",
-                "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe_an_alle?=\r\n",
+                "Müller writes",
+                "Subject: =?utf-8?q?M=C3=BCller_writes?=\r\n",
             ),
             (
                 "春の大売り出し",
