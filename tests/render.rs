@@ -294,7 +294,10 @@ fn unknown_variables_are_refused_with_place_and_columns() {
             "{{ name.first }}",
             "templates/a.txt:1:4: `name` is a text and has no `first`".to_string(),
         ),
-        ("{{ a\n }}{{ ", "templates/a.txt:2:4: syntax error: unexpected end of input".to_string()),
+        (
+            "{{ a\n }}{{ ",
+            "templates/a.txt:2:4: syntax error: unexpected end of input".to_string(),
+        ),
     ] {
         let error = Case::new(&[("a.txt", source)]).error();
         assert!(error.starts_with(&wanted), "{source}: {error}");
@@ -320,10 +323,10 @@ fn the_nearest_column_is_named() {
     let error = content
         .composer(&strings(&["email", "name"]), "list.csv")
         .err();
-    let Some(TemplateError::UnknownColumn { nearest, .. }) = error else {
+    let Some(TemplateError::UnknownColumn(unknown)) = error else {
         panic!("{error:?}");
     };
-    assert_eq!(nearest.as_deref(), Some("name"));
+    assert_eq!(unknown.nearest.as_deref(), Some("name"));
 }
 
 #[test]
@@ -454,6 +457,9 @@ fn rendering_that_goes_wrong_names_template_and_line() {
         .compose("Anna")
         .unwrap_err();
     assert!(error.contains("fuel"), "{error}");
+    let long = "{% set a = 'x' * 9999 %}{% for b in range(9999) %}{{ a }}{% endfor %}";
+    let error = Case::new(&[("a.txt", long)]).compose("Anna").unwrap_err();
+    assert!(error.contains("more than 8388608 bytes"), "{error}");
     let case = Case::new(&[("a.txt", "x")]).header("X-A", "{{ name }}");
     let error = case.compose("a\r\nBcc: b@x.io").unwrap_err();
     let wanted = "campaigns/sample.toml: headers.X-A: a control character or line break in the value of a header (recipient of line 2)";
