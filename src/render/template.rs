@@ -78,7 +78,11 @@ impl Templates {
 
     /// Errors: the place as `templates/spring.html:12`, and what happened.
     pub fn render(&self, name: &str, values: &Value) -> Result<String, (String, String)> {
-        let mut output = Bounded::default();
+        let source = self.files.templates.get(name).map(|found| &found.source);
+        let mut output = Bounded {
+            // Values and included templates make most outputs a little longer than the source.
+            bytes: Vec::with_capacity(source.map_or(0, |source| source.len() * 3 / 2)),
+        };
         let rendered = self
             .environment
             .get_template(name)
@@ -103,7 +107,6 @@ impl Templates {
 }
 
 /// Takes no more than a message may have, so that a loop over a long text cannot fill the memory.
-#[derive(Default)]
 struct Bounded {
     bytes: Vec<u8>,
 }
