@@ -65,6 +65,7 @@ macro_rules! suite {
 }
 
 suite!(memory);
+suite!(sqlite);
 
 fn memory(question: impl AsyncFnOnce(Store)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -75,6 +76,30 @@ fn memory(question: impl AsyncFnOnce(Store)) {
             a: Rc::new(log.start_process()),
             b: Rc::new(log.start_process()),
             compact: Box::new(move || log.compact_all()),
+        };
+        store.a.create_topics(&topics()).await.unwrap();
+        question(store).await;
+    });
+}
+
+fn sqlite(question: impl AsyncFnOnce(Store)) {
+    use mailq::queue::sqlite::{OpenOptions, SqliteQueue};
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queue.db");
+    let open = || {
+        let options = OpenOptions {
+            create: true,
+            ..OpenOptions::new("fingerprint")
+        };
+        SqliteQueue::open(&path, options).unwrap()
+    };
+    runtime.block_on(async {
+        let store = Store {
+            a: open(),
+            b: open(),
+            compact: Box::new(|| {}),
         };
         store.a.create_topics(&topics()).await.unwrap();
         question(store).await;

@@ -2,6 +2,7 @@
 
 mod queue_contract;
 mod queue_sqlite;
+mod render;
 mod simulation;
 mod smtp;
 mod support;
