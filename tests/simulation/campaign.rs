@@ -9,6 +9,7 @@ use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::protocol::Ledger;
 use mailq::queue::chunk::{self, Origin};
 use mailq::queue::{Queue, Record};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub struct Plan {
     pub id: RunId,
     pub in_doubt: InDoubtPolicy,
     pub suppressed: BTreeSet<u64>,
-    pub draw: u64,
+    /// Manifests and seals take their numbers from here.
+    pub draws: RefCell<fastrand::Rng>,
     /// Where this process splits a chunk: rows decide which, not the reader.
     pub split: bool,
 }
@@ -59,18 +61,25 @@ pub async fn read_ledger(queue: &dyn Queue) -> Ledger {
     }
 }
 
-async fn tell(queue: &dyn Queue, record: CampaignRecord) {
-    let payload = Some(Bytes::from(serde_json::to_vec(&record).unwrap()));
-    append(
-        queue,
-        CAMPAIGN,
-        Record {
+/// What is repeated after an answer that did not come is made anew: manifests and seals draw a number for each append.
+async fn tell(queue: &dyn Queue, mut record: impl FnMut() -> CampaignRecord) {
+    loop {
+        let record = record();
+        let payload = Some(Bytes::from(serde_json::to_vec(&record).unwrap()));
+        let record = Record {
             key: Some(record.key()),
             headers: Vec::new(),
             payload,
-        },
-    )
-    .await;
+        };
+        match queue.append(CAMPAIGN, vec![record]).await {
+            Ok(_) => return,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+fn draw(plan: &Plan) -> u64 {
+    plan.draws.borrow_mut().u64(..)
 }
 
 pub async fn control(queue: &dyn Queue, id: &RunId, paused: bool) {
@@ -80,7 +89,7 @@ pub async fn control(queue: &dyn Queue, id: &RunId, paused: bool) {
         at: String::new(),
         by: "simulation".into(),
     };
-    tell(queue, CampaignRecord::Control(control)).await;
+    tell(queue, || CampaignRecord::Control(control.clone())).await;
 }
 
 pub async fn cancel(queue: &dyn Queue, id: &RunId) {
@@ -89,7 +98,7 @@ pub async fn cancel(queue: &dyn Queue, id: &RunId) {
         at: String::new(),
         by: "simulation".into(),
     };
-    tell(queue, CampaignRecord::Cancel(cancel)).await;
+    tell(queue, || CampaignRecord::Cancel(cancel.clone())).await;
 }
 
 /// One process that enqueues; killed at any await it is simply begun again.
@@ -108,7 +117,10 @@ pub async fn enqueue(queue: &dyn Queue, plan: &Plan) {
                     .end,
             );
         }
-        tell(queue, CampaignRecord::Manifest(manifest(plan, first))).await;
+        tell(queue, || {
+            CampaignRecord::Manifest(manifest(plan, first.clone()))
+        })
+        .await;
         ledger = read_ledger(queue).await;
     }
     let run = ledger.run(key).expect("the manifest is there").clone();
@@ -146,7 +158,7 @@ pub async fn enqueue(queue: &dyn Queue, plan: &Plan) {
             last: last.clone(),
             tally: Tally::default(),
         };
-        tell(queue, CampaignRecord::Batch(state)).await;
+        tell(queue, || CampaignRecord::Batch(state.clone())).await;
     }
     let tally = Tally {
         recipients: ROWS,
@@ -156,20 +168,26 @@ pub async fn enqueue(queue: &dyn Queue, plan: &Plan) {
     let seal = Seal {
         key,
         manifest: run.manifest.draw,
-        draw: plan.draw,
+        draw: 0,
         last,
         tally,
         sealed_at: "2026-01-01T00:00:00Z".into(),
         rows_below: None,
     };
-    tell(queue, CampaignRecord::Seal(seal)).await;
+    tell(queue, || {
+        CampaignRecord::Seal(Seal {
+            draw: draw(plan),
+            ..seal.clone()
+        })
+    })
+    .await;
 }
 
 fn manifest(plan: &Plan, first: Vec<u64>) -> Manifest {
     Manifest {
         id: plan.id.clone(),
         key: plan.id.key(),
-        draw: plan.draw,
+        draw: draw(plan),
         fingerprint: "f".into(),
         inputs: BTreeMap::new(),
         replay_of: None,

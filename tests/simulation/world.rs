@@ -133,7 +133,7 @@ impl World {
         let faults_for = Duration::from_secs(self.random.u64(10..60));
         self.drive(faults_for, true).await;
         self.settle().await;
-        for _ in 0..600 {
+        for _ in 0..4_000 {
             self.drive(Duration::from_millis(500), false).await;
             if self.is_quiet() {
                 // Whatever was still to be committed or appended has its time.
@@ -152,7 +152,7 @@ impl World {
         self.start_client(Job::Enqueue(plan.clone()));
         if self.random.bool() {
             let mut other = plan.clone();
-            other.draw += 1;
+            other.draws = RefCell::new(self.random.fork());
             other.split = self.random.bool();
             other.suppressed = (0..2).map(|_| self.random.u64(..campaign::ROWS)).collect();
             self.start_client(Job::Enqueue(other));
@@ -370,7 +370,7 @@ fn plan(random: &mut fastrand::Rng, number: u32) -> Plan {
         id: RunId::new(format!("c{number}"), "r1"),
         in_doubt,
         suppressed: (0..2).map(|_| random.u64(..campaign::ROWS)).collect(),
-        draw: u64::from(number) * 10 + 1,
+        draws: RefCell::new(random.fork()),
         split: false,
     }
 }

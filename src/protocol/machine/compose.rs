@@ -54,7 +54,9 @@ impl Machine {
         } else {
             self.lowest(moment, end)
         };
-        if self.acked.as_ref() == Some(&self.progress) && offset == self.offset {
+        // A claim taken back and taken again reads as before, but it is a new claim.
+        let is_same = self.acked.as_ref() == Some(&self.progress) && offset == self.offset;
+        if is_same && self.claiming.is_empty() {
             return None;
         }
         let mut text = self.progress.text();
