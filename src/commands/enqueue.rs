@@ -25,6 +25,7 @@ pub struct Args {
 
 /// What `run` takes as well.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Enqueue options")]
 pub struct Options {
     /// The campaign file [default: the .toml of the CSV's stem beside it]

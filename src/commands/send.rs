@@ -22,6 +22,7 @@ pub struct Args {
 
 /// What `run` takes as well.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Send options")]
 pub struct Options {
     /// The most that leaves, all workers together: 30/min, 500/s, 10000/h, 2M/day, unlimited [default: 30/min to a server, unlimited to maildir:]

@@ -38,17 +38,21 @@ impl Project {
             Some(path) => absolute(path)?.parent().map(Path::to_path_buf),
             None => None,
         };
+        Ok(Project::around(beside, here))
+    }
+
+    fn around(beside: Option<PathBuf>, here: PathBuf) -> Project {
         let found = beside
             .as_deref()
             .and_then(nearest)
             .or_else(|| nearest(&here));
-        Ok(match found {
+        match found {
             Some(file) => Project::of(&file),
             None => Project {
                 root: beside.unwrap_or(here),
                 file: None,
             },
-        })
+        }
     }
 
     fn of(file: &Path) -> Project {
@@ -118,8 +122,10 @@ mod tests {
         std::fs::create_dir_all(&campaigns).unwrap();
         let campaign = campaigns.join("x.toml");
         std::fs::write(&campaign, "").unwrap();
-        let none = Project::discover(Some(&campaign), None, &variables(&[])).unwrap();
+        let none = Project::around(Some(campaigns.clone()), root.clone());
         assert_eq!((none.root, none.file), (campaigns.clone(), None));
+        let none = Project::around(None, root.clone());
+        assert_eq!((none.root, none.file), (root.clone(), None));
 
         std::fs::write(root.join(PROJECT_FILE), "").unwrap();
         let outer = Project::discover(Some(&campaign), None, &variables(&[])).unwrap();
