@@ -361,6 +361,7 @@ fn help_version_completions_and_manual_are_there() {
     assert!(page.contains("max\\-uncommitted") && page.contains("EXIT STATUS"));
     let page = folder.read("man/mailq.1");
     assert!(page.contains("mailq\\-enqueue") && page.contains("\\fB130\\fR"));
+    assert!(folder.read("man/mailq-dlq-replay.1").contains("dry\\-run"));
     assert!(folder.read("man/mailq.toml.5").contains("soft_interval"));
 }
 
@@ -397,6 +398,36 @@ fn command_lines_of_the_readme_parse() {
         count += 1;
     }
     assert!(count >= 8, "only {count} command lines found");
+}
+
+/// So is every one in deploy/.
+#[test]
+fn command_lines_of_deploy_parse() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).expect("deploy") {
+        let text = fs::read_to_string(entry.expect("a file").path()).expect("text");
+        for line in text.lines() {
+            let Some((_, line)) = line.split_once("/usr/local/bin/mailq ") else {
+                continue;
+            };
+            let words = std::iter::once("mailq").chain(line.split_whitespace());
+            let parsed = <mailq::cli::Cli as clap::Parser>::try_parse_from(words);
+            assert!(parsed.is_ok(), "mailq {line}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 3);
+}
+
+/// A variable with a typing error is told, not obeyed.
+#[test]
+fn unknown_variables_are_told() {
+    let folder = Folder::new();
+    let ran = folder.mailq_with(&["--print-config"], &[("MAILQ_RTAE", "1/s")]);
+    assert_eq!(ran.code, 0);
+    let told = ran.stderr.contains("MAILQ_RTAE") && ran.stderr.contains("MAILQ_RATE");
+    assert!(told, "{}", ran.stderr);
 }
 
 /// The sample campaigns read, and each of their rows renders with nothing undefined.

@@ -10,7 +10,7 @@ pub struct Args {
     #[command(subcommand)]
     pub verb: Verb,
 
-    /// Rules instead of the built-in ones, TOML
+    /// A TOML file of rules [default: those built in]
     #[arg(long, global = true, value_name = "FILE")]
     pub bounce_rules: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use crate::config;
 use clap_mangen::Man;
 use std::path::{Path, PathBuf};
 
-/// Write the manual pages: mailq(1), mailq-<verb>(1), mailq.toml(5)
+/// Write the manual pages: mailq(1), mailq-VERB(1), mailq.toml(5)
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The folder to write to; it is made where it does not exist
@@ -18,14 +18,8 @@ pub fn run(args: &Args, global: &Global, mut tree: clap::Command) -> Result<Exit
     let folder = &args.folder;
     std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     tree.build();
-    let mut names = vec![page(folder, tree.clone(), "mailq")?];
-    for verb in tree
-        .get_subcommands()
-        .filter(|verb| verb.get_name() != "help")
-    {
-        let name = format!("mailq-{}", verb.get_name());
-        names.push(page(folder, verb.clone(), &name)?);
-    }
+    let mut names = Vec::new();
+    pages(folder, tree, "mailq", &mut names)?;
     names.push(write(
         folder,
         "mailq.toml.5",
@@ -37,6 +31,21 @@ pub fn run(args: &Args, global: &Global, mut tree: clap::Command) -> Result<Exit
         global.say(format!("{} pages in {}", names.len(), folder.display()));
     }
     Ok(Exit::Done)
+}
+
+/// A command's page and those of the commands below it: `mailq-dlq-list.1`.
+fn pages(
+    folder: &Path,
+    command: clap::Command,
+    name: &str,
+    names: &mut Vec<String>,
+) -> Result<(), Failure> {
+    for verb in command.get_subcommands() {
+        let below = format!("{name}-{}", verb.get_name());
+        pages(folder, verb.clone(), &below, names)?;
+    }
+    names.push(page(folder, command, name)?);
+    Ok(())
 }
 
 /// The exit codes belong to every page of a command.

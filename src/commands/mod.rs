@@ -16,6 +16,7 @@ pub mod output;
 pub mod preview;
 pub mod print_config;
 pub mod progress;
+mod queue_failure;
 pub mod recipients;
 pub mod run;
 pub mod send;

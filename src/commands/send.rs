@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub burst: Option<u32>,
 
-    /// The relay instead of those of mailq.toml: smtp://user@host:587, smtps://user@host:465, maildir:PATH
+    /// The relay: smtp://user@host:587, smtps://user@host:465 or maildir:PATH [default: those of mailq.toml]
     #[arg(long, value_name = "URL")]
     pub relay: Option<String>,
 

@@ -128,6 +128,28 @@ impl Schema {
     }
 }
 
+/// Variables that begin like mailq's and are none, each with the one that was probably meant.
+pub fn unknown_variables<'a>(
+    names: impl Iterator<Item = &'a str>,
+) -> Vec<(&'a str, Option<&'static str>)> {
+    const OTHERS: [&str; 2] = ["MAILQ_LOG", "MAILQ_LOG_FORMAT"];
+    let known: Vec<&'static str> = PROJECT
+        .keys
+        .iter()
+        .flat_map(|key| key.variables)
+        .chain(&OTHERS)
+        .copied()
+        .collect();
+    names
+        .filter(|name| name.starts_with("MAILQ_") && !known.contains(name))
+        .map(|name| {
+            let near = known.iter().map(|known| (distance(name, known), *known));
+            let nearest = near.filter(|(far, _)| *far <= 3).min();
+            (name, nearest.map(|(_, known)| known))
+        })
+        .collect()
+}
+
 impl Key {
     /// `send.rate`; at the top of the file, the name alone.
     pub fn path(&self) -> String {
@@ -202,6 +224,23 @@ mod tests {
             CAMPAIGN.nearest("", "once-per").as_deref(),
             Some("once_per")
         );
+    }
+
+    #[test]
+    fn variables_with_typing_errors_are_found() {
+        let names = [
+            "MAILQ_RTAE",
+            "MAILQ_RATE",
+            "MAILQ_LOG",
+            "HOME",
+            "MAILQ_XYZZYXYZZY",
+        ];
+        let found = unknown_variables(names.into_iter());
+        let expected = [
+            ("MAILQ_RTAE", Some("MAILQ_RATE")),
+            ("MAILQ_XYZZYXYZZY", None),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let project = Project::discover(campaign, config, &variables)?;
     let settings = Settings::read(&project, flags, &variables)?;
+    for (name, nearest) in keys::unknown_variables(variables.names()) {
+        tracing::warn!(name, nearest, "no such variable; see mailq.toml(5)");
+    }
     Ok(Loaded {
         project,
         settings,

@@ -65,6 +65,11 @@ impl Variables {
             .map(String::as_str)
             .filter(|value| !value.is_empty())
     }
+
+    /// The names of all.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
 }
 
 impl FromIterator<(String, String)> for Variables {

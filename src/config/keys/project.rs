@@ -78,7 +78,6 @@ pub const PROJECT: Schema = Schema {
             flag: Some("--burst"),
             example: "1",
             doc: "How many messages may leave at once after a pause; a window may then hold `burst - 1` more than the rate.",
-            ..UNSET
         },
         Key {
             section: "send",
@@ -89,7 +88,6 @@ pub const PROJECT: Schema = Schema {
             flag: Some("--connections"),
             example: "20",
             doc: "Connections that one worker keeps open, all relays together.",
-            ..UNSET
         },
         Key {
             section: "send",
@@ -100,7 +98,6 @@ pub const PROJECT: Schema = Schema {
             flag: Some("--max-uncommitted"),
             example: "64",
             doc: "K, the most messages that a killed worker can leave in doubt. A higher K is faster over slow disks.",
-            ..UNSET
         },
         Key {
             section: "relay",

@@ -1,5 +1,8 @@
 //! Layers, defaults and errors of the settings, as tables.
 
+// A table of cases is long and reads well.
+#![allow(clippy::too_many_lines)]
+
 use super::super::relay::{RelayUrl, TlsMode};
 use super::super::secret::PasswordSource;
 use super::*;
