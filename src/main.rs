@@ -1,1 +1,7 @@
-fn main() {}
+//! mailq: parse, run, map the error to an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mailq::cli::main()
+}

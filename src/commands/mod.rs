@@ -1,1 +1,30 @@
-//!
+//! Floor 3: one file a verb, its `Args` and its `run`. What they share, the outcome, the output and the global flags,
+//! lies here as well, because commands know nothing of the clap tree above them.
+
+pub mod bounce;
+pub mod check;
+pub mod completions;
+pub mod control;
+pub mod dlq;
+pub mod enqueue;
+pub mod events;
+pub mod global;
+pub mod init;
+pub mod manual;
+pub mod outcome;
+pub mod output;
+pub mod preview;
+pub mod print_config;
+pub mod progress;
+mod queue_failure;
+pub mod recipients;
+pub mod run;
+pub mod send;
+pub mod status;
+pub mod suppress;
+pub mod test;
+pub mod time;
+pub mod verify;
+
+pub use global::Global;
+pub use outcome::{Exit, Failure};

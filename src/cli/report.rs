@@ -1,0 +1,40 @@
+//! What went wrong, for people on stderr, and with `--json` as the one document on stdout.
+
+use crate::commands::{Exit, Failure, output};
+use serde_json::json;
+
+/// `error: …`, then `hint: …`. The exit code is the failure's.
+pub fn failure(failure: &Failure, json: bool) -> Exit {
+    if failure.what.is_empty() {
+        return failure.exit;
+    }
+    output::note(format!("error: {}", failure.what));
+    if let Some(hint) = &failure.hint {
+        output::note(format!("hint: {hint}"));
+    }
+    if json {
+        // Nobody is left to be told where stdout is closed, too.
+        let _ = output::json(&json!({
+            "error": failure.what,
+            "hint": failure.hint,
+            "exit": failure.exit as u8,
+        }));
+    }
+    failure.exit
+}
+
+/// What clap has to say: help and version on stdout, else an error.
+pub fn usage(error: &clap::Error, json: bool) -> Exit {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        let shown = output::raw(text.as_bytes());
+        return shown.map_or_else(|failure| failure.exit, |()| Exit::Done);
+    }
+    output::note(text.trim_end());
+    if json {
+        let what = text.strip_prefix("error: ").unwrap_or(&text);
+        let what = what.split("\n\n").next().unwrap_or_default().trim();
+        let _ = output::json(&json!({"error": what, "hint": "mailq --help", "exit": 2}));
+    }
+    Exit::Usage
+}

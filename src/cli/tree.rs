@@ -1,0 +1,55 @@
+//! All commands and flags. Help, completions and manual pages are generated from here.
+
+use crate::commands::{
+    Global, bounce, check, completions, control, dlq, enqueue, events, init, manual, preview,
+    recipients, run, send, status, suppress, test, verify,
+};
+
+/// Bulk mail campaigns that lose nobody, send nothing twice unnamed, and keep to the rate
+///
+/// Put a list and a template into a queue with `mailq enqueue`, send them with `mailq send`, or both with `mailq run`.
+/// `mailq` alone shows the queue. `mailq init` makes a project that works without a mail server.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "mailq",
+    version,
+    help_expected = true,
+    propagate_version = false
+)]
+#[command(disable_help_subcommand = true, infer_long_args = false)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    Init(init::Args),
+    Enqueue(enqueue::Args),
+    Send(send::Args),
+    Run(run::Args),
+    Status(status::Args),
+    Verify(verify::Args),
+    Dlq(dlq::Args),
+    Recipients(recipients::Args),
+    Events(events::Args),
+    /// Stop sending a campaign until it is resumed; workers act within 2 s
+    Pause(control::Args),
+    /// Go on with a paused campaign
+    Resume(control::Args),
+    /// Stop a campaign for good: what is pending or retrying counts as cancelled
+    Cancel(control::Args),
+    Suppress(suppress::Args),
+    Bounce(bounce::Args),
+    Check(check::Args),
+    Preview(preview::Args),
+    Test(test::Args),
+    Completions(completions::Args),
+    Manual(manual::Args),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! The flags that every command takes, and how a command gets at its settings.
+
+use super::outcome::Failure;
+use super::output;
+use crate::config::{self, Flags, Loaded, Variables};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Global {
+    /// The project's file [default: CONFIG_FILE, else the nearest mailq.toml from the campaign's folder or here upwards]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub config: Option<PathBuf>,
+
+    /// The queue, `sqlite:PATH` [default: sqlite:.mailq/queue.db in the project]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub queue: Option<String>,
+
+    /// Print one JSON document on stdout
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+
+    /// Say only what went wrong
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+
+    /// Log more: -v what happens, -vv each conversation, -vvv everything [default: warnings]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+
+    /// Print the settings in force and where each comes from, secrets hidden, and do nothing else
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub print_config: bool,
+}
+
+impl Global {
+    /// The project and its settings. `campaign` is the file that the command names, `flags` what it adds.
+    pub fn load(&self, campaign: Option<&Path>, flags: Flags) -> Result<Loaded, Failure> {
+        let flags = flags.set("queue", self.queue.as_ref());
+        let variables = Variables::of_process();
+        let loaded = config::load(campaign, self.config.as_deref(), &flags, variables)?;
+        Ok(loaded)
+    }
+
+    /// A line for people, unless `-q` was given.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            output::note(text);
+        }
+    }
+}

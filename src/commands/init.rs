@@ -1,0 +1,158 @@
+//! `mailq init`: a project that works at once. It adds what is missing and never overwrites.
+
+mod from_list;
+
+use super::{Exit, Failure, Global, output};
+use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, Variables};
+use serde_json::json;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Make a project that works at once: settings, key, queue, a sample campaign
+///
+/// What is there already is kept as it is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The project's folder [default: the project that the working directory is in, else the working directory]
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+
+    /// Make a campaign and template with this list's columns [default: the sample campaign `welcome`]
+    #[arg(long, value_name = "LIST.csv")]
+    pub from: Option<PathBuf>,
+}
+
+/// The same files as this repository's samples.
+const WELCOME: [(&str, &str); 4] = [
+    (
+        "campaigns/welcome.toml",
+        include_str!("../../campaigns/welcome.toml"),
+    ),
+    (
+        "campaigns/welcome.csv",
+        include_str!("../../campaigns/welcome.csv"),
+    ),
+    (
+        "templates/welcome.html",
+        include_str!("../../templates/welcome.html"),
+    ),
+    (
+        "templates/welcome.txt",
+        include_str!("../../templates/welcome.txt"),
+    ),
+];
+
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let root = root(args, global)?;
+    let list = args.from.as_deref().map(from_list::read).transpose()?;
+    let mut files = Files::default();
+    files.write(&root.join(PROJECT_FILE), &config::project_sample())?;
+    files.write(&root.join(".mailq/.gitignore"), "*\n")?;
+    let campaign = match list {
+        Some(list) => list.write(&root, &mut files)?,
+        None => {
+            for (name, text) in WELCOME {
+                files.write(&root.join(name), text)?;
+            }
+            root.join("campaigns/welcome.toml")
+        }
+    };
+    let loaded = config::load(
+        None,
+        Some(&root.join(PROJECT_FILE)),
+        &Flags::default().set("queue", global.queue.as_ref()),
+        Variables::of_process(),
+    )?;
+    make_key(&loaded, &mut files)?;
+    tell(&root, &campaign, &files, global)
+}
+
+/// The folder given, else the project that we are in, so that a list in a subfolder makes no project of its own.
+fn root(args: &Args, global: &Global) -> Result<PathBuf, Failure> {
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => {
+            let config = global.config.as_deref();
+            Project::discover(None, config, &Variables::of_process())?.root
+        }
+    };
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::canonicalize(&folder))
+        .map_err(|error| unwritable(&folder, &error))
+}
+
+fn make_key(loaded: &Loaded, files: &mut Files) -> Result<(), Failure> {
+    let path = &loaded.settings.key_file;
+    let there = path.exists();
+    config::load_or_create_key(path, true)?;
+    files.note(path, there);
+    Ok(())
+}
+
+/// What was made and what was there.
+#[derive(Debug, Default)]
+struct Files {
+    created: Vec<PathBuf>,
+    kept: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Writes a file that is not there yet, with the folders above it.
+    fn write(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+        }
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(mut file) => {
+                file.write_all(text.as_bytes())
+                    .map_err(|error| unwritable(path, &error))?;
+                self.note(path, false);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.note(path, true),
+            Err(error) => return Err(unwritable(path, &error)),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, path: &Path, there: bool) {
+        match there {
+            true => self.kept.push(path.to_path_buf()),
+            false => self.created.push(path.to_path_buf()),
+        }
+    }
+}
+
+fn tell(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result<Exit, Failure> {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    let here = here.unwrap_or_default();
+    let short = |path: &Path| {
+        let path = path.strip_prefix(&here).unwrap_or(path);
+        path.display().to_string()
+    };
+    let next = format!("mailq run {}", short(campaign));
+    if global.json {
+        let names = |paths: &[PathBuf]| paths.iter().map(|path| short(path)).collect::<Vec<_>>();
+        output::json(&json!({
+            "project": root.display().to_string(),
+            "created": names(&files.created),
+            "kept": names(&files.kept),
+            "next": next,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    global.say(format!("project {}", root.display()));
+    for (paths, verb) in [(&files.created, "created"), (&files.kept, "kept   ")] {
+        for path in paths {
+            global.say(format!("  {verb} {}", short(path)));
+        }
+    }
+    global.say(format!(
+        "next: `{next}` sends it; mail goes where `url` in mailq.toml says, as it is to files in outbox/"
+    ));
+    Ok(Exit::Done)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!("cannot write `{}`", path.display())).caused_by(error)
+}

@@ -1,0 +1,122 @@
+//! How a command ends: the exit codes, and a failure with what mends it.
+
+use crate::config::ConfigError;
+use std::error::Error;
+use std::process::ExitCode;
+
+/// The codes that cron and scripts go by; the manual page lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Bounces are normal results.
+    Done = 0,
+    /// Done, but something that this call enqueued or ended needs a person.
+    NeedsPerson = 1,
+    /// The command line, the configuration or an input is wrong.
+    Usage = 2,
+    /// The queue or relay is away, or there is work left: try again later (EX_TEMPFAIL).
+    TryLater = 75,
+    /// Stopped cleanly after Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Exit {
+    pub const ALL: [(Exit, &'static str); 5] = [
+        (
+            Exit::Done,
+            "done; bounces are normal results. Also `send` stopped cleanly by SIGTERM",
+        ),
+        (
+            Exit::NeedsPerson,
+            "done, but something that this call enqueued or ended needs a person: dead letters, in doubt, verify failed, rows rejected",
+        ),
+        (
+            Exit::Usage,
+            "the command line, the configuration or an input is wrong",
+        ),
+        (
+            Exit::TryLater,
+            "try again later: queue or relay away, or stopped with work left",
+        ),
+        (Exit::Interrupted, "after Ctrl-C and a clean stop"),
+    ];
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not do its work. Printed as `error: {what}` and `hint: {hint}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What, where, and what was not done; empty: there is nobody left to tell.
+    pub what: String,
+    /// A command or key that mends it.
+    pub hint: Option<String>,
+    pub exit: Exit,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, what: impl Into<String>) -> Failure {
+        Failure {
+            what: what.into(),
+            hint: None,
+            exit,
+        }
+    }
+
+    pub fn usage(what: impl Into<String>) -> Failure {
+        Failure::new(Exit::Usage, what)
+    }
+
+    pub fn try_later(what: impl Into<String>) -> Failure {
+        Failure::new(Exit::TryLater, what)
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Appends an error and the errors below it, each once.
+    pub fn caused_by(mut self, error: &dyn Error) -> Failure {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !self.what.contains(&text) {
+                self.what = format!("{}: {text}", self.what);
+            }
+            cause = error.source();
+        }
+        self
+    }
+
+    /// Whoever read our output has gone (`mailq events | head`): no reason to complain.
+    pub fn unread() -> Failure {
+        Failure::new(Exit::Done, "")
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure {
+            hint: error.hint(),
+            ..Failure::usage(error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let inner = std::io::Error::other("disk on fire");
+        let outer = std::io::Error::other(inner);
+        let failure = Failure::try_later("cannot write `x`").caused_by(&outer);
+        assert_eq!(failure.what, "cannot write `x`: disk on fire");
+        assert_eq!(failure.exit, Exit::TryLater);
+    }
+}

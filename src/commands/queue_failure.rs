@@ -1,0 +1,66 @@
+//! What a queue that cannot be used means for a command: the exit code and the hint, by variant.
+
+use super::outcome::{Exit, Failure};
+use crate::queue::QueueError;
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Failure {
+        let (exit, hint) = match &error {
+            QueueError::Missing(_) => (
+                Exit::Usage,
+                "go to the project, or make one with `mailq init`",
+            ),
+            QueueError::Newer { .. } => (Exit::Usage, "install the newer mailq here as well"),
+            QueueError::OtherKey { .. } => (
+                Exit::Usage,
+                "copy `.mailq/key` from the host where the queue was made",
+            ),
+            QueueError::Damaged { .. } => (
+                Exit::Usage,
+                "check the disk, and put back the last backup of the file",
+            ),
+            QueueError::Full { .. } => (
+                Exit::TryLater,
+                "free some space and run it again; nothing is lost",
+            ),
+            QueueError::Away { .. } | QueueError::Unknown(_) => (
+                Exit::TryLater,
+                "run it again later; it goes on where it was",
+            ),
+            QueueError::NoTopic(_) => (Exit::Usage, "`mailq init` makes what is missing"),
+            QueueError::BelowLowMark { .. } | QueueError::BadRecord { .. } => (
+                Exit::NeedsPerson,
+                "`mailq verify` names the recipients that it concerns",
+            ),
+            QueueError::TooLarge { .. } => (
+                Exit::Usage,
+                "shorten the template or the pictures inside it",
+            ),
+        };
+        Failure::new(exit, error.to_string()).with_hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_the_rest_is_not() {
+        for (error, exit) in [
+            (QueueError::Missing("sqlite:q.db".into()), Exit::Usage),
+            (
+                QueueError::Full {
+                    path: "q.db".into(),
+                },
+                Exit::TryLater,
+            ),
+            (QueueError::Unknown("timeout".into()), Exit::TryLater),
+        ] {
+            let text = error.to_string();
+            let failure = Failure::from(error);
+            assert_eq!((failure.exit, failure.what), (exit, text));
+            assert!(failure.hint.is_some());
+        }
+    }
+}

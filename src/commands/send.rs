@@ -1,0 +1,70 @@
+//! `mailq send`: a worker.
+
+use super::{Exit, Failure, Global};
+use crate::config::Flags;
+use crate::domain::rate::Rate;
+use crate::domain::span;
+use std::time::Duration;
+
+/// Send what is in the queue: a worker, until interrupted
+///
+/// Start as many as you like, on one queue: they share the work, and the rate is for all of them together. SIGTERM and
+/// Ctrl-C stop cleanly: what is in flight is finished and committed, within 25 s.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub options: Options,
+
+    /// Stop when nothing that may go is pending or retrying [default: run until interrupted]
+    #[arg(long)]
+    pub drain: bool,
+}
+
+/// What `run` takes as well.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Send options")]
+pub struct Options {
+    /// The most that leaves, all workers together: 30/min, 500/s, 10000/h, 2M/day, unlimited [default: 30/min to a server, unlimited to maildir:]
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<Rate>,
+
+    /// Messages that may leave at once after a pause [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub burst: Option<u32>,
+
+    /// The relay: smtp://user@host:587, smtps://user@host:465 or maildir:PATH [default: those of mailq.toml]
+    #[arg(long, value_name = "URL")]
+    pub relay: Option<String>,
+
+    /// Connections of this worker, all relays together [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: Option<u32>,
+
+    /// The most messages that a kill of this worker can leave in doubt [default: 64]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub max_uncommitted: Option<u32>,
+
+    /// This worker's name, unique among the living [default: host and process id]
+    #[arg(long, value_name = "ID")]
+    pub instance_id: Option<String>,
+
+    /// When all that is left is due later than this, stop with exit code 75 [default: wait]
+    #[arg(long, value_name = "DURATION", value_parser = span::parse)]
+    pub max_wait: Option<Duration>,
+}
+
+impl Options {
+    pub fn flags(&self) -> Flags {
+        Flags::default()
+            .set("send.rate", self.rate)
+            .set("send.burst", self.burst)
+            .set("relay.url", self.relay.as_ref())
+            .set("send.connections", self.connections)
+            .set("send.max_uncommitted", self.max_uncommitted)
+    }
+}
+
+pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
+    Err(Failure::usage("`mailq send` is not wired"))
+}

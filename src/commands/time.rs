@@ -1,0 +1,91 @@
+//! Points in time as people write them: RFC 3339, `2026-12-01 09:00`, or `09:00`, in the host's time zone.
+
+use crate::domain::span;
+use jiff::civil::{DateTime, Time};
+use jiff::{Timestamp, ToSpan, Zoned};
+
+/// For `--at`: `09:00` is the next one. The error says what is understood.
+pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    let wrong = |why: &str| {
+        format!(
+            "`{text}` is {why}; understood are `2026-12-01T09:00:00Z`, `2026-12-01 09:00` and `09:00`"
+        )
+    };
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Ok(timestamp);
+    }
+    let zone = now.time_zone().clone();
+    if let Ok(time) = Time::strptime("%H:%M", text) {
+        let today = now.date().to_datetime(time);
+        let day = match today > now.datetime() {
+            true => today,
+            false => today
+                .checked_add(1.day())
+                .map_err(|_| wrong("too far away"))?,
+        };
+        let at = day.to_zoned(zone).map_err(|_| wrong("no time here"))?;
+        return Ok(at.timestamp());
+    }
+    let civil: DateTime = DateTime::strptime("%Y-%m-%d %H:%M", text)
+        .or_else(|_| DateTime::strptime("%Y-%m-%d %H:%M:%S", text))
+        .map_err(|_| wrong("no time"))?;
+    let at = civil.to_zoned(zone).map_err(|_| wrong("no time here"))?;
+    Ok(at.timestamp())
+}
+
+/// For `--since`: a point in time, or a duration back from now (`2h`, `7d`).
+pub fn parse_since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    if let Ok(back) = span::parse(text) {
+        return now
+            .timestamp()
+            .checked_sub(back)
+            .map_err(|_| format!("`{text}` is longer ago than there are dates"));
+    }
+    match Time::strptime("%H:%M", text) {
+        Ok(_) => {
+            let next = parse_at(text, now)?;
+            let before = next.to_zoned(now.time_zone().clone()).checked_sub(1.day());
+            let before = before.map_err(|error| error.to_string())?;
+            Ok(before.timestamp())
+        }
+        Err(_) => parse_at(text, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Zoned {
+        "2026-11-21T10:30:00+08:00[+08:00]".parse().unwrap()
+    }
+
+    #[test]
+    fn times_are_read_in_the_hosts_zone() {
+        for (text, at) in [
+            ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
+            ("2026-12-01T09:00:00+01:00", "2026-12-01T08:00:00Z"),
+            ("2026-12-01 09:00", "2026-12-01T01:00:00Z"),
+            ("11:00", "2026-11-21T03:00:00Z"),
+            ("10:30", "2026-11-22T02:30:00Z"),
+            ("09:00", "2026-11-22T01:00:00Z"),
+        ] {
+            assert_eq!(parse_at(text, &now()).unwrap().to_string(), at, "{text}");
+        }
+        for wrong in ["", "soon", "25:00", "2026-13-01 09:00", "2026-02-30 09:00"] {
+            assert!(parse_at(wrong, &now()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn since_looks_back() {
+        for (text, at) in [
+            ("2h", "2026-11-21T00:30:00Z"),
+            ("09:00", "2026-11-21T01:00:00Z"),
+            ("11:00", "2026-11-20T03:00:00Z"),
+            ("2026-11-01 00:00", "2026-10-31T16:00:00Z"),
+        ] {
+            assert_eq!(parse_since(text, &now()).unwrap().to_string(), at, "{text}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Which folder a command works in: the one of the nearest `mailq.toml`, so that cron may start anywhere.
+
+use super::error::ConfigError;
+use super::source::Variables;
+use std::path::{Path, PathBuf};
+
+pub const PROJECT_FILE: &str = "mailq.toml";
+
+/// A project's folder. The queue, `templates/`, `campaigns/` and relative paths in `mailq.toml` belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Absolute.
+    pub root: PathBuf,
+    /// Its `mailq.toml`; `None`: there is none, defaults hold.
+    pub file: Option<PathBuf>,
+}
+
+impl Project {
+    /// `--config`, then `CONFIG_FILE`, then the nearest `mailq.toml` upwards from the campaign's folder, then from the
+    /// working directory. With none of them the campaign's folder, else the working directory, is the project.
+    pub fn discover(
+        campaign: Option<&Path>,
+        config: Option<&Path>,
+        variables: &Variables,
+    ) -> Result<Project, ConfigError> {
+        let named = config
+            .map(Path::to_path_buf)
+            .or_else(|| variables.get("CONFIG_FILE").map(PathBuf::from));
+        if let Some(file) = named {
+            let file = absolute(&file)?;
+            if !file.is_file() {
+                return Err(ConfigError::NoFile(file));
+            }
+            return Ok(Project::of(&file));
+        }
+        let here = absolute(Path::new("."))?;
+        let beside = match campaign.filter(|path| path.exists()) {
+            Some(path) => absolute(path)?.parent().map(Path::to_path_buf),
+            None => None,
+        };
+        Ok(Project::around(beside, here))
+    }
+
+    fn around(beside: Option<PathBuf>, here: PathBuf) -> Project {
+        let found = beside
+            .as_deref()
+            .and_then(nearest)
+            .or_else(|| nearest(&here));
+        match found {
+            Some(file) => Project::of(&file),
+            None => Project {
+                root: beside.unwrap_or(here),
+                file: None,
+            },
+        }
+    }
+
+    fn of(file: &Path) -> Project {
+        Project {
+            root: file.parent().map(Path::to_path_buf).unwrap_or_default(),
+            file: Some(file.to_path_buf()),
+        }
+    }
+
+    /// A path as `mailq.toml` means it.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    pub fn templates(&self) -> PathBuf {
+        self.path("templates")
+    }
+
+    pub fn campaigns(&self) -> PathBuf {
+        self.path("campaigns")
+    }
+}
+
+fn nearest(folder: &Path) -> Option<PathBuf> {
+    folder
+        .ancestors()
+        .map(|folder| folder.join(PROJECT_FILE))
+        .find(|file| file.is_file())
+}
+
+/// Absolute, links resolved, so that a campaign linked from elsewhere finds the project that it is part of.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    std::fs::canonicalize(path)
+        .or_else(|_| std::path::absolute(path))
+        .map_err(|error| ConfigError::Unreadable {
+            path: path.to_path_buf(),
+            why: error.to_string(),
+        })
+}
+
+/// A file's name in messages: relative to the working directory where it lies below it.
+pub(super) fn display_name(path: &Path) -> String {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    here.ok()
+        .and_then(|here| path.strip_prefix(here).ok())
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Variables {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn the_nearest_file_of_the_campaign_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(folder.path()).unwrap();
+        let campaigns = root.join("a/campaigns");
+        std::fs::create_dir_all(&campaigns).unwrap();
+        let campaign = campaigns.join("x.toml");
+        std::fs::write(&campaign, "").unwrap();
+        let none = Project::around(Some(campaigns.clone()), root.clone());
+        assert_eq!((none.root, none.file), (campaigns.clone(), None));
+        let none = Project::around(None, root.clone());
+        assert_eq!((none.root, none.file), (root.clone(), None));
+
+        std::fs::write(root.join(PROJECT_FILE), "").unwrap();
+        let outer = Project::discover(Some(&campaign), None, &variables(&[])).unwrap();
+        assert_eq!(outer.root, root);
+        std::fs::write(root.join("a").join(PROJECT_FILE), "").unwrap();
+        let inner = Project::discover(Some(&campaign), None, &variables(&[])).unwrap();
+        assert_eq!(inner.root, root.join("a"));
+        assert_eq!(inner.templates(), root.join("a/templates"));
+
+        let named = root.join(PROJECT_FILE);
+        let given = [("CONFIG_FILE", named.to_str().unwrap())];
+        let by_variable = Project::discover(Some(&campaign), None, &variables(&given)).unwrap();
+        assert_eq!(by_variable.root, root);
+        let inner_file = root.join("a").join(PROJECT_FILE);
+        let by_flag =
+            Project::discover(Some(&campaign), Some(&inner_file), &variables(&given)).unwrap();
+        assert_eq!(by_flag.root, root.join("a"));
+        let missing = Project::discover(None, Some(&root.join("no.toml")), &variables(&[]));
+        assert_eq!(missing, Err(ConfigError::NoFile(root.join("no.toml"))));
+    }
+}
