@@ -1,6 +1,16 @@
 //! E-mail addresses as recipients: RFC 5321 syntax and lengths, domain as lower-case A-labels.
 
+use super::site;
+use std::borrow::Cow;
 use std::fmt;
+
+/// Longest local part in octets (RFC 5321 §4.5.3.1.1).
+pub const MAX_LOCAL_BYTES: usize = 64;
+/// Longest domain in octets (RFC 5321 §4.5.3.1.2); a label of it has at most 63 (RFC 1035 §2.3.4).
+pub const MAX_DOMAIN_BYTES: usize = 255;
+/// Longest address: a path has 256 octets with its angle brackets (RFC 5321 §4.5.3.1.3).
+pub const MAX_ADDRESS_BYTES: usize = 254;
+const MAX_LABEL_BYTES: usize = 63;
 
 /// A mailbox that may stand in RCPT TO. The local part is as given, the domain in lower-case A-labels.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -9,18 +19,389 @@ pub struct Address {
     at: usize,
 }
 
+/// What is wrong with an address. The text completes "column `email` is `anna@@example.org`: …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    #[error("empty, but an address is needed")]
+    Empty,
+    #[error("no `@`")]
+    NoAt,
+    #[error("two `@`")]
+    TwoAts,
+    #[error("nothing before the `@`")]
+    NoLocal,
+    #[error("nothing after the `@`")]
+    NoDomain,
+    #[error("the part before the `@` is {bytes} bytes long (at most {MAX_LOCAL_BYTES})")]
+    LocalTooLong { bytes: usize },
+    #[error("the domain is {bytes} bytes long (at most {MAX_DOMAIN_BYTES})")]
+    DomainTooLong { bytes: usize },
+    #[error("`{label}` in the domain is longer than {MAX_LABEL_BYTES} bytes")]
+    LabelTooLong { label: String },
+    #[error("the address is {bytes} bytes long (at most {MAX_ADDRESS_BYTES})")]
+    TooLong { bytes: usize },
+    #[error("a dot at the beginning or end, or two in a row, before the `@`")]
+    LocalDots,
+    #[error("{shown} is not allowed before the `@`")]
+    LocalCharacter { shown: String },
+    #[error("the quoted part before the `@` does not end with a quote")]
+    LocalQuote,
+    #[error("a dot at the beginning or end, or two in a row, in the domain")]
+    DomainDots,
+    #[error("{shown} is not allowed in a domain")]
+    DomainCharacter { shown: String },
+    #[error("`{label}` in the domain begins or ends with a hyphen")]
+    LabelHyphen { label: String },
+    #[error("the domain is an IP address, not a name")]
+    IpLiteral,
+    #[error("the domain has no dot")]
+    Dotless,
+    #[error("the domain is not a valid international name (IDNA)")]
+    Idna,
+}
+
 impl Address {
+    /// Reads one mailbox, white space around it ignored: `local@domain` with a dot-atom or quoted local part
+    /// (RFC 5321 §4.1.2). IP literals and dotless domains other than `localhost` are refused: no bulk mail goes there.
+    pub fn parse(text: &str) -> Result<Address, AddressError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(AddressError::Empty);
+        }
+        let (local, domain) = split(text)?;
+        check_local(local)?;
+        let domain = checked_domain(domain)?;
+        let bytes = local.len() + 1 + domain.len();
+        if bytes > MAX_ADDRESS_BYTES {
+            return Err(AddressError::TooLong { bytes });
+        }
+        let mut text = String::with_capacity(bytes);
+        text.push_str(local);
+        text.push('@');
+        text.push_str(&domain);
+        Ok(Address {
+            text,
+            at: local.len(),
+        })
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
+    pub fn local(&self) -> &str {
+        self.text.get(..self.at).unwrap_or_default()
+    }
+
     pub fn domain(&self) -> &str {
         self.text.get(self.at + 1..).unwrap_or_default()
+    }
+
+    /// The receiving provider: the domain, grouped where one provider has several. For lanes and reports.
+    pub fn site(&self) -> &str {
+        site::of(self.domain())
+    }
+
+    /// What two rows must share to be the same recipient: the domain without case, the local part as given, because
+    /// only its own server may say that `Anna` is `anna` (RFC 5321 §2.4).
+    pub fn folded(&self) -> &str {
+        &self.text
+    }
+
+    /// The local part is not ASCII, so the relay must offer SMTPUTF8 (RFC 6531).
+    pub fn needs_smtputf8(&self) -> bool {
+        !self.local().is_ascii()
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// At the last `@`, which must be the only one outside a quoted local part.
+fn split(text: &str) -> Result<(&str, &str), AddressError> {
+    let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
+    if local.contains('@') && !local.starts_with('"') {
+        return Err(AddressError::TwoAts);
+    }
+    if local.is_empty() {
+        return Err(AddressError::NoLocal);
+    }
+    if domain.is_empty() {
+        return Err(AddressError::NoDomain);
+    }
+    if local.len() > MAX_LOCAL_BYTES {
+        return Err(AddressError::LocalTooLong { bytes: local.len() });
+    }
+    Ok((local, domain))
+}
+
+fn check_local(local: &str) -> Result<(), AddressError> {
+    if let Some(quoted) = local.strip_prefix('"') {
+        return check_quoted(quoted);
+    }
+    if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
+        return Err(AddressError::LocalDots);
+    }
+    match local.chars().find(|c| *c != '.' && !is_atext(*c)) {
+        Some(c) => Err(AddressError::LocalCharacter { shown: shown(c) }),
+        None => Ok(()),
+    }
+}
+
+/// The inside of a quoted local part and its closing quote.
+fn check_quoted(quoted: &str) -> Result<(), AddressError> {
+    let inside = quoted.strip_suffix('"').ok_or(AddressError::LocalQuote)?;
+    let mut characters = inside.chars();
+    while let Some(c) = characters.next() {
+        let c = match c {
+            '\\' => characters.next().ok_or(AddressError::LocalQuote)?,
+            '"' => return Err(AddressError::LocalQuote),
+            c => c,
+        };
+        if !(matches!(c, ' '..='~') || is_visible(c)) {
+            return Err(AddressError::LocalCharacter { shown: shown(c) });
+        }
+    }
+    if inside.is_empty() {
+        return Err(AddressError::NoLocal);
+    }
+    Ok(())
+}
+
+/// atext of RFC 5322 §3.2.3 with the UTF-8 of RFC 6532.
+fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_visible(c)
+}
+
+/// Beyond ASCII: neither white space nor a control, nor one of the invisible characters that come with copy and paste.
+fn is_visible(c: char) -> bool {
+    !c.is_ascii()
+        && !c.is_control()
+        && !c.is_whitespace()
+        && !matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+/// The domain in lower-case A-labels.
+fn checked_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
+    if domain.starts_with('[') {
+        return Err(AddressError::IpLiteral);
+    }
+    check_characters(domain)?;
+    let ascii = to_ascii(domain)?;
+    if ascii.len() > MAX_DOMAIN_BYTES {
+        return Err(AddressError::DomainTooLong { bytes: ascii.len() });
+    }
+    for label in ascii.split('.') {
+        check_label(label)?;
+    }
+    if ascii.split('.').all(is_number) {
+        return Err(AddressError::IpLiteral);
+    }
+    if !ascii.contains('.') && ascii != "localhost" {
+        return Err(AddressError::Dotless);
+    }
+    Ok(ascii)
+}
+
+fn check_characters(domain: &str) -> Result<(), AddressError> {
+    let allowed = |c: char| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, '.' | '-')
+            || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+    };
+    match domain.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(AddressError::DomainCharacter { shown: shown(c) }),
+        None => Ok(()),
+    }
+}
+
+fn to_ascii(domain: &str) -> Result<Cow<'_, str>, AddressError> {
+    let is_ordinary = domain.is_ascii() && !contains_punycode(domain);
+    if !is_ordinary {
+        let ascii = idna::domain_to_ascii(domain).map_err(|_| AddressError::Idna)?;
+        // Mappings may make other characters of it than those that were checked.
+        check_characters(&ascii)?;
+        return Ok(Cow::Owned(ascii));
+    }
+    if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(Cow::Owned(domain.to_ascii_lowercase()));
+    }
+    Ok(Cow::Borrowed(domain))
+}
+
+fn contains_punycode(domain: &str) -> bool {
+    domain.split('.').any(|label| {
+        label
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("xn--"))
+    })
+}
+
+fn check_label(label: &str) -> Result<(), AddressError> {
+    if label.is_empty() {
+        return Err(AddressError::DomainDots);
+    }
+    if label.len() > MAX_LABEL_BYTES {
+        let label = label.to_string();
+        return Err(AddressError::LabelTooLong { label });
+    }
+    if label.starts_with('-') || label.ends_with('-') {
+        let label = label.to_string();
+        return Err(AddressError::LabelHyphen { label });
+    }
+    Ok(())
+}
+
+fn is_number(label: &str) -> bool {
+    label.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// For messages: the character itself where it can be seen.
+fn shown(c: char) -> String {
+    match c {
+        ' ' => "a space".to_string(),
+        '\t' => "a tab".to_string(),
+        '`' => "a backtick".to_string(),
+        c if c.is_control() || c.is_whitespace() || (!c.is_ascii() && !is_visible(c)) => {
+            format!("the invisible character U+{:04X}", u32::from(c))
+        }
+        c => format!("`{c}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn good_addresses_are_taken_and_their_domain_is_folded() {
+        for (given, taken) in [
+            ("anna@example.org", "anna@example.org"),
+            ("  anna@example.org\t", "anna@example.org"),
+            ("Anna.B@Example.ORG", "Anna.B@example.org"),
+            (
+                "a+tag!#$%&'*/=?^_`{|}~-@x.io",
+                "a+tag!#$%&'*/=?^_`{|}~-@x.io",
+            ),
+            ("\"a b\"@example.org", "\"a b\"@example.org"),
+            ("\"a@b\\\"c\"@example.org", "\"a@b\\\"c\"@example.org"),
+            ("root@localhost", "root@localhost"),
+            ("jörg@münchen.de", "jörg@xn--mnchen-3ya.de"),
+            ("x@MÜNCHEN.de", "x@xn--mnchen-3ya.de"),
+            ("x@XN--MNCHEN-3YA.de", "x@xn--mnchen-3ya.de"),
+            ("收件@例子.中国", "收件@xn--fsqu00a.xn--fiqs8s"),
+            ("a@1.2.3.example", "a@1.2.3.example"),
+        ] {
+            let address = Address::parse(given).unwrap();
+            assert_eq!(address.as_str(), taken);
+            assert_eq!(format!("{}@{}", address.local(), address.domain()), taken);
+        }
+        assert!(Address::parse("jörg@example.org").unwrap().needs_smtputf8());
+        assert!(!Address::parse("x@münchen.de").unwrap().needs_smtputf8());
+    }
+
+    #[test]
+    fn bad_addresses_are_refused_for_their_reason() {
+        let long_local = format!("{}@example.org", "a".repeat(65));
+        let long_label = format!("a@{}.org", "b".repeat(64));
+        let long_domain = format!("a@{}org", "b23456789.".repeat(26));
+        let long = format!("{}@{}org", "a".repeat(64), "b23456789.".repeat(19));
+        for (given, reason) in [
+            ("", "empty, but an address is needed"),
+            (" \u{a0}", "empty, but an address is needed"),
+            ("anna", "no `@`"),
+            ("anna@@example.org", "two `@`"),
+            ("anna@b@example.org", "two `@`"),
+            ("@example.org", "nothing before the `@`"),
+            ("\"\"@example.org", "nothing before the `@`"),
+            ("anna@", "nothing after the `@`"),
+            (
+                &long_local,
+                "the part before the `@` is 65 bytes long (at most 64)",
+            ),
+            (&long_domain, "the domain is 263 bytes long (at most 255)"),
+            (&long, "the address is 258 bytes long (at most 254)"),
+            (
+                ".a@example.org",
+                "a dot at the beginning or end, or two in a row, before the `@`",
+            ),
+            (
+                "a..b@example.org",
+                "a dot at the beginning or end, or two in a row, before the `@`",
+            ),
+            ("a b@example.org", "a space is not allowed before the `@`"),
+            (
+                "Anna <a@example.org>",
+                "a space is not allowed before the `@`",
+            ),
+            ("<a@example.org", "`<` is not allowed before the `@`"),
+            (
+                "a\u{200b}@example.org",
+                "the invisible character U+200B is not allowed before the `@`",
+            ),
+            (
+                "a\r\nRCPT TO:<x>@example.org",
+                "the invisible character U+000D is not allowed before the `@`",
+            ),
+            (
+                "\"a@example.org",
+                "the quoted part before the `@` does not end with a quote",
+            ),
+            (
+                "\"a\"b\"@example.org",
+                "the quoted part before the `@` does not end with a quote",
+            ),
+            (
+                "\"a\\\"@example.org",
+                "the quoted part before the `@` does not end with a quote",
+            ),
+            (
+                "a@.org",
+                "a dot at the beginning or end, or two in a row, in the domain",
+            ),
+            (
+                "a@example..org",
+                "a dot at the beginning or end, or two in a row, in the domain",
+            ),
+            (
+                "a@example.org.",
+                "a dot at the beginning or end, or two in a row, in the domain",
+            ),
+            ("a@exa mple.org", "a space is not allowed in a domain"),
+            ("a@example.org>", "`>` is not allowed in a domain"),
+            ("a@exa_mple.org", "`_` is not allowed in a domain"),
+            (
+                "a@-x.org",
+                "`-x` in the domain begins or ends with a hyphen",
+            ),
+            ("a@[192.0.2.1]", "the domain is an IP address, not a name"),
+            ("a@192.0.2.1", "the domain is an IP address, not a name"),
+            ("a@example", "the domain has no dot"),
+            (
+                "a@xn--a.org",
+                "the domain is not a valid international name (IDNA)",
+            ),
+        ] {
+            let error = Address::parse(given).expect_err(given);
+            assert_eq!(error.to_string(), reason, "{given}");
+        }
+        let error = Address::parse(&long_label).unwrap_err();
+        assert!(matches!(error, AddressError::LabelTooLong { .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_safe_in_a_command_and_stays_the_same(text in "\\PC{0,20}@\\PC{0,30}|[ -~]{0,12}@[a-zA-Zü.-]{0,12}") {
+            if let Ok(address) = Address::parse(&text) {
+                prop_assert!(!address.as_str().chars().any(|c| c.is_control()));
+                prop_assert!(address.domain().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-'));
+                prop_assert!(address.as_str().len() <= MAX_ADDRESS_BYTES);
+                prop_assert_eq!(Address::parse(address.as_str()), Ok(address));
+            }
+        }
     }
 }

@@ -1,0 +1,180 @@
+//! What can be wrong with a recipients file, with the place and the value, never a whole row.
+
+use crate::domain::address::AddressError;
+use std::fmt;
+
+/// Why a file cannot be used. Nothing was enqueued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecipientsError {
+    #[error("`{path}` cannot be read: {what}")]
+    Unreadable { path: String, what: String },
+    #[error("`{path}` cannot be written: {what}")]
+    Unwritable { path: String, what: String },
+    #[error("{path} is empty")]
+    Empty { path: String },
+    #[error("{path}:{line}: {problem}")]
+    Header {
+        path: String,
+        line: u64,
+        problem: HeaderProblem,
+    },
+    /// `nearest` is the column that may have been meant.
+    #[error("{path}:{line}: no column `{wanted}` (columns: {})", .columns.join(", "))]
+    NoEmailColumn {
+        path: String,
+        line: u64,
+        wanted: String,
+        columns: Vec<String>,
+        nearest: Option<String>,
+    },
+    /// `first` holds the first ten of `count`.
+    #[error("{}", bad_rows(.first, *.count))]
+    BadRows { first: Vec<RowError>, count: u64 },
+    #[error("{path} has changed while it was read")]
+    Changed { path: String },
+}
+
+/// What is wrong with the header row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderProblem {
+    #[error("column {number} has no name")]
+    Empty { number: usize },
+    #[error("two columns are called `{name}`")]
+    Duplicate { name: String },
+    #[error("no header row: `{value}` is an address, not the name of a column")]
+    Missing { value: String },
+    #[error("the name of column {number} holds {shown}")]
+    Control { number: usize, shown: String },
+    #[error("the name of column {number} is not UTF-8")]
+    NotUtf8 { number: usize },
+    #[error("the header row cannot be read: {0}")]
+    Broken(RowProblem),
+}
+
+/// A row that cannot be used: `recipients.csv:41803: column `email` is `anna@@example.org`: two `@``.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    pub file: String,
+    /// Physical line of the file on which the row begins, from 1.
+    pub line: u64,
+    /// Name of the column and its cell, shortened and without control characters; `None` when the whole row is bad.
+    pub cell: Option<(String, String)>,
+    pub what: RowProblem,
+}
+
+impl std::error::Error for RowError {}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.reason())
+    }
+}
+
+impl RowError {
+    /// The text without the place, for the `reason` column of rejected rows.
+    pub fn reason(&self) -> String {
+        match &self.cell {
+            Some((column, value)) => {
+                format!("column `{column}` is `{value}`: {}", self.what)
+            }
+            None => self.what.to_string(),
+        }
+    }
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RowProblem {
+    #[error("{0}")]
+    Address(#[from] AddressError),
+    #[error("cells in this row: {found}, columns in the header: {expected}")]
+    Ragged { found: usize, expected: usize },
+    #[error("not valid UTF-8")]
+    NotUtf8,
+    #[error("{shown} is not allowed in a cell")]
+    Control { shown: String },
+    #[error("{shown} is not allowed in a cell that reaches a header of the message")]
+    ControlInHeader { shown: String },
+    #[error("a cell of more than {} bytes", super::MAX_CELL_BYTES)]
+    CellTooLong,
+    #[error("a row of more than {} bytes", super::MAX_ROW_BYTES)]
+    RowTooLong,
+    #[error("a quoted cell is never closed")]
+    OpenQuote,
+    #[error("text after the closing quote of a cell")]
+    TextAfterQuote,
+    #[error("a quote inside a cell that does not begin with one")]
+    QuoteInside,
+}
+
+fn bad_rows(first: &[RowError], count: u64) -> String {
+    let more = count.saturating_sub(1);
+    match (first.first(), more) {
+        (None, _) => format!("{count} bad rows"),
+        (Some(error), 0) => error.to_string(),
+        (Some(error), 1) => format!("{error} (and 1 more bad row)"),
+        (Some(error), more) => format!("{error} (and {more} more bad rows)"),
+    }
+}
+
+const SHOWN_CHARACTERS: usize = 80;
+
+/// A cell as messages may show it: at most 80 characters, controls escaped, invalid UTF-8 replaced.
+pub(super) fn shortened(cell: &[u8]) -> String {
+    // Four bytes are the most that a character has: no need to look at the rest of a megabyte.
+    let part = cell.get(..SHOWN_CHARACTERS * 4).unwrap_or(cell);
+    let text = String::from_utf8_lossy(part);
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN_CHARACTERS) {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    if part.len() < cell.len() || text.chars().nth(SHOWN_CHARACTERS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A control character in words.
+pub(super) fn control_name(byte: u8) -> String {
+    match byte {
+        0 => "a NUL byte".to_string(),
+        b'\t' => "a tab".to_string(),
+        b'\r' | b'\n' => "a line break".to_string(),
+        byte => format!("the control character U+{byte:04X}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_shortened_and_cannot_steer_a_terminal() {
+        assert_eq!(shortened(b"a\x1b[31m\r\n"), "a\\u{1b}[31m\\r\\n");
+        let long = "ü".repeat(500);
+        assert_eq!(shortened(long.as_bytes()), format!("{}…", "ü".repeat(80)));
+        assert_eq!(shortened(&[b'a'; 80]), "a".repeat(80));
+        assert_eq!(shortened(&[b'a'; 81]), format!("{}…", "a".repeat(80)));
+    }
+
+    #[test]
+    fn errors_say_the_place_the_value_and_how_many_more() {
+        let error = RowError {
+            file: "recipients.csv".to_string(),
+            line: 41803,
+            cell: Some(("email".to_string(), "anna@@example.org".to_string())),
+            what: RowProblem::Address(AddressError::TwoAts),
+        };
+        let text = "recipients.csv:41803: column `email` is `anna@@example.org`: two `@`";
+        assert_eq!(error.to_string(), text);
+        let rows = RecipientsError::BadRows {
+            first: vec![error],
+            count: 3,
+        };
+        assert_eq!(rows.to_string(), format!("{text} (and 2 more bad rows)"));
+    }
+}

@@ -1,0 +1,129 @@
+//! The rows that `--skip-invalid` left out, for a person to mend: `<stem>.rejected.csv`.
+
+use super::error::{RecipientsError, RowError, shortened};
+use super::record::Record;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// A bad row and what could be read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    pub error: RowError,
+    /// As many as the row had. A cell that is too long to be kept is shortened.
+    pub cells: Vec<String>,
+}
+
+/// Cells up to this size are kept whole.
+const KEPT_CELL_BYTES: usize = 16 * 1024;
+/// Of a row with more cells than this the rest is dropped.
+const KEPT_CELLS: usize = 4096;
+
+impl RejectedRow {
+    pub(super) fn new(error: RowError, record: &Record) -> RejectedRow {
+        let kept = |cell: &[u8]| match cell.len() > KEPT_CELL_BYTES {
+            true => shortened(cell),
+            false => String::from_utf8_lossy(cell).into_owned(),
+        };
+        RejectedRow {
+            error,
+            cells: record.cells().take(KEPT_CELLS).map(kept).collect(),
+        }
+    }
+}
+
+/// `lists/spring.csv` → `lists/spring.rejected.csv`.
+pub fn rejected_path(recipients: &Path) -> PathBuf {
+    recipients.with_extension("rejected.csv")
+}
+
+/// Writes beside the target and renames when finished, so that there is never half a file. Dropped before that, it
+/// leaves nothing.
+pub struct RejectedWriter {
+    target: PathBuf,
+    temporary: PathBuf,
+    columns: Vec<String>,
+    writer: Option<csv::Writer<File>>,
+}
+
+impl RejectedWriter {
+    /// For the file at `recipients` with these columns. Nothing is created before the first row.
+    pub fn new(recipients: &Path, columns: &[String]) -> RejectedWriter {
+        let target = rejected_path(recipients);
+        let temporary = target.with_extension(format!("csv.{}.tmp", std::process::id()));
+        RejectedWriter {
+            target,
+            temporary,
+            columns: columns.to_vec(),
+            writer: None,
+        }
+    }
+
+    /// The row's cells under the columns of the original, then the reason; cells beyond the last column come after it.
+    pub fn write(&mut self, row: &RejectedRow) -> Result<(), RecipientsError> {
+        let width = self.columns.len();
+        let mut record: Vec<String> = row.cells.iter().map(|cell| inert(cell)).collect();
+        let more = record.split_off(width.min(record.len()));
+        record.resize(width, String::new());
+        record.push(inert(&format!(
+            "line {}: {}",
+            row.error.line,
+            row.error.reason()
+        )));
+        record.extend(more);
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.create()?,
+        };
+        let written = writer.write_record(&record);
+        self.writer = Some(writer);
+        written.map_err(|error| self.unwritable(error))
+    }
+
+    /// The path of the file, durable under its name; `None` when no row was rejected.
+    pub fn finish(mut self) -> Result<Option<PathBuf>, RecipientsError> {
+        let Some(writer) = self.writer.take() else {
+            return Ok(None);
+        };
+        let file = writer
+            .into_inner()
+            .map_err(|error| self.unwritable(error))?;
+        let renamed = file
+            .sync_all()
+            .and_then(|()| fs::rename(&self.temporary, &self.target));
+        renamed.map_err(|error| self.unwritable(error))?;
+        Ok(Some(self.target.clone()))
+    }
+
+    fn create(&self) -> Result<csv::Writer<File>, RecipientsError> {
+        let file = File::create(&self.temporary).map_err(|error| self.unwritable(error))?;
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
+        let names = self.columns.iter().map(|column| inert(column));
+        writer
+            .write_record(names.chain(["reason".to_string()]))
+            .map_err(|error| self.unwritable(error))?;
+        Ok(writer)
+    }
+
+    fn unwritable(&self, error: impl Display) -> RecipientsError {
+        RecipientsError::Unwritable {
+            path: self.target.display().to_string(),
+            what: error.to_string(),
+        }
+    }
+}
+
+impl Drop for RejectedWriter {
+    fn drop(&mut self) {
+        // After a rename there is nothing to remove, and of a failure nobody could make anything here.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// A cell that spreadsheet programs would run as a formula gets an apostrophe in front.
+fn inert(cell: &str) -> String {
+    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{cell}"),
+        false => cell.to_string(),
+    }
+}

@@ -1,0 +1,128 @@
+//! The bytes of a recipients file as UTF-8, and the fingerprint of what was read.
+
+use super::error::RecipientsError;
+use super::utf16::Decoder;
+use crate::domain::project_key::hex;
+use ring::digest;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// A file being read from its beginning to its end.
+pub struct Source {
+    path: PathBuf,
+    file: File,
+    piece: Vec<u8>,
+    hash: digest::Context,
+    /// `None` until the first bytes have shown it.
+    encoding: Option<Encoding>,
+    bytes_read: u64,
+}
+
+enum Encoding {
+    Utf8,
+    Utf16(Decoder),
+}
+
+/// Cheap signs that a file is still the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    pub bytes: u64,
+    pub modified_at: Option<SystemTime>,
+}
+
+impl Source {
+    pub fn open(path: &Path) -> Result<Source, RecipientsError> {
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        Ok(Source {
+            path: path.to_path_buf(),
+            file,
+            piece: vec![0; PIECE_BYTES],
+            hash: digest::Context::new(&digest::SHA256),
+            encoding: None,
+            bytes_read: 0,
+        })
+    }
+
+    pub fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    pub fn stamp(&self) -> Result<Stamp, RecipientsError> {
+        let metadata = self
+            .file
+            .metadata()
+            .map_err(|error| unreadable(&self.path, &error))?;
+        Ok(Stamp {
+            bytes: metadata.len(),
+            modified_at: metadata.modified().ok(),
+        })
+    }
+
+    /// Appends the next piece to `out`; `false` at the end of the file.
+    pub fn read(&mut self, out: &mut Vec<u8>) -> Result<bool, RecipientsError> {
+        let count = self.fill()?;
+        let piece = self.piece.get(..count).unwrap_or_default();
+        let (skipped, encoding) = match &mut self.encoding {
+            Some(encoding) => (0, encoding),
+            none => {
+                let (skipped, encoding) = recognise(piece);
+                (skipped, none.insert(encoding))
+            }
+        };
+        let piece = piece.get(skipped..).unwrap_or_default();
+        match encoding {
+            Encoding::Utf8 => out.extend_from_slice(piece),
+            Encoding::Utf16(decoder) if count == 0 => decoder.finish(out),
+            Encoding::Utf16(decoder) => decoder.decode(piece, out),
+        }
+        Ok(count > 0)
+    }
+
+    /// Reads what is left and gives SHA-256 over the file's bytes, in hexadecimal.
+    pub fn fingerprint(mut self) -> Result<String, RecipientsError> {
+        while self.fill()? > 0 {}
+        Ok(hex(self.hash.finish().as_ref()))
+    }
+
+    /// A full piece unless the file ends, so that a byte order mark is never split.
+    fn fill(&mut self) -> Result<usize, RecipientsError> {
+        let mut filled = 0;
+        while let Some(rest) = self.piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read(rest) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(&self.path, &error)),
+            }
+        }
+        self.hash
+            .update(self.piece.get(..filled).unwrap_or_default());
+        self.bytes_read += filled as u64;
+        Ok(filled)
+    }
+}
+
+/// The encoding that a byte order mark shows, and the mark's length.
+fn recognise(start: &[u8]) -> (usize, Encoding) {
+    match start {
+        [0xEF, 0xBB, 0xBF, ..] => (3, Encoding::Utf8),
+        [0xFF, 0xFE, ..] => (2, Encoding::Utf16(Decoder::new(false))),
+        [0xFE, 0xFF, ..] => (2, Encoding::Utf16(Decoder::new(true))),
+        _ => (0, Encoding::Utf8),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> RecipientsError {
+    RecipientsError::Unreadable {
+        path: path.display().to_string(),
+        what: error.to_string(),
+    }
+}

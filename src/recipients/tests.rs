@@ -1,0 +1,329 @@
+//! Both passes over whole files: what is accepted, what is refused and in which words.
+
+use super::*;
+use std::path::{Path, PathBuf};
+
+struct Case {
+    directory: tempfile::TempDir,
+    options: Options,
+}
+
+impl Case {
+    fn new(bytes: impl AsRef<[u8]>) -> Case {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("list.csv"), bytes).unwrap();
+        Case {
+            directory,
+            options: Options::default(),
+        }
+    }
+
+    fn skipping(mut self) -> Case {
+        self.options.skip_invalid = true;
+        self
+    }
+
+    fn header_columns(mut self, columns: &[&str]) -> Case {
+        self.options.header_columns = columns.iter().map(|c| c.to_string()).collect();
+        self
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("list.csv")
+    }
+
+    fn survey(&self) -> Survey {
+        first_pass(&self.path(), &self.options, |_| {}).unwrap()
+    }
+
+    /// The error without the temporary directory.
+    fn error(&self) -> String {
+        let error = first_pass(&self.path(), &self.options, |_| {}).unwrap_err();
+        let place = format!("{}/", self.directory.path().display());
+        error.to_string().replace(&place, "")
+    }
+
+    fn rows(&self) -> Vec<RecipientRow> {
+        let survey = self.survey();
+        rows(&self.path(), &self.options, &survey, 0..u64::MAX)
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let rows = self.rows();
+        rows.iter().map(|row| row.address.to_string()).collect()
+    }
+}
+
+fn counts(rows: u64, accepted: u64, duplicates: u64, invalid: u64) -> Counts {
+    Counts {
+        rows,
+        accepted,
+        duplicates,
+        invalid,
+    }
+}
+
+#[test]
+fn every_encoding_and_delimiter_gives_the_same_rows() {
+    let text = "email,name\r\nanna@example.org,Zoë\r\nbo@例子.中国,\"𝄞, \"\"x\"\"\"\r\n";
+    let bom = [&[0xEF, 0xBB, 0xBF], text.as_bytes()].concat();
+    let little: Vec<u8> = std::iter::once(0xFEFF)
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let big: Vec<u8> = std::iter::once(0xFEFF)
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    let wanted = Case::new(text).rows();
+    assert_eq!(wanted[1].fields, ["bo@例子.中国", "𝄞, \"x\""]);
+    assert_eq!(wanted[1].address.as_str(), "bo@xn--fsqu00a.xn--fiqs8s");
+    for bytes in [bom, little, big] {
+        assert_eq!(Case::new(bytes).rows(), wanted);
+    }
+    let semicolons = "email;name\nanna@example.org;Zoë\nbo@例子.中国;\"𝄞, \"\"x\"\"\"";
+    assert_eq!(Case::new(semicolons).rows(), wanted);
+    let tabs = "email\tname\nanna@example.org\tZoë\n\n\nbo@例子.中国\t\"𝄞, \"\"x\"\"\"";
+    assert_eq!(Case::new(tabs).addresses(), Case::new(text).addresses());
+}
+
+#[test]
+fn line_numbers_are_physical() {
+    let case = Case::new("\nemail,note\n\na@x.io,\"1\n2\r\n3\"\r\n\r\nb@x.io,-\rc@x.io,-");
+    let lines: Vec<u64> = case.rows().iter().map(|row| row.line).collect();
+    assert_eq!(lines, [4, 8, 9]);
+}
+
+#[test]
+fn duplicates_are_counted_and_the_first_wins() {
+    let case = Case::new("email,n\na@x.io,1\nA@x.io,2\na@X.IO,3\n a@x.io ,4\nb@x.io,5\n");
+    assert_eq!(case.survey().counts, counts(5, 3, 2, 0));
+    let fields: Vec<String> = case.rows().iter().map(|r| r.fields[1].clone()).collect();
+    assert_eq!(fields, ["1", "2", "5"]);
+}
+
+#[test]
+fn files_without_a_usable_header_are_refused() {
+    for (text, wanted) in [
+        ("", "list.csv is empty"),
+        ("\u{feff}\n\n", "list.csv is empty"),
+        ("email,,x\n", "list.csv:1: column 2 has no name"),
+        ("\nemail,x, x \n", "list.csv:2: two columns are called `x`"),
+        (
+            "a@x.io,Anna\n",
+            "list.csv:1: no header row: `a@x.io` is an address, not the name of a column",
+        ),
+        (
+            "email,\"a\nb\"\n",
+            "list.csv:1: the name of column 2 holds a line break",
+        ),
+        (
+            "email,\"b\n",
+            "list.csv:1: the header row cannot be read: a quoted cell is never closed",
+        ),
+        (
+            "e-mail,name\nx\n",
+            "list.csv:1: no column `email` (columns: e-mail, name)",
+        ),
+    ] {
+        assert_eq!(Case::new(text).error(), wanted);
+    }
+    let error = first_pass(Path::new("/nowhere/list.csv"), &Options::default(), |_| {});
+    assert!(matches!(error, Err(RecipientsError::Unreadable { .. })));
+    let error = Case::new("e-mail,name\n");
+    let error = first_pass(&error.path(), &error.options, |_| {}).unwrap_err();
+    assert!(
+        matches!(error, RecipientsError::NoEmailColumn { nearest: Some(name), .. } if name == "e-mail")
+    );
+}
+
+#[test]
+fn bad_rows_are_refused_with_line_column_and_value() {
+    for (row, wanted) in [
+        (
+            "anna@@example.org,x",
+            "list.csv:2: column `email` is `anna@@example.org`: two `@`",
+        ),
+        (
+            "a@x.io",
+            "list.csv:2: cells in this row: 1, columns in the header: 2",
+        ),
+        (
+            "a@x.io,b,c",
+            "list.csv:2: cells in this row: 3, columns in the header: 2",
+        ),
+        ("a@x.io,\"b", "list.csv:2: a quoted cell is never closed"),
+        (
+            "a@x.io,\"b\"c",
+            "list.csv:2: text after the closing quote of a cell",
+        ),
+        (
+            "a@x.io,5\" pipe",
+            "list.csv:2: a quote inside a cell that does not begin with one",
+        ),
+        (
+            "a@x.io,b\0c",
+            "list.csv:2: column `name` is `b\\u{0}c`: a NUL byte is not allowed in a cell",
+        ),
+        (
+            "a@x.io,\x1b[31m",
+            "list.csv:2: column `name` is `\\u{1b}[31m`: the control character U+001B is not allowed in a cell",
+        ),
+        (
+            "\"a@x.io\r\nBcc: b@x.io\",y",
+            "list.csv:2: column `email` is `a@x.io\\r\\nBcc: b@x.io`: a line break is not allowed in a cell that reaches a header of the message",
+        ),
+    ] {
+        assert_eq!(Case::new(format!("email,name\n{row}")).error(), wanted);
+    }
+    let invalid = Case::new(b"email,name\na@x.io,Zo\xEB\n");
+    let wanted = "list.csv:2: column `name` is `Zo\u{FFFD}`: not valid UTF-8";
+    assert_eq!(invalid.error(), wanted);
+}
+
+#[test]
+fn a_line_break_is_allowed_only_where_no_header_is_reached() {
+    let text = "email,name\na@x.io,\"b\nBcc: c@x.io\"\n";
+    assert_eq!(Case::new(text).survey().counts, counts(1, 1, 0, 0));
+    let error = Case::new(text).header_columns(&["name"]).error();
+    assert!(
+        error.ends_with(
+            "a line break is not allowed in a cell that reaches a header of the message"
+        )
+    );
+}
+
+#[test]
+fn all_bad_rows_are_counted_and_ten_named() {
+    let text = format!("email\n{}", "bad\n".repeat(25));
+    let case = Case::new(text);
+    let error = first_pass(&case.path(), &case.options, |_| {}).unwrap_err();
+    let RecipientsError::BadRows { first, count } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((first.len(), count), (10, 25));
+    assert_eq!(first.last().map(|error| error.line), Some(11));
+}
+
+#[test]
+fn skipped_rows_are_written_with_their_reason_and_the_rest_goes_on() {
+    let long = "x".repeat(MAX_CELL_BYTES + 10);
+    let text = format!(
+        "email,name\na@x.io,ok\n=cmd|'x'!A1@@x,\"-1\"\nb@x.io,\"open\nc@x.io,fine\nd@x.io,{long}\ne@x.io,good\n"
+    );
+    let case = Case::new(text).skipping();
+    let mut writer = RejectedWriter::new(&case.path(), &["email".into(), "name".into()]);
+    let survey = first_pass(&case.path(), &case.options, |row| {
+        writer.write(row).unwrap()
+    });
+    assert_eq!(survey.unwrap().counts, counts(6, 3, 0, 3));
+    assert_eq!(case.addresses(), ["a@x.io", "c@x.io", "e@x.io"]);
+    let path = writer.finish().unwrap().unwrap();
+    assert_eq!(path.file_name().unwrap(), "list.rejected.csv");
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_path(&path)
+        .unwrap();
+    let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(records.len(), 3);
+    assert_eq!(&records[0][0], "'=cmd|'x'!A1@@x");
+    assert_eq!(&records[0][1], "'-1");
+    assert!(records[0][2].starts_with("line 3: column `email` is `=cmd|"));
+    assert!(records[1][2].starts_with("line 4: "));
+    assert!(records[2][2].starts_with("line 6: a cell of more than"));
+    assert!(records[2].iter().all(|cell| cell.len() < 1000));
+    let left = std::fs::read_dir(case.directory.path()).unwrap().count();
+    assert_eq!(left, 2, "no temporary file is left");
+}
+
+#[test]
+fn rows_over_several_pieces_of_the_file_come_whole() {
+    let wide = "é".repeat(200_000);
+    let text = format!("email,a,b\na@x.io,{wide},\"{wide}\n{wide}\"\nb@x.io,,\n");
+    let rows = Case::new(text).rows();
+    assert_eq!(rows[0].fields[1], wide);
+    assert_eq!(rows[0].fields[2], format!("{wide}\n{wide}"));
+    assert_eq!(rows[1].line, 4);
+}
+
+#[test]
+fn a_range_and_a_limit_give_their_rows() {
+    let text: String = (0..100).map(|n| format!("user{}@x.io\n", n / 2)).collect();
+    let mut case = Case::new(format!("email\n{text}"));
+    let survey = case.survey();
+    assert_eq!(survey.counts, counts(100, 50, 50, 0));
+    let part = rows(&case.path(), &case.options, &survey, 20..23).unwrap();
+    let part: Vec<RecipientRow> = part.collect::<Result<_, _>>().unwrap();
+    let found: Vec<(u64, u64, &str)> = part
+        .iter()
+        .map(|row| (row.row, row.line, row.address.local()))
+        .collect();
+    assert_eq!(
+        found,
+        [(20, 42, "user20"), (21, 44, "user21"), (22, 46, "user22")]
+    );
+    case.options.limit = Some(3);
+    assert_eq!(case.survey().counts, counts(5, 3, 2, 0));
+    assert_eq!(case.survey().fingerprint, survey.fingerprint);
+    assert_eq!(case.addresses(), ["user0@x.io", "user1@x.io", "user2@x.io"]);
+}
+
+#[test]
+fn a_file_that_changes_between_the_passes_is_an_error() {
+    let case = Case::new("email,n\na@x.io,1\nb@x.io,2\n");
+    let survey = case.survey();
+    std::fs::write(case.path(), "email,n\na@x.io,1\nb@x.io,2\nc@x.io,3\n").unwrap();
+    let opened = rows(&case.path(), &case.options, &survey, 0..9);
+    assert!(matches!(
+        opened.err(),
+        Some(RecipientsError::Changed { .. })
+    ));
+
+    // The same length and time: only the bytes tell.
+    let modified_at = survey.stamp.modified_at.unwrap();
+    std::fs::write(case.path(), "email,n\na@x.io,1\nb@x.io,9\n").unwrap();
+    let file = std::fs::File::options()
+        .write(true)
+        .open(case.path())
+        .unwrap();
+    file.set_modified(modified_at).unwrap();
+    let all = rows(&case.path(), &case.options, &survey, 0..1).unwrap();
+    let items: Vec<_> = all.collect();
+    assert_eq!(items.len(), 2);
+    assert!(matches!(items[1], Err(RecipientsError::Changed { .. })));
+}
+
+mod arbitrary {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_in_rows_or_an_error_and_both_passes_agree(
+            bytes in prop::collection::vec(prop::sample::select(b"a@x.io,\";\n\r\0\xFF \t".to_vec()), 0..60),
+        ) {
+            let case = Case::new([b"email,n\n".as_slice(), &bytes].concat()).skipping();
+            let mut rejected = 0;
+            let survey = first_pass(&case.path(), &case.options, |_| rejected += 1).unwrap();
+            prop_assert_eq!(rejected, survey.counts.invalid);
+            let Counts { rows, accepted, duplicates, invalid } = survey.counts;
+            prop_assert_eq!(rows, accepted + duplicates + invalid);
+            prop_assert_eq!(case.rows().len() as u64, accepted);
+        }
+
+        #[test]
+        fn any_rows_come_back_as_they_were(names in prop::collection::vec("[a-z,;\"\n\r\té]{0,8}", 1..8)) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["email", "name"]).unwrap();
+            for (number, name) in names.iter().enumerate() {
+                writer.write_record([&format!("a{number}@x.io"), name]).unwrap();
+            }
+            let case = Case::new(writer.into_inner().unwrap());
+            let found: Vec<String> = case.rows().into_iter().map(|row| row.fields[1].clone()).collect();
+            prop_assert_eq!(found, names);
+        }
+    }
+}

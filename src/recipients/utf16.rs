@@ -1,0 +1,98 @@
+//! UTF-16 to UTF-8, piece by piece, for files that spreadsheet programs save as "Unicode text".
+
+/// What no UTF-8 text contains: stands for a broken surrogate, so that the row is found to be invalid.
+const INVALID: u8 = 0xFF;
+
+#[derive(Debug)]
+pub struct Decoder {
+    big_endian: bool,
+    /// Half of a unit, at the end of the last piece.
+    byte: Option<u8>,
+    /// First half of a pair.
+    high: Option<u16>,
+}
+
+impl Decoder {
+    pub fn new(big_endian: bool) -> Decoder {
+        Decoder {
+            big_endian,
+            byte: None,
+            high: None,
+        }
+    }
+
+    /// Appends the UTF-8 of a piece.
+    pub fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        for byte in piece {
+            let Some(first) = self.byte.take() else {
+                self.byte = Some(*byte);
+                continue;
+            };
+            let unit = match self.big_endian {
+                true => u16::from_be_bytes([first, *byte]),
+                false => u16::from_le_bytes([first, *byte]),
+            };
+            self.unit(unit, out);
+        }
+    }
+
+    /// Whatever is left at the end of the file is half a character.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.byte.take().is_some() || self.high.take().is_some() {
+            out.push(INVALID);
+        }
+    }
+
+    fn unit(&mut self, unit: u16, out: &mut Vec<u8>) {
+        if let Some(high) = self.high.take() {
+            if let Some(Ok(c)) = char::decode_utf16([high, unit]).next() {
+                push(c, out);
+                return;
+            }
+            out.push(INVALID);
+        }
+        match unit {
+            0xD800..=0xDBFF => self.high = Some(unit),
+            unit => match char::from_u32(u32::from(unit)) {
+                Some(c) => push(c, out),
+                None => out.push(INVALID),
+            },
+        }
+    }
+}
+
+fn push(c: char, out: &mut Vec<u8>) {
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_in_any_pieces_comes_back(text in "\\PC{0,40}", size in 1usize..7, big in any::<bool>()) {
+            let bytes: Vec<u8> = text
+                .encode_utf16()
+                .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
+                .collect();
+            let mut decoder = Decoder::new(big);
+            let mut out = Vec::new();
+            for piece in bytes.chunks(size) {
+                decoder.decode(piece, &mut out);
+            }
+            decoder.finish(&mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn broken_surrogates_are_invalid_utf8_and_lose_nothing_else() {
+        let mut decoder = Decoder::new(false);
+        let mut out = Vec::new();
+        decoder.decode(&[b'a', 0, 0x00, 0xD8, b'b', 0, 0x00, 0xDC, b'c'], &mut out);
+        decoder.finish(&mut out);
+        assert_eq!(out, [b'a', INVALID, b'b', INVALID, INVALID]);
+    }
+}
