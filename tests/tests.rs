@@ -1,1 +1,3 @@
 //! The one integration binary: each level answers one question (see ARCHITECTURE.md).
+
+mod render;

@@ -1,0 +1,147 @@
+//! What can be wrong with a campaign's content, a template, or one rendered message.
+
+use crate::domain::address::AddressError;
+use std::fmt;
+
+/// A position in a template. Line and column count from 1, the column in characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Place {
+    /// Of a byte of a source.
+    pub(super) fn of(file: &str, source: &str, at: usize) -> Place {
+        let before = source.get(..at).unwrap_or(source);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let column = before.get(line_start..).unwrap_or_default();
+        Place {
+            file: file.to_string(),
+            line: before.matches('\n').count() + 1,
+            column: column.chars().count() + 1,
+        }
+    }
+}
+
+/// A template that cannot be used with this list. Found before the first row is rendered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    #[error("{file}: {what}")]
+    Unreadable { file: String, what: String },
+    #[error("{wanted_by}: template `{name}` is outside of the templates directory")]
+    Outside { wanted_by: String, name: String },
+    #[error("{wanted_by}: no template `{name}` in `{directory}`")]
+    Missing {
+        wanted_by: String,
+        name: String,
+        directory: String,
+    },
+    #[error("{place}: {what}")]
+    Syntax { place: Place, what: String },
+    /// `nearest` is the column that may have been meant; the other remedy is `{{ name | default("…") }}`.
+    #[error("{place}: `{name}` is not a column of {recipients} (columns: {})", .columns.join(", "))]
+    UnknownColumn {
+        place: Place,
+        name: String,
+        recipients: String,
+        columns: Vec<String>,
+        nearest: Option<String>,
+    },
+    #[error("{place}: `{column}` is a text and has no `{attribute}`")]
+    NoAttribute {
+        place: Place,
+        column: String,
+        attribute: String,
+    },
+}
+
+/// Something in the campaign file that no message can be made of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentError {
+    #[error("{origin}: `{key}` is `{value}`: {what}")]
+    Mailbox {
+        origin: String,
+        key: &'static str,
+        value: String,
+        what: MailboxProblem,
+    },
+    #[error("{origin}: neither `html` nor `text` is given")]
+    NoBody { origin: String },
+    #[error("{origin}: header `{name}`: {what}")]
+    Header {
+        origin: String,
+        name: String,
+        what: HeaderNameProblem,
+    },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MailboxProblem {
+    #[error("a control character")]
+    Control,
+    #[error("not `Name <address>`; a name with a comma or a dot needs quotes")]
+    Syntax,
+    #[error("{0}")]
+    Address(#[from] AddressError),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderNameProblem {
+    #[error("a name consists of 1 to 70 visible ASCII characters without `:`")]
+    Syntax,
+    #[error("mailq writes this one itself")]
+    Reserved,
+    #[error("given twice")]
+    Duplicate,
+}
+
+/// One message that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderError {
+    /// `templates/spring.html:12`, or the campaign file and the key.
+    pub at: String,
+    /// Line of the recipients file.
+    pub recipient_line: u64,
+    pub what: RenderProblem,
+}
+
+impl std::error::Error for RenderError {}
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RenderError {
+            at,
+            recipient_line,
+            what,
+        } = self;
+        write!(f, "{at}: {what} (recipient of line {recipient_line})")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderProblem {
+    #[error("{0}")]
+    Template(String),
+    #[error("a control character or line break in the value of a header")]
+    Control,
+    #[error("the value must be ASCII")]
+    NotAscii,
+    #[error("a word of {bytes} bytes does not fit into a line of a header")]
+    LongWord { bytes: usize },
+    #[error("the value is {bytes} bytes long (at most {limit})")]
+    LongHeader { bytes: usize, limit: usize },
+    #[error("the message is {bytes} bytes long (at most {limit})")]
+    TooLarge { bytes: usize, limit: usize },
+    #[error("`{0}` is not a message id")]
+    MessageId(String),
+}
