@@ -294,7 +294,10 @@ fn unknown_variables_are_refused_with_place_and_columns() {
             "{{ name.first }}",
             "templates/a.txt:1:4: `name` is a text and has no `first`".to_string(),
         ),
-        ("{{ a\n }}{{ ", "templates/a.txt:2:4: syntax error: unexpected end of input".to_string()),
+        (
+            "{{ a\n }}{{ ",
+            "templates/a.txt:2:4: syntax error: unexpected end of input".to_string(),
+        ),
     ] {
         let error = Case::new(&[("a.txt", source)]).error();
         assert!(error.starts_with(&wanted), "{source}: {error}");
