@@ -2,7 +2,7 @@
 //! whether the run still stands.
 
 use super::error::EnqueueError;
-use super::open::{draw, rfc3339};
+use super::open::rfc3339;
 use super::patience::may_pass;
 use super::pieces::Pieces;
 use super::renderer::{Piece, PieceError};
@@ -35,8 +35,8 @@ pub struct Batches<'a, 'q> {
     invalid: u64,
     rows_begun: u64,
     turn: u64,
-    /// Draw of the seal that closes the run, once this process has tried to append it.
-    closing_draw: Option<u64>,
+    /// Of the seals that this process has appended.
+    draws: Vec<u64>,
 }
 
 /// How a run ended for this process.
@@ -68,7 +68,7 @@ impl<'a, 'q> Batches<'a, 'q> {
             invalid,
             rows_begun: 0,
             turn: turn(manifest),
-            closing_draw: None,
+            draws: Vec::new(),
         }
     }
 
@@ -104,13 +104,15 @@ impl<'a, 'q> Batches<'a, 'q> {
     ) -> Result<Sealed, EnqueueError> {
         let written = self.write_all(pieces, observer).await;
         if let Err(EnqueueError::Recipients(RecipientsError::Changed { .. })) = &written {
-            let dropped = Dropped {
-                key: self.manifest.key,
-                draw: self.manifest.draw,
-                why: "the recipients changed while they were read".to_string(),
+            let mut make = |append| {
+                CampaignRecord::Dropped(Dropped {
+                    key: self.manifest.key,
+                    draw: self.manifest.draw,
+                    append,
+                    why: "the recipients changed while they were read".to_string(),
+                })
             };
-            self.append(CampaignRecord::Dropped(dropped), observer)
-                .await?;
+            self.append(&mut make, observer).await?;
         }
         written
     }
@@ -213,7 +215,8 @@ impl<'a, 'q> Batches<'a, 'q> {
             last: self.writer.last().to_vec(),
             tally,
         };
-        self.append(CampaignRecord::Batch(state), observer).await?;
+        self.append(&mut |_| CampaignRecord::Batch(state.clone()), observer)
+            .await?;
         let batch = self.next;
         self.tally = tally;
         self.next += 1;
@@ -230,18 +233,26 @@ impl<'a, 'q> Batches<'a, 'q> {
         rows_below: Option<u64>,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
-        let draw = draw()?;
-        self.closing_draw = rows_below.is_none().then_some(draw);
         let seal = Seal {
             key: self.manifest.key,
             manifest: self.manifest.draw,
-            draw,
+            draw: 0,
             last: self.writer.last().to_vec(),
             tally: self.whole_tally(),
             sealed_at: rfc3339(self.clock.now()),
             rows_below,
         };
-        self.append(CampaignRecord::Seal(seal), observer).await
+        let mut draws = Vec::new();
+        let mut make = |draw| {
+            draws.push(draw);
+            CampaignRecord::Seal(Seal {
+                draw,
+                ..seal.clone()
+            })
+        };
+        self.append(&mut make, observer).await?;
+        self.draws.append(&mut draws);
+        Ok(())
     }
 
     /// With what the first pass left out, so that the law holds.
@@ -283,7 +294,7 @@ impl<'a, 'q> Batches<'a, 'q> {
             });
         }
         let seal = facts.seal.as_ref().filter(|_| facts.is_complete());
-        Ok(seal.map(|seal| match self.closing_draw == Some(seal.draw) {
+        Ok(seal.map(|seal| match self.draws.contains(&seal.draw) {
             true => Sealed::Mine(seal.tally),
             false => Sealed::ByAnother(seal.tally),
         }))
@@ -291,10 +302,10 @@ impl<'a, 'q> Batches<'a, 'q> {
 
     async fn append(
         &self,
-        record: CampaignRecord,
+        make: &mut dyn FnMut(u64) -> CampaignRecord,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
-        let appended = self.topic.append(&record, observer).await;
+        let appended = self.topic.append(make, observer).await;
         appended.map_err(|error| self.away(error))
     }
 

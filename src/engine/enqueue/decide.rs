@@ -145,6 +145,7 @@ fn dropped(facts: &RunFacts, wish: &Wish<'_>) -> Dropped {
     Dropped {
         key: facts.manifest.key,
         draw: facts.manifest.draw,
+        append: 0,
         why,
     }
 }

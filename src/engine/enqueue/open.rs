@@ -7,10 +7,9 @@ use super::patience::tell;
 use super::report::EnqueueProgress;
 use super::topic::CampaignTopic;
 use crate::domain::ids::Offset;
-use crate::domain::records::{CampaignRecord, Manifest, Seal};
+use crate::domain::records::{CampaignRecord, Dropped, Manifest, Seal};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::Queue;
-use ring::rand::{SecureRandom, SystemRandom};
 use std::time::SystemTime;
 
 /// Two processes that keep dropping each other's run must not do so for ever.
@@ -40,9 +39,13 @@ pub async fn clear(
             Decision::Go { drop } => drop,
         };
         for (name, record) in drop {
-            topic
-                .append(&CampaignRecord::Dropped(record), observer)
-                .await?;
+            let mut make = |append| {
+                CampaignRecord::Dropped(Dropped {
+                    append,
+                    ..record.clone()
+                })
+            };
+            topic.append(&mut make, observer).await?;
             observer(EnqueueProgress::Dropped(&name));
             dropped.push(name);
         }
@@ -63,10 +66,18 @@ pub async fn manifest(
         return Ok(manifest);
     }
     let first = ends(queue, job, observer).await?;
-    let manifest = new.manifest(topic, job, wish, first)?;
-    topic
-        .append(&CampaignRecord::Manifest(manifest), observer)
-        .await?;
+    let mut make = |draw| {
+        CampaignRecord::Manifest(new.manifest(
+            topic,
+            job,
+            wish,
+            Begin {
+                draw,
+                first: &first,
+            },
+        ))
+    };
+    topic.append(&mut make, observer).await?;
     topic.read_to_end(observer).await?;
     // Nothing, where it was dropped as soon as it landed.
     counting(topic, wish)?.ok_or_else(|| busy(wish, Vec::new()))
@@ -122,15 +133,20 @@ pub struct NewManifest {
     pub now: SystemTime,
 }
 
+struct Begin<'a> {
+    draw: u64,
+    first: &'a [Offset],
+}
+
 impl NewManifest {
     fn manifest(
         self,
         topic: &CampaignTopic<'_>,
         job: &Job,
         wish: &Wish<'_>,
-        first: Vec<Offset>,
-    ) -> Result<Manifest, EnqueueError> {
-        let draw = draw()?;
+        begin: Begin<'_>,
+    ) -> Manifest {
+        let draw = begin.draw;
         let (chunk_rows, batch_rows) = batch_shape(job.batch_rows);
         let key = wish.id.key();
         // Chunks of a dropped run of this name may still land; a process that has not heard of it may still append
@@ -139,14 +155,14 @@ impl NewManifest {
             None => wish.fingerprint.to_string(),
             Some(_) => format!("{}-{draw:016x}", wish.fingerprint),
         };
-        Ok(Manifest {
+        Manifest {
             id: wish.id.clone(),
             key,
             draw,
             fingerprint,
             inputs: wish.inputs.clone(),
             replay_of: None,
-            first,
+            first: begin.first.to_vec(),
             chunk_rows,
             batch_rows,
             rows: self.rows,
@@ -157,7 +173,7 @@ impl NewManifest {
             stream: job.stream,
             recipients: absolute(job),
             pieces: 0,
-        })
+        }
     }
 }
 
@@ -165,15 +181,6 @@ fn absolute(job: &Job) -> String {
     let path = std::path::absolute(&job.recipients);
     let path = path.as_deref().unwrap_or(&job.recipients);
     path.display().to_string()
-}
-
-/// A number that no other append has.
-pub fn draw() -> Result<u64, EnqueueError> {
-    let mut bytes = [0; 8];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| EnqueueError::Random)?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 /// UTC, to the second.

@@ -8,6 +8,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::Ledger;
 use crate::queue::{Queue, QueueError, Record};
 use bytes::Bytes;
+use ring::rand::{SecureRandom, SystemRandom};
 
 const AT: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 const FETCH_BYTES: usize = 1 << 20;
@@ -65,26 +66,17 @@ impl<'a> CampaignTopic<'a> {
         Ok(())
     }
 
-    /// Appends until it is acknowledged. A record may land more than once; each kind is read so that it makes no
-    /// difference.
+    /// Appends until it is acknowledged. A record of unknown result may have landed, so each attempt is given a new
+    /// number: one number in two places would let compaction take the first, which counts, away.
     pub async fn append(
         &self,
-        record: &CampaignRecord,
+        make: &mut dyn FnMut(u64) -> CampaignRecord,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
-        let payload = serde_json::to_vec(record).map_err(|error| QueueError::BadRecord {
-            at: AT,
-            offset: self.ledger.position(),
-            what: error.to_string(),
-        })?;
-        let record = Record {
-            key: Some(record.key()),
-            headers: Vec::new(),
-            payload: Some(Bytes::from(payload)),
-        };
         let mut attempts = self.patience.attempts();
         loop {
-            match self.queue.append(AT, vec![record.clone()]).await {
+            let record = encode(&make(draw()?))?;
+            match self.queue.append(AT, vec![record]).await {
                 Ok(_) => return Ok(()),
                 Err(error) => {
                     tell(&error, observer);
@@ -93,4 +85,26 @@ impl<'a> CampaignTopic<'a> {
             }
         }
     }
+}
+
+fn encode(record: &CampaignRecord) -> Result<Record, QueueError> {
+    let payload = serde_json::to_vec(record).map_err(|error| QueueError::BadRecord {
+        at: AT,
+        offset: 0,
+        what: error.to_string(),
+    })?;
+    Ok(Record {
+        key: Some(record.key()),
+        headers: Vec::new(),
+        payload: Some(Bytes::from(payload)),
+    })
+}
+
+/// A number that no other append has.
+fn draw() -> Result<u64, EnqueueError> {
+    let mut bytes = [0; 8];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| EnqueueError::Random)?;
+    Ok(u64::from_le_bytes(bytes))
 }
