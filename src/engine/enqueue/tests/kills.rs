@@ -14,7 +14,7 @@ use std::time::Duration;
 const ROWS: u64 = 150;
 
 /// Small chunks and batches, so that there are many moments.
-async fn small_manifest(queue: &MemoryQueue, job: &Job) {
+async fn small_manifest(queue: &MemoryQueue, job: &Job, batch_chunks: u64) {
     let inputs = job.all_inputs(&fingerprint_of(job));
     let id = RunId::new("spring", "small");
     let manifest = Manifest {
@@ -26,7 +26,7 @@ async fn small_manifest(queue: &MemoryQueue, job: &Job) {
         replay_of: None,
         first: vec![0; PARTITIONS as usize],
         chunk_rows: 7,
-        batch_rows: 21,
+        batch_rows: 7 * batch_chunks,
         rows: ROWS,
         created_at: "2026-01-01T00:00:00Z".to_string(),
         not_before: None,
@@ -83,7 +83,7 @@ async fn one_world(seed: u64) -> u32 {
     };
     let (log, first) = queue(seed, Unkind::none()).await;
     if random.u8(0..4) > 0 {
-        small_manifest(&first, &job).await;
+        small_manifest(&first, &job, random.u64(1..12)).await;
     }
     log.set_unkind(Unkind::kafka());
     let is_over = Cell::new(false);
