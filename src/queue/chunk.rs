@@ -91,30 +91,44 @@ pub fn encode<B: AsRef<[u8]>>(
         }
     }
     let payload = compress(first, messages)?;
-    let id = format!("{}/{first}", head.key);
-    let mut headers = vec![
-        ("messageId".to_string(), id.clone()),
-        ("eventType".to_string(), EVENT_TYPE.to_string()),
-        ("eventVersion".to_string(), EVENT_VERSION.to_string()),
-        ("timestamp".to_string(), origin.timestamp.to_string()),
-        ("source".to_string(), origin.source.to_string()),
-        ("traceId".to_string(), head.trace_id.clone()),
-        ("campaign".to_string(), head.campaign.clone()),
-        ("run".to_string(), head.run.clone()),
-        ("key".to_string(), head.key.to_string()),
-        ("fingerprint".to_string(), head.fingerprint.clone()),
-        ("rows".to_string(), format!("{first}-{last}")),
-        ("count".to_string(), messages.len().to_string()),
-    ];
-    if let Some((at, number)) = &head.moved_from {
-        headers.push(("move".to_string(), format!("{at}#{number}")));
-    }
+    let mut headers = headers(head, origin, (first, last), messages.len());
     headers.push(("sum".to_string(), sum(&headers, &payload)));
     Ok(Record {
-        key: Some(id),
+        key: Some(message_id(head, first)),
         headers,
         payload: Some(payload),
     })
+}
+
+fn message_id(head: &ChunkHead, first: Row) -> String {
+    format!("{}/{first}", head.key)
+}
+
+fn headers(
+    head: &ChunkHead,
+    origin: Origin<'_>,
+    (first, last): (Row, Row),
+    count: usize,
+) -> Vec<(String, String)> {
+    let mut headers = vec![
+        ("messageId", message_id(head, first)),
+        ("eventType", EVENT_TYPE.to_string()),
+        ("eventVersion", EVENT_VERSION.to_string()),
+        ("timestamp", origin.timestamp.to_string()),
+        ("source", origin.source.to_string()),
+        ("traceId", head.trace_id.clone()),
+        ("campaign", head.campaign.clone()),
+        ("run", head.run.clone()),
+        ("key", head.key.to_string()),
+        ("fingerprint", head.fingerprint.clone()),
+        ("rows", format!("{first}-{last}")),
+        ("count", count.to_string()),
+    ];
+    if let Some((at, number)) = &head.moved_from {
+        headers.push(("move", format!("{at}#{number}")));
+    }
+    let named = |(name, value): (&str, String)| (name.to_string(), value);
+    headers.into_iter().map(named).collect()
 }
 
 /// Messages of a range of rows as few records: split in halves, at a row, until each fits. The same messages always

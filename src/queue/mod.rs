@@ -4,6 +4,7 @@
 pub mod chunk;
 pub mod memory;
 pub mod record;
+pub mod slots;
 pub mod sqlite;
 
 use crate::domain::ids::{Offset, Partition};

@@ -1,0 +1,148 @@
+//! GCRA as arithmetic: a token bucket in one timestamp. Every queue that has a bucket for all computes with this.
+
+use super::{SlotRequest, Slots};
+use std::time::Duration;
+
+/// More slots than this are not given at once, whatever is wanted.
+pub const MAX_SLOTS: u32 = 10_000;
+
+/// What a bucket remembers. Without one, the first slot is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    /// Theoretical arrival time: when the next slot is due if none came early. On the boot-time clock.
+    pub due: Duration,
+    /// The interval of the last slots: when the rate changes, the next slot counts from the last by the new one.
+    pub interval: Duration,
+}
+
+/// Slots that begin before `now + horizon`, at most `want`, and what the bucket remembers next. In no half-open
+/// window of n intervals are there more than n + burst - 1 slots, whoever took them.
+pub fn gcra(bucket: Option<Bucket>, now: Duration, request: &SlotRequest) -> (Slots, Bucket) {
+    let interval = request.interval;
+    let early = interval.saturating_mul(request.burst.saturating_sub(1));
+    let mut due = match bucket {
+        Some(last) if last.interval != interval => last
+            .due
+            .saturating_sub(last.interval)
+            .saturating_add(interval),
+        Some(last) => last.due,
+        None => now,
+    };
+    let limit = now.saturating_add(request.horizon);
+    let want = usize::try_from(request.want.min(MAX_SLOTS)).unwrap_or(0);
+    let mut at = Vec::new();
+    loop {
+        let next = due.saturating_sub(early).max(now);
+        if at.len() == want || next >= limit {
+            return (Slots { at, next }, Bucket { due, interval });
+        }
+        at.push(next);
+        due = due.max(next).saturating_add(interval);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn request(want: u32, burst: u32) -> SlotRequest {
+        SlotRequest {
+            bucket: "rate".into(),
+            want,
+            interval: SECOND,
+            burst,
+            horizon: SECOND * 3,
+        }
+    }
+
+    fn seconds(slots: &Slots) -> Vec<u64> {
+        slots.at.iter().map(Duration::as_secs).collect()
+    }
+
+    #[test]
+    fn a_fresh_bucket_begins_now() {
+        let (slots, bucket) = gcra(None, SECOND * 100, &request(9, 1));
+        assert_eq!(seconds(&slots), [100, 101, 102]);
+        assert_eq!(slots.next, SECOND * 103);
+        let (slots, _) = gcra(Some(bucket), SECOND * 101, &request(9, 1));
+        assert_eq!(seconds(&slots), [103]);
+    }
+
+    #[test]
+    fn a_burst_comes_early_once() {
+        let (slots, bucket) = gcra(None, SECOND * 100, &request(4, 3));
+        assert_eq!(seconds(&slots), [100, 100, 100, 101]);
+        let (slots, bucket) = gcra(Some(bucket), SECOND * 100, &request(1, 3));
+        assert_eq!(seconds(&slots), [102]);
+        // What was not used for long is a burst again, not more.
+        let (slots, _) = gcra(Some(bucket), SECOND * 900, &request(4, 3));
+        assert_eq!(seconds(&slots), [900, 900, 900, 901]);
+    }
+
+    #[test]
+    fn a_faster_rate_counts_from_the_last_slot() {
+        let slow = SlotRequest {
+            interval: SECOND * 3_600,
+            ..request(1, 1)
+        };
+        let (_, bucket) = gcra(None, SECOND * 100, &slow);
+        let (slots, _) = gcra(Some(bucket), SECOND * 100, &request(1, 1));
+        assert_eq!(seconds(&slots), [101]);
+    }
+
+    #[test]
+    fn extremes_do_not_overflow_or_hang() {
+        let wide = SlotRequest {
+            want: u32::MAX,
+            interval: Duration::ZERO,
+            burst: u32::MAX,
+            horizon: Duration::MAX,
+            ..request(0, 0)
+        };
+        let (slots, _) = gcra(None, SECOND, &wide);
+        assert_eq!(slots.at.len(), 10_000);
+        let far = SlotRequest {
+            interval: Duration::MAX,
+            ..wide
+        };
+        let last = Bucket {
+            due: Duration::MAX,
+            interval: SECOND,
+        };
+        gcra(Some(last), SECOND, &far);
+        gcra(None, Duration::MAX, &far);
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_holds_more(
+            burst in 1u32..5,
+            calls in proptest::collection::vec((0u64..4_000, 0u32..6, 1u64..5_000), 1..60),
+        ) {
+            let mut bucket = None;
+            let mut now = SECOND;
+            let mut all: Vec<Duration> = Vec::new();
+            for (step, want, horizon) in calls {
+                now += Duration::from_millis(step);
+                let ask = SlotRequest { horizon: Duration::from_millis(horizon), ..request(want, burst) };
+                let (slots, next) = gcra(bucket, now, &ask);
+                for slot in &slots.at {
+                    prop_assert!(*slot >= now && *slot < now + ask.horizon);
+                }
+                prop_assert!(slots.at.len() == want as usize || slots.next >= now + ask.horizon);
+                bucket = Some(next);
+                all.extend(slots.at);
+            }
+            prop_assert!(all.is_sorted());
+            for n in 1u32..6 {
+                for (i, first) in all.iter().enumerate() {
+                    let inside = all[i..].iter().filter(|slot| **slot < *first + SECOND * n).count();
+                    prop_assert!(inside <= (n + burst - 1) as usize, "{inside} in {n}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The queue-wide buckets, in a small file of their own beside the queue.
+
+use super::failure::Failure;
+use super::leases::{nanos, now};
+use crate::queue::slots::{Bucket, gcra};
+use crate::queue::{SlotRequest, Slots};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+
+/// One bucket's turn, in the caller's transaction. What another boot left does not count: its clock began anew.
+pub(super) fn take(
+    connection: &Connection,
+    boot: &str,
+    request: &SlotRequest,
+) -> Result<Slots, Failure> {
+    let bucket = connection
+        .prepare_cached("SELECT due, gap FROM bucket WHERE name = ?1 AND boot = ?2")?
+        .query_row([&request.bucket, boot], |row| {
+            Ok(Bucket {
+                due: Duration::from_nanos(row.get::<_, i64>(0)?.unsigned_abs()),
+                interval: Duration::from_nanos(row.get::<_, i64>(1)?.unsigned_abs()),
+            })
+        })
+        .optional()?;
+    let (slots, bucket) = gcra(bucket, Duration::from_nanos(now().unsigned_abs()), request);
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO bucket (name, boot, due, gap) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            request.bucket,
+            boot,
+            nanos(bucket.due),
+            nanos(bucket.interval)
+        ])?;
+    Ok(slots)
+}

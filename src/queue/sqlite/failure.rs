@@ -1,0 +1,57 @@
+//! What SQLite says, in the queue's words.
+
+use crate::queue::QueueError;
+use rusqlite::{ErrorCode, ffi};
+use std::path::Path;
+
+/// Why a piece of work did not succeed: the queue's own answer, or SQLite's.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Queue(QueueError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        Failure::Sqlite(error)
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Failure {
+        Failure::Queue(error)
+    }
+}
+
+impl Failure {
+    pub(super) fn explain(self, path: &Path) -> QueueError {
+        match self {
+            Failure::Queue(error) => error,
+            Failure::Sqlite(error) => explain(path, &error),
+        }
+    }
+}
+
+/// SQLite reports ENOSPC as `SQLITE_FULL` for the file and the log, and as `IOERR_SHMSIZE` for the shared index.
+pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> QueueError {
+    let path = path.display().to_string();
+    let what = error.to_string();
+    let Some(code) = error.sqlite_error() else {
+        // A value of another type than the schema's.
+        return QueueError::Damaged { path, what };
+    };
+    match code.code {
+        ErrorCode::DiskFull => QueueError::Full { path },
+        _ if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => QueueError::Full { path },
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => QueueError::Damaged { path, what },
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => QueueError::Away {
+            path,
+            what: "another process keeps it locked".to_string(),
+        },
+        _ => QueueError::Away { path, what },
+    }
+}
+
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}

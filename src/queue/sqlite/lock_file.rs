@@ -1,0 +1,92 @@
+//! A member's lock file: held while its process lives, so that everybody knows at once when it is gone.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Held until dropped. The kernel lets go of it when the process dies, however it dies.
+#[derive(Debug)]
+pub(super) struct LockFile {
+    path: PathBuf,
+    _file: File,
+}
+
+impl LockFile {
+    /// `None`: somebody holds it, or looks at it just now.
+    pub(super) fn take(folder: &Path, name: &str) -> io::Result<Option<LockFile>> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        let path = path(folder, name);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Who left may have removed the file between our opening and our locking: then the lock is of nothing.
+        let ours = file.metadata()?;
+        let there = match std::fs::metadata(&path) {
+            Ok(there) => there,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let same = ours.ino() == there.ino() && ours.dev() == there.dev();
+        Ok(same.then_some(LockFile { path, _file: file }))
+    }
+
+    /// Removes the file, then lets go. A file that stays is harmless.
+    pub(super) fn remove(self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether nobody holds a name's lock. Looks with a shared lock, so that those who look do not see each other. A file
+/// that is not there proves nothing: then leases end by time.
+pub(super) fn is_free(folder: &Path, name: &str) -> bool {
+    File::open(path(folder, name)).is_ok_and(|file| file.try_lock_shared().is_ok())
+}
+
+fn path(folder: &Path, name: &str) -> PathBuf {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    let stem = if name.len() <= 100 && !name.starts_with('.') && name.chars().all(plain) {
+        name.to_string()
+    } else {
+        let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+        let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        format!("name-{hex}")
+    };
+    folder.join(format!("{stem}.lock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_seen_held_and_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let members = folder.path().join("members");
+        for name in ["worker-1", "../escape", "", &"x".repeat(300)] {
+            assert!(!is_free(&members, name), "no file proves nothing");
+            let lock = LockFile::take(&members, name).unwrap().unwrap();
+            assert!(LockFile::take(&members, name).unwrap().is_none());
+            assert!(!is_free(&members, name));
+            drop(lock);
+            assert!(is_free(&members, name));
+            let again = LockFile::take(&members, name).unwrap().unwrap();
+            again.remove();
+            assert!(!is_free(&members, name));
+        }
+        assert_eq!(std::fs::read_dir(&members).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
