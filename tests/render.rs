@@ -323,10 +323,10 @@ fn the_nearest_column_is_named() {
     let error = content
         .composer(&strings(&["email", "name"]), "list.csv")
         .err();
-    let Some(TemplateError::UnknownColumn { nearest, .. }) = error else {
+    let Some(TemplateError::UnknownColumn(unknown)) = error else {
         panic!("{error:?}");
     };
-    assert_eq!(nearest.as_deref(), Some("name"));
+    assert_eq!(unknown.nearest.as_deref(), Some("name"));
 }
 
 #[test]
@@ -457,6 +457,9 @@ fn rendering_that_goes_wrong_names_template_and_line() {
         .compose("Anna")
         .unwrap_err();
     assert!(error.contains("fuel"), "{error}");
+    let long = "{% set a = 'x' * 9999 %}{% for b in range(9999) %}{{ a }}{% endfor %}";
+    let error = Case::new(&[("a.txt", long)]).compose("Anna").unwrap_err();
+    assert!(error.contains("more than 8388608 bytes"), "{error}");
     let case = Case::new(&[("a.txt", "x")]).header("X-A", "{{ name }}");
     let error = case.compose("a\r\nBcc: b@x.io").unwrap_err();
     let wanted = "campaigns/sample.toml: headers.X-A: a control character or line break in the value of a header (recipient of line 2)";

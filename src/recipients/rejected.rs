@@ -80,7 +80,7 @@ impl RejectedWriter {
         written.map_err(|error| self.unwritable(error))
     }
 
-    /// The path of the file, durable under its name; `None` when no row was rejected.
+    /// The path of the file; `None` when no row was rejected. The bytes are on disk before the name is.
     pub fn finish(mut self) -> Result<Option<PathBuf>, RecipientsError> {
         let Some(writer) = self.writer.take() else {
             return Ok(None);

@@ -90,8 +90,8 @@ impl Content {
             field.constant = constant(field, &templates);
         }
         Ok(Content {
-            from_field: from.from_field(),
-            reply_to_field: reply_to.map(|to| to.reply_to_field()).unwrap_or_default(),
+            from_field: from.as_from(),
+            reply_to_field: reply_to.map(|to| to.as_reply_to()).unwrap_or_default(),
             from,
             return_path,
             fields,
@@ -134,8 +134,11 @@ fn sender(origin: &str, key: &'static str, text: &str) -> Result<Sender, Content
     })
 }
 
-/// `Subject` and the campaign's own fields, and their templates as (name, source).
-fn fields(given: &CampaignContent) -> Result<(Vec<Field>, Vec<(String, String)>), ContentError> {
+/// Templates that stand in the campaign file: name and source.
+type Texts = Vec<(String, String)>;
+
+/// `Subject` and the campaign's own fields, and their templates.
+fn fields(given: &CampaignContent) -> Result<(Vec<Field>, Texts), ContentError> {
     let mut fields: Vec<Field> = Vec::new();
     let mut texts = Vec::new();
     let subject = ("Subject".to_string(), given.subject.clone());

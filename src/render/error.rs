@@ -46,21 +46,26 @@ pub enum TemplateError {
     },
     #[error("{place}: {what}")]
     Syntax { place: Place, what: String },
-    /// `nearest` is the column that may have been meant; the other remedy is `{{ name | default("…") }}`.
-    #[error("{place}: `{name}` is not a column of {recipients} (columns: {})", .columns.join(", "))]
-    UnknownColumn {
-        place: Place,
-        name: String,
-        recipients: String,
-        columns: Vec<String>,
-        nearest: Option<String>,
-    },
+    #[error(transparent)]
+    UnknownColumn(#[from] Box<UnknownColumn>),
     #[error("{place}: `{column}` is a text and has no `{attribute}`")]
     NoAttribute {
         place: Place,
         column: String,
         attribute: String,
     },
+}
+
+/// A variable that no column fills. `nearest` is the column that may have been meant; the other remedy is
+/// `{{ name | default("…") }}`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: `{name}` is not a column of {recipients} (columns: {})", .columns.join(", "))]
+pub struct UnknownColumn {
+    pub place: Place,
+    pub name: String,
+    pub recipients: String,
+    pub columns: Vec<String>,
+    pub nearest: Option<String>,
 }
 
 /// Something in the campaign file that no message can be made of.

@@ -237,7 +237,7 @@ mod tests {
                 "春の大売り出し",
                 "Subject: =?utf-8?b?5pil44Gu5aSn5aOy44KK5Ye644GX?=\r\n",
             ),
-            ("=?x", "Subject: =?utf-8?q?=3D=3Fx?=\r\n"),
+            ("=?x", "Subject: =?utf-8?b?PT94?=\r\n"),
             (
                 long.trim(),
                 "Subject: word word word word word word word word word word word word word word\r\n word word word word word word\r\n",

@@ -46,12 +46,12 @@ impl Sender {
     }
 
     /// The field with its CRLF.
-    pub fn from_field(&self) -> Vec<u8> {
+    pub fn as_from(&self) -> Vec<u8> {
         field(From::from(self.mailboxes()))
     }
 
     /// The field with its CRLF.
-    pub fn reply_to_field(&self) -> Vec<u8> {
+    pub fn as_reply_to(&self) -> Vec<u8> {
         field(ReplyTo::from(self.mailboxes()))
     }
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn written(text: &str) -> String {
-        String::from_utf8(parse(text).unwrap().from_field()).unwrap()
+        String::from_utf8(parse(text).unwrap().as_from()).unwrap()
     }
 
     #[test]

@@ -13,5 +13,8 @@ mod template;
 mod variables;
 
 pub use compose::{CampaignContent, Composed, Composer, Content};
-pub use error::{ContentError, Place, RenderError, RenderProblem, TemplateError};
+pub use error::{
+    ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
+    TemplateError, UnknownColumn,
+};
 pub use template::Templates;

@@ -4,11 +4,13 @@
 use super::error::{Place, TemplateError};
 use super::files::Files;
 use super::variables;
+use crate::domain::chunk::MAX_RENDERED_BYTES;
 use crate::domain::project_key::hex;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use ring::digest;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Instructions that one rendering may take: a thousand times what a long newsletter does, about 50 ms.
@@ -76,11 +78,17 @@ impl Templates {
 
     /// Errors: the place as `templates/spring.html:12`, and what happened.
     pub fn render(&self, name: &str, values: &Value) -> Result<String, (String, String)> {
+        let source = self.files.templates.get(name).map(|found| &found.source);
+        let mut output = Bounded {
+            // Values and included templates make most outputs a little longer than the source.
+            bytes: Vec::with_capacity(source.map_or(0, |source| source.len() * 3 / 2)),
+        };
         let rendered = self
             .environment
             .get_template(name)
-            .and_then(|template| template.render(values));
-        rendered.map_err(|error| self.described(&error))
+            .and_then(|template| template.render_captured_to(values, &mut output).map(|_| ()));
+        rendered.map_err(|error| self.described(&error))?;
+        String::from_utf8(output.bytes).map_err(|error| (name.to_string(), error.to_string()))
     }
 
     fn described(&self, error: &minijinja::Error) -> (String, String) {
@@ -95,6 +103,26 @@ impl Templates {
             None => shown.to_string(),
         };
         (at, text(cause))
+    }
+}
+
+/// Takes no more than a message may have, so that a loop over a long text cannot fill the memory.
+struct Bounded {
+    bytes: Vec<u8>,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + piece.len() > MAX_RENDERED_BYTES {
+            let what = format!("more than {MAX_RENDERED_BYTES} bytes");
+            return Err(io::Error::other(what));
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -150,8 +178,10 @@ fn innermost(error: &minijinja::Error) -> &minijinja::Error {
 }
 
 fn text(error: &minijinja::Error) -> String {
-    match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
+    let written = error.source().and_then(|cause| cause.downcast_ref());
+    match (error.detail(), written) {
+        (_, Some(cause)) if error.kind() == ErrorKind::WriteFailure => io::Error::to_string(cause),
+        (Some(detail), _) => format!("{}: {detail}", error.kind()),
+        (None, _) => error.kind().to_string(),
     }
 }

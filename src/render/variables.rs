@@ -1,6 +1,6 @@
 //! Compares the variables of templates with the columns of a list, before the first row is rendered.
 
-use super::error::{Place, TemplateError};
+use super::error::{Place, TemplateError, UnknownColumn};
 use super::files::{Files, Template};
 use super::scan::Reference;
 use crate::domain::nearest::nearest;
@@ -136,13 +136,13 @@ impl Check<'_> {
 
     fn unknown(&self, template: &Template, name: &str, at: usize) -> TemplateError {
         let nearest = nearest(name, self.columns.iter().map(String::as_str));
-        TemplateError::UnknownColumn {
+        TemplateError::from(Box::new(UnknownColumn {
             place: Place::of(&template.shown, &template.source, at),
             name: name.to_string(),
             recipients: self.recipients.to_string(),
             columns: self.columns.to_vec(),
             nearest: nearest.map(str::to_string),
-        }
+        }))
     }
 }
 
