@@ -3,10 +3,11 @@
 use super::error::EnqueueError;
 use super::patience::{Patience, tell};
 use super::report::EnqueueProgress;
+use crate::domain::ids::Offset;
 use crate::domain::records::CampaignRecord;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::Ledger;
-use crate::queue::{Queue, QueueError, Record};
+use crate::queue::{Queue, QueueError, Record, Stored};
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -48,20 +49,15 @@ impl<'a> CampaignTopic<'a> {
     }
 
     async fn read(&mut self) -> Result<(), EnqueueError> {
-        let end = self.queue.bounds(AT).await?.end;
-        while self.ledger.position() < end {
-            let from = self.ledger.position();
-            let records = self.queue.fetch(AT, from, FETCH_BYTES).await?;
-            if records.is_empty() {
-                // What is left up to the end was compacted away.
-                break;
-            }
-            for stored in records {
-                let key = stored.record.key.as_deref().unwrap_or_default();
-                let payload = stored.record.payload.as_deref();
-                self.ledger.apply(stored.offset, key, payload)?;
-            }
-        }
+        let ledger = &mut self.ledger;
+        let from = ledger.position();
+        let end = follow(self.queue, AT, from, &mut |stored| {
+            let key = stored.record.key.as_deref().unwrap_or_default();
+            let payload = stored.record.payload.as_deref();
+            ledger.apply(stored.offset, key, payload)?;
+            Ok(())
+        })
+        .await?;
         self.ledger.read_to(end);
         Ok(())
     }
@@ -85,6 +81,28 @@ impl<'a> CampaignTopic<'a> {
             }
         }
     }
+}
+
+/// Gives the records of a compacted partition from an offset to its end as it is now, which is the answer.
+pub async fn follow(
+    queue: &dyn Queue,
+    at: TopicPartition,
+    mut from: Offset,
+    take: &mut dyn FnMut(Stored) -> Result<(), EnqueueError>,
+) -> Result<Offset, EnqueueError> {
+    let end = queue.bounds(at).await?.end;
+    while from < end {
+        let records = queue.fetch(at, from, FETCH_BYTES).await?;
+        if records.is_empty() {
+            // What is left up to the end was compacted away.
+            break;
+        }
+        for stored in records {
+            from = stored.offset + 1;
+            take(stored)?;
+        }
+    }
+    Ok(end)
 }
 
 fn encode(record: &CampaignRecord) -> Result<Record, QueueError> {
