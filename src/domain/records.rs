@@ -26,7 +26,8 @@ pub enum CampaignRecord {
 }
 
 impl CampaignRecord {
-    /// Manifests and seals carry a number drawn for each append, so that compaction keeps each: the first in the log counts.
+    /// Manifests, seals and drops carry a number drawn for each append, repeated ones too, so that compaction keeps
+    /// each: the first in the log counts.
     pub fn key(&self) -> String {
         match self {
             CampaignRecord::Manifest(m) => format!("manifest/{}/{}", m.key, m.draw),
@@ -37,7 +38,7 @@ impl CampaignRecord {
             CampaignRecord::Cancel(c) => format!("cancel/{}", c.key),
             CampaignRecord::Left(l) => format!("left/{}/{}/{}", l.key, l.at, l.owner),
             CampaignRecord::Rate(_) => "rate".to_string(),
-            CampaignRecord::Dropped(d) => format!("dropped/{}/{}", d.key, d.draw),
+            CampaignRecord::Dropped(d) => format!("dropped/{}/{}/{}", d.key, d.draw, d.append),
         }
     }
 }
@@ -204,6 +205,9 @@ pub struct Dropped {
     pub key: RunKey,
     /// Of the manifest that is void.
     pub draw: u64,
+    /// Drawn at random for each append. Were a repeated one to replace the first, a manifest between them would no
+    /// longer come after the drop.
+    pub append: u64,
     pub why: String,
 }
 
