@@ -201,7 +201,11 @@ impl Journal {
         }
         let queue = self.setup.queue.clone();
         let clock = self.setup.clock.clone();
-        match self.goal.look(queue.as_ref(), &mut self.ledger, clock.as_ref()).await? {
+        match self
+            .goal
+            .look(queue.as_ref(), &mut self.ledger, clock.as_ref())
+            .await?
+        {
             Look::GoOn => {}
             Look::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
             Look::End(left) => self.begin_stop(left),

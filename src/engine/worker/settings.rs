@@ -118,9 +118,7 @@ pub enum Notice {
     },
     QueueTrouble(String),
     /// Nothing to do before this.
-    Waiting {
-        next_due: Option<Duration>,
-    },
+    Waiting { until: SystemTime },
 }
 
 /// What this process did.
