@@ -32,6 +32,11 @@ impl Workplace {
         Workplace::open(loaded, false)
     }
 
+    pub fn is_there(loaded: &Loaded) -> bool {
+        let QueueUrl::Sqlite(path) = &loaded.settings.queue;
+        SqliteQueue::exists(path)
+    }
+
     /// For commands that put something into the queue; one that is created is announced in one line.
     pub fn existing_or_new(loaded: Loaded, global: &Global) -> Result<Workplace, Failure> {
         let QueueUrl::Sqlite(path) = &loaded.settings.queue;

@@ -118,7 +118,9 @@ pub enum Notice {
     },
     QueueTrouble(String),
     /// Nothing to do before this.
-    Waiting { until: SystemTime },
+    Waiting {
+        until: SystemTime,
+    },
 }
 
 /// What this process did.
