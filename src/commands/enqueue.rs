@@ -33,10 +33,6 @@ pub struct Args {
 
     #[command(flatten)]
     pub options: Options,
-
-    /// Return when the run is done; workers must be sending [default: return when all is in the queue]
-    #[arg(long)]
-    pub wait: bool,
 }
 
 /// What `run` takes as well.
@@ -75,6 +71,10 @@ pub struct Options {
     /// How long to wait for a queue that is busy or away
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = span::parse)]
     pub queue_timeout: Duration,
+
+    /// Keep trying while the queue is busy or away, however long [default: give up after --queue-timeout]
+    #[arg(long)]
+    pub wait: bool,
 
     /// Check and render everything, store nothing
     #[arg(long)]

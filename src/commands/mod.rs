@@ -18,6 +18,7 @@ pub mod print_config;
 pub mod progress;
 mod queue_failure;
 pub mod recipients;
+pub mod relays;
 pub mod run;
 pub mod send;
 pub mod status;
@@ -25,6 +26,7 @@ pub mod suppress;
 pub mod test;
 pub mod time;
 pub mod verify;
+pub mod workplace;
 
 pub use global::Global;
 pub use outcome::{Exit, Failure};
