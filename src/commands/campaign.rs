@@ -22,7 +22,9 @@ pub struct Campaign {
 
 /// The campaign file and the list that `RECIPIENTS.csv|CAMPAIGN.toml` names.
 pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, PathBuf), Failure> {
-    let is_campaign = source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    let is_campaign = source
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
     if is_campaign {
         let file = CampaignFile::read(source)?;
         let recipients = file.recipients.clone();
@@ -31,8 +33,15 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
     let beside = source.with_extension("toml");
     let path = campaign.unwrap_or(&beside);
     if campaign.is_none() && !path.exists() {
-        let what = format!("no campaign file `{}` beside `{}`", path.display(), source.display());
-        let hint = format!("make one with `mailq init --from {}`, or name one with `--campaign FILE`", source.display());
+        let what = format!(
+            "no campaign file `{}` beside `{}`",
+            path.display(),
+            source.display()
+        );
+        let hint = format!(
+            "make one with `mailq init --from {}`, or name one with `--campaign FILE`",
+            source.display()
+        );
         return Err(Failure::usage(what).with_hint(hint));
     }
     Ok((CampaignFile::read(path)?, source.to_path_buf()))
@@ -49,10 +58,20 @@ impl Campaign {
         let (file, recipients) = files(source, campaign)?;
         let content = Content::load(&content(&file), &loaded.project.templates())?;
         let sources = content.sources();
-        let options = Options { email_column: file.email_column.clone(), ..options };
+        let options = Options {
+            email_column: file.email_column.clone(),
+            ..options
+        };
         let (composer, columns, options) = composer(content, &recipients, options)?;
         let inputs = inputs(&file, &sources)?;
-        Ok(Campaign { file, recipients, composer, columns, options, inputs })
+        Ok(Campaign {
+            file,
+            recipients,
+            composer,
+            columns,
+            options,
+            inputs,
+        })
     }
 }
 
@@ -71,14 +90,22 @@ fn content(file: &CampaignFile) -> CampaignContent {
 
 fn mailbox(mailbox: &Mailbox) -> String {
     match &mailbox.name {
-        Some(name) => format!("\"{}\" <{}>", name.replace('\\', "\\\\").replace('"', "\\\""), mailbox.address),
+        Some(name) => format!(
+            "\"{}\" <{}>",
+            name.replace('\\', "\\\\").replace('"', "\\\""),
+            mailbox.address
+        ),
         None => mailbox.address.clone(),
     }
 }
 
-fn inputs(file: &CampaignFile, sources: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Failure> {
-    let bytes = std::fs::read(&file.path)
-        .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", file.path.display())))?;
+fn inputs(
+    file: &CampaignFile,
+    sources: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let bytes = std::fs::read(&file.path).map_err(|error| {
+        Failure::usage(format!("cannot read `{}`: {error}", file.path.display()))
+    })?;
     let mut templates = digest::Context::new(&digest::SHA256);
     for part in sources.iter().flat_map(|(name, hash)| [name, hash]) {
         templates.update(part.as_bytes());
@@ -86,7 +113,10 @@ fn inputs(file: &CampaignFile, sources: &BTreeMap<String, String>) -> Result<BTr
     }
     let hex = crate::domain::project_key::hex;
     Ok(BTreeMap::from([
-        ("campaign".to_string(), hex(digest::digest(&digest::SHA256, &bytes).as_ref())),
+        (
+            "campaign".to_string(),
+            hex(digest::digest(&digest::SHA256, &bytes).as_ref()),
+        ),
         ("templates".to_string(), hex(templates.finish().as_ref())),
     ]))
 }

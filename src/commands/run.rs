@@ -133,7 +133,7 @@ fn unfinished(summary: &Summary) -> String {
 /// Where the mails are, if no server got them; where dead letters are.
 fn where_to_look(place: &Workplace, summary: &Summary, global: &Global) {
     for relay in &place.loaded.settings.relays {
-        if let RelayAddress::Maildir(path) = &relay.address {
+        if let RelayAddress::Maildir(path) = &relay.url {
             let new = path.join("new");
             global.say(format!(
                 "no mail has left this machine: the messages are files in {}",

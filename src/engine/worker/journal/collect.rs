@@ -41,15 +41,13 @@ impl Journal {
         }
     }
 
-    pub(super) fn suppress(&mut self, handed: &Handed, note: &crate::domain::event::Note) {
+    pub(super) fn suppress(&mut self, handed: &Handed, note: &Note) {
         let campaign = self
             .ledger
             .run(handed.run)
             .map(|run| run.manifest.id.campaign.clone());
         let reply = note.reply.as_deref().unwrap_or_default();
-        let reason = note
-            .reason
-            .unwrap_or(crate::domain::outcome::Reason::Unknown);
+        let reason = note.reason.unwrap_or(Reason::Unknown);
         let address = &handed.message.line.address;
         let entry = Entry::hard_bounce(
             address,

@@ -24,7 +24,7 @@ impl<'a> Gates<'a> {
         }
     }
 
-    fn moment<'b>(&'b self, ledger: &'b Ledger, now: SystemTime) -> Moment<'b> {
+    pub(super) fn moment<'b>(&'b self, ledger: &'b Ledger, now: SystemTime) -> Moment<'b> {
         Moment {
             ledger,
             now,

@@ -165,9 +165,9 @@ impl Journal {
     }
 }
 
-fn copy_topic(copy: &crate::protocol::machine::Copy) -> Topic {
+fn copy_topic(copy: &Copy) -> Topic {
     match copy.decided.target {
-        crate::protocol::Target::Retry(delay) => Topic::Retry(delay),
-        crate::protocol::Target::Letter(_) => Topic::Dlq,
+        Target::Retry(delay) => Topic::Retry(delay),
+        Target::Letter(_) => Topic::Dlq,
     }
 }

@@ -10,10 +10,10 @@ use std::time::SystemTime;
 
 /// One connection's view of the lanes.
 pub(super) struct RelayFeed {
-    lanes: Rc<Lanes>,
-    relay: usize,
+    pub(super) lanes: Rc<Lanes>,
+    pub(super) relay: usize,
     /// This connection was opened as a probe: its first message may go though the breaker is open.
-    probe: Cell<bool>,
+    pub(super) probe: Cell<bool>,
 }
 
 impl RelayFeed {

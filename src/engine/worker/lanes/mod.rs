@@ -281,7 +281,7 @@ impl Lanes {
     }
 
     /// Takes the next message for a relay, if one may begin this moment.
-    pub(super) fn take(&self, relay: usize, has_probe: bool) -> Result<Handed, Blocked> {
+    fn take(&self, relay: usize, has_probe: bool) -> Result<Handed, Blocked> {
         let now = self.setup.clock.since_boot();
         self.take_back_old();
         let mut inner = self.inner.borrow_mut();

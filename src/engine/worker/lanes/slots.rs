@@ -22,7 +22,7 @@ impl Lanes {
             return None;
         }
         // The stocks are taken out while the queue is asked: connections see none in the meantime, and wait.
-        let mut paces = self.limited_paces(wanted);
+        let mut paces = self.limited_paces();
         let mut ask_at = None;
         for (which, pace) in &mut paces {
             let want = if *which == PaceOf::All {
@@ -41,7 +41,7 @@ impl Lanes {
         ask_at
     }
 
-    pub(super) fn limited_paces(&self, _wanted: usize) -> Vec<(PaceOf, Pace)> {
+    fn limited_paces(&self) -> Vec<(PaceOf, Pace)> {
         let mut inner = self.inner.borrow_mut();
         let mut paces = Vec::new();
         let spare = || {
@@ -73,7 +73,7 @@ impl Lanes {
         paces
     }
 
-    pub(super) fn put_back(&self, paces: Vec<(PaceOf, Pace)>) {
+    fn put_back(&self, paces: Vec<(PaceOf, Pace)>) {
         let mut inner = self.inner.borrow_mut();
         for (which, pace) in paces {
             match which {
