@@ -15,9 +15,11 @@ use crate::engine::letters;
 use crate::protocol::{OpenChunk, Progress};
 use crate::queue::chunk::{self, Origin};
 use crate::queue::memory::{MemoryLog, MemoryQueue, Unkind, VirtualClock};
-use crate::queue::{Commit, CommitOutcome, Ownership, Queue, Record};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::queue::{Commit, CommitOutcome, Membership, Ownership, Queue, Record, Token};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 pub const PARTITIONS: Partition = 2;
@@ -41,6 +43,8 @@ pub fn minute(partition: Partition) -> TopicPartition {
 pub struct Story {
     queue: MemoryQueue,
     clock: VirtualClock,
+    member: RefCell<Option<Rc<dyn Membership>>>,
+    tokens: RefCell<BTreeMap<TopicPartition, Token>>,
 }
 
 /// What the queue will hold.
@@ -70,7 +74,13 @@ impl Story {
                 Topic::Campaign,
             ];
             queue.create_topics(&topics).await.unwrap();
-            test(&Story { queue, clock }).await;
+            let story = Story {
+                queue,
+                clock,
+                member: RefCell::default(),
+                tokens: RefCell::default(),
+            };
+            test(&story).await;
         });
     }
 
@@ -87,25 +97,45 @@ impl Story {
     }
 
     pub async fn tell(&self, script: Script) {
+        self.advance(&Script::default(), script).await;
+    }
+
+    /// From what was told before to this: first what is appended, then the commits, in no time but the queue's.
+    pub async fn advance(&self, before: &Script, script: Script) {
         for (at, records) in script.logs {
-            self.queue.append(at, records).await.unwrap();
-        }
-        let member = self.queue.join("story").await.unwrap();
-        let mut missing: BTreeSet<TopicPartition> = script.progress.keys().copied().collect();
-        while !missing.is_empty() {
-            let Ownership::Gained { at, token } = member.changed().await else {
-                panic!("lost");
-            };
-            if !missing.remove(&at) {
-                continue;
+            let known = before.logs.get(&at).map_or(0, Vec::len);
+            let new: Vec<Record> = records.into_iter().skip(known).collect();
+            if !new.is_empty() {
+                self.queue.append(at, new).await.unwrap();
             }
+        }
+        for (at, progress) in script.progress {
+            let (member, token) = self.owned(at).await;
             let commit = Commit {
                 at,
                 token,
                 offset: 0,
-                text: script.progress[&at].text(),
+                text: progress.text(),
             };
             assert_eq!(member.commit(vec![commit]).await, [CommitOutcome::Done]);
+        }
+    }
+
+    async fn owned(&self, wanted: TopicPartition) -> (Rc<dyn Membership>, Token) {
+        let member = self.member.borrow().clone();
+        let member = match member {
+            Some(member) => member,
+            None => self.queue.join("story").await.unwrap(),
+        };
+        self.member.replace(Some(member.clone()));
+        loop {
+            if let Some(token) = self.tokens.borrow().get(&wanted) {
+                return (member, *token);
+            }
+            let Ownership::Gained { at, token } = member.changed().await else {
+                panic!("lost");
+            };
+            self.tokens.borrow_mut().insert(at, token);
         }
     }
 
@@ -296,7 +326,11 @@ impl Script {
             key: RunId::new("spring", "1").key(),
             campaign: "spring".into(),
             run: "1".into(),
-            event: (message.line.row % 2 == 0).then(|| event(at, &message.line, kind, true, 1)),
+            event: message
+                .line
+                .row
+                .is_multiple_of(2)
+                .then(|| event(at, &message.line, kind, true, 1)),
             in_doubt,
             attempts: 1,
             from: TopicPartitionText(at),

@@ -100,8 +100,19 @@ pub async fn list(
     ledger: &Ledger,
     filter: &LetterFilter,
 ) -> Result<Vec<ListedLetter>, AccountError> {
-    let mut letters = kept(queue, ledger, &namings(ledger)?).await?;
+    let mut letters = completed(queue, ledger, &namings(ledger)?).await?;
     letters.retain(|letter| !letter.is_void && filter.takes(letter));
+    Ok(letters)
+}
+
+/// As [`kept`], with the reasons and replies that letters lack.
+pub(super) async fn completed(
+    queue: &dyn Queue,
+    ledger: &Ledger,
+    namings: &[Naming],
+) -> Result<Vec<ListedLetter>, AccountError> {
+    let mut letters = kept(queue, ledger, namings).await?;
+    complete(queue, &mut letters).await?;
     Ok(letters)
 }
 
@@ -125,7 +136,6 @@ pub(super) async fn kept(
     for letter in &mut letters {
         letter.is_void = void.contains(&(letter.id.as_str(), letter.round));
     }
-    complete(queue, &mut letters).await?;
     letters.sort_by(|one, other| {
         let key = |letter: &ListedLetter| (letter.campaign.clone(), letter.run.clone());
         key(one)
@@ -256,7 +266,7 @@ async fn complete(queue: &dyn Queue, letters: &mut [ListedLetter]) -> Result<(),
     }
     for letter in letters
         .iter_mut()
-        .filter(|letter| letter.address.is_empty())
+        .filter(|letter| letter.address.is_empty() && !letter.is_void)
     {
         if let Some(stored) = record_at(queue, letter.at, letter.offset).await?
             && let Ok((_, chunk)) = super::record::read(&stored)

@@ -1,7 +1,7 @@
 //! Removes letters for good. They are named in the campaign topic first: from there on they are void, and `verify`
 //! does not miss them; removing the records is housekeeping, and a killed purge leaves nothing half done.
 
-use super::list::{LetterFilter, ListedLetter, kept};
+use super::list::{LetterFilter, ListedLetter, completed, kept};
 use super::named::namings;
 use super::record::key;
 use crate::domain::ids::RunKey;
@@ -35,7 +35,7 @@ pub async fn purge(
         .flat_map(|naming| &naming.letters)
         .map(|letter| (letter.id.as_str(), letter.round))
         .collect();
-    let letters: Vec<ListedLetter> = kept(queue, &ledger, &before)
+    let letters: Vec<ListedLetter> = completed(queue, &ledger, &before)
         .await?
         .into_iter()
         .filter(|letter| {

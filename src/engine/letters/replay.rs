@@ -2,7 +2,7 @@
 //! which makes the letters its own; then the chunks, which anybody may finish; then the seal, which makes the letters
 //! void. Killed anywhere, the next replay goes on from what is there.
 
-use super::list::{LetterFilter, ListedLetter, kept};
+use super::list::{LetterFilter, ListedLetter, completed, kept};
 use super::named::{By, Naming, namings};
 use super::purge::{PIECE, pieces, reference, sweep};
 use super::record::{key, read};
@@ -93,7 +93,7 @@ impl Replayer<'_> {
             .collect();
         let mut chosen: BTreeMap<RunKey, BTreeMap<Row, LetterRef>> = BTreeMap::new();
         let mut known = HashSet::new();
-        for letter in kept(self.queue, ledger, &namings).await? {
+        for letter in completed(self.queue, ledger, &namings).await? {
             if !filter.takes(&letter) || (letter.in_doubt && !filter.in_doubt) {
                 continue;
             }

@@ -5,6 +5,7 @@ use crate::engine::account::story::{Script, Story, send as send_at};
 use crate::engine::account::{status, verify};
 use crate::engine::letters::{list, purge, show};
 use crate::queue::chunk::decode;
+use proptest::prelude::*;
 
 async fn replay(story: &Story, filter: &LetterFilter, dry_run: bool) -> ReplayReport {
     replayer(story).replay(filter, dry_run).await.unwrap()
@@ -279,4 +280,95 @@ fn filters_take_what_was_asked_for() {
             assert_eq!(taken, expected, "{filter:?}");
         }
     });
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Replay {
+        in_doubt: bool,
+    },
+    /// Killed after its manifest; of which letters.
+    Begin {
+        row: u64,
+    },
+    Purge {
+        row: u64,
+    },
+}
+
+fn any_deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        any::<bool>().prop_map(|in_doubt| Deed::Replay { in_doubt }),
+        (0u64..8).prop_map(|row| Deed::Begin { row }),
+        (0u64..8).prop_map(|row| Deed::Purge { row }),
+    ]
+}
+
+async fn carry_out(story: &Story, origin: RunKey, deed: &Deed) {
+    let any = LetterFilter::default();
+    match deed {
+        Deed::Replay { in_doubt } => {
+            replay(
+                story,
+                &LetterFilter {
+                    in_doubt: *in_doubt,
+                    ..any
+                },
+                false,
+            )
+            .await;
+        }
+        Deed::Begin { row } => {
+            let mut ledger = read_ledger(story.queue(), true).await.unwrap();
+            let letters = listed(story).await;
+            let refs: Vec<LetterRef> = letters
+                .iter()
+                .filter(|l| l.row == *row)
+                .map(reference)
+                .collect();
+            if !refs.is_empty() {
+                replayer(story)
+                    .begin(origin, &refs, &mut ledger)
+                    .await
+                    .unwrap();
+            }
+        }
+        Deed::Purge { row } => {
+            let ids = vec![format!("{row}.1@example.net")];
+            purge(story.queue(), &LetterFilter { ids, ..any }, false)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_sum_holds_after_any_deeds(
+        ends in prop::array::uniform8(0usize..7),
+        deeds in prop::collection::vec(any_deed(), 0..6),
+    ) {
+        Story::run(async |story| {
+            let mut script = Script::default();
+            let id = RunId::new("spring", "1");
+            let key = script.enqueue(&id, &[(0, 0..4), (1, 4..8)], &[]);
+            for partition in 0..2 {
+                script.open(send_at(partition), 0);
+                for position in 0..4 {
+                    let end = crate::domain::counters::Final::ALL[ends[partition as usize * 4 + position]];
+                    script.end(send_at(partition), 0, position, end);
+                }
+            }
+            story.tell(script).await;
+            for deed in &deeds {
+                carry_out(story, key, deed).await;
+                assert_verified(story).await;
+            }
+            let letters = listed(story).await.len() as u64;
+            let status = status(story.queue(), story.now(), None).await.unwrap();
+            assert_eq!(status.dlq, letters);
+        });
+    }
 }

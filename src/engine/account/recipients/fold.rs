@@ -1,6 +1,6 @@
 //! What the entries of one recipient come to. Pure.
 
-use super::RecipientRow;
+use super::listing::RecipientRow;
 use super::shelves::{Entry, Kind};
 use crate::domain::counters::Final;
 use crate::domain::event::EventType;

@@ -1,6 +1,6 @@
 //! Entries sorted by ranges of rows into temporary files, so that they can be read back in row order.
 
-use super::Fold;
+use super::fold::Fold;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::Row;
 use crate::engine::account::AccountError;

@@ -334,3 +334,26 @@ proptest! {
         prop_assert!(!findings(&script).is_empty());
     }
 }
+
+#[test]
+fn work_that_goes_on_meanwhile_is_no_finding() {
+    let (before, _) = Script::everything();
+    let mut after = before.clone();
+    after.open(send(1), 1);
+    after.end(send(1), 1, 0, Final::Delivered);
+    after.retry(send(1), 1, 1, MINUTE);
+    after.open(minute(1), 1);
+    after.end(minute(1), 1, 0, Final::Dead);
+    for start in (0..400).step_by(10) {
+        Story::run(async |story| {
+            story.tell(before.clone()).await;
+            let work = async {
+                tokio::time::sleep(Duration::from_millis(start)).await;
+                story.advance(&before, after.clone()).await;
+            };
+            let (verification, ()) = futures_util::future::join(verified(story), work).await;
+            assert_eq!(verification.findings, Vec::<String>::new(), "{start} ms");
+            assert_eq!(verified(story).await.findings, Vec::<String>::new());
+        });
+    }
+}
