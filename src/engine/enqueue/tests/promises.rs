@@ -494,3 +494,18 @@ async fn huge_rows_are_rendered_in_parts() {
     assert_eq!((report.tally.chunks, report.tally.batches), (4, 1));
     assert_all_rows_once(&log, 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_under_a_name_is_not_sent_again_without_one() {
+    let list = List::of_rows(10);
+    let (log, queue) = kind_queue().await;
+    let named = Job {
+        run: RunChoice::Named("first".into()),
+        ..list.job()
+    };
+    run(&log, &queue, &named).await.unwrap();
+    let again = run(&log, &queue, &list.job()).await.unwrap();
+    assert!(again.already_enqueued);
+    assert_eq!((again.run.as_str(), again.tally.enqueued), ("first", 10));
+    assert_all_rows_once(&log, 10);
+}
