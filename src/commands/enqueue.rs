@@ -159,7 +159,9 @@ pub async fn enqueue(
         }
         other => other?,
     };
-    teller.say(&closing_line(&report, options.dry_run));
+    if voice == Voice::Full {
+        teller.say(&closing_line(&report, options.dry_run));
+    }
     if let Some(expires) = job
         .expires_after
         .filter(|_| !report.already_enqueued && !options.dry_run)
@@ -283,7 +285,7 @@ async fn warn_of_expiry(
     Ok(())
 }
 
-fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
+pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     let tally = &report.tally;
     let name = format!("{}/{}", report.campaign, report.run);
     if report.already_enqueued {

@@ -79,6 +79,7 @@ async fn both(
     let left = remaining(place, &enqueued).await?;
     if enqueued.already_enqueued && left.is_done() {
         report(&enqueued, &Summary::default(), global)?;
+        global.say(enqueue::closing_line(&enqueued, false));
         return Ok(Exit::Done);
     }
     let (summary, signal) = working::work(place, &args.send, goal, voice, global).await?;
