@@ -157,7 +157,7 @@ impl Journal {
         };
         self.leaving.remove(&at);
         self.reading.remove(&at);
-        self.lanes.take_back(at);
+        self.lanes.disown(at);
         self.ends.retain(|(partition, _), _| *partition != at);
         let number = machine.number();
         let runs: Vec<_> = machine
