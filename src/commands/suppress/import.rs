@@ -38,7 +38,7 @@ pub async fn run(place: &Workplace, file: &Path, global: &Global) -> Result<Exit
     };
     place.create_topics().await?;
     let mut counts = Counts::default();
-    let outcome = take(place, Import::new(source), &name, &mut counts).await;
+    take(place, Import::new(source), &name, &mut counts).await?;
     if global.json {
         output::json(&json!({
             "file": name,
@@ -52,7 +52,6 @@ pub async fn run(place: &Workplace, file: &Path, global: &Global) -> Result<Exit
             counts.added, counts.already, counts.rejected
         ));
     }
-    outcome?;
     Ok(match counts.rejected {
         0 => Exit::Done,
         _ => Exit::NeedsPerson,
