@@ -1,18 +1,27 @@
 //! `mailq bounce`: explain and test how replies are classified.
 
-use super::{Exit, Failure, Global};
-use std::path::PathBuf;
+use super::{Exit, Failure, Global, output};
+use crate::bounce::classify;
+use crate::config::Flags;
+use crate::domain::outcome::{Attempt, Class, Reply, Stage, Verdict};
+use crate::domain::records::InDoubtPolicy;
+use crate::domain::span;
+use crate::engine::policy::{Decision, Schedule, decide};
+use crate::smtp::reply_of;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Explain and test how a server's replies are understood
+///
+/// Replies are taken as answers to RCPT TO.
 #[derive(Debug, Clone, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Args {
     #[command(subcommand)]
     pub verb: Verb,
-
-    /// A TOML file of rules [default: those built in]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub bounce_rules: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -31,12 +40,234 @@ pub enum Verb {
     },
     /// Compare with expected classes and print the accuracy
     Test {
-        /// Lines of reply, tab, expected class
+        /// Lines of reply, tab, expected class; `-` is stdin
         #[arg(value_name = "FILE.tsv")]
         file: PathBuf,
     },
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq bounce` is not wired"))
+/// A longer line is taken for several: no reply is as long.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// Output is written in pieces of about this size.
+const PIECE_BYTES: usize = 64 * 1024;
+
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    match &args.verb {
+        Verb::Explain { reply } => explain(reply, global),
+        Verb::Classify { file } => classify_lines(file, global),
+        Verb::Test { file } => test(file, global),
+    }
+}
+
+fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
+    let reply = reply_of(text.as_bytes());
+    let verdict = classify(Stage::RcptTo, &reply);
+    let loaded = global.load(None, Flags::default())?;
+    let schedule = Schedule::from(&loaded.settings.retry);
+    let retry_after = retry_after(&reply, &verdict, &schedule);
+    if global.json {
+        let mut document = document(&verdict);
+        document["retry"] = json!(retry_after.is_some());
+        document["retry_after_seconds"] = json!(retry_after.map(|delay| delay.as_secs_f64()));
+        output::json(&document)?;
+        return Ok(Exit::Done);
+    }
+    let retry = match retry_after {
+        Some(delay) => format!("after {}", span::human(delay)),
+        None => "never".to_string(),
+    };
+    for (name, value) in [
+        ("class", verdict.class.to_string()),
+        ("reason", verdict.reason.to_string()),
+        ("scope", verdict.scope.to_string()),
+        ("retry", retry),
+        ("rule", verdict.rule.to_string()),
+    ] {
+        output::line(format!("{name:8}{value}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// When a first attempt that ended so is repeated.
+fn retry_after(reply: &Reply, verdict: &Verdict, schedule: &Schedule) -> Option<Duration> {
+    let attempt = Attempt::Rejected {
+        stage: Stage::RcptTo,
+        reply: reply.clone(),
+    };
+    let ruling = decide(&attempt, Some(verdict), 0, schedule, InDoubtPolicy::Resend);
+    match ruling.decision {
+        Decision::Retry { delay, .. } => Some(delay),
+        _ => None,
+    }
+}
+
+fn document(verdict: &Verdict) -> Value {
+    json!({
+        "class": verdict.class,
+        "reason": verdict.reason,
+        "scope": verdict.scope,
+        "rule": verdict.rule,
+    })
+}
+
+fn classify_lines(file: &Path, global: &Global) -> Result<Exit, Failure> {
+    let mut lines = Lines::open(file)?;
+    let mut out = String::new();
+    while let Some(line) = lines.next()? {
+        let verdict = classify(Stage::RcptTo, &reply_of(line.as_bytes()));
+        if global.json {
+            let mut document = document(&verdict);
+            document["reply"] = json!(line);
+            out += &format!("{document}\n");
+        } else {
+            let Verdict {
+                class,
+                reason,
+                scope,
+                ..
+            } = verdict;
+            // A tab inside the reply would look like the end of it.
+            let line = line.replace('\t', " ");
+            out += &format!("{line}\t{class}\t{reason}\t{scope}\n");
+        }
+        if out.len() > PIECE_BYTES {
+            output::raw(out.as_bytes())?;
+            out.clear();
+        }
+    }
+    output::raw(out.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// A reply that is understood otherwise than expected.
+struct Miss {
+    line: u64,
+    reply: String,
+    expected: Class,
+    verdict: Verdict,
+}
+
+fn test(file: &Path, global: &Global) -> Result<Exit, Failure> {
+    let mut lines = Lines::open(file)?;
+    let (mut total, mut misses) = (0_u64, Vec::new());
+    while let Some(line) = lines.next()? {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let (reply, expected) = expected(&line, &lines)?;
+        total += 1;
+        let verdict = classify(Stage::RcptTo, &reply_of(reply.as_bytes()));
+        if verdict.class != expected {
+            misses.push(Miss {
+                line: lines.number,
+                reply: reply.to_string(),
+                expected,
+                verdict,
+            });
+        }
+    }
+    let right = total - misses.len() as u64;
+    let accuracy = match total {
+        0 => 1.0,
+        total => right as f64 / total as f64,
+    };
+    if global.json {
+        let missed: Vec<Value> = misses.iter().map(Miss::document).collect();
+        output::json(&json!({
+            "replies": total, "right": right, "accuracy": accuracy, "misses": missed,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    for miss in &misses {
+        let Miss {
+            line,
+            reply,
+            expected,
+            verdict,
+        } = miss;
+        output::line(format!(
+            "{}:{line}: expected {expected}, is {} ({}): {reply}",
+            lines.name, verdict.class, verdict.rule
+        ))?;
+    }
+    output::line(format!(
+        "accuracy {:.2} % ({right} of {total})",
+        accuracy * 100.0
+    ))?;
+    Ok(Exit::Done)
+}
+
+impl Miss {
+    fn document(&self) -> Value {
+        let mut document = document(&self.verdict);
+        document["line"] = json!(self.line);
+        document["reply"] = json!(self.reply);
+        document["expected"] = json!(self.expected);
+        document
+    }
+}
+
+fn expected<'a>(line: &'a str, lines: &Lines) -> Result<(&'a str, Class), Failure> {
+    let place = format!("{}:{}", lines.name, lines.number);
+    let wrong = |what: String| {
+        Failure::usage(format!("{place}: {what}"))
+            .with_hint("each line is a reply, a tab, and `temporary`, `soft` or `hard`")
+    };
+    let (reply, class) = line
+        .rsplit_once('\t')
+        .ok_or_else(|| wrong("no tab and expected class after the reply".into()))?;
+    let class = class.trim();
+    match class.parse() {
+        Ok(class) => Ok((reply, class)),
+        Err(_) => {
+            let shown: String = class.chars().take(80).collect();
+            Err(wrong(format!("`{shown}` is not a class")))
+        }
+    }
+}
+
+/// Lines of a file or of stdin, bounded, whatever bytes they are.
+struct Lines {
+    name: String,
+    source: Box<dyn BufRead>,
+    /// Of the line given last, from 1.
+    number: u64,
+}
+
+impl Lines {
+    fn open(file: &Path) -> Result<Lines, Failure> {
+        let is_stdin = file.to_str() == Some("-");
+        let (name, source): (String, Box<dyn BufRead>) = if is_stdin {
+            ("stdin".into(), Box::new(BufReader::new(std::io::stdin())))
+        } else {
+            let name = file.display().to_string();
+            let opened = File::open(file).map_err(|error| {
+                Failure::usage(format!("cannot read `{name}`"))
+                    .caused_by(&error)
+                    .with_hint("check the path; `-` is stdin")
+            })?;
+            (name, Box::new(BufReader::new(opened)))
+        };
+        Ok(Lines {
+            name,
+            source,
+            number: 0,
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<String>, Failure> {
+        let mut bytes = Vec::new();
+        let read = Read::take(&mut self.source, MAX_LINE_BYTES).read_until(b'\n', &mut bytes);
+        let count = read.map_err(|error| {
+            Failure::usage(format!("cannot read `{}` any further", self.name))
+                .caused_by(&error)
+                .with_hint("check the file: it must be text")
+        })?;
+        if count == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(Some(text.trim_end_matches(['\r', '\n']).to_string()))
+    }
 }

@@ -27,7 +27,7 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
         .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
     if is_campaign {
         let file = CampaignFile::read(source)?;
-        let recipients = file.recipients.clone();
+        let recipients = from_here(&file.recipients);
         return Ok((file, recipients));
     }
     let beside = source.with_extension("toml");
@@ -45,6 +45,13 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
         return Err(Failure::usage(what).with_hint(hint));
     }
     Ok((CampaignFile::read(path)?, source.to_path_buf()))
+}
+
+/// A path below the working directory relative to it, as messages should name it.
+fn from_here(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    let here = here.unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).to_path_buf()
 }
 
 impl Campaign {
@@ -75,7 +82,8 @@ impl Campaign {
     }
 }
 
-fn content(file: &CampaignFile) -> CampaignContent {
+/// What the file says of the messages.
+pub fn content(file: &CampaignFile) -> CampaignContent {
     CampaignContent {
         origin: file.display.clone(),
         from: mailbox(&file.from),

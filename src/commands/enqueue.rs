@@ -399,12 +399,14 @@ impl Teller {
     }
 }
 
+const NOT_DONE: &str = "nothing was enqueued";
+
 impl From<EnqueueError> for Failure {
     fn from(error: EnqueueError) -> Failure {
         match error {
             EnqueueError::Queue(error) => error.into(),
-            EnqueueError::Recipients(error) => error.into(),
-            EnqueueError::Template(error) => error.into(),
+            EnqueueError::Recipients(error) => Failure::from(error).not_done(NOT_DONE),
+            EnqueueError::Template(error) => Failure::from(error).not_done(NOT_DONE),
             other => {
                 let exit = if other.is_temporary() {
                     Exit::TryLater

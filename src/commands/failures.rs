@@ -1,10 +1,8 @@
-//! What errors of the floors below mean for a command: the exit code and the hint, by variant.
+//! What errors of the queue and the accounts mean for a command: the exit code and the hint, by variant.
 
 use super::outcome::{Exit, Failure};
 use crate::engine::account::AccountError;
 use crate::queue::QueueError;
-use crate::recipients::RecipientsError;
-use crate::render::{ContentError, TemplateError};
 
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Failure {
@@ -58,69 +56,6 @@ impl From<AccountError> for Failure {
                 .with_hint("free some space in the temporary folder, or set TMPDIR"),
             damage => Failure::new(Exit::NeedsPerson, damage.to_string())
                 .with_hint("`mailq verify` names the recipients that it concerns"),
-        }
-    }
-}
-
-impl From<RecipientsError> for Failure {
-    fn from(error: RecipientsError) -> Failure {
-        let hint = match &error {
-            RecipientsError::Unreadable { .. } => {
-                "check the path and the file's permissions".to_string()
-            }
-            RecipientsError::Unwritable { .. } => "make the list's folder writable".to_string(),
-            RecipientsError::Empty { .. } => {
-                "the first line names the columns: `email,name`".to_string()
-            }
-            RecipientsError::Header { .. } => {
-                "give every column a name of its own in the first line".to_string()
-            }
-            RecipientsError::NoEmailColumn { nearest, .. } => match nearest {
-                Some(column) => format!("is it `{column}`? then set `email_column = \"{column}\"`"),
-                None => "name it with `email_column` in the campaign file".to_string(),
-            },
-            RecipientsError::BadRows { .. } => {
-                "fix the rows, or add `--skip-invalid` to enqueue the rest".to_string()
-            }
-            RecipientsError::Changed { .. } => {
-                "run it again when the file is no longer written to".to_string()
-            }
-        };
-        Failure::usage(format!("{error}; nothing was enqueued")).with_hint(hint)
-    }
-}
-
-impl From<TemplateError> for Failure {
-    fn from(error: TemplateError) -> Failure {
-        let hint = match &error {
-            TemplateError::UnknownColumn(unknown) => {
-                let default = format!(
-                    "give a default: `{{{{ {} | default(\"there\") }}}}`",
-                    unknown.name
-                );
-                match &unknown.nearest {
-                    Some(nearest) => format!("rename it to `{nearest}`, or {default}"),
-                    None => default,
-                }
-            }
-            TemplateError::Missing { .. } | TemplateError::Unreadable { .. } => {
-                "templates are files in the project's `templates/` folder".to_string()
-            }
-            TemplateError::Outside { .. } => "keep every included file in `templates/`".to_string(),
-            TemplateError::Syntax { .. } | TemplateError::NoAttribute { .. } => {
-                "mend the template; `mailq preview` shows what comes of it".to_string()
-            }
-        };
-        Failure::usage(format!("{error}; nothing was enqueued")).with_hint(hint)
-    }
-}
-
-impl From<ContentError> for Failure {
-    fn from(error: ContentError) -> Failure {
-        match error {
-            ContentError::Template(error) => error.into(),
-            other => Failure::usage(other.to_string())
-                .with_hint("mend the campaign file; `mailq.toml(5)` describes its keys"),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 mod from_list;
 
+use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global, output};
-use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, Variables};
+use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, QueueUrl, Variables};
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -64,7 +65,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         &Flags::default().set("queue", global.queue.as_ref()),
         Variables::of_process(),
     )?;
-    make_key(&loaded, &mut files)?;
+    make_queue(loaded, &mut files)?;
     tell(&root, &campaign, &files, global)
 }
 
@@ -82,11 +83,15 @@ fn root(args: &Args, global: &Global) -> Result<PathBuf, Failure> {
         .map_err(|error| unwritable(&folder, &error))
 }
 
-fn make_key(loaded: &Loaded, files: &mut Files) -> Result<(), Failure> {
-    let path = &loaded.settings.key_file;
-    let there = path.exists();
-    config::load_or_create_key(path, true)?;
-    files.note(path, there);
+/// The queue and the key that it remembers.
+fn make_queue(loaded: Loaded, files: &mut Files) -> Result<(), Failure> {
+    let key = loaded.settings.key_file.clone();
+    let QueueUrl::Sqlite(queue) = loaded.settings.queue.clone();
+    let (has_key, has_queue) = (key.exists(), queue.exists());
+    let place = Workplace::create(loaded)?;
+    workplace::block_on(async { Ok(place.create_topics().await?) })?;
+    files.note(&key, has_key);
+    files.note(&queue, has_queue);
     Ok(())
 }
 

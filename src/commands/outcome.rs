@@ -79,6 +79,14 @@ impl Failure {
         self
     }
 
+    /// Adds what did not happen: `nothing was enqueued`.
+    pub fn not_done(mut self, what: &str) -> Failure {
+        if !self.what.contains(what) {
+            self.what = format!("{}; {what}", self.what);
+        }
+        self
+    }
+
     /// Appends an error and the errors below it, each once.
     pub fn caused_by(mut self, error: &dyn Error) -> Failure {
         let mut cause = Some(error);

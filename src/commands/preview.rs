@@ -1,9 +1,20 @@
 //! `mailq preview`: one recipient's message as it would be sent.
 
-use super::{Exit, Failure, Global};
+use super::campaign::Campaign;
+use super::{Exit, Failure, Global, output, sample};
+use crate::config::Flags;
+use crate::domain::recipient::RecipientRow;
+use crate::recipients::Options;
+use crate::render::InClear;
+use crate::smtp::date;
+use serde_json::json;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// Print one recipient's message as it would be sent
+///
+/// Header fields are shown decoded, then the text part, or the HTML part where there is no text. `--json` has both
+/// parts and the message as the relay would get it. The Message-ID is a sample.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The campaign file
@@ -15,6 +26,60 @@ pub struct Args {
     pub row: u64,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq preview` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let loaded = global.load(Some(&args.campaign), Flags::default())?;
+    let campaign = Campaign::load(&args.campaign, None, &loaded, Options::default())?;
+    let row = sample::row(&campaign, args.row)?;
+    let domain = campaign.composer.message_id_domain();
+    let message_id = format!("preview-{}@{domain}", args.row);
+    let composed = campaign.composer.compose(&row, &message_id)?;
+    let clear = campaign.composer.in_clear(&row)?;
+    let date = date::field(SystemTime::now());
+    if global.json {
+        let message = String::from_utf8_lossy(&composed.bytes);
+        output::json(&json!({
+            "campaign": campaign.file.name,
+            "row": args.row,
+            "line": row.line,
+            "address": row.address.as_str(),
+            "return_path": campaign.composer.return_path(),
+            "message_id": message_id,
+            "headers": headers(&campaign, &row, &clear),
+            "text": clear.text,
+            "html": clear.html,
+            "bytes": date.len() + composed.bytes.len(),
+            "message": format!("{date}{message}"),
+        }))?;
+        return Ok(Exit::Done);
+    }
+    for (name, value) in headers(&campaign, &row, &clear) {
+        output::line(format!("{name}: {value}"))?;
+    }
+    output::line("")?;
+    match (&clear.text, &clear.html) {
+        (Some(text), Some(html)) => {
+            output::raw(text.as_bytes())?;
+            global.say(format!(
+                "and an HTML part of {} bytes; `--json` shows it",
+                html.len()
+            ));
+        }
+        (Some(body), None) | (None, Some(body)) => output::raw(body.as_bytes())?,
+        (None, None) => {}
+    }
+    Ok(Exit::Done)
+}
+
+/// The fields that say something, decoded, in the order of the message.
+fn headers(campaign: &Campaign, row: &RecipientRow, clear: &InClear) -> Vec<(String, String)> {
+    let file = &campaign.file;
+    let mut headers = vec![
+        ("From".to_string(), file.from.to_string()),
+        ("To".to_string(), row.address.as_str().to_string()),
+    ];
+    if let Some(reply_to) = &file.reply_to {
+        headers.push(("Reply-To".to_string(), reply_to.to_string()));
+    }
+    headers.extend(clear.fields.iter().cloned());
+    headers
 }

@@ -2,9 +2,10 @@
 
 use super::Failure;
 use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteConfig};
+use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
 use crate::engine::worker::{RelayLane, SiteLimit};
-use crate::smtp::{self, OpenError, Pipelining, Relay, RelayAddress, RelaySettings};
+use crate::smtp::{self, End, OpenError, Pipelining, Relay, RelayAddress, RelaySettings};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -13,9 +14,7 @@ use std::rc::Rc;
 pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
     let configs = &loaded.settings.relays;
     if configs.is_empty() {
-        return Err(Failure::usage("no relay is configured; nothing was sent").with_hint(
-            "set SMTP_HOST, or `url = \"smtp://user@host:587\"` under `[[relay]]` in mailq.toml, or give `--relay URL`",
-        ));
+        return Err(none());
     }
     let shares = shares(configs, loaded.settings.send.connections);
     configs
@@ -30,6 +29,58 @@ pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
             })
         })
         .collect()
+}
+
+/// The first relay, for a single conversation.
+pub fn open_first(loaded: &Loaded) -> Result<Rc<dyn Relay>, Failure> {
+    let config = loaded.settings.relays.first().ok_or_else(none)?;
+    open_one(config, loaded)
+}
+
+fn none() -> Failure {
+    Failure::usage("no relay is configured; nothing was sent").with_hint(
+        "set SMTP_HOST, or `url = \"smtp://user@host:587\"` under `[[relay]]` in mailq.toml",
+    )
+}
+
+/// Why no conversation came about. A refused login or certificate is for a person to mend, the rest may pass.
+pub fn failure(relay: &str, end: &End) -> Failure {
+    let (stage, reply, why) = match end {
+        End::Finished => return Failure::try_later(format!("relay `{relay}` took no message")),
+        End::Parted { reply, why } => (None, reply, why),
+        End::Closed { stage, reply, why } | End::Unavailable { stage, reply, why } => {
+            (Some(*stage), reply, why)
+        }
+    };
+    let at = stage.map_or_else(String::new, |stage| format!(" at {}", stage_name(stage)));
+    let mut what = format!("relay `{relay}` cannot be used{at}: {why}");
+    if let Some(reply) = reply.as_ref().filter(|reply| !why.contains(&reply.text)) {
+        what = format!("{what}: {reply}");
+    }
+    let is_permanent = reply.as_ref().is_none_or(|reply| reply.code >= 500);
+    match stage {
+        Some(Stage::Auth) if is_permanent => Failure::usage(what).with_hint(
+            "check `user` and the password of its `[[relay]]`; many providers want an app password",
+        ),
+        Some(Stage::Tls) => Failure::usage(what)
+            .with_hint("check the host's name and port, or set `ca_file` in its `[[relay]]`"),
+        _ => Failure::try_later(what).with_hint("check the relay's host and port, and try again"),
+    }
+}
+
+/// A stage as people say it.
+pub fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Connect => "connecting",
+        Stage::Greeting => "the greeting",
+        Stage::Ehlo => "EHLO",
+        Stage::Tls => "TLS",
+        Stage::Auth => "the login",
+        Stage::MailFrom => "MAIL FROM",
+        Stage::RcptTo => "RCPT TO",
+        Stage::Data => "DATA",
+        Stage::FinalDot => "the end of the message",
+    }
 }
 
 /// One relay. The password is fetched now.

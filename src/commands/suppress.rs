@@ -1,6 +1,15 @@
 //! `mailq suppress`: addresses that are never mailed.
 
-use super::{Exit, Failure, Global};
+mod import;
+
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, output};
+use crate::config::Flags;
+use crate::domain::address::Address;
+use crate::domain::outcome::Reason;
+use crate::engine::suppress::{self, SuppressionList, canonical};
+use crate::suppression::{self, Entry, Token};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Keep the list of addresses that are never mailed
@@ -19,7 +28,7 @@ pub enum Verb {
         #[arg(value_name = "ADDRESS", required = true)]
         addresses: Vec<String>,
 
-        /// Why, for whoever looks later
+        /// Why: `complaint`, `unsubscribe` and the like, or words for whoever looks later
         #[arg(long, value_name = "TEXT", default_value = "manual")]
         reason: String,
     },
@@ -29,13 +38,13 @@ pub enum Verb {
         #[arg(value_name = "ADDRESS", required = true)]
         addresses: Vec<String>,
     },
-    /// Add every address of a CSV
+    /// Add every address of a list: one a line, or a CSV with a column `email` and perhaps `reason`
     Import {
-        /// A CSV with a column `email`, and `reason` where there is one
-        #[arg(value_name = "FILE.csv")]
+        /// The list; `-` is stdin
+        #[arg(value_name = "FILE.csv|-")]
         file: PathBuf,
     },
-    /// Print the list as CSV: email, reason, source, since
+    /// Print the list as CSV: address, reason, source, since, campaign
     Export,
     /// Show the list
     List,
@@ -47,6 +56,188 @@ pub enum Verb {
     },
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq suppress` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let loaded = global.load(None, Flags::default())?;
+    let place = match args.verb {
+        Verb::Add { .. } | Verb::Import { .. } => Workplace::existing_or_new(loaded, global)?,
+        _ => Workplace::existing(loaded)?,
+    };
+    workplace::block_on(async {
+        match &args.verb {
+            Verb::Add { addresses, reason } => add(&place, addresses, reason, global).await,
+            Verb::Remove { addresses } => remove(&place, addresses, global).await,
+            Verb::Import { file } => import::run(&place, file, global).await,
+            Verb::Export => export(&place, global).await,
+            Verb::List => list(&place, global).await,
+            Verb::Check { addresses } => check(&place, addresses, global).await,
+        }
+    })
+}
+
+async fn add(
+    place: &Workplace,
+    addresses: &[String],
+    reason: &str,
+    global: &Global,
+) -> Result<Exit, Failure> {
+    let addresses = checked(addresses)?;
+    place.create_topics().await?;
+    let list = SuppressionList::read(place.queue.as_ref()).await?;
+    let (reason, source) = match reason.parse() {
+        Ok(reason) => (reason, "suppress add"),
+        Err(_) => (Reason::Manual, reason),
+    };
+    let (known, new): (Vec<String>, Vec<String>) = addresses
+        .into_iter()
+        .partition(|address| list.contains(Token::of(&place.key, address)));
+    let since = now();
+    let entry = |address: &String| Entry {
+        address: address.clone(),
+        reason,
+        source: source.to_string(),
+        since: since.clone(),
+        campaign: None,
+    };
+    let entries: Vec<Entry> = new.iter().map(entry).collect();
+    suppress::add(place.queue.as_ref(), &place.key, &entries).await?;
+    if global.json {
+        output::json(&json!({"added": new, "already_suppressed": known}))?;
+        return Ok(Exit::Done);
+    }
+    for address in &known {
+        global.say(format!("{address} is on the list already"));
+    }
+    for address in &new {
+        global.say(format!("{address} is not mailed any more"));
+    }
+    Ok(Exit::Done)
+}
+
+async fn remove(place: &Workplace, addresses: &[String], global: &Global) -> Result<Exit, Failure> {
+    let addresses: Vec<String> = addresses.iter().map(|text| canonical(text)).collect();
+    let list = SuppressionList::read(place.queue.as_ref()).await?;
+    let token = |address: &String| Token::of(&place.key, address);
+    let (known, unknown): (Vec<String>, Vec<String>) = addresses
+        .into_iter()
+        .partition(|address| list.contains(token(address)));
+    let tokens: Vec<Token> = known.iter().map(token).collect();
+    suppress::remove(place.queue.as_ref(), &tokens).await?;
+    if global.json {
+        output::json(&json!({"removed": known, "not_suppressed": unknown}))?;
+        return Ok(Exit::Done);
+    }
+    for address in &unknown {
+        global.say(format!("{address} was not on the list"));
+    }
+    for address in &known {
+        global.say(format!("{address} may be mailed again"));
+    }
+    Ok(Exit::Done)
+}
+
+async fn export(place: &Workplace, global: &Global) -> Result<Exit, Failure> {
+    let entries = SuppressionList::read(place.queue.as_ref())
+        .await?
+        .into_entries();
+    if global.json {
+        output::json(&entries)?;
+        return Ok(Exit::Done);
+    }
+    let mut text = Vec::new();
+    suppression::export(entries, &mut text)
+        .map_err(|error| Failure::usage("cannot write the list as CSV").caused_by(&error))?;
+    output::raw(&text)?;
+    Ok(Exit::Done)
+}
+
+async fn list(place: &Workplace, global: &Global) -> Result<Exit, Failure> {
+    let entries = SuppressionList::read(place.queue.as_ref())
+        .await?
+        .into_entries();
+    if global.json {
+        output::json(&entries)?;
+        return Ok(Exit::Done);
+    }
+    let width = entries.iter().map(|entry| entry.address.chars().count());
+    let width = width.max().unwrap_or(0).min(60);
+    let mut text = String::new();
+    for entry in &entries {
+        let address = shown(&entry.address);
+        text += &format!("{address:width$}  {}\n", because(entry));
+    }
+    output::raw(text.as_bytes())?;
+    global.say(format!("{} addresses are never mailed", entries.len()));
+    Ok(Exit::Done)
+}
+
+async fn check(place: &Workplace, addresses: &[String], global: &Global) -> Result<Exit, Failure> {
+    let list = SuppressionList::read(place.queue.as_ref()).await?;
+    let mut documents = Vec::new();
+    let mut found = false;
+    for address in addresses.iter().map(|text| canonical(text)) {
+        let token = Token::of(&place.key, &address);
+        let (is_listed, entry) = (list.contains(token), list.entry(token));
+        found |= is_listed;
+        if global.json {
+            documents.push(json!({
+                "address": address,
+                "suppressed": is_listed,
+                "reason": entry.map(|entry| entry.reason),
+                "source": entry.map(|entry| entry.source.as_str()),
+                "since": entry.map(|entry| entry.since.as_str()),
+            }));
+            continue;
+        }
+        let address = shown(&address);
+        output::line(match (is_listed, entry) {
+            (true, Some(entry)) => format!("{address}: suppressed, {}", because(entry)),
+            (true, None) => format!("{address}: suppressed"),
+            (false, _) => format!("{address}: not suppressed"),
+        })?;
+    }
+    if global.json {
+        output::json(&documents)?;
+    }
+    Ok(match found {
+        true => Exit::NeedsPerson,
+        false => Exit::Done,
+    })
+}
+
+/// What is to be suppressed by hand must be an address, or a slip of the finger protects nobody.
+fn checked(addresses: &[String]) -> Result<Vec<String>, Failure> {
+    addresses
+        .iter()
+        .map(|text| match Address::parse(text.trim()) {
+            Ok(_) => Ok(canonical(text)),
+            Err(why) => Err(Failure::usage(format!(
+                "`{}` is not an address: {why}; nothing was added",
+                shown(text)
+            ))
+            .with_hint("`mailq suppress import FILE` takes a whole list")),
+        })
+        .collect()
+}
+
+fn because(entry: &Entry) -> String {
+    format!(
+        "{} since {} ({})",
+        entry.reason,
+        shown(&entry.since),
+        shown(&entry.source)
+    )
+}
+
+/// A relay's words and a file's cells must not steer the terminal.
+fn shown(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
+}
+
+fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }

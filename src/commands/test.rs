@@ -1,7 +1,18 @@
 //! `mailq test`: one message of a campaign, sent to yourself through the relay, without the queue.
 
-use super::{Exit, Failure, Global};
+use super::campaign::Campaign;
+use super::{Exit, Failure, Global, output, relays, sample, workplace};
+use crate::config::Flags;
+use crate::domain::address::Address;
+use crate::domain::outcome::{Attempt, Stage};
+use crate::recipients::Options;
+use crate::smtp::{End, Feed, Outgoing, Relay};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// Send one recipient's message to an address of yours
 #[derive(Debug, Clone, clap::Args)]
@@ -19,6 +30,114 @@ pub struct Args {
     pub row: u64,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq test` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let to = Address::parse(&args.to).map_err(|why| {
+        Failure::usage(format!("`--to` is `{}`: {why}; nothing was sent", args.to))
+            .with_hint("give an address of yours: `--to me@example.com`")
+    })?;
+    let loaded = global.load(Some(&args.campaign), Flags::default())?;
+    let campaign = Campaign::load(&args.campaign, None, &loaded, Options::default())?;
+    let mut row = sample::row(&campaign, args.row)?;
+    // Its cells stay the recipient's: the message is theirs, only the envelope and `To` are not.
+    row.address = to.clone();
+    let domain = campaign.composer.message_id_domain();
+    let message_id = format!(
+        "test-{:016x}{:016x}@{domain}",
+        fastrand::u64(..),
+        fastrand::u64(..)
+    );
+    let composed = campaign.composer.compose(&row, &message_id)?;
+    let outgoing = Outgoing {
+        ticket: 1,
+        return_path: campaign.composer.return_path().to_string(),
+        recipient: to.as_str().to_string(),
+        message_id,
+        content: Bytes::from(composed.bytes),
+    };
+    let relay = relays::open_first(&loaded)?;
+    let sent = workplace::block_on(async { Ok(send(relay.as_ref(), outgoing.clone()).await) })?;
+    tell(relay.name(), &outgoing, sent, global)
+}
+
+/// What became of the message, and how the conversation ended.
+async fn send(relay: &dyn Relay, outgoing: Outgoing) -> (Option<Attempt>, End) {
+    let feed = OneMessage {
+        waiting: RefCell::new(Some(outgoing)),
+        attempt: RefCell::new(None),
+    };
+    let end = relay.converse(&feed).await;
+    (feed.attempt.into_inner(), end)
+}
+
+fn tell(
+    relay: &str,
+    outgoing: &Outgoing,
+    (attempt, end): (Option<Attempt>, End),
+    global: &Global,
+) -> Result<Exit, Failure> {
+    let to = &outgoing.recipient;
+    match attempt {
+        Some(Attempt::Delivered(reply)) => {
+            if global.json {
+                output::json(&json!({
+                    "relay": relay,
+                    "address": to,
+                    "message_id": outgoing.message_id,
+                    "result": "delivered",
+                    "reply": reply.to_string(),
+                }))?;
+            } else {
+                output::line(reply.to_string())?;
+                global.say(format!("{relay} took the message for {to}"));
+            }
+            Ok(Exit::Done)
+        }
+        Some(Attempt::Rejected { stage, reply }) => Err(rejected(relay, to, stage, reply)),
+        Some(Attempt::Unanswered { why }) => Err(Failure::new(
+            Exit::NeedsPerson,
+            format!("relay `{relay}` never answered the message for `{to}`: {why}"),
+        )
+        .with_hint("it may have arrived: look there before you send it again")),
+        Some(Attempt::NotSent { .. }) | None => Err(relays::failure(relay, &end)),
+    }
+}
+
+fn rejected(relay: &str, to: &str, stage: Stage, reply: crate::domain::outcome::Reply) -> Failure {
+    let what = format!(
+        "relay `{relay}` refused the message for `{to}` at {}: {reply}",
+        relays::stage_name(stage)
+    );
+    let explain = format!("`mailq bounce explain \"{reply}\"` says what that means");
+    let exit = match reply.code {
+        400..500 => Exit::TryLater,
+        _ => Exit::NeedsPerson,
+    };
+    Failure::new(exit, what).with_hint(explain)
+}
+
+/// A feed of a single message.
+struct OneMessage {
+    waiting: RefCell<Option<Outgoing>>,
+    attempt: RefCell<Option<Attempt>>,
+}
+
+#[async_trait(?Send)]
+impl Feed for OneMessage {
+    async fn next(&self) -> Option<Outgoing> {
+        self.waiting.take()
+    }
+
+    fn try_next(&self) -> Option<Outgoing> {
+        None
+    }
+
+    fn may_finish(&self, _ticket: u64) -> bool {
+        true
+    }
+
+    fn begun(&self, _ticket: u64, _at: SystemTime) {}
+
+    fn done(&self, _ticket: u64, attempt: Attempt) {
+        self.attempt.replace(Some(attempt));
+    }
 }

@@ -50,6 +50,11 @@ impl Workplace {
         Ok(place)
     }
 
+    /// For `init`, which tells itself what it has made.
+    pub fn create(loaded: Loaded) -> Result<Workplace, Failure> {
+        Workplace::open(loaded, true)
+    }
+
     fn open(loaded: Loaded, create: bool) -> Result<Workplace, Failure> {
         let QueueUrl::Sqlite(path) = &loaded.settings.queue;
         // A key is made only where no queue remembers another one.

@@ -7,6 +7,7 @@ use super::project::{absolute, display_name};
 use super::source::{Place, Source};
 use crate::domain::records::InDoubtPolicy;
 use crate::domain::span;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +44,15 @@ pub struct CampaignFile {
 pub struct Mailbox {
     pub name: Option<String>,
     pub address: String,
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} <{}>", self.address),
+            None => f.write_str(&self.address),
+        }
+    }
 }
 
 /// What `mailq run` sends at most once per.

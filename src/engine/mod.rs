@@ -7,4 +7,5 @@ pub mod enqueue;
 pub mod letters;
 pub mod pacer;
 pub mod policy;
+pub mod suppress;
 pub mod worker;

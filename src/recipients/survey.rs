@@ -7,6 +7,7 @@ use super::rejected::RejectedRow;
 use super::seen::Seen;
 use super::source::Stamp;
 use super::{Options, error};
+use crate::domain::ids::Row;
 use std::path::Path;
 
 /// Bad rows that an error names one by one.
@@ -36,6 +37,18 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// The ordinal of the row with this place in the file, from 0; `None` if it was not accepted.
+    pub fn ordinal(&self, place: u64) -> Option<Row> {
+        if !self.accepts(place) {
+            return None;
+        }
+        let word = usize::try_from(place / 64).ok()?;
+        let before = self.accepted.iter().take(word);
+        let before: u64 = before.map(|word| u64::from(word.count_ones())).sum();
+        let lower = self.accepted.get(word)? & ((1 << (place % 64)) - 1);
+        Some(before + u64::from(lower.count_ones()))
+    }
+
     /// Whether the row with this place in the file was accepted.
     pub(super) fn accepts(&self, place: u64) -> bool {
         let word = usize::try_from(place / 64).ok();

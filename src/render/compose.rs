@@ -63,6 +63,15 @@ pub struct Composed {
     pub needs_smtputf8: bool,
 }
 
+/// What one message says, before it is encoded; for people and for checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InClear {
+    /// `Subject`, then the campaign's own fields; those that are left out are not here.
+    pub fields: Vec<(String, String)>,
+    pub text: Option<String>,
+    pub html: Option<String>,
+}
+
 impl Content {
     pub fn load(given: &CampaignContent, templates: &Path) -> Result<Content, ContentError> {
         let origin = &given.origin;
@@ -232,6 +241,23 @@ impl Composer {
         Ok(Composed {
             bytes: out,
             needs_smtputf8: row.address.needs_smtputf8(),
+        })
+    }
+
+    /// The same for one row in clear text.
+    pub fn in_clear(&self, row: &RecipientRow) -> Result<InClear, RenderError> {
+        let values = row::values(&self.columns, &row.fields);
+        let mut fields = Vec::new();
+        for field in &self.content.fields {
+            let value = self.render(&field.template, &values, row)?;
+            if !value.trim().is_empty() || field.name == "Subject" {
+                fields.push((field.name.clone(), value));
+            }
+        }
+        Ok(InClear {
+            fields,
+            text: self.body(&self.content.text, &values, row)?,
+            html: self.body(&self.content.html, &values, row)?,
         })
     }
 

@@ -12,7 +12,7 @@ mod scan;
 mod template;
 mod variables;
 
-pub use compose::{CampaignContent, Composed, Composer, Content};
+pub use compose::{CampaignContent, Composed, Composer, Content, InClear};
 pub use error::{
     ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
     TemplateError, UnknownColumn,

@@ -24,6 +24,7 @@ mod wire;
 
 pub use auth::Mechanism;
 pub use open::open;
+pub use reply::reply_of;
 pub use settings::{Deadlines, OpenError, Pipelining, RelaySettings, Secret};
 pub use url::{RelayAddress, ServerAddress, TlsPolicy, UrlError};
 

@@ -152,6 +152,36 @@ fn continue_reply(reply: &mut Answer, text: &str) {
     reply.lines.push_str(text);
 }
 
+/// A reply that stands in a file or on a command line, its lines' codes left out; code 0 where it is none.
+pub fn reply_of(bytes: &[u8]) -> Reply {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let Ok((code, _, text)) = split(first) else {
+        return Reply {
+            code: 0,
+            enhanced: None,
+            text: printable(bytes),
+        };
+    };
+    let mut text = printable(text);
+    for line in lines {
+        let more = match split(line) {
+            Ok((_, _, more)) => printable(more),
+            Err(_) => printable(line),
+        };
+        if !more.is_empty() {
+            text.push(' ');
+            text.push_str(&more);
+        }
+    }
+    let enhanced = enhanced_code(&text);
+    Reply {
+        code,
+        enhanced,
+        text,
+    }
+}
+
 /// Code, whether the line is the last, and the text. A bare code is a last line (RFC 5321 §4.2 asks for that).
 fn split(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyError> {
     let mut line_end = line.len();
@@ -291,6 +321,21 @@ mod tests {
                 (reply.code, reply.enhanced, reply.text.as_str()),
                 (*code, *enhanced, *text)
             );
+        }
+    }
+
+    #[test]
+    fn replies_in_files_are_read_as_those_on_the_wire() {
+        for (line, code, enhanced, text) in [
+            ("550 5.1.1 no", 550, Some(EnhancedCode(5, 1, 1)), "5.1.1 no"),
+            ("550-see\r\n550 here\n", 550, None, "see here"),
+            ("451\r", 451, None, ""),
+            ("hello\tyou", 0, None, "hello you"),
+            ("", 0, None, ""),
+        ] {
+            let reply = reply_of(line.as_bytes());
+            let found = (reply.code, reply.enhanced, reply.text.as_str());
+            assert_eq!(found, (code, enhanced, text), "{line:?}");
         }
     }
 

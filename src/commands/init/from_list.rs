@@ -2,12 +2,8 @@
 
 use super::Files;
 use crate::commands::Failure;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use crate::recipients::{self, Options, RecipientsError};
 use std::path::{Path, PathBuf};
-
-/// A header row longer than this is no header row.
-const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// What the list's first line tells.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,19 +14,18 @@ pub struct List {
     email: String,
 }
 
-/// Errors: no such file, no header row, no column that looks like addresses.
+/// Errors: no such file, a bad header row, no column that looks like addresses.
 pub fn read(path: &Path) -> Result<List, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::usage(format!("cannot read `{}`", path.display())).caused_by(&error)
+    let found = std::fs::canonicalize(path).map_err(|error| {
+        Failure::usage(format!("cannot read `{}`", path.display()))
+            .caused_by(&error)
+            .with_hint("check the path; `--from` wants a list of recipients as CSV")
+    })?;
+    // Which column has the addresses is what is to be found out, so not to find `email` is no error here.
+    let columns = match recipients::columns(path, &Options::default()) {
+        Err(RecipientsError::NoEmailColumn { columns, .. }) => columns,
+        other => other?,
     };
-    let path_found = std::fs::canonicalize(path).map_err(unreadable)?;
-    let file = File::open(&path_found).map_err(unreadable)?;
-    let mut first = Vec::new();
-    BufReader::new(file)
-        .take(MAX_HEADER_BYTES)
-        .read_until(b'\n', &mut first)
-        .map_err(unreadable)?;
-    let columns = columns(&String::from_utf8_lossy(&first));
     let email = email_column(&columns).ok_or_else(|| {
         let known = columns.join(", ");
         Failure::usage(format!(
@@ -40,26 +35,10 @@ pub fn read(path: &Path) -> Result<List, Failure> {
         .with_hint("name the column of the addresses `email`")
     })?;
     Ok(List {
-        path: path_found,
+        path: found,
         email,
         columns,
     })
-}
-
-/// Comma, semicolon or tab: whichever the header row has most of.
-fn columns(first: &str) -> Vec<String> {
-    let first = first.trim_start_matches('\u{feff}');
-    let count = |delimiter: u8| first.bytes().filter(|byte| *byte == delimiter).count();
-    let delimiter = [b',', b';', b'\t']
-        .into_iter()
-        .rev()
-        .max_by_key(|delimiter| count(*delimiter))
-        .unwrap_or(b',');
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .from_reader(first.as_bytes());
-    let headers = reader.headers().cloned().unwrap_or_default();
-    headers.iter().map(|name| name.trim().to_string()).collect()
 }
 
 fn email_column(columns: &[String]) -> Option<String> {
@@ -181,18 +160,25 @@ mod tests {
 
     #[test]
     fn columns_and_addresses_are_found() {
-        for (first, email, count) in [
-            ("email,name\n", "email", 2),
-            ("\u{feff}Name;E-Mail;City\r\n", "E-Mail", 3),
-            ("id\tcontact_mail\n", "contact_mail", 2),
-            ("\"last, first\",email", "email", 2),
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let utf16 = "email\tname\n".encode_utf16().flat_map(u16::to_le_bytes);
+        let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(utf16).collect();
+        for (bytes, email, count) in [
+            (b"email,name\n".to_vec(), "email", 2),
+            (b"\xef\xbb\xbfName;E-Mail;City\r\n".to_vec(), "E-Mail", 3),
+            (b"id\tcontact_mail\n".to_vec(), "contact_mail", 2),
+            (b"\"last, first\",email".to_vec(), "email", 2),
+            (utf16, "email", 2),
         ] {
-            let found = columns(first);
-            assert_eq!(found.len(), count, "{first}");
-            assert_eq!(email_column(&found).as_deref(), Some(email));
+            std::fs::write(&path, bytes).unwrap();
+            let list = read(&path).unwrap();
+            assert_eq!((list.email.as_str(), list.columns.len()), (email, count));
         }
-        assert_eq!(email_column(&columns("a,b\n")), None);
-        assert_eq!(email_column(&columns("")), None);
+        for bytes in [&b"a,b\n"[..], b"", b"a,a\n", b"x@example.com,y\n"] {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(read(&path).unwrap_err().hint.is_some());
+        }
     }
 
     #[test]

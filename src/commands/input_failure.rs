@@ -1,0 +1,150 @@
+//! What input that cannot be used means for a command: exit code 2, and the hint, by variant.
+
+use super::outcome::Failure;
+use crate::recipients::{HeaderProblem, RecipientsError, rejected_path};
+use crate::render::{ContentError, HeaderNameProblem, RenderError, TemplateError};
+use std::path::Path;
+
+impl From<RecipientsError> for Failure {
+    fn from(error: RecipientsError) -> Failure {
+        Failure::usage(error.to_string()).with_hint(recipients_hint(&error))
+    }
+}
+
+fn recipients_hint(error: &RecipientsError) -> String {
+    match error {
+        RecipientsError::Unreadable { .. } => {
+            "check the path; `recipients` in the campaign file names the list".into()
+        }
+        RecipientsError::Unwritable { .. } => "make its folder writable".into(),
+        RecipientsError::Empty { .. } => {
+            "a list begins with a header row, for example `email,name`".into()
+        }
+        RecipientsError::Header { problem, .. } => header_hint(problem).into(),
+        RecipientsError::NoEmailColumn {
+            nearest: Some(name),
+            ..
+        } => format!("if it is `{name}`, say `email_column = \"{name}\"` in the campaign file"),
+        RecipientsError::NoEmailColumn { .. } => {
+            "say which column holds the addresses: `email_column = \"…\"` in the campaign file"
+                .into()
+        }
+        RecipientsError::BadRows { first, .. } => {
+            let file = first.first().map_or("", |row| row.file.as_str());
+            format!(
+                "mend the rows, or add `--skip-invalid` to enqueue the rest and write bad rows to `{}`",
+                rejected_path(Path::new(file)).display()
+            )
+        }
+        RecipientsError::Changed { .. } => "run it again when nobody writes to the file".into(),
+    }
+}
+
+fn header_hint(problem: &HeaderProblem) -> &'static str {
+    match problem {
+        HeaderProblem::Empty { .. } | HeaderProblem::Duplicate { .. } => {
+            "give each column a name of its own in the header row"
+        }
+        HeaderProblem::Missing { .. } => {
+            "put a header row above the addresses, for example `email,name`"
+        }
+        HeaderProblem::Control { .. } => "write each column's name on one line, without tabs",
+        HeaderProblem::NotUtf8 { .. } => "save the list as `CSV UTF-8`",
+        HeaderProblem::Broken(_) => "mend the quotes of the header row",
+    }
+}
+
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Failure {
+        Failure::usage(error.to_string()).with_hint(template_hint(&error))
+    }
+}
+
+fn template_hint(error: &TemplateError) -> String {
+    match error {
+        TemplateError::Unreadable { .. } => "templates are text files in UTF-8".into(),
+        TemplateError::Outside { .. } => "move it into the project's `templates/`".into(),
+        TemplateError::Missing { directory, .. } => {
+            format!("check the name; templates are looked for in `{directory}` only")
+        }
+        TemplateError::Syntax { .. } => {
+            "a template is written like `{{ name }}` or `{% if city %}…{% endif %}`".into()
+        }
+        TemplateError::UnknownColumn(unknown) => {
+            let name = &unknown.name;
+            let default = format!("`{{{{ {name} | default(\"…\") }}}}`");
+            match &unknown.nearest {
+                Some(nearest) => format!("rename it to `{nearest}`, or give a default: {default}"),
+                None => format!("add the column, or give a default: {default}"),
+            }
+        }
+        TemplateError::NoAttribute { column, .. } => {
+            format!("columns are plain text: write `{{{{ {column} }}}}`")
+        }
+    }
+}
+
+impl From<ContentError> for Failure {
+    fn from(error: ContentError) -> Failure {
+        let what = error.to_string();
+        let hint = match error {
+            ContentError::Template(error) => return error.into(),
+            ContentError::Mailbox { key, .. } => {
+                format!("write it like `{key} = \"Acme <news@acme.example>\"`")
+            }
+            ContentError::NoBody { .. } => "name a template: `text = \"welcome.txt\"`".into(),
+            ContentError::Header { what, .. } => match what {
+                HeaderNameProblem::Syntax => "write it like `\"X-Campaign\" = \"spring\"`".into(),
+                HeaderNameProblem::Reserved => "leave it out of `[headers]`".into(),
+                HeaderNameProblem::Duplicate => "keep one of them".into(),
+            },
+        };
+        Failure::usage(what).with_hint(hint)
+    }
+}
+
+impl From<RenderError> for Failure {
+    fn from(error: RenderError) -> Failure {
+        Failure::usage(error.to_string())
+            .with_hint("mend the template, or the recipient's row in the list")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{Place, UnknownColumn};
+
+    #[test]
+    fn hints_say_what_to_write() {
+        let place = Place {
+            file: "templates/a.txt".into(),
+            line: 1,
+            column: 7,
+        };
+        let unknown = |nearest: Option<&str>| {
+            TemplateError::UnknownColumn(Box::new(UnknownColumn {
+                place: place.clone(),
+                name: "first_name".into(),
+                recipients: "a.csv".into(),
+                columns: vec!["email".into(), "name".into()],
+                nearest: nearest.map(str::to_string),
+            }))
+        };
+        let failure = Failure::from(unknown(Some("name")));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("rename it to `name`, or give a default: `{{ first_name | default(\"…\") }}`")
+        );
+        let failure = Failure::from(ContentError::Template(unknown(None)));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("add the column, or give a default: `{{ first_name | default(\"…\") }}`")
+        );
+        assert!(
+            failure
+                .what
+                .starts_with("templates/a.txt:1:7: `first_name`")
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! `mailq suppress import`: a list of any length, in pieces; lines that list no address are told and left out.
+
+use super::{canonical, now};
+use crate::commands::workplace::Workplace;
+use crate::commands::{Exit, Failure, Global, output};
+use crate::engine::suppress::{self, SuppressionList};
+use crate::suppression::{Entry, Import, ImportError, Token};
+use serde_json::json;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// Entries in memory at once.
+const PIECE: usize = 5_000;
+/// Bad lines that are told one by one.
+const TOLD_LINES: u64 = 10;
+
+#[derive(Default)]
+struct Counts {
+    added: u64,
+    already: u64,
+    rejected: u64,
+}
+
+pub async fn run(place: &Workplace, file: &Path, global: &Global) -> Result<Exit, Failure> {
+    let name = match file.to_str() {
+        Some("-") => "stdin".to_string(),
+        _ => file.display().to_string(),
+    };
+    let source: Box<dyn BufRead> = match file.to_str() {
+        Some("-") => Box::new(BufReader::new(std::io::stdin())),
+        _ => Box::new(BufReader::new(File::open(file).map_err(|error| {
+            Failure::usage(format!("cannot read `{name}`; nothing was added"))
+                .caused_by(&error)
+                .with_hint("check the path and the file's permissions")
+        })?)),
+    };
+    place.create_topics().await?;
+    let mut counts = Counts::default();
+    take(place, Import::new(source), &name, &mut counts).await?;
+    if global.json {
+        output::json(&json!({
+            "file": name,
+            "added": counts.added,
+            "already_suppressed": counts.already,
+            "rejected": counts.rejected,
+        }))?;
+    } else {
+        global.say(format!(
+            "{name}: {} addresses added, {} on the list already, {} lines rejected",
+            counts.added, counts.already, counts.rejected
+        ));
+    }
+    Ok(match counts.rejected {
+        0 => Exit::Done,
+        _ => Exit::NeedsPerson,
+    })
+}
+
+async fn take(
+    place: &Workplace,
+    lines: Import<Box<dyn BufRead>>,
+    name: &str,
+    counts: &mut Counts,
+) -> Result<(), Failure> {
+    let list = SuppressionList::read(place.queue.as_ref()).await?;
+    let mut new: HashSet<Token> = HashSet::new();
+    let mut entries = Vec::new();
+    let since = now();
+    for line in lines {
+        match line {
+            Err(error) => reject(&error, name, counts),
+            Ok(listed) => {
+                let address = canonical(&listed.address);
+                let token = Token::of(&place.key, &address);
+                if list.contains(token) || !new.insert(token) {
+                    counts.already += 1;
+                    continue;
+                }
+                entries.push(Entry {
+                    address,
+                    reason: listed.reason,
+                    source: format!("{name}:{}", listed.line),
+                    since: since.clone(),
+                    campaign: None,
+                });
+            }
+        }
+        if entries.len() >= PIECE {
+            store(place, &mut entries, counts).await?;
+        }
+    }
+    store(place, &mut entries, counts).await
+}
+
+fn reject(error: &ImportError, name: &str, counts: &mut Counts) {
+    counts.rejected += 1;
+    if counts.rejected <= TOLD_LINES {
+        output::note(format!("warning: {name}: {error}; not added"));
+    }
+}
+
+async fn store(
+    place: &Workplace,
+    entries: &mut Vec<Entry>,
+    counts: &mut Counts,
+) -> Result<(), Failure> {
+    suppress::add(place.queue.as_ref(), &place.key, entries).await?;
+    counts.added += entries.len() as u64;
+    entries.clear();
+    Ok(())
+}
