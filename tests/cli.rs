@@ -234,13 +234,13 @@ fn bad_configurations_are_refused_for_the_right_reason() {
         ),
         (
             "[[relay]]\nurl = \"ftp://x\"",
-            "mailq.toml:2:7: `relay.url` is not `smtp://host:587`",
-            "",
+            "mailq.toml:2:7: a relay URL begins with `smtp://`",
+            "a relay is `smtp://user@host:587`",
         ),
         (
             "[[relay]]\nurl = \"smtp://me:hunter2@mx\"",
-            "mailq.toml:2:7: `relay.url` holds a password",
-            "",
+            "mailq.toml:2:7: a password stands in the relay URL of `mx`",
+            "leave it out of the URL, and set `password_env = \"SMTP_PASS\"`",
         ),
         (
             "[[relay]]\nuser = \"me\"",

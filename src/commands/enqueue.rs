@@ -1,9 +1,25 @@
 //! `mailq enqueue`: a campaign's messages into the queue, exactly once.
 
-use super::{Exit, Failure, Global};
+use super::campaign::Campaign;
+use super::progress::{Kind, Progress, Snapshot, grouped};
+use super::working::Voice;
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, output, time};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Flags, Loaded, OncePer, load_or_create_key};
+use crate::domain::address::Address;
+use crate::domain::project_key::ProjectKey;
 use crate::domain::span;
+use crate::engine::account;
+use crate::engine::enqueue::{self as engine, EnqueueError, EnqueueProgress, EnqueueReport};
+use crate::engine::enqueue::{Job, OtherRun, Patience, RunChoice};
+use crate::recipients;
+use jiff::Zoned;
+use std::cell::RefCell;
+use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// Put a campaign into the queue: check every row, render, and store all messages, exactly once
 ///
@@ -17,10 +33,6 @@ pub struct Args {
 
     #[command(flatten)]
     pub options: Options,
-
-    /// Return when the run is done; workers must be sending [default: return when all is in the queue]
-    #[arg(long)]
-    pub wait: bool,
 }
 
 /// What `run` takes as well.
@@ -60,11 +72,370 @@ pub struct Options {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = span::parse)]
     pub queue_timeout: Duration,
 
+    /// Keep trying while the queue is busy or away, however long [default: give up after --queue-timeout]
+    #[arg(long)]
+    pub wait: bool,
+
     /// Check and render everything, store nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq enqueue` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let loaded = global.load(Some(&args.source), Flags::default())?;
+    let campaign = Campaign::load(
+        &args.source,
+        args.options.campaign.as_deref(),
+        &loaded,
+        list_options(&args.options),
+    )?;
+    let report = if args.options.dry_run && !Workplace::is_there(&loaded) {
+        workplace::block_on(rehearse_without_queue(
+            &loaded,
+            campaign,
+            &args.options,
+            global,
+        ))?
+    } else {
+        let place = Workplace::existing_or_new(loaded, global)?;
+        workplace::block_on(enqueue(
+            &place,
+            campaign,
+            &args.options,
+            Voice::Full,
+            global,
+        ))?
+    };
+    if global.json {
+        output::json(&report)?;
+    }
+    Ok(exit(&report))
+}
+
+/// Rows that were left out need a person.
+pub fn exit(report: &EnqueueReport) -> Exit {
+    if report.tally.invalid > 0 && !report.already_enqueued {
+        Exit::NeedsPerson
+    } else {
+        Exit::Done
+    }
+}
+
+pub fn list_options(options: &Options) -> recipients::Options {
+    recipients::Options {
+        skip_invalid: options.skip_invalid,
+        limit: options.limit,
+        ..Default::default()
+    }
+}
+
+/// Puts the campaign into the queue, and says what came of it.
+pub async fn enqueue(
+    place: &Workplace,
+    campaign: Campaign,
+    options: &Options,
+    voice: Voice,
+    global: &Global,
+) -> Result<EnqueueReport, Failure> {
+    place.create_topics().await?;
+    let teller = Teller::new(voice, global);
+    let mut observer = |progress: EnqueueProgress<'_>| teller.tell(progress);
+    let patience = Patience((!options.wait).then_some(options.queue_timeout));
+    let suppressed =
+        engine::suppressed(place.queue.as_ref(), &place.key, patience, &mut observer).await?;
+    let name = campaign.file.name.clone();
+    let job = job(campaign, options, place.key.clone(), suppressed)?;
+    let result = engine::enqueue(
+        place.queue.as_ref(),
+        &job,
+        place.clock.as_ref(),
+        &mut observer,
+    )
+    .await;
+    teller.end();
+    let report = match result {
+        Err(EnqueueError::OtherInputs { campaign, other }) => {
+            return Err(sent_before(place, &campaign, &other).await);
+        }
+        other => other?,
+    };
+    if voice == Voice::Full {
+        teller.say(&closing_line(&report, options.dry_run));
+    }
+    if let Some(expires) = job
+        .expires_after
+        .filter(|_| !report.already_enqueued && !options.dry_run)
+    {
+        warn_of_expiry(place, &name, expires, &teller).await?;
+    }
+    Ok(report)
+}
+
+async fn rehearse_without_queue(
+    loaded: &Loaded,
+    campaign: Campaign,
+    options: &Options,
+    global: &Global,
+) -> Result<EnqueueReport, Failure> {
+    let teller = Teller::new(Voice::Full, global);
+    // Message-IDs of a rehearsal go nowhere, so any key will do where there is none yet.
+    let key = load_or_create_key(&loaded.settings.key_file, false)
+        .unwrap_or_else(|_| ProjectKey::new(&[0; ProjectKey::BYTES]));
+    let job = job(campaign, options, key, Arc::new(|_: &Address| None))?;
+    let mut observer = |progress: EnqueueProgress<'_>| teller.tell(progress);
+    let report = engine::rehearse(&job, &SystemClock, &mut observer).await;
+    teller.end();
+    let report = report?;
+    teller.say(&closing_line(&report, true));
+    Ok(report)
+}
+
+fn job(
+    campaign: Campaign,
+    options: &Options,
+    key: ProjectKey,
+    suppressed: Arc<engine::Suppressed>,
+) -> Result<Job, Failure> {
+    let now = Zoned::now();
+    let not_before = options
+        .at
+        .as_deref()
+        .map(|text| time::parse_at(text, &now))
+        .transpose();
+    let not_before =
+        not_before.map_err(|why| Failure::usage(format!("`--at`: {why}; nothing was enqueued")))?;
+    Ok(Job {
+        run: run_choice(options, campaign.file.once_per, &now),
+        recipients: campaign.recipients,
+        columns: campaign.columns,
+        options: campaign.options,
+        inputs: campaign.inputs,
+        batch_rows: options.batch_size,
+        not_before: not_before.map(SystemTime::from),
+        expires_after: campaign.file.expires,
+        in_doubt: campaign.file.in_doubt,
+        stream: options.stream,
+        key,
+        id_domain: campaign.composer.message_id_domain().to_string(),
+        return_path: campaign.composer.return_path().to_string(),
+        suppressed,
+        source: format!("{}/enqueue", workplace::host_name()),
+        trace_id: format!("{:016x}", fastrand::u64(..)),
+        patience: Patience((!options.wait).then_some(options.queue_timeout)),
+        render_threads: RENDER_THREADS
+            .min(std::thread::available_parallelism().map_or(1, usize::from)),
+        dry_run: options.dry_run,
+        campaign: campaign.file.name,
+        content: Arc::new(campaign.composer),
+    })
+}
+
+/// More threads than this render faster than one queue takes.
+const RENDER_THREADS: usize = 4;
+
+fn run_choice(options: &Options, once_per: OncePer, now: &Zoned) -> RunChoice {
+    if let Some(name) = &options.run {
+        return RunChoice::Named(name.clone());
+    }
+    let week = now.date().iso_week_date();
+    match once_per {
+        OncePer::Run => RunChoice::Inputs,
+        OncePer::Day => RunChoice::Period(now.strftime("%Y-%m-%d").to_string()),
+        OncePer::Week => RunChoice::Period(format!("{}-W{:02}", week.year(), week.week())),
+        OncePer::Month => RunChoice::Period(now.strftime("%Y-%m").to_string()),
+    }
+}
+
+async fn sent_before(place: &Workplace, campaign: &str, other: &OtherRun) -> Failure {
+    let status = account::status(place.queue.as_ref(), place.clock.now(), Some(campaign)).await;
+    let rows = status.map(|status| status.campaigns).unwrap_or_default();
+    let delivered = rows
+        .iter()
+        .find(|row| row.key == other.key)
+        .map_or(0, |row| row.delivered);
+    let what = format!(
+        "campaign `{campaign}` was enqueued before as run `{}` with other inputs ({} changed), which has delivered {}; \
+         nothing was enqueued",
+        other.run,
+        other.changed.join(", "),
+        grouped(delivered)
+    );
+    Failure::usage(what).with_hint("`--run NAME` sends it as another run, to everybody in the list")
+}
+
+async fn warn_of_expiry(
+    place: &Workplace,
+    name: &str,
+    expires: Duration,
+    teller: &Teller,
+) -> Result<(), Failure> {
+    let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
+    let eta = match (status.eta_seconds, place.loaded.settings.send.rate) {
+        (Some(seconds), _) => Duration::from_secs(seconds),
+        (None, rate) => Duration::try_from_secs_f64(status.lag as f64 / rate.per_second())
+            .unwrap_or(Duration::MAX),
+    };
+    if eta > expires {
+        teller.warn(&format!(
+            "warning: sending takes about {}, and `{name}` expires after {}: what is left then is not sent",
+            span::human(eta),
+            span::human(expires)
+        ));
+    }
+    Ok(())
+}
+
+pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
+    let tally = &report.tally;
+    let name = format!("{}/{}", report.campaign, report.run);
+    if report.already_enqueued {
+        let changed = match report.changed.as_slice() {
+            [] => String::new(),
+            changed => format!("; {} changed since and is not sent", changed.join(", ")),
+        };
+        return format!(
+            "already sent: {name} has {} messages{changed}. `--run NAME` sends it again",
+            grouped(tally.enqueued)
+        );
+    }
+    let mut line = match dry_run {
+        true => format!(
+            "{name}: {} messages would be enqueued",
+            grouped(tally.enqueued)
+        ),
+        false => format!("{name}: {} messages enqueued", grouped(tally.enqueued)),
+    };
+    for (count, word) in [
+        (tally.duplicates, "duplicates"),
+        (tally.invalid, "invalid"),
+        (tally.suppressed, "suppressed"),
+    ] {
+        if count > 0 {
+            line += &format!(", {} {word}", grouped(count));
+        }
+    }
+    let per_second = tally.recipients as f64 / report.elapsed_seconds.max(0.001);
+    line += &format!(
+        " in {} ({} rows/s)",
+        span::human(Duration::from_secs_f64(report.elapsed_seconds)),
+        grouped(per_second as u64)
+    );
+    match &report.rejected_file {
+        Some(file) => format!("{line}; bad rows are in `{file}`"),
+        None => line,
+    }
+}
+
+/// Shows what enqueue tells.
+struct Teller {
+    voice: Voice,
+    quiet: bool,
+    progress: RefCell<Option<Progress>>,
+    started: std::time::Instant,
+}
+
+impl Teller {
+    fn new(voice: Voice, global: &Global) -> Teller {
+        let progress = match (global.quiet || global.json, voice) {
+            (true, _) => Progress::hidden(Kind::Enqueue),
+            (false, Voice::Full) => Progress::new(Kind::Enqueue),
+            (false, Voice::Cron) => Progress::new(Kind::Enqueue).quiet_elsewhere(),
+        };
+        Teller {
+            voice,
+            quiet: global.quiet,
+            progress: RefCell::new(Some(progress)),
+            started: std::time::Instant::now(),
+        }
+    }
+
+    fn tell(&self, progress: EnqueueProgress<'_>) {
+        match progress {
+            EnqueueProgress::Rejected(row) => self.warn(&format!("rejected: {row}")),
+            EnqueueProgress::Dropped(run) => self.say(&format!(
+                "dropped the unfinished run `{run}`: its inputs are others"
+            )),
+            EnqueueProgress::Continuing { batches_found } => {
+                self.say(&format!("going on after {batches_found} finished batches"));
+            }
+            EnqueueProgress::Waiting { why } => self.warn(&format!("warning: {why}; trying again")),
+            EnqueueProgress::Rows { done, of } => self.show(done, of),
+            EnqueueProgress::Surveyed(_) | EnqueueProgress::Batch { .. } => {}
+        }
+    }
+
+    fn show(&self, done: u64, of: u64) {
+        let per_second = done as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        let eta =
+            Duration::try_from_secs_f64(of.saturating_sub(done) as f64 / per_second.max(0.001))
+                .ok();
+        let snapshot = Snapshot {
+            rows_done: done,
+            rows_total: Some(of),
+            per_second,
+            eta,
+            ..Snapshot::default()
+        };
+        if let Some(progress) = self.progress.borrow_mut().as_mut() {
+            progress.set(snapshot);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        let is_wanted = self.voice == Voice::Full || std::io::stderr().is_terminal();
+        if !self.quiet && is_wanted {
+            output::note(text);
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        output::note(text);
+    }
+
+    fn end(&self) {
+        if let Some(progress) = self.progress.borrow_mut().take() {
+            progress.finish();
+        }
+    }
+}
+
+impl From<EnqueueError> for Failure {
+    fn from(error: EnqueueError) -> Failure {
+        match error {
+            EnqueueError::Queue(error) => error.into(),
+            EnqueueError::Recipients(error) => error.into(),
+            EnqueueError::Template(error) => error.into(),
+            other => {
+                let exit = if other.is_temporary() {
+                    Exit::TryLater
+                } else {
+                    Exit::Usage
+                };
+                let failure = Failure::new(exit, other.to_string());
+                match hint(&other) {
+                    Some(hint) => failure.with_hint(hint),
+                    None => failure,
+                }
+            }
+        }
+    }
+}
+
+fn hint(error: &EnqueueError) -> Option<&'static str> {
+    Some(match error {
+        EnqueueError::Render(_) | EnqueueError::RenderAfterSeal(_) => {
+            "mend the template or the row and run it again; `mailq preview CAMPAIGN.toml --row N` shows one message"
+        }
+        EnqueueError::Chunk { .. } => "shorten the template or the pictures inside it",
+        EnqueueError::OtherInputs { .. } => {
+            "`--run NAME` sends it as another run, to everybody in the list"
+        }
+        EnqueueError::Cancelled { .. } | EnqueueError::CancelledMeanwhile { .. } => {
+            "a cancel is final; `--run NAME` sends it as another run"
+        }
+        EnqueueError::DroppedMeanwhile { .. } => "run it again",
+        EnqueueError::Busy { .. } => "wait for the other process, or stop it",
+        EnqueueError::QueueAway { .. } => "run it again later; it goes on where it was",
+        _ => return None,
+    })
 }

@@ -2,12 +2,14 @@
 //! lies here as well, because commands know nothing of the clap tree above them.
 
 pub mod bounce;
+pub mod campaign;
 pub mod check;
 pub mod completions;
 pub mod control;
 pub mod dlq;
 pub mod enqueue;
 pub mod events;
+mod failures;
 pub mod global;
 pub mod init;
 pub mod manual;
@@ -16,8 +18,8 @@ pub mod output;
 pub mod preview;
 pub mod print_config;
 pub mod progress;
-mod queue_failure;
 pub mod recipients;
+pub mod relays;
 pub mod run;
 pub mod send;
 pub mod status;
@@ -25,6 +27,8 @@ pub mod suppress;
 pub mod test;
 pub mod time;
 pub mod verify;
+pub mod working;
+pub mod workplace;
 
 pub use global::Global;
 pub use outcome::{Exit, Failure};

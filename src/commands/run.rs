@@ -1,6 +1,17 @@
 //! `mailq run`: enqueue a campaign and work until its run is done. What cron calls.
 
-use super::{Exit, Failure, Global, enqueue, send};
+use super::campaign::Campaign;
+use super::working::{self, SendReport, Voice};
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, enqueue, output, send};
+use crate::clock::Clock;
+use crate::config::QueueUrl;
+use crate::domain::span;
+use crate::engine::account::{self, Remaining};
+use crate::engine::enqueue::EnqueueReport;
+use crate::engine::worker::{Goal, LeftWork, Summary};
+use crate::smtp::RelayAddress;
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 /// Enqueue a campaign, then send until it is done: what cron calls
@@ -20,6 +31,156 @@ pub struct Args {
     pub send: send::Options,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq run` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let loaded = global.load(Some(&args.source), args.send.flags())?;
+    let campaign = args.enqueue.campaign.as_deref();
+    let campaign = Campaign::load(
+        &args.source,
+        campaign,
+        &loaded,
+        enqueue::list_options(&args.enqueue),
+    )?;
+    if args.enqueue.dry_run {
+        return enqueue::run(
+            &enqueue::Args {
+                source: args.source.clone(),
+                options: args.enqueue.clone(),
+            },
+            global,
+        );
+    }
+    let name = campaign.file.name.clone();
+    let place = Workplace::existing_or_new(loaded, global)?;
+    let Some(_lock) = RunLock::take(&place, &name)? else {
+        global.say(format!(
+            "another `mailq run` of campaign `{name}` is at work"
+        ));
+        return Ok(Exit::Done);
+    };
+    workplace::block_on(both(&place, campaign, args, global))
+}
+
+async fn both(
+    place: &Workplace,
+    campaign: Campaign,
+    args: &Args,
+    global: &Global,
+) -> Result<Exit, Failure> {
+    let voice = if global.verbose > 0 {
+        Voice::Full
+    } else {
+        Voice::Cron
+    };
+    let enqueued = enqueue::enqueue(place, campaign, &args.enqueue, voice, global).await?;
+    let goal = Goal::Run {
+        run: enqueued.key,
+        max_wait: args.send.max_wait,
+    };
+    let left = remaining(place, &enqueued).await?;
+    if enqueued.already_enqueued && left.is_done() {
+        report(&enqueued, &Summary::default(), global)?;
+        global.say(enqueue::closing_line(&enqueued, false));
+        return Ok(Exit::Done);
+    }
+    let (summary, signal) = working::work(place, &args.send, goal, voice, global).await?;
+    report(&enqueued, &summary, global)?;
+    if !global.json {
+        let name = format!("{}/{}", enqueued.campaign, enqueued.run);
+        global.say(format!(
+            "{name}: {}{}",
+            working::closing_line(&summary),
+            unfinished(&summary)
+        ));
+        where_to_look(place, &summary, global);
+    }
+    let sent = send::exit(&summary, signal, true);
+    Ok(if sent == Exit::Done {
+        enqueue::exit(&enqueued)
+    } else {
+        sent
+    })
+}
+
+async fn remaining(place: &Workplace, enqueued: &EnqueueReport) -> Result<Remaining, Failure> {
+    let queue = place.queue.as_ref();
+    let mut ledger = account::read_ledger(queue, false).await?;
+    Ok(account::remaining(queue, &mut ledger, Some(enqueued.key), place.clock.now()).await?)
+}
+
+fn report(enqueued: &EnqueueReport, summary: &Summary, global: &Global) -> Result<(), Failure> {
+    #[derive(serde::Serialize)]
+    struct Both<'a> {
+        enqueue: &'a EnqueueReport,
+        send: SendReport,
+    }
+    if global.json {
+        output::json(&Both {
+            enqueue: enqueued,
+            send: summary.into(),
+        })?;
+    }
+    Ok(())
+}
+
+fn unfinished(summary: &Summary) -> String {
+    match summary.left_work {
+        None => String::new(),
+        Some(LeftWork::Paused) => "; the run is paused".to_string(),
+        Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
+        Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", span::human(wait)),
+    }
+}
+
+/// Where the mails are, if no server got them; where dead letters are.
+fn where_to_look(place: &Workplace, summary: &Summary, global: &Global) {
+    for relay in &place.loaded.settings.relays {
+        if let RelayAddress::Maildir(path) = &relay.url {
+            let new = path.join("new");
+            global.say(format!(
+                "no mail has left this machine: the messages are files in {}",
+                new.display()
+            ));
+        }
+    }
+    if summary.dead + summary.in_doubt > 0 {
+        output::note("dead letters need a person: see `mailq dlq list`");
+    }
+}
+
+/// One `mailq run` of a campaign at a time; the lock ends with the process.
+struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    fn take(place: &Workplace, campaign: &str) -> Result<Option<RunLock>, Failure> {
+        let QueueUrl::Sqlite(queue) = &place.loaded.settings.queue;
+        let folder = queue.with_file_name("runs");
+        let name: String = campaign
+            .chars()
+            .map(|c| {
+                if c.is_alphanumeric() || c == '-' {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        let path = folder.join(format!("{name}.lock"));
+        let wrong = |error: std::io::Error| {
+            Failure::try_later(format!("cannot lock `{}`: {error}", path.display()))
+        };
+        std::fs::create_dir_all(&folder).map_err(wrong)?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(wrong)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(RunLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(wrong(error)),
+        }
+    }
 }

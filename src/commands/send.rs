@@ -1,7 +1,7 @@
 //! `mailq send`: a worker.
 
-use super::workplace::{self, Workplace};
 use super::working::{self, SendReport, Signal, Voice};
+use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::rate::Rate;
@@ -71,7 +71,9 @@ impl Options {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let place = Workplace::existing(global.load(None, args.options.flags())?)?;
     let goal = match args.drain {
-        true => Goal::Drain { max_wait: args.options.max_wait },
+        true => Goal::Drain {
+            max_wait: args.options.max_wait,
+        },
         false => Goal::Serve,
     };
     let work = working::work(&place, &args.options, goal, Voice::Full, global);

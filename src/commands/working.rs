@@ -49,7 +49,13 @@ pub async fn work(
     let at = jiff::Timestamp::now().to_string();
     let (rate, burst) = (settings.send.rate, settings.send.burst);
     let source = settings.send.rate_source.to_string();
-    let rate = RateInForce { rate, burst, host: host_name(), source, at };
+    let rate = RateInForce {
+        rate,
+        burst,
+        host: host_name(),
+        source,
+        at,
+    };
     let setup = Setup {
         queue: place.queue.clone(),
         clock: place.clock.clone(),
@@ -66,7 +72,12 @@ pub async fn work(
         rate,
         goal,
     };
-    let relays = place.loaded.settings.relays.iter().map(|relay| relay.address.to_string());
+    let relays = place
+        .loaded
+        .settings
+        .relays
+        .iter()
+        .map(|relay| relay.url.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
     let (total, line) = opening_line(place, setup.rate.rate, &relays).await?;
     let watcher = Rc::new(Watcher::new(total, voice, global));
@@ -82,8 +93,10 @@ pub async fn work(
 
 /// The first signal asks for a clean stop, the second ends at once: what is in flight is then in doubt, by name.
 async fn listen(stop: Rc<Stop>, caught: Rc<Cell<Option<Signal>>>, quiet: bool) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return;
     };
     loop {
@@ -96,7 +109,9 @@ async fn listen(stop: Rc<Stop>, caught: Rc<Cell<Option<Signal>>>, quiet: bool) {
         }
         caught.set(caught.get().or(Some(signal)));
         if !quiet && signal == Signal::Interrupt {
-            output::note("stopping: what is in flight is finished first (Ctrl-C again to stop at once)");
+            output::note(
+                "stopping: what is in flight is finished first (Ctrl-C again to stop at once)",
+            );
         }
         stop.ask();
     }
@@ -142,7 +157,8 @@ impl Watcher {
 
     /// Something that only who watches wants to see.
     fn tell(&self, text: String) {
-        let is_wanted = self.voice == Voice::Full || self.verbose || std::io::stderr().is_terminal();
+        let is_wanted =
+            self.voice == Voice::Full || self.verbose || std::io::stderr().is_terminal();
         if !self.quiet && is_wanted {
             output::note(text);
         }
@@ -161,13 +177,20 @@ impl Observer for Watcher {
             Notice::Breaker(text) => self.warn(text),
             Notice::RateChanged { old, new } => {
                 let from = format!("by {} on {}", new.source, new.host);
-                self.tell(format!("rate is now {} (was {}), set {from}", new.rate, old.rate));
+                self.tell(format!(
+                    "rate is now {} (was {}), set {from}",
+                    new.rate, old.rate
+                ));
             }
             Notice::PartitionStopped { partition, why } => {
-                self.warn(format!("warning: partition {partition} stands still: {why}; the others go on"));
+                self.warn(format!(
+                    "warning: partition {partition} stands still: {why}; the others go on"
+                ));
             }
             Notice::QueueTrouble(why) => self.warn(format!("warning: {why}; trying again")),
-            Notice::Waiting { until } => self.tell(format!("nothing to send before {}", local_time(until))),
+            Notice::Waiting { until } => {
+                self.tell(format!("nothing to send before {}", local_time(until)))
+            }
         }
     }
 
@@ -211,9 +234,18 @@ pub fn ended(summary: &Summary) -> u64 {
 
 /// `09:14:05`, or with the day where that is another.
 pub fn local_time(at: SystemTime) -> String {
-    let Ok(at) = jiff::Timestamp::try_from(at) else { return "a later time".to_string() };
-    let (at, now) = (at.to_zoned(jiff::tz::TimeZone::system()), jiff::Zoned::now());
-    let form = if at.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    let Ok(at) = jiff::Timestamp::try_from(at) else {
+        return "a later time".to_string();
+    };
+    let (at, now) = (
+        at.to_zoned(jiff::tz::TimeZone::system()),
+        jiff::Zoned::now(),
+    );
+    let form = if at.date() == now.date() {
+        "%H:%M:%S"
+    } else {
+        "%Y-%m-%d %H:%M:%S"
+    };
     at.strftime(form).to_string()
 }
 
@@ -264,24 +296,44 @@ pub fn closing_line(summary: &Summary) -> String {
         (summary.cancelled, "cancelled"),
         (summary.deferred, "deferred on the way"),
     ];
-    let first = counts.first().into_iter().chain(counts.iter().skip(1).filter(|(count, _)| *count > 0));
-    let counts: Vec<String> = first.map(|(count, word)| format!("{} {word}", grouped(*count))).collect();
+    let first = counts
+        .first()
+        .into_iter()
+        .chain(counts.iter().skip(1).filter(|(count, _)| *count > 0));
+    let counts: Vec<String> = first
+        .map(|(count, word)| format!("{} {word}", grouped(*count)))
+        .collect();
     let per_second = summary.delivered as f64 / summary.elapsed.as_secs_f64().max(0.001);
-    format!("{} in {} ({per_second:.1}/s)", counts.join(", "), span::human(summary.elapsed))
+    format!(
+        "{} in {} ({per_second:.1}/s)",
+        counts.join(", "),
+        span::human(summary.elapsed)
+    )
 }
 
 /// Says what is to be done, at what rate, and how long it takes: one line.
-pub async fn opening_line(place: &Workplace, rate: Rate, relays: &str) -> Result<(u64, String), Failure> {
+pub async fn opening_line(
+    place: &Workplace,
+    rate: Rate,
+    relays: &str,
+) -> Result<(u64, String), Failure> {
     let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
     let count = status.lag;
     let eta = match rate {
         Rate::Unlimited => String::new(),
         limited => {
-            let seconds = Duration::try_from_secs_f64(count as f64 / limited.per_second()).unwrap_or(Duration::MAX);
-            format!(", about {}", span::human(seconds.max(Duration::from_secs(1))))
+            let seconds = Duration::try_from_secs_f64(count as f64 / limited.per_second())
+                .unwrap_or(Duration::MAX);
+            format!(
+                ", about {}",
+                span::human(seconds.max(Duration::from_secs(1)))
+            )
         }
     };
-    Ok((count, format!("{} messages to {relays} at {rate}{eta}", grouped(count))))
+    Ok((
+        count,
+        format!("{} messages to {relays} at {rate}{eta}", grouped(count)),
+    ))
 }
 
 impl From<WorkerError> for Failure {
@@ -289,9 +341,8 @@ impl From<WorkerError> for Failure {
         match error {
             WorkerError::Queue(error) => error.into(),
             WorkerError::Account(error) => error.into(),
-            WorkerError::MissingTopic(_) => {
-                Failure::usage(format!("{error}; nothing was sent")).with_hint("`mailq init` makes what is missing")
-            }
+            WorkerError::MissingTopic(_) => Failure::usage(format!("{error}; nothing was sent"))
+                .with_hint("`mailq init` makes what is missing"),
             WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))
                 .with_hint("a newer mailq may have written it: install that version here as well"),
         }

@@ -26,10 +26,16 @@ impl Workplace {
         let QueueUrl::Sqlite(path) = &loaded.settings.queue;
         if !SqliteQueue::exists(path) {
             let what = format!("no queue here (`sqlite:{}`)", path.display());
-            return Err(Failure::usage(what)
-                .with_hint("`mailq init` makes a project; `mailq enqueue` puts a campaign into its queue"));
+            return Err(Failure::usage(what).with_hint(
+                "`mailq init` makes a project; `mailq enqueue` puts a campaign into its queue",
+            ));
         }
         Workplace::open(loaded, false)
+    }
+
+    pub fn is_there(loaded: &Loaded) -> bool {
+        let QueueUrl::Sqlite(path) = &loaded.settings.queue;
+        SqliteQueue::exists(path)
     }
 
     /// For commands that put something into the queue; one that is created is announced in one line.
@@ -47,11 +53,15 @@ impl Workplace {
     fn open(loaded: Loaded, create: bool) -> Result<Workplace, Failure> {
         let QueueUrl::Sqlite(path) = &loaded.settings.queue;
         // A key is made only where no queue remembers another one.
-        let has_fingerprint = SqliteQueue::exists(path) && SqliteQueue::fingerprint(path)?.is_some();
+        let has_fingerprint =
+            SqliteQueue::exists(path) && SqliteQueue::fingerprint(path)?.is_some();
         let key = load_or_create_key(&loaded.settings.key_file, create && !has_fingerprint)?;
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| {
-                Failure::usage(format!("cannot make folder `{}`: {error}", folder.display()))
+                Failure::usage(format!(
+                    "cannot make folder `{}`: {error}",
+                    folder.display()
+                ))
             })?;
         }
         let options = OpenOptions {
@@ -61,7 +71,12 @@ impl Workplace {
             lease: loaded.settings.lease,
         };
         let queue = SqliteQueue::open(path, options)?;
-        Ok(Workplace { queue, key, loaded, clock: Rc::new(SystemClock) })
+        Ok(Workplace {
+            queue,
+            key,
+            loaded,
+            clock: Rc::new(SystemClock),
+        })
     }
 
     pub fn schedule(&self) -> RetrySchedule {
@@ -76,8 +91,17 @@ impl Workplace {
 
 /// The topics that a project with these retries uses.
 pub fn topics(retry: &RetrySchedule) -> Vec<Topic> {
-    let fixed = [Topic::Send, Topic::Dlq, Topic::Event, Topic::Campaign, Topic::Suppression];
-    fixed.into_iter().chain(Schedule::from(retry).tiers().into_iter().map(Topic::Retry)).collect()
+    let fixed = [
+        Topic::Send,
+        Topic::Dlq,
+        Topic::Event,
+        Topic::Campaign,
+        Topic::Suppression,
+    ];
+    fixed
+        .into_iter()
+        .chain(Schedule::from(retry).tiers().into_iter().map(Topic::Retry))
+        .collect()
 }
 
 /// Runs a command's asynchronous part to its end, on this thread.
@@ -95,14 +119,30 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
 /// `host/pid/start`: unique among the living, and without the separators of commit strings.
 pub fn worker_name(instance: Option<&str>) -> String {
     let uname = rustix::system::uname();
-    let host: String = uname.nodename().to_string_lossy().chars().take(48).collect();
+    let host: String = uname
+        .nodename()
+        .to_string_lossy()
+        .chars()
+        .take(48)
+        .collect();
     let text = match instance {
         Some(id) => format!("{host}/{id}"),
         None => format!("{host}/{}/{:04x}", std::process::id(), fastrand::u16(..)),
     };
-    text.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, ';' | ',') { c } else { '_' }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_ascii_graphic() && !matches!(c, ';' | ',') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 pub fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }

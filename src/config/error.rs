@@ -1,6 +1,7 @@
 //! What can be wrong with a configuration: where it is, what is there, and what mends it.
 
 use super::source::Source;
+use crate::smtp::UrlError;
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -35,6 +36,8 @@ pub enum ConfigError {
         key: String,
         why: String,
     },
+    #[error("{at}: {why}")]
+    BadRelay { at: String, why: UrlError },
     #[error("{file}: `{key}` is missing")]
     MissingKey {
         file: String,
@@ -81,6 +84,13 @@ impl ConfigError {
                 None => format!("every key is in `man {page}` (`mailq manual DIR` writes it)"),
             },
             ConfigError::MissingKey { key, example, .. } => format!("add `{key} = {example}`"),
+            ConfigError::BadRelay { why, .. } => match why {
+                UrlError::Password { .. } => {
+                    "leave it out of the URL, and set `password_env = \"SMTP_PASS\"`".into()
+                }
+                _ => "a relay is `smtp://user@host:587`, `smtps://user@host:465` or `maildir:PATH`"
+                    .into(),
+            },
             ConfigError::TwoPasswords { .. } => "keep one of them".into(),
             ConfigError::NoPassword { .. } => {
                 "set `password_env`, `password_file` or `password_command` in its `[[relay]]`"

@@ -5,10 +5,10 @@ use super::error::{ConfigError, at};
 use super::keys::PROJECT;
 use super::layers::{Layers, Setting, check, default};
 use super::project::Project;
-use super::relay::{AuthMethod, RelayUrl};
 use super::secret::PasswordSource;
 use super::source::Source;
 use crate::domain::rate::Rate;
+use crate::smtp::{Mechanism, RelayAddress};
 use std::path::{Path, PathBuf};
 
 const HOST: [&str; 2] = ["SMTP_HOST", "EMAIL_SMTP_HOST"];
@@ -20,10 +20,12 @@ const PASSWORD: [&str; 2] = ["SMTP_PASS", "EMAIL_SMTP_PASS"];
 #[derive(Debug, Clone, PartialEq)]
 pub struct RelayConfig {
     /// A maildir's path is absolute.
-    pub url: RelayUrl,
+    pub url: RelayAddress,
+    /// That of the URL included.
     pub user: Option<String>,
     pub password: Option<PasswordSource>,
-    pub auth: AuthMethod,
+    /// Default: PLAIN, else LOGIN, as the relay offers.
+    pub auth: Option<Mechanism>,
     pub ca_file: Option<PathBuf>,
     /// All workers together.
     pub rate: Option<Rate>,
@@ -108,20 +110,21 @@ fn outside(layers: &Layers<'_>) -> Result<Option<Setting>, ConfigError> {
         return Ok(None);
     };
     let port = match layers.variable(&PORT) {
-        None => 587,
-        Some(port) => port.text.parse::<u16>().map_err(|_| {
+        None => None,
+        Some(port) => Some(port.text.parse::<u16>().map_err(|_| {
             let why = "not a port number".to_string();
             ConfigError::bad_value(&port.source, "port", &port.text, why)
-        })?,
+        })?),
     };
-    let scheme = if port == 465 { "smtps" } else { "smtp" };
+    let scheme = if port == Some(465) { "smtps" } else { "smtp" };
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
     let brackets = host.text.contains(':') && !host.text.starts_with('[');
     let name = match brackets {
         true => format!("[{}]", host.text),
         false => host.text.clone(),
     };
     Ok(Some(Setting {
-        text: format!("{scheme}://{name}:{port}"),
+        text: format!("{scheme}://{name}{port}"),
         source: host.source,
     }))
 }
@@ -131,31 +134,35 @@ fn relay(
     project: &Project,
     draft: Draft<'_>,
 ) -> Result<RelayConfig, ConfigError> {
-    let (url, url_user) = RelayUrl::parse(&draft.url.text).map_err(|why| ConfigError::BadKey {
-        at: at(&draft.url.source),
-        key: "relay.url".into(),
-        why,
-    })?;
+    let url: RelayAddress = draft
+        .url
+        .text
+        .parse()
+        .map_err(|why| ConfigError::BadRelay {
+            at: at(&draft.url.source),
+            why,
+        })?;
     layers.note(format!("{}.url", draft.name), &draft.url);
     let url = match url {
-        RelayUrl::Maildir(path) => RelayUrl::Maildir(resolve(project, &path, &draft.url.source)),
-        other => other,
+        RelayAddress::Maildir(path) => {
+            RelayAddress::Maildir(resolve(project, &path, &draft.url.source))
+        }
+        server => server,
     };
-    let user = match user(layers, &draft)? {
-        Some(user) => Some(user.text),
-        None => url_user,
+    let user = match (user(layers, &draft)?, &url) {
+        (Some(user), _) => Some(user.text),
+        (None, RelayAddress::Server(server)) => server.user.clone(),
+        (None, RelayAddress::Maildir(_)) => None,
     };
     let password = match (&url, &user) {
-        (RelayUrl::Smtp { .. }, Some(_)) => password(layers, project, &draft)?,
+        (RelayAddress::Server(_), Some(_)) => password(layers, project, &draft)?,
         _ => None,
     };
     let value = |name: &str| value(layers, &draft, name);
     Ok(RelayConfig {
         user,
         password,
-        auth: value("auth")?
-            .and_then(|setting| AuthMethod::parse(&setting.text).ok())
-            .unwrap_or_default(),
+        auth: value("auth")?.and_then(|setting| setting.text.parse().ok()),
         ca_file: value("ca_file")?.map(|setting| project.path(setting.text)),
         rate: value("rate")?.and_then(|setting| setting.text.parse().ok()),
         connections: value("connections")?.and_then(|setting| setting.text.parse().ok()),

@@ -2,26 +2,10 @@
 
 use super::error::ConfigError;
 use super::source::Variables;
+use crate::smtp::Secret;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-
-/// A password or token in memory.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself, for the login and nothing else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Where a password is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +38,7 @@ impl PasswordSource {
         };
         match first {
             "" => Err(missing(format!("{self} gives nothing"))),
-            secret => Ok(Secret(secret.to_string())),
+            secret => Ok(Secret::new(secret)),
         }
     }
 }
@@ -104,8 +88,7 @@ mod tests {
             ),
         ] {
             let read = source.read("r", &variables).unwrap();
-            assert_eq!(read.reveal(), secret);
-            assert!(!format!("{read:?}").contains(secret));
+            assert!(read == Secret::new(secret), "{source}");
         }
         for source in [
             PasswordSource::Variable("Q".into()),

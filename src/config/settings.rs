@@ -6,10 +6,11 @@ use super::keys::PROJECT;
 use super::layers::{Flags, Layers, Setting, check};
 use super::project::{Project, display_name};
 use super::relays::{self, RelayConfig, resolve};
-use super::retry::RetryConfig;
 use super::source::{Origin, Source, Variables};
 use crate::domain::rate::Rate;
 use crate::domain::span;
+use crate::engine::policy::RetrySchedule;
+use crate::smtp::RelayAddress;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ pub struct Settings {
     pub relays: Vec<RelayConfig>,
     /// By domain, lower-case.
     pub sites: BTreeMap<String, SiteConfig>,
-    pub retry: RetryConfig,
+    pub retry: RetrySchedule,
     pub events_keep: Duration,
     /// What was taken from where, in the order of the manual.
     pub origins: Vec<Origin>,
@@ -181,7 +182,8 @@ fn send(layers: &Layers<'_>, relays: &[RelayConfig]) -> Result<SendSettings, Con
 
 /// What most providers allow a private account; an outbox of files needs no limit.
 fn default_rate(relays: &[RelayConfig]) -> Rate {
-    match !relays.is_empty() && relays.iter().all(|relay| relay.url.is_maildir()) {
+    let is_outbox = |relay: &RelayConfig| matches!(relay.url, RelayAddress::Maildir(_));
+    match !relays.is_empty() && relays.iter().all(is_outbox) {
         true => Rate::Unlimited,
         false => Rate::per_minute(30),
     }
@@ -230,7 +232,7 @@ fn sites(layers: &Layers<'_>) -> Result<BTreeMap<String, SiteConfig>, ConfigErro
     Ok(sites)
 }
 
-fn retry(layers: &Layers<'_>) -> Result<RetryConfig, ConfigError> {
+fn retry(layers: &Layers<'_>) -> Result<RetrySchedule, ConfigError> {
     let initial = layers
         .get("retry", "initial", positive)?
         .unwrap_or_default();
@@ -244,7 +246,7 @@ fn retry(layers: &Layers<'_>) -> Result<RetryConfig, ConfigError> {
             )),
         }
     };
-    Ok(RetryConfig {
+    Ok(RetrySchedule {
         initial,
         factor: layers.get("retry", "factor", number)?.unwrap_or(2.0),
         max: layers

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 const SUBMISSION_PORT: u16 = 587;
 const SUBMISSIONS_PORT: u16 = 465;
+/// Where a mail server of this machine itself listens.
+const LOCAL_PORT: u16 = 25;
 
 /// Where mail is handed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +153,7 @@ fn host_and_port(place: &str, implicit: bool) -> Result<(String, u16), UrlError>
     };
     let port = match port {
         None if implicit => SUBMISSIONS_PORT,
+        None if is_loopback(&host) => LOCAL_PORT,
         None => SUBMISSION_PORT,
         Some(text) => match text.parse() {
             Ok(port) if port != 0 => port,
@@ -284,8 +287,9 @@ mod tests {
                 None,
                 Plain,
             ),
-            ("smtp://127.0.0.1:25", "127.0.0.1", 25, None, Plain),
-            ("smtp://LOCALHOST:25", "localhost", 25, None, Plain),
+            ("smtp://127.0.0.1", "127.0.0.1", 25, None, Plain),
+            ("smtp://LOCALHOST", "localhost", 25, None, Plain),
+            ("smtp://localhost:587", "localhost", 587, None, Plain),
             ("smtp://[::1]:25?tls=required", "::1", 25, None, Required),
             ("smtps://[2001:db8::1]", "2001:db8::1", 465, None, Implicit),
             (

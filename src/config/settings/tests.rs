@@ -3,9 +3,10 @@
 // A table of cases is long and reads well.
 #![allow(clippy::too_many_lines)]
 
-use super::super::relay::{RelayUrl, TlsMode};
 use super::super::secret::PasswordSource;
 use super::*;
+use crate::engine::policy::Schedule;
+use crate::smtp::TlsPolicy;
 
 fn read(file: &str, variables: &[(&str, &str)], flags: Flags) -> Result<Settings, ConfigError> {
     let document = Document::parse(file, "mailq.toml".into(), &PROJECT)?;
@@ -71,7 +72,7 @@ fn defaults_are_those_of_the_manual() {
         (settings.send.max_uncommitted, settings.send.burst),
         (64, 1)
     );
-    assert_eq!(settings.retry.tiers().len(), 4);
+    assert_eq!(Schedule::from(&settings.retry).tiers().len(), 4);
     assert_eq!(settings.events_keep.as_secs(), 90 * 86_400);
     assert!(settings.relays.is_empty());
 }
@@ -97,9 +98,11 @@ fn relays_of_variables_replace_those_of_the_file() {
     let [relay] = settings.relays.as_slice() else {
         panic!("one relay: {:?}", settings.relays);
     };
-    assert!(
-        matches!(&relay.url, RelayUrl::Smtp { host, port: 465, tls: TlsMode::Implicit } if host == "smtp.qq.com")
-    );
+    let RelayAddress::Server(server) = &relay.url else {
+        panic!("no server: {relay:?}");
+    };
+    let found = (server.host.as_str(), server.port, server.tls);
+    assert_eq!(found, ("smtp.qq.com", 465, TlsPolicy::Implicit));
     assert_eq!(relay.user.as_deref(), Some("me@qq.com"));
     assert_eq!(
         relay.password,
@@ -196,7 +199,7 @@ fn wrong_values_are_named_with_their_source() {
         (
             "[[relay]]\nurl = \"smtp://a:hunter2@mx\"",
             &[],
-            "mailq.toml:2:7: `relay.url` holds a password",
+            "mailq.toml:2:7: a password stands in the relay URL of `mx`",
         ),
         (
             "[[relay]]\nurl = \"smtp://mx\"\nuser = \"a\"\npassword_env = \"A\"\npassword_file = \"b\"",

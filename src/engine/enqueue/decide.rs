@@ -18,12 +18,17 @@ pub struct Wish<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Sealed; `changed` are the inputs that differ from it.
-    Already {
-        seal: Box<Seal>,
-        changed: Vec<String>,
-    },
+    Already(Box<Already>),
     /// To be enqueued or continued, once these are dropped. Each with its run's name.
     Go { drop: Vec<(String, Dropped)> },
+}
+
+/// A run that was sealed before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Already {
+    pub id: RunId,
+    pub seal: Seal,
+    pub changed: Vec<String>,
 }
 
 pub fn decide(ledger: &Ledger, wish: &Wish<'_>) -> Result<Decision, EnqueueError> {
@@ -32,17 +37,16 @@ pub fn decide(ledger: &Ledger, wish: &Wish<'_>) -> Result<Decision, EnqueueError
         .filter(|facts| facts.dropped.is_none());
     if let Some(own) = own {
         if own.cancel.is_some() {
-            return Err(EnqueueError::Cancelled {
-                campaign: wish.id.campaign.clone(),
-                run: wish.id.run.clone(),
-            });
+            return Err(cancelled(own));
         }
         if let Some(already) = sealed(own, wish)? {
             return Ok(already);
         }
     }
-    if *wish.choice == RunChoice::Inputs {
-        refuse_other_inputs(ledger, wish)?;
+    if *wish.choice == RunChoice::Inputs
+        && let Some(already) = among_sealed(ledger, wish)?
+    {
+        return Ok(already);
     }
     let runs = ledger.runs().filter(|facts| is_in_the_way(facts, wish));
     let drop = runs.map(|facts| (facts.manifest.id.run.clone(), dropped(facts, wish)));
@@ -72,10 +76,7 @@ fn sealed(own: &RunFacts, wish: &Wish<'_>) -> Result<Option<Decision>, EnqueueEr
         return Ok(None);
     };
     if own.is_complete() {
-        return Ok(Some(Decision::Already {
-            seal: Box::new(seal.clone()),
-            changed: changed(&own.manifest.inputs, wish.inputs),
-        }));
+        return Ok(Some(already(own, seal, wish)));
     }
     // Begun with `--stream` and partly sent: only the same inputs can finish it.
     match is_same(&own.manifest, wish.fingerprint) {
@@ -84,15 +85,43 @@ fn sealed(own: &RunFacts, wish: &Wish<'_>) -> Result<Option<Decision>, EnqueueEr
     }
 }
 
-fn refuse_other_inputs(ledger: &Ledger, wish: &Wish<'_>) -> Result<(), EnqueueError> {
-    let others = ledger.sealed().filter(|facts| {
-        is_of_campaign(facts, wish)
-            && facts.manifest.key != wish.id.key()
-            && !is_same(&facts.manifest, wish.fingerprint)
-    });
+fn cancelled(facts: &RunFacts) -> EnqueueError {
+    EnqueueError::Cancelled {
+        campaign: facts.manifest.id.campaign.clone(),
+        run: facts.manifest.id.run.clone(),
+    }
+}
+
+fn already(facts: &RunFacts, seal: &Seal, wish: &Wish<'_>) -> Decision {
+    Decision::Already(Box::new(Already {
+        id: facts.manifest.id.clone(),
+        seal: seal.clone(),
+        changed: changed(&facts.manifest.inputs, wish.inputs),
+    }))
+}
+
+/// A run without a name is weighed against all that were sealed: the same inputs were sent already, under whatever
+/// name; other inputs may be a mistake.
+fn among_sealed(ledger: &Ledger, wish: &Wish<'_>) -> Result<Option<Decision>, EnqueueError> {
+    let is_other =
+        |facts: &&RunFacts| is_of_campaign(facts, wish) && facts.manifest.key != wish.id.key();
+    let others: Vec<&RunFacts> = ledger.sealed().filter(is_other).collect();
+    let mut same = others
+        .iter()
+        .filter(|facts| facts.is_complete() && is_same(&facts.manifest, wish.fingerprint));
+    if let Some(facts) = same.next_back()
+        && let Some(seal) = &facts.seal
+    {
+        if facts.cancel.is_some() {
+            return Err(cancelled(facts));
+        }
+        return Ok(Some(already(facts, seal, wish)));
+    }
     match others.last() {
-        Some(other) => Err(other_inputs(other, wish)),
-        None => Ok(()),
+        Some(other) if !is_same(&other.manifest, wish.fingerprint) => {
+            Err(other_inputs(other, wish))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Opens a run: drops what stands in the way, and makes sure of the manifest that counts, one's own or another's.
 
-use super::decide::{Decision, Wish, changed, decide, is_same};
+use super::decide::{Already, Decision, Wish, changed, decide, is_same};
 use super::error::EnqueueError;
 use super::job::{Job, batch_shape};
 use super::patience::tell;
 use super::report::EnqueueProgress;
 use super::topic::CampaignTopic;
 use crate::domain::ids::Offset;
-use crate::domain::records::{CampaignRecord, Dropped, Manifest, Seal};
+use crate::domain::records::{CampaignRecord, Dropped, Manifest};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::Queue;
 use std::time::SystemTime;
@@ -16,12 +16,11 @@ use std::time::SystemTime;
 const MAX_ROUNDS: usize = 10;
 
 pub enum Opened {
-    Already {
-        seal: Box<Seal>,
-        changed: Vec<String>,
-    },
+    Already(Box<Already>),
     /// Names of the runs that were dropped.
-    Run { dropped: Vec<String> },
+    Run {
+        dropped: Vec<String>,
+    },
 }
 
 /// Reads the topic and clears the way. Afterwards the ledger has either no manifest of this run or one of these inputs.
@@ -34,7 +33,7 @@ pub async fn clear(
     for _ in 0..MAX_ROUNDS {
         topic.read_to_end(observer).await?;
         let drop = match decide(&topic.ledger, wish)? {
-            Decision::Already { seal, changed } => return Ok(Opened::Already { seal, changed }),
+            Decision::Already(already) => return Ok(Opened::Already(already)),
             Decision::Go { drop } if drop.is_empty() => return Ok(Opened::Run { dropped }),
             Decision::Go { drop } => drop,
         };

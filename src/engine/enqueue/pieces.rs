@@ -22,16 +22,38 @@ type Order = (Rows, mpsc::Sender<Made>);
 
 /// Where the pieces come from.
 pub enum Pieces<'a> {
-    Here {
-        renderer: Renderer,
-        chunks: ChunkRows<'a>,
-        ready: VecDeque<Made>,
-    },
+    Here(Box<Here<'a>>),
     Threads {
         /// One channel for each chunk, in order.
         chunks: mpsc::Receiver<mpsc::Receiver<Made>>,
         current: Option<mpsc::Receiver<Made>>,
     },
+}
+
+/// Rendered when asked for.
+pub struct Here<'a> {
+    renderer: Renderer,
+    chunks: ChunkRows<'a>,
+    ready: VecDeque<Made>,
+}
+
+impl Here<'_> {
+    fn next(&mut self) -> Option<Made> {
+        while self.ready.is_empty() {
+            let ready = &mut self.ready;
+            let mut give = |made| {
+                ready.push_back(made);
+                true
+            };
+            match self.chunks.next()? {
+                Ok((chunk, rows)) => self.renderer.chunk(chunk, &rows, &mut give),
+                Err(error) => {
+                    give(Err(PieceError::Recipients(error)));
+                }
+            }
+        }
+        self.ready.pop_front()
+    }
 }
 
 impl<'a> Pieces<'a> {
@@ -45,26 +67,17 @@ impl<'a> Pieces<'a> {
         if threads > 0 {
             return start(renderer, source.clone(), threads);
         }
-        Ok(Pieces::Here {
+        Ok(Pieces::Here(Box::new(Here {
             renderer,
             chunks: source.chunks()?,
             ready: VecDeque::new(),
-        })
+        })))
     }
 
     /// The next piece; `None` after the last. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<Made> {
         match self {
-            Pieces::Here {
-                renderer,
-                chunks,
-                ready,
-            } => {
-                while ready.is_empty() {
-                    render_here(renderer, chunks.next()?, ready);
-                }
-                ready.pop_front()
-            }
+            Pieces::Here(here) => here.next(),
             Pieces::Threads { chunks, current } => loop {
                 if let Some(pieces) = current
                     && let Some(made) = pieces.recv().await
@@ -74,23 +87,6 @@ impl<'a> Pieces<'a> {
                 *current = None;
                 *current = Some(chunks.recv().await?);
             },
-        }
-    }
-}
-
-fn render_here(
-    renderer: &Renderer,
-    rows: Result<Rows, RecipientsError>,
-    ready: &mut VecDeque<Made>,
-) {
-    let mut give = |made| {
-        ready.push_back(made);
-        true
-    };
-    match rows {
-        Ok((chunk, rows)) => renderer.chunk(chunk, &rows, &mut give),
-        Err(error) => {
-            give(Err(PieceError::Recipients(error)));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Enqueue from its beginning to its end.
 
 use super::batches::{Batches, Sealed, sum};
-use super::decide::{Wish, decide};
+use super::decide::{Decision, Wish, decide};
 use super::error::EnqueueError;
 use super::job::{Job, batch_shape, fingerprint};
 use super::open::{self, NewManifest, Opened, rfc3339};
@@ -34,17 +34,24 @@ pub async fn enqueue(
     let wish = file.wish(job);
     if job.dry_run {
         topic.read_to_end(observer).await?;
-        decide(&topic.ledger, &wish)?;
+        let is_already = matches!(decide(&topic.ledger, &wish)?, Decision::Already(_));
         let tally = file.rehearse(job, clock, observer).await?;
-        return Ok(file.report(tally, clock.since_boot() - started, true));
+        return Ok(EnqueueReport {
+            already_enqueued: is_already,
+            ..file.report(tally, clock.since_boot().saturating_sub(started), true)
+        });
     }
     let dropped = match open::clear(&mut topic, &wish, observer).await? {
         Opened::Run { dropped } => dropped,
-        Opened::Already { seal, changed } => {
+        Opened::Already(already) => {
+            let elapsed = clock.since_boot().saturating_sub(started);
             return Ok(EnqueueReport {
                 already_enqueued: true,
-                changed,
-                ..file.report(seal.tally, clock.since_boot() - started, false)
+                changed: already.changed,
+                campaign: already.id.campaign.clone(),
+                key: already.id.key(),
+                run: already.id.run,
+                ..file.report(already.seal.tally, elapsed, false)
             });
         }
     };
@@ -64,7 +71,7 @@ pub async fn enqueue(
         already_enqueued,
         batches_found,
         dropped,
-        ..file.report(tally, clock.since_boot() - started, false)
+        ..file.report(tally, clock.since_boot().saturating_sub(started), false)
     })
 }
 
@@ -77,7 +84,7 @@ pub async fn rehearse(
     let started = clock.since_boot();
     let file = File::survey(job, observer).await?;
     let tally = file.rehearse(job, clock, observer).await?;
-    Ok(file.report(tally, clock.since_boot() - started, true))
+    Ok(file.report(tally, clock.since_boot().saturating_sub(started), true))
 }
 
 /// The recipients after the first pass, and which run they make.

@@ -9,6 +9,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Rows of more bytes than this are not held at once: a chunk of them is rendered in parts.
+const MAX_ROWS_BYTES: usize = 4 << 20;
+
 /// Which rows of which file.
 #[derive(Clone)]
 pub struct Source {
@@ -69,7 +72,7 @@ impl Source {
     }
 }
 
-/// A chunk's number and rows, in order.
+/// A chunk's number and rows, in order; a chunk of huge rows comes in several parts.
 pub struct ChunkRows<'a> {
     rows: Peekable<Rows<'a>>,
     shape: Shape,
@@ -77,6 +80,7 @@ pub struct ChunkRows<'a> {
 }
 
 impl ChunkRows<'_> {
+    /// The chunk's next rows: all that are left of it, or fewer where they are huge.
     fn take(&mut self, chunk: u64) -> Result<Vec<RecipientRow>, RecipientsError> {
         let mut rows = Vec::new();
         let chunk_rows = self.shape.chunk_rows;
@@ -84,8 +88,13 @@ impl ChunkRows<'_> {
             row.as_ref()
                 .map_or(true, |row| row.row / chunk_rows == chunk)
         };
-        while let Some(row) = self.rows.next_if(belongs) {
-            rows.push(row?);
+        let mut bytes = 0;
+        while bytes < MAX_ROWS_BYTES
+            && let Some(row) = self.rows.next_if(belongs)
+        {
+            let row = row?;
+            bytes += row.fields.iter().map(String::len).sum::<usize>();
+            rows.push(row);
         }
         Ok(rows)
     }

@@ -6,6 +6,8 @@ use super::report::EnqueueProgress;
 use crate::recipients::{Options, RecipientsError, RejectedWriter, RowError, Survey, first_pass};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use tokio::sync::oneshot;
 
 /// Bad rows that are told one by one.
 const TOLD_ROWS: usize = 10;
@@ -26,9 +28,7 @@ pub async fn survey(
     let pass = move || read(&path, &options, writer);
     let (surveyed, told) = match job.render_threads {
         0 => pass(),
-        _ => tokio::task::spawn_blocking(pass)
-            .await
-            .map_err(|error| EnqueueError::Thread(error.to_string()))?,
+        _ => in_thread(pass).await?,
     }?;
     for row in &told {
         observer(EnqueueProgress::Rejected(row));
@@ -39,6 +39,21 @@ pub async fn survey(
     }
     observer(EnqueueProgress::Surveyed(&surveyed.survey.counts));
     Ok(surveyed)
+}
+
+/// Not tokio's: its runtime would wait for the whole file after a Ctrl-C.
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EnqueueError> {
+    let (tell, told) = oneshot::channel();
+    let work = move || {
+        // Whoever has gone away does not need to know.
+        let _ = tell.send(work());
+    };
+    let failed = |error: String| EnqueueError::Thread(error);
+    let builder = thread::Builder::new().name("survey".to_string());
+    builder.spawn(work).map_err(|e| failed(e.to_string()))?;
+    told.await.map_err(|error| failed(error.to_string()))
 }
 
 fn read(

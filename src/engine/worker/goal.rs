@@ -30,7 +30,11 @@ pub enum Look {
 
 impl GoalWatch {
     pub fn new(goal: Goal) -> GoalWatch {
-        GoalWatch { goal, looked_at: None, told: None }
+        GoalWatch {
+            goal,
+            looked_at: None,
+            told: None,
+        }
     }
 
     /// Looks now and then. The ledger is brought to the campaign topic's end.

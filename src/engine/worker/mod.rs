@@ -1,7 +1,7 @@
 //! A worker: owns partitions, hands their messages to relays, and commits what became of them. The rules are
 //! `protocol::machine`'s; here is the shell that carries them out, in one thread.
 //!
-//! - [`cycle`] the journal: results in, events and copies appended, one commit, claims out
+//! - [`journal`] the journal: results in, events and copies appended, one commit, claims out
 //! - [`partitions`] gaining, reading for, and giving up partitions
 //! - [`lanes`] where connections take their messages from; breakers and pace
 //! - [`told`] events, copies and letters as records
@@ -9,8 +9,8 @@
 //! - [`settings`] what a worker is given, what it reports
 
 mod answers;
-mod cycle;
 mod goal;
+mod journal;
 mod lanes;
 mod pace;
 mod partitions;
@@ -20,10 +20,10 @@ mod told;
 mod views;
 
 pub use settings::{
-    Goal, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,
+    Goal, LeftWork, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,
 };
 
-use cycle::Journal;
+use journal::Journal;
 use lanes::Lanes;
 use std::rc::Rc;
 

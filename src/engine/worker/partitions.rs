@@ -1,6 +1,6 @@
 //! Gaining, reading for, and giving up partitions: everything about them but the cycle.
 
-use super::cycle::Journal;
+use super::journal::Journal;
 use super::reader::{self, Read};
 use super::settings::Notice;
 use super::told::{self, About, Teller};

@@ -119,7 +119,7 @@ pub enum Notice {
     QueueTrouble(String),
     /// Nothing to do before this.
     Waiting {
-        next_due: Option<Duration>,
+        until: SystemTime,
     },
 }
 

@@ -7,6 +7,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::Ledger;
 use crate::queue::{Queue, QueueError};
 use crate::suppression::{SuppressionSet, Token};
+use std::cell::RefCell;
 
 const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
@@ -35,19 +36,24 @@ pub struct Suppressions {
 
 impl Suppressions {
     /// Reads the suppression topic to its end. A record that is no entry is passed over: it suppresses nobody.
-    pub async fn refresh(&mut self, queue: &dyn Queue) -> Result<(), QueueError> {
+    pub async fn refresh(
+        list: &RefCell<Suppressions>,
+        queue: &dyn Queue,
+    ) -> Result<(), QueueError> {
         loop {
-            let records = queue.fetch(SUPPRESSION, self.position, STEP_BYTES).await?;
+            let from = list.borrow().position;
+            let records = queue.fetch(SUPPRESSION, from, STEP_BYTES).await?;
             if records.is_empty() {
                 return Ok(());
             }
+            let mut list = list.borrow_mut();
             for stored in records {
-                self.position = stored.offset + 1;
+                list.position = stored.offset + 1;
                 let (key, payload) = (
                     stored.record.key.as_deref(),
                     stored.record.payload.as_deref(),
                 );
-                if let Err(error) = self.set.apply(key, payload) {
+                if let Err(error) = list.set.apply(key, payload) {
                     tracing::warn!(offset = stored.offset, %error, "a suppression record is passed over");
                 }
             }

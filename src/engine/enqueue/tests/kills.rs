@@ -119,9 +119,9 @@ async fn one_world(seed: u64) -> u32 {
 #[tokio::test(start_paused = true)]
 async fn every_row_is_sent_once_whatever_is_killed_when() {
     let mut kills = 0;
-    for seed in 0..150 {
+    for seed in 0..100 {
         println!("seed {seed}");
         kills += one_world(seed).await;
     }
-    assert!(kills > 300, "only {kills} kills: the test tests too little");
+    assert!(kills > 200, "only {kills} kills: the test tests too little");
 }

@@ -254,10 +254,17 @@ async fn a_dropped_run_that_begins_again_has_a_fingerprint_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_row_seals_nothing_and_mended_content_goes_on() {
+    for render_threads in [0, 2] {
+        failed_row_seals_nothing(render_threads).await;
+    }
+}
+
+async fn failed_row_seals_nothing(render_threads: usize) {
     let list = List::of_rows(2100);
     let (log, queue) = kind_queue().await;
     let failing = Job {
         content: Arc::new(FailsAt(1700)),
+        render_threads,
         ..list.job()
     };
     match run(&log, &queue, &failing).await {
@@ -418,6 +425,12 @@ impl Compose for Meddles {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_changes_meanwhile_is_dropped() {
+    for render_threads in [0, 2] {
+        changed_list_is_dropped(render_threads).await;
+    }
+}
+
+async fn changed_list_is_dropped(render_threads: usize) {
     let list = List::of_rows(20_000);
     let (log, queue) = kind_queue().await;
     let meddles = Meddles {
@@ -426,6 +439,7 @@ async fn a_list_that_changes_meanwhile_is_dropped() {
     };
     let job = Job {
         content: Arc::new(meddles),
+        render_threads,
         ..list.job()
     };
     let failed = run(&log, &queue, &job).await;
@@ -433,7 +447,9 @@ async fn a_list_that_changes_meanwhile_is_dropped() {
         path: list.path.display().to_string(),
     });
     assert_eq!(failed, Err(changed));
-    assert!(ledger(&log).runs().all(|run| run.dropped.is_some()));
+    let ledger = ledger(&log);
+    assert_eq!(ledger.runs().count(), 1);
+    assert!(ledger.runs().all(|run| run.dropped.is_some()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -463,4 +479,33 @@ async fn a_queue_that_stays_away_is_waited_for_and_named() {
     let report: EnqueueReport = run(&log, &queue, &job).await.unwrap();
     assert_eq!(report.batches_found, 1);
     assert_all_rows_once(&log, 2100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn huge_rows_are_rendered_in_parts() {
+    let cell = "x".repeat(900_000);
+    let lines: String = (0..20)
+        .map(|n| format!("anna{n}@example.org,{cell}\n"))
+        .collect();
+    let list = List::new(&format!("email,name\n{lines}"));
+    let (log, queue) = kind_queue().await;
+    let report = run(&log, &queue, &list.job()).await.unwrap();
+    // Five rows are above 4 MiB of cells.
+    assert_eq!((report.tally.chunks, report.tally.batches), (4, 1));
+    assert_all_rows_once(&log, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_under_a_name_is_not_sent_again_without_one() {
+    let list = List::of_rows(10);
+    let (log, queue) = kind_queue().await;
+    let named = Job {
+        run: RunChoice::Named("first".into()),
+        ..list.job()
+    };
+    run(&log, &queue, &named).await.unwrap();
+    let again = run(&log, &queue, &list.job()).await.unwrap();
+    assert!(again.already_enqueued);
+    assert_eq!((again.run.as_str(), again.tally.enqueued), ("first", 10));
+    assert_all_rows_once(&log, 10);
 }

@@ -1,0 +1,122 @@
+//! A campaign as a command needs it: its file, its list, its templates, all read and checked.
+
+use super::Failure;
+use crate::config::{CampaignFile, Loaded, Mailbox};
+use crate::engine::enqueue::composer;
+use crate::recipients::Options;
+use crate::render::{CampaignContent, Composer, Content};
+use ring::digest;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub struct Campaign {
+    pub file: CampaignFile,
+    /// The recipients CSV.
+    pub recipients: PathBuf,
+    pub composer: Composer,
+    pub columns: Vec<String>,
+    pub options: Options,
+    /// Fingerprints of the campaign file and the templates.
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// The campaign file and the list that `RECIPIENTS.csv|CAMPAIGN.toml` names.
+pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, PathBuf), Failure> {
+    let is_campaign = source
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    if is_campaign {
+        let file = CampaignFile::read(source)?;
+        let recipients = file.recipients.clone();
+        return Ok((file, recipients));
+    }
+    let beside = source.with_extension("toml");
+    let path = campaign.unwrap_or(&beside);
+    if campaign.is_none() && !path.exists() {
+        let what = format!(
+            "no campaign file `{}` beside `{}`",
+            path.display(),
+            source.display()
+        );
+        let hint = format!(
+            "make one with `mailq init --from {}`, or name one with `--campaign FILE`",
+            source.display()
+        );
+        return Err(Failure::usage(what).with_hint(hint));
+    }
+    Ok((CampaignFile::read(path)?, source.to_path_buf()))
+}
+
+impl Campaign {
+    /// Reads the templates and checks them against the list's columns. Nothing of the list but its header is read.
+    pub fn load(
+        source: &Path,
+        campaign: Option<&Path>,
+        loaded: &Loaded,
+        options: Options,
+    ) -> Result<Campaign, Failure> {
+        let (file, recipients) = files(source, campaign)?;
+        let content = Content::load(&content(&file), &loaded.project.templates())?;
+        let sources = content.sources();
+        let options = Options {
+            email_column: file.email_column.clone(),
+            ..options
+        };
+        let (composer, columns, options) = composer(content, &recipients, options)?;
+        let inputs = inputs(&file, &sources)?;
+        Ok(Campaign {
+            file,
+            recipients,
+            composer,
+            columns,
+            options,
+            inputs,
+        })
+    }
+}
+
+fn content(file: &CampaignFile) -> CampaignContent {
+    CampaignContent {
+        origin: file.display.clone(),
+        from: mailbox(&file.from),
+        reply_to: file.reply_to.as_ref().map(mailbox),
+        return_path: Some(file.return_path.clone()),
+        subject: file.subject.clone(),
+        html: file.html.clone(),
+        text: file.text.clone(),
+        headers: file.headers.clone(),
+    }
+}
+
+fn mailbox(mailbox: &Mailbox) -> String {
+    match &mailbox.name {
+        Some(name) => format!(
+            "\"{}\" <{}>",
+            name.replace('\\', "\\\\").replace('"', "\\\""),
+            mailbox.address
+        ),
+        None => mailbox.address.clone(),
+    }
+}
+
+fn inputs(
+    file: &CampaignFile,
+    sources: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let bytes = std::fs::read(&file.path).map_err(|error| {
+        Failure::usage(format!("cannot read `{}`: {error}", file.path.display()))
+    })?;
+    let mut templates = digest::Context::new(&digest::SHA256);
+    for part in sources.iter().flat_map(|(name, hash)| [name, hash]) {
+        templates.update(part.as_bytes());
+        templates.update(&[0]);
+    }
+    let hex = crate::domain::project_key::hex;
+    Ok(BTreeMap::from([
+        (
+            "campaign".to_string(),
+            hex(digest::digest(&digest::SHA256, &bytes).as_ref()),
+        ),
+        ("templates".to_string(), hex(templates.finish().as_ref())),
+    ]))
+}

@@ -1,0 +1,138 @@
+//! From the relays and limits of the configuration to those of a worker.
+
+use super::Failure;
+use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteConfig};
+use crate::domain::rate::Rate;
+use crate::engine::worker::{RelayLane, SiteLimit};
+use crate::smtp::{self, OpenError, Pipelining, Relay, RelayAddress, RelaySettings};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The relays in force, each with its share of the connections. Nothing is connected yet. Errors: none is configured,
+/// a password cannot be fetched, certificates or an outbox cannot be used.
+pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
+    let configs = &loaded.settings.relays;
+    if configs.is_empty() {
+        return Err(Failure::usage("no relay is configured; nothing was sent").with_hint(
+            "set SMTP_HOST, or `url = \"smtp://user@host:587\"` under `[[relay]]` in mailq.toml, or give `--relay URL`",
+        ));
+    }
+    let shares = shares(configs, loaded.settings.send.connections);
+    configs
+        .iter()
+        .zip(shares)
+        .map(|(config, connections)| {
+            Ok(RelayLane {
+                relay: open_one(config, loaded)?,
+                connections,
+                weight: config.weight,
+                rate: config.rate.unwrap_or(Rate::Unlimited),
+            })
+        })
+        .collect()
+}
+
+/// One relay. The password is fetched now.
+pub fn open_one(config: &RelayConfig, loaded: &Loaded) -> Result<Rc<dyn Relay>, Failure> {
+    let password = match &config.password {
+        Some(source) => Some(source.read(&config.url.to_string(), &loaded.variables)?),
+        None => None,
+    };
+    let mut settings = RelaySettings::new(config.url.clone());
+    settings.user = config.user.clone();
+    settings.password = password;
+    settings.auth = config.auth;
+    settings.ca_file = config.ca_file.clone();
+    if !config.pipelining {
+        settings.pipelining = Pipelining::Off;
+    }
+    smtp::open(settings).map_err(|error| unusable(config, &error))
+}
+
+fn unusable(config: &RelayConfig, error: &OpenError) -> Failure {
+    if let OpenError::NoPassword { user } = error {
+        let why = format!("user `{user}` has none");
+        let relay = config.url.to_string();
+        return ConfigError::NoPassword { relay, why }.into();
+    }
+    let what = format!("{}: relay `{}`: {error}", config.source, config.url);
+    let failure = Failure::usage(what);
+    match (error, &config.url) {
+        (OpenError::NoUser, _) => failure.with_hint("add `user` to its `[[relay]]`"),
+        (OpenError::Outbox { .. }, RelayAddress::Maildir(path)) => failure.with_hint(format!(
+            "make `{}` writable, or name another folder",
+            path.display()
+        )),
+        _ => failure,
+    }
+}
+
+/// Connections by weight: what a relay limits itself to bounds its share, and what it leaves goes to the others.
+/// At least one each, so that no relay is never used; else never above `total` in sum.
+fn shares(configs: &[RelayConfig], total: u32) -> Vec<usize> {
+    let mut shares = vec![1_u32; configs.len()];
+    let mut left = total.saturating_sub(u32::try_from(configs.len()).unwrap_or(u32::MAX));
+    while left > 0 {
+        // Whoever has least for its weight is next.
+        let next = configs
+            .iter()
+            .zip(&mut shares)
+            .filter(|(config, share)| config.connections.is_none_or(|most| **share < most))
+            .min_by_key(|(config, share)| {
+                u64::from(**share) * 1_000_000 / u64::from(config.weight.max(1))
+            });
+        let Some((_, share)) = next else {
+            break;
+        };
+        *share += 1;
+        left -= 1;
+    }
+    shares.into_iter().map(|share| share as usize).collect()
+}
+
+/// Limits for receiving sites, by site.
+pub fn sites(settings: &Settings) -> BTreeMap<String, SiteLimit> {
+    let limit = |site: &SiteConfig| SiteLimit {
+        rate: site.rate.unwrap_or(Rate::Unlimited),
+        connections: site.connections.unwrap_or(settings.send.connections) as usize,
+    };
+    let sites = settings.sites.iter();
+    sites
+        .map(|(name, site)| (name.clone(), limit(site)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+
+    fn relay(weight: u32, connections: Option<u32>) -> RelayConfig {
+        RelayConfig {
+            url: RelayAddress::Maildir("outbox".into()),
+            user: None,
+            password: None,
+            auth: None,
+            ca_file: None,
+            rate: None,
+            connections,
+            weight,
+            pipelining: true,
+            source: Source::Default,
+        }
+    }
+
+    #[test]
+    fn connections_are_shared_by_weight_and_never_exceeded() {
+        for (relays, total, expected) in [
+            (vec![relay(1, None)], 20, vec![20]),
+            (vec![relay(1, Some(3))], 20, vec![3]),
+            (vec![relay(3, None), relay(1, None)], 20, vec![15, 5]),
+            (vec![relay(1, Some(2)), relay(1, None)], 20, vec![2, 18]),
+            (vec![relay(0, None), relay(0, None)], 4, vec![2, 2]),
+            (vec![relay(1, None), relay(1, None)], 1, vec![1, 1]),
+        ] {
+            assert_eq!(shares(&relays, total), expected);
+        }
+    }
+}

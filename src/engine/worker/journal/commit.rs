@@ -1,0 +1,169 @@
+//! Second half of a cycle: how much may be claimed, one commit for all partitions, and what it claimed to the lanes.
+
+use super::super::lanes::Handed;
+use super::super::settings::Notice;
+use super::Journal;
+use super::gates::Gates;
+use crate::domain::address;
+use crate::domain::ids::Offset;
+use crate::domain::topic::TopicPartition;
+use crate::protocol::machine::Machine;
+use crate::queue::{Commit, CommitOutcome};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Journal {
+    /// How many messages may be claimed in this cycle, after the stock of slots was filled for what is there.
+    pub(super) async fn claim_room(&mut self) -> usize {
+        if self.is_stopping() {
+            return 0;
+        }
+        let uncommitted: usize = self.machines.values().map(Machine::uncommitted).sum();
+        let free = self.setup.max_uncommitted.saturating_sub(uncommitted);
+        let claimable = self.claimable(free);
+        self.ask_slots_at = self.lanes.fill_paces(claimable).await;
+        self.lanes.room(free)
+    }
+
+    pub(super) fn claimable(&self, limit: usize) -> usize {
+        let gates = Gates::new(&self.lanes);
+        let now = self.setup.clock.now();
+        let moment = gates.moment(&self.ledger, now);
+        let mut count = 0;
+        for machine in self.machines.values() {
+            if count >= limit {
+                break;
+            }
+            count += machine.claimable(&moment, limit - count);
+        }
+        count
+    }
+
+    /// Second half of a cycle: one commit for all partitions, and what it claimed goes to the lanes.
+    pub(super) async fn commit(
+        &mut self,
+        room: usize,
+        ends: &BTreeMap<TopicPartition, Offset>,
+    ) -> bool {
+        let commits = self.compose(room, ends);
+        if commits.is_empty() {
+            return false;
+        }
+        let sent_at = self.setup.clock.since_boot();
+        let outcomes = self.membership.commit(commits.clone()).await;
+        let valid_until = sent_at + self.membership.lease() * 2 / 3;
+        for (commit, outcome) in commits.into_iter().zip(outcomes) {
+            match outcome {
+                CommitOutcome::Done => self.committed(&commit, valid_until),
+                CommitOutcome::Refused => self.lose(commit.at, commit.token),
+                CommitOutcome::Unknown(why) => {
+                    self.observer.notice(Notice::QueueTrouble(why));
+                    self.lose(commit.at, commit.token);
+                    self.membership.release(commit.at, commit.token).await;
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn compose(
+        &mut self,
+        room: usize,
+        ends: &BTreeMap<TopicPartition, Offset>,
+    ) -> Vec<Commit> {
+        let gates = Gates::new(&self.lanes);
+        let now = self.setup.clock.now();
+        let moment = gates.moment(&self.ledger, now);
+        let mut order: Vec<TopicPartition> = self.machines.keys().copied().collect();
+        let count = order.len().max(1);
+        order.rotate_left(self.turn % count);
+        self.turn = self.turn.wrapping_add(1);
+        let with_work = order.iter().filter(|at| {
+            self.machines
+                .get(at)
+                .is_some_and(|m| m.claimable(&moment, 1) > 0)
+        });
+        let mut sharers = with_work.count().max(1);
+        let mut left = room;
+        let mut commits = Vec::new();
+        for at in order {
+            let Some(machine) = self
+                .machines
+                .get_mut(&at)
+                .filter(|machine| machine.missing().is_none() || machine.is_numbering())
+            else {
+                continue;
+            };
+            let has_work = machine.claimable(&moment, 1) > 0;
+            let share = left.div_ceil(sharers);
+            let before = machine.uncommitted();
+            if let Some(draft) = machine.compose(&moment, share, ends.get(&at).copied()) {
+                commits.push(Commit {
+                    at,
+                    token: machine.token(),
+                    offset: draft.offset,
+                    text: draft.text,
+                });
+            }
+            left = left.saturating_sub(machine.uncommitted().saturating_sub(before));
+            sharers = sharers.saturating_sub(usize::from(has_work)).max(1);
+        }
+        commits
+    }
+
+    pub(super) fn committed(&mut self, commit: &Commit, valid_until: Duration) {
+        let Some(machine) = self
+            .machines
+            .get_mut(&commit.at)
+            .filter(|m| m.token() == commit.token)
+        else {
+            return;
+        };
+        let claimed = machine.committed();
+        let mut handed = Vec::with_capacity(claimed.len());
+        for slot in claimed {
+            let Some(message) = machine.message(slot).cloned() else {
+                continue;
+            };
+            let Some(run) = machine
+                .progress()
+                .open
+                .get(&slot.offset)
+                .map(|chunk| chunk.run)
+            else {
+                continue;
+            };
+            let site = address::site_of(&message.line.address).to_string();
+            let (at, token, number) = (commit.at, commit.token, machine.number());
+            handed.push(Handed {
+                at,
+                token,
+                number,
+                slot,
+                run,
+                message,
+                site,
+                valid_until,
+            });
+        }
+        self.lanes.hand_over(handed);
+        self.drop_below(commit.at, commit.offset);
+    }
+
+    /// Space is given back in the background, once a second for each partition at the most.
+    pub(super) fn drop_below(&mut self, at: TopicPartition, offset: Offset) {
+        let dropped = self.dropped.entry(at).or_default();
+        if offset <= *dropped
+            || self.raised_at != self.setup.clock.since_boot() && offset < *dropped + 16
+        {
+            return;
+        }
+        *dropped = offset;
+        let queue = self.setup.queue.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(error) = queue.drop_below(at, offset).await {
+                tracing::warn!(%at, offset, %error, "space could not be given back");
+            }
+        });
+    }
+}

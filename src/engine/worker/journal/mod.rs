@@ -1,0 +1,331 @@
+//! The journal: one cycle after the other, each with one round of appends and one commit for all partitions.
+//! There is no lingering: what came in while a cycle ran goes into the next.
+
+mod collect;
+mod commit;
+mod gates;
+mod rate;
+mod tell;
+
+use super::goal::{GoalWatch, Look};
+use super::lanes::Lanes;
+use super::partitions::Inbox;
+use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
+use super::told::{self, Ends};
+use super::views::{self, Suppressions};
+use crate::domain::ids::Offset;
+use crate::domain::records::{CampaignRecord, RateInForce};
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::policy::Schedule;
+use crate::protocol::Ledger;
+use crate::protocol::machine::{Machine, Want};
+use crate::queue::{Membership, Record, Token};
+use gates::Gates;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What is in flight at a clean stop is finished within this.
+const STOP_DRAIN: Duration = Duration::from_secs(25);
+/// Without anything to do the topics are looked at this often: control takes effect within 2 s.
+const TICK: Duration = Duration::from_millis(250);
+/// The offset is raised, and what lies below it dropped, this often.
+const RAISE_EVERY: Duration = Duration::from_secs(1);
+const RETRY_APPEND: Duration = Duration::from_millis(100);
+
+pub struct Journal {
+    pub(super) setup: Rc<Setup>,
+    pub(super) lanes: Rc<Lanes>,
+    pub(super) observer: Rc<dyn Observer>,
+    pub(super) membership: Rc<dyn Membership>,
+    pub(super) schedule: Schedule,
+    pub(super) ledger: Ledger,
+    suppressions: Rc<RefCell<Suppressions>>,
+    suppressions_read_at: Duration,
+    pub(super) machines: BTreeMap<TopicPartition, Machine>,
+    pub(super) inbox: Rc<Inbox>,
+    /// Partitions with a read under way.
+    pub(super) reading: BTreeSet<TopicPartition>,
+    /// Tiers that were found empty, and when.
+    pub(super) empty_at: BTreeMap<TopicPartition, Duration>,
+    /// Partitions that are being given up, and until when they may drain.
+    pub(super) leaving: BTreeMap<TopicPartition, Duration>,
+    pub(super) ends: Ends,
+    pub(super) late_events: Vec<(TopicPartition, Record)>,
+    new_suppressions: Vec<Record>,
+    pub(super) standing_still: usize,
+    rate: RateInForce,
+    raised_at: Duration,
+    dropped: BTreeMap<TopicPartition, Offset>,
+    stop_by: Option<Duration>,
+    started_at: Duration,
+    turn: usize,
+    ask_slots_at: Option<Duration>,
+    summary: Summary,
+    goal: GoalWatch,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Reads the topics that are followed, publishes the rate, and joins. Errors: a topic that is missing.
+    pub async fn open(
+        setup: Rc<Setup>,
+        lanes: Rc<Lanes>,
+        observer: Rc<dyn Observer>,
+    ) -> Result<Journal, WorkerError> {
+        let queue = setup.queue.clone();
+        let mut ledger = Ledger::default();
+        views::refresh(&mut ledger, queue.as_ref()).await?;
+        let suppressions = lanes.suppressions();
+        Suppressions::refresh(&suppressions, queue.as_ref()).await?;
+        let schedule = Schedule::from(&setup.retry);
+        require_topics(&setup, &schedule).await?;
+        let membership = queue.join(&setup.name).await?;
+        let inbox = Rc::new(Inbox::default());
+        let listener = tokio::task::spawn_local(inbox.clone().listen(membership.clone()));
+        let now = setup.clock.since_boot();
+        let mut journal = Journal {
+            rate: setup.rate.clone(),
+            goal: GoalWatch::new(setup.goal),
+            setup,
+            lanes,
+            observer,
+            membership,
+            schedule,
+            ledger,
+            suppressions,
+            suppressions_read_at: now,
+            machines: BTreeMap::new(),
+            inbox,
+            reading: BTreeSet::new(),
+            empty_at: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            ends: Ends::new(),
+            late_events: Vec::new(),
+            new_suppressions: Vec::new(),
+            standing_still: 0,
+            raised_at: Duration::ZERO,
+            dropped: BTreeMap::new(),
+            stop_by: None,
+            started_at: now,
+            turn: 0,
+            ask_slots_at: None,
+            summary: Summary::default(),
+            tasks: vec![listener],
+        };
+        journal.publish_rate().await?;
+        journal.follow_rate();
+        Ok(journal)
+    }
+
+    /// Cycle after cycle, until stopped and drained.
+    pub async fn work(&mut self, stop: &Stop) -> Result<(), WorkerError> {
+        loop {
+            if stop.is_asked() && self.stop_by.is_none() {
+                self.begin_stop(Some(LeftWork::Stopped));
+            }
+            self.take_changes().await;
+            self.take_answers();
+            self.take_reads();
+            let busy = self.cycle().await?;
+            self.release_drained().await;
+            self.watch_goal().await?;
+            self.observer.progress(&self.summary());
+            if let Some(by) = self.stop_by
+                && (self.machines.is_empty() || by <= self.setup.clock.since_boot())
+            {
+                return self.append_all(Vec::new()).await;
+            }
+            if busy {
+                tokio::task::yield_now().await;
+            } else {
+                self.wait(stop).await;
+            }
+        }
+    }
+
+    pub async fn leave(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+        self.membership.leave().await;
+    }
+
+    pub fn summary(&self) -> Summary {
+        let elapsed = self
+            .setup
+            .clock
+            .since_boot()
+            .saturating_sub(self.started_at);
+        Summary {
+            attempts: self.lanes.attempts(),
+            elapsed,
+            ..self.summary.clone()
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_by.is_some()
+    }
+
+    pub(super) fn env(&self) -> String {
+        self.setup.env.clone()
+    }
+
+    pub(super) fn timestamp(&self) -> String {
+        told::timestamp(self.setup.clock.now())
+    }
+
+    fn begin_stop(&mut self, left: Option<LeftWork>) {
+        let by = self.setup.clock.since_boot() + STOP_DRAIN;
+        self.stop_by = Some(by);
+        self.summary.left_work = left;
+        self.lanes.close();
+        let taking_over: Vec<TopicPartition> = self
+            .machines
+            .values()
+            .filter(|m| m.is_taking_over())
+            .map(Machine::at)
+            .collect();
+        for at in taking_over {
+            self.forget(at);
+        }
+        for machine in self.machines.values_mut() {
+            machine.drain();
+            self.leaving.insert(machine.at(), by);
+        }
+    }
+
+    /// Ends by itself when the goal of the setup is reached.
+    async fn watch_goal(&mut self) -> Result<(), WorkerError> {
+        if self.is_stopping() || self.lanes.outstanding() > 0 {
+            return Ok(());
+        }
+        let queue = self.setup.queue.clone();
+        let clock = self.setup.clock.clone();
+        match self
+            .goal
+            .look(queue.as_ref(), &mut self.ledger, clock.as_ref())
+            .await?
+        {
+            Look::GoOn => {}
+            Look::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
+            Look::End(left) => self.begin_stop(left),
+        }
+        Ok(())
+    }
+
+    /// One cycle. `false`: there was nothing to do.
+    async fn cycle(&mut self) -> Result<bool, WorkerError> {
+        self.lanes.take_back_old();
+        let end = self.log_ends().await?;
+        views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
+        self.refresh_suppressions().await?;
+        self.follow_rate();
+        let mut busy = self.tell().await?;
+        let room = self.claim_room().await;
+        busy |= self.commit(room, &end).await;
+        self.read_on();
+        Ok(busy)
+    }
+
+    async fn refresh_suppressions(&mut self) -> Result<(), WorkerError> {
+        let now = self.setup.clock.since_boot();
+        if now.saturating_sub(self.suppressions_read_at) >= RAISE_EVERY {
+            Suppressions::refresh(&self.suppressions, self.setup.queue.as_ref()).await?;
+            self.suppressions_read_at = now;
+        }
+        Ok(())
+    }
+
+    /// Ends of the owned logs, now and then: before the ledger is read, so that no manifest is missed.
+    async fn log_ends(&mut self) -> Result<BTreeMap<TopicPartition, Offset>, WorkerError> {
+        let mut ends = BTreeMap::new();
+        let now = self.setup.clock.since_boot();
+        if now.saturating_sub(self.raised_at) < RAISE_EVERY && !self.is_stopping() {
+            return Ok(ends);
+        }
+        self.raised_at = now;
+        for at in self.machines.keys().filter(|at| at.topic == Topic::Send) {
+            if let Ok(bounds) = self.setup.queue.bounds(*at).await {
+                ends.insert(*at, bounds.end);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Asks the machines what should be read next. An empty tier is looked at again at each tick.
+    fn read_on(&mut self) {
+        let now = self.setup.clock.since_boot();
+        let gates = Gates::new(&self.lanes);
+        let moment = gates.moment(&self.ledger, self.setup.clock.now());
+        let mut wants: Vec<(TopicPartition, Token, Want)> = Vec::new();
+        for (at, machine) in &self.machines {
+            let looked = self
+                .empty_at
+                .get(at)
+                .is_some_and(|empty| now < *empty + TICK);
+            if self.reading.contains(at) || looked {
+                continue;
+            }
+            wants.extend(
+                machine
+                    .want(&moment)
+                    .map(|want| (*at, machine.token(), want)),
+            );
+        }
+        self.start_reads(wants);
+    }
+
+    pub(super) async fn wait(&self, stop: &Stop) {
+        let now = self.setup.clock.since_boot();
+        let wall = self.setup.clock.now();
+        let due = self
+            .machines
+            .values()
+            .filter_map(|machine| machine.next_due(wall))
+            .min();
+        let due = due
+            .and_then(|at| at.duration_since(wall).ok())
+            .unwrap_or(TICK);
+        let slots = self.ask_slots_at.map_or(TICK, |at| at.saturating_sub(now));
+        let longest = TICK.min(due).min(slots).max(Duration::from_millis(1));
+        tokio::select! {
+            biased;
+            () = self.lanes.answered.notified() => {}
+            () = self.inbox.wake.notified() => {}
+            () = stop.asked(), if self.stop_by.is_none() => {}
+            () = tokio::time::sleep(longest) => {}
+        }
+    }
+}
+
+pub fn campaign_record(record: &CampaignRecord) -> Result<Record, String> {
+    let payload = serde_json::to_vec(record).map_err(|error| error.to_string())?;
+    Ok(Record {
+        key: Some(record.key()),
+        headers: Vec::new(),
+        payload: Some(payload.into()),
+    })
+}
+
+async fn require_topics(setup: &Setup, schedule: &Schedule) -> Result<(), WorkerError> {
+    let there = setup.queue.topics().await?;
+    let fixed = [
+        Topic::Send,
+        Topic::Dlq,
+        Topic::Event,
+        Topic::Campaign,
+        Topic::Suppression,
+    ];
+    let tiers = schedule.tiers().into_iter().map(Topic::Retry);
+    match fixed
+        .into_iter()
+        .chain(tiers)
+        .find(|topic| !there.contains(topic))
+    {
+        Some(missing) => Err(WorkerError::MissingTopic(missing.name(&setup.env))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,44 @@
+//! The rate belongs to the queue: published at the start, followed from then on.
+
+use super::super::settings::{Notice, WorkerError};
+use super::super::views;
+use super::{Journal, campaign_record};
+use crate::domain::records::CampaignRecord;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::QueueError;
+
+impl Journal {
+    /// A given rate is published where it differs from that in force; the default only where there is none.
+    pub(super) async fn publish_rate(&mut self) -> Result<(), WorkerError> {
+        let mine = self.setup.rate.clone();
+        let publish = match self.ledger.rate() {
+            None => true,
+            Some(in_force) => {
+                self.setup.publish_rate
+                    && (in_force.rate, in_force.burst) != (mine.rate, mine.burst)
+            }
+        };
+        if publish {
+            let record =
+                campaign_record(&CampaignRecord::Rate(mine)).map_err(QueueError::Unknown)?;
+            self.append_all(vec![(
+                TopicPartition::new(Topic::Campaign, 0),
+                vec![record],
+            )])
+            .await?;
+            views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn follow_rate(&mut self) {
+        let Some(new) = self.ledger.rate().filter(|new| **new != self.rate).cloned() else {
+            return;
+        };
+        self.lanes.set_rate(new.rate, new.burst);
+        let old = std::mem::replace(&mut self.rate, new.clone());
+        if (old.rate, old.burst) != (new.rate, new.burst) {
+            self.observer.notice(Notice::RateChanged { old, new });
+        }
+    }
+}

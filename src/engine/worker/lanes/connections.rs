@@ -1,0 +1,88 @@
+//! Opening connections: only when something waits for one, and as the breaker lets.
+
+use super::feed::RelayFeed;
+use super::{Blocked, Lanes};
+use crate::engine::breaker::{Permit, Signal};
+use crate::smtp::End;
+use std::cell::Cell;
+use std::rc::Rc;
+
+impl Lanes {
+    pub(super) async fn wait(&self, woken: tokio::sync::futures::Notified<'_>, blocked: Blocked) {
+        match blocked {
+            Blocked::Until(at) => {
+                let now = self.setup.clock.since_boot();
+                let _ = tokio::time::timeout(at.saturating_sub(now), woken).await;
+            }
+            Blocked::Empty | Blocked::Closing => woken.await,
+        }
+    }
+
+    /// Waits until a message waits that no open connection is there for, and the breaker lets one connect.
+    /// `Some(true)`: as a probe. `None`: the worker is stopping.
+    pub(super) async fn may_connect(&self, relay: usize) -> Option<bool> {
+        loop {
+            let woken = self.unconnected.notified();
+            let blocked = {
+                let now = self.setup.clock.since_boot();
+                let mut inner = self.inner.borrow_mut();
+                if inner.closing {
+                    return None;
+                }
+                let wanted = inner.waiting.len() > self.connected_waiting.get();
+                let state = inner.relays.get_mut(relay).filter(|_| wanted);
+                match state.map(|state| state.breaker.may_try(now)) {
+                    Some(Permit::Go) => return Some(false),
+                    Some(Permit::Probe) => return Some(true),
+                    Some(Permit::Wait(until)) => Blocked::Until(until),
+                    None => Blocked::Empty,
+                }
+            };
+            self.wait(woken, blocked).await;
+        }
+    }
+
+    pub(super) fn ended(&self, relay: usize, end: &End) {
+        let signal = match end {
+            End::Finished | End::Parted { .. } => return,
+            End::Closed {
+                reply: Some(reply), ..
+            } => Signal::Refused(reply.to_string()),
+            End::Closed { why, .. } => Signal::Deferred(why.clone()),
+            End::Unavailable {
+                reply: Some(reply), ..
+            } => Signal::Refused(reply.to_string()),
+            End::Unavailable { why, .. } => Signal::Refused(why.clone()),
+        };
+        self.signal(relay, None, signal);
+    }
+}
+
+/// One task for each connection that may be open; each connects only when there is something to send.
+pub fn open_connections(lanes: &Rc<Lanes>) -> Vec<tokio::task::JoinHandle<()>> {
+    let mut tasks = Vec::new();
+    for (relay, lane) in lanes.setup.relays.iter().enumerate() {
+        for _ in 0..lane.connections.max(1) {
+            tasks.push(tokio::task::spawn_local(keep_connection(
+                lanes.clone(),
+                relay,
+            )));
+        }
+    }
+    tasks
+}
+
+async fn keep_connection(lanes: Rc<Lanes>, relay: usize) {
+    let Some(lane) = lanes.setup.relays.get(relay).cloned() else {
+        return;
+    };
+    while let Some(probe) = lanes.may_connect(relay).await {
+        let feed = RelayFeed {
+            lanes: lanes.clone(),
+            relay,
+            probe: Cell::new(probe),
+        };
+        let end = lane.relay.converse(&feed).await;
+        lanes.ended(relay, &end);
+    }
+}

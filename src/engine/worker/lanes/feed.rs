@@ -1,0 +1,103 @@
+//! The lanes as one connection sees them.
+
+use super::{Blocked, Lanes};
+use crate::domain::outcome::Attempt;
+use crate::smtp::{Feed, Outgoing};
+use async_trait::async_trait;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// One connection's view of the lanes.
+pub(super) struct RelayFeed {
+    pub(super) lanes: Rc<Lanes>,
+    pub(super) relay: usize,
+    /// This connection was opened as a probe: its first message may go though the breaker is open.
+    pub(super) probe: Cell<bool>,
+}
+
+impl RelayFeed {
+    pub(super) fn pull(&self) -> Result<Outgoing, Blocked> {
+        let handed = self.lanes.take(self.relay, self.probe.get())?;
+        self.probe.set(false);
+        Ok(self.lanes.begin(handed))
+    }
+
+    pub(super) fn relay_name(&self) -> Option<String> {
+        self.lanes
+            .setup
+            .relays
+            .get(self.relay)
+            .map(|lane| lane.relay.name().to_string())
+    }
+}
+
+#[async_trait(?Send)]
+impl Feed for RelayFeed {
+    async fn next(&self) -> Option<Outgoing> {
+        loop {
+            let woken = self.lanes.connected.notified();
+            match self.pull() {
+                Ok(outgoing) => {
+                    // Whoever waits beside this connection may have more to take.
+                    if !self.lanes.inner.borrow().waiting.is_empty() {
+                        self.lanes.wake();
+                    }
+                    return Some(outgoing);
+                }
+                Err(Blocked::Closing) => return None,
+                Err(blocked) => {
+                    let waiting = Waiting::begin(&self.lanes.connected_waiting);
+                    self.lanes.wait(woken, blocked).await;
+                    drop(waiting);
+                }
+            }
+        }
+    }
+
+    fn try_next(&self) -> Option<Outgoing> {
+        self.pull().ok()
+    }
+
+    fn may_finish(&self, ticket: u64) -> bool {
+        let now = self.lanes.setup.clock.since_boot();
+        self.lanes
+            .inner
+            .borrow()
+            .begun
+            .get(&ticket)
+            .is_some_and(|handed| now < handed.valid_until)
+    }
+
+    fn begun(&self, _ticket: u64, _at: SystemTime) {
+        self.lanes.inner.borrow_mut().attempts += 1;
+    }
+
+    fn done(&self, ticket: u64, attempt: Attempt) {
+        let mut inner = self.lanes.inner.borrow_mut();
+        let Some(handed) = inner.begun.remove(&ticket) else {
+            return;
+        };
+        if let Some(state) = inner.sites.get_mut(&handed.site) {
+            state.with_relay = state.with_relay.saturating_sub(1);
+        }
+        drop(inner);
+        self.lanes.answer(handed, self.relay_name(), attempt, false);
+    }
+}
+
+/// Counts a waiting connection for as long as it waits, also when its task ends meanwhile.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    pub(super) fn begin(count: &'a Cell<usize>) -> Waiting<'a> {
+        count.set(count.get() + 1);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,347 @@
+//! Where connections take their messages from: claimed messages wait here for a connection, a slot of the rate, and
+//! a relay and site that take mail. Everything that is handed over comes back exactly once, as an [`Answer`].
+
+mod connections;
+mod feed;
+mod sites;
+mod slots;
+
+pub use connections::open_connections;
+
+use super::pace::Pace;
+use super::settings::{Notice, Observer, Setup};
+use super::views::Suppressions;
+use crate::domain::chunk::Message;
+use crate::domain::ids::RunKey;
+use crate::domain::outcome::Attempt;
+use crate::domain::rate::Rate;
+use crate::domain::topic::TopicPartition;
+use crate::engine::breaker::{Breaker, Signal};
+use crate::protocol::machine::Slot;
+use crate::smtp::Outgoing;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// A claimed message on its way to a relay and back.
+#[derive(Debug, Clone)]
+pub struct Handed {
+    pub at: TopicPartition,
+    pub token: u64,
+    /// The owner number of the claim.
+    pub number: u64,
+    pub slot: Slot,
+    pub run: RunKey,
+    pub message: Message,
+    pub site: String,
+    /// Not begun and not finished after this (boot time).
+    pub valid_until: Duration,
+}
+
+/// What a connection says of a message.
+#[derive(Debug)]
+pub struct Answer {
+    pub handed: Handed,
+    pub relay: Option<String>,
+    pub attempt: Attempt,
+    /// On the suppression list by the time its turn came.
+    pub suppressed: bool,
+}
+
+/// The breakers of more sites than this are forgotten, the quiet ones first.
+const MAX_SITES: usize = 10_000;
+
+pub struct Lanes {
+    setup: Rc<Setup>,
+    observer: Rc<dyn Observer>,
+    inner: RefCell<Inner>,
+    /// Looked at right before a message begins.
+    suppressions: Rc<RefCell<Suppressions>>,
+    /// Connections that are open wait here, the others behind `unconnected`.
+    connected: Notify,
+    connected_waiting: Cell<usize>,
+    unconnected: Notify,
+    /// The journal is woken by answers.
+    pub answered: Notify,
+}
+
+struct Inner {
+    waiting: VecDeque<Handed>,
+    begun: HashMap<u64, Handed>,
+    answers: Vec<Answer>,
+    relays: Vec<RelayState>,
+    sites: BTreeMap<String, SiteState>,
+    pace: Pace,
+    next_ticket: u64,
+    closing: bool,
+    /// Claimed in the cycle under way, by limited site.
+    reserved: BTreeMap<String, usize>,
+    attempts: u64,
+    /// Answers between two looks of the journal, smoothed: what the connections do while a commit is under way.
+    pace_of_answers: usize,
+}
+
+struct RelayState {
+    breaker: Breaker,
+    pace: Pace,
+    taken: u64,
+}
+
+struct SiteState {
+    breaker: Breaker,
+    pace: Option<Pace>,
+    with_relay: usize,
+}
+
+/// Why nothing can be taken now.
+enum Blocked {
+    Empty,
+    Until(Duration),
+    Closing,
+}
+
+impl Lanes {
+    pub fn new(setup: Rc<Setup>, observer: Rc<dyn Observer>) -> Rc<Lanes> {
+        let relays = setup.relays.iter().map(|lane| RelayState {
+            breaker: Breaker::new(format!("relay `{}`", lane.relay.name())),
+            pace: Pace::new(format!("relay/{}", lane.relay.name()), lane.rate, 1),
+            taken: 0,
+        });
+        let inner = Inner {
+            waiting: VecDeque::new(),
+            begun: HashMap::new(),
+            answers: Vec::new(),
+            relays: relays.collect(),
+            sites: BTreeMap::new(),
+            pace: Pace::new("rate".to_string(), setup.rate.rate, setup.rate.burst),
+            next_ticket: 0,
+            closing: false,
+            reserved: BTreeMap::new(),
+            attempts: 0,
+            pace_of_answers: 0,
+        };
+        Rc::new(Lanes {
+            setup,
+            observer,
+            inner: RefCell::new(inner),
+            suppressions: Rc::default(),
+            connected: Notify::new(),
+            connected_waiting: Cell::new(0),
+            unconnected: Notify::new(),
+            answered: Notify::new(),
+        })
+    }
+
+    pub fn set_rate(&self, rate: Rate, burst: u32) {
+        self.inner.borrow_mut().pace.set_rate(rate, burst);
+        self.wake();
+    }
+
+    /// The suppression list, for whoever keeps it up to date.
+    pub fn suppressions(&self) -> Rc<RefCell<Suppressions>> {
+        self.suppressions.clone()
+    }
+
+    /// Claimed messages come in.
+    pub fn hand_over(&self, messages: Vec<Handed>) {
+        if messages.is_empty() {
+            return;
+        }
+        self.inner.borrow_mut().waiting.extend(messages);
+        self.wake();
+    }
+
+    /// What came back since the last call.
+    pub fn answers(&self) -> Vec<Answer> {
+        let mut inner = self.inner.borrow_mut();
+        let answers = std::mem::take(&mut inner.answers);
+        inner.pace_of_answers = (inner.pace_of_answers * 7 / 8).max(answers.len());
+        answers
+    }
+
+    pub fn attempts(&self) -> u64 {
+        self.inner.borrow().attempts
+    }
+
+    /// Messages waiting or with a relay.
+    pub fn outstanding(&self) -> usize {
+        let inner = self.inner.borrow();
+        inner.waiting.len() + inner.begun.len()
+    }
+
+    /// Messages of a partition that have not begun come back unused: it is being given up.
+    pub fn take_back(&self, at: TopicPartition) {
+        self.take_back_if(|handed| handed.at == at, "its partition is given up");
+    }
+
+    /// Messages whose claim has grown old come back unused.
+    pub fn take_back_old(&self) {
+        let now = self.setup.clock.since_boot();
+        self.take_back_if(|handed| handed.valid_until <= now, "its claim grew old");
+    }
+
+    fn take_back_if(&self, which: impl Fn(&Handed) -> bool, why: &str) {
+        let mut inner = self.inner.borrow_mut();
+        let (back, stay) = std::mem::take(&mut inner.waiting)
+            .into_iter()
+            .partition(|handed| which(handed));
+        inner.waiting = stay;
+        for handed in back {
+            let attempt = Attempt::NotSent {
+                why: why.to_string(),
+            };
+            inner.answers.push(Answer {
+                handed,
+                relay: None,
+                attempt,
+                suppressed: false,
+            });
+        }
+        if !inner.answers.is_empty() {
+            self.answered.notify_one();
+        }
+    }
+
+    /// No message is begun any more.
+    pub fn close(&self) {
+        self.inner.borrow_mut().closing = true;
+        self.connected.notify_waiters();
+        self.unconnected.notify_waiters();
+        self.take_back_if(|_| true, "the worker is stopping");
+    }
+
+    /// How many of `most` messages may be claimed now: while every relay is held one for the probe, under a rate as
+    /// many as there are slots, else what the connections can take before the next commit.
+    pub fn room(&self, most: usize) -> usize {
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        if inner.closing {
+            return 0;
+        }
+        let outstanding = inner.waiting.len() + inner.begun.len();
+        if inner.relays.iter().all(|relay| relay.breaker.is_open()) {
+            return usize::from(outstanding == 0).min(most);
+        }
+        let waiting = inner.waiting.len();
+        let slots = inner.pace.stock(now).saturating_sub(waiting);
+        let connections: usize = self.setup.relays.iter().map(|lane| lane.connections).sum();
+        let reach = 2 * connections + 3 * inner.pace_of_answers;
+        most.min(slots).min(reach.saturating_sub(outstanding))
+    }
+
+    pub(super) fn wake(&self) {
+        if self.connected_waiting.get() > 0 {
+            self.connected.notify_one();
+        } else {
+            self.unconnected.notify_one();
+        }
+    }
+
+    /// Feeds a breaker and tells the operator where it changed.
+    fn signal(&self, relay: usize, site: Option<&str>, signal: Signal) {
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        let notice = match site {
+            None => inner
+                .relays
+                .get_mut(relay)
+                .and_then(|state| state.breaker.report(now, signal)),
+            Some(site) => inner
+                .sites
+                .get_mut(site)
+                .and_then(|state| state.breaker.report(now, signal)),
+        };
+        drop(inner);
+        if let Some(notice) = notice {
+            self.observer.notice(Notice::Breaker(notice.to_string()));
+        }
+    }
+
+    /// What an attempt tells the breakers of its relay and site.
+    pub fn judge(&self, answer: &Answer, relay: Option<Signal>, site: Option<Signal>) {
+        let Some(index) = self.relay_index(answer.relay.as_deref()) else {
+            return;
+        };
+        if let Some(signal) = relay {
+            self.signal(index, None, signal);
+        }
+        if let Some(signal) = site {
+            self.signal(index, Some(&answer.handed.site), signal);
+        }
+    }
+
+    fn relay_index(&self, name: Option<&str>) -> Option<usize> {
+        let name = name?;
+        self.setup
+            .relays
+            .iter()
+            .position(|lane| lane.relay.name() == name)
+    }
+
+    /// Takes the next message for a relay, if one may begin this moment.
+    fn take(&self, relay: usize, has_probe: bool) -> Result<Handed, Blocked> {
+        let now = self.setup.clock.since_boot();
+        self.take_back_old();
+        let mut inner = self.inner.borrow_mut();
+        if inner.closing {
+            return Err(Blocked::Closing);
+        }
+        if inner.waiting.is_empty() {
+            return Err(Blocked::Empty);
+        }
+        inner.may_take(relay, has_probe, now)?;
+        let list = self.suppressions.borrow();
+        loop {
+            let index = inner.next_for_site(&self.setup, now)?;
+            let handed = inner.waiting.remove(index).ok_or(Blocked::Empty)?;
+            if !list.has(&self.setup.key, &handed.message.line.address) {
+                inner.use_slots(relay, &handed.site, now);
+                return Ok(handed);
+            }
+            let attempt = Attempt::NotSent {
+                why: "suppressed".to_string(),
+            };
+            inner.answers.push(Answer {
+                handed,
+                relay: None,
+                attempt,
+                suppressed: true,
+            });
+            self.answered.notify_one();
+        }
+    }
+
+    pub(super) fn begin(&self, handed: Handed) -> Outgoing {
+        let mut inner = self.inner.borrow_mut();
+        inner.next_ticket += 1;
+        let ticket = inner.next_ticket;
+        let line = &handed.message.line;
+        let outgoing = Outgoing {
+            ticket,
+            return_path: line.return_path.clone(),
+            recipient: line.address.clone(),
+            message_id: line.id.clone(),
+            content: handed.message.content.clone(),
+        };
+        inner.begun.insert(ticket, handed);
+        outgoing
+    }
+
+    pub(super) fn answer(
+        &self,
+        handed: Handed,
+        relay: Option<String>,
+        attempt: Attempt,
+        suppressed: bool,
+    ) {
+        self.inner.borrow_mut().answers.push(Answer {
+            handed,
+            relay,
+            attempt,
+            suppressed,
+        });
+        self.answered.notify_one();
+    }
+}

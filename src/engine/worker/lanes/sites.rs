@@ -1,0 +1,159 @@
+//! What relays and sites let through now: breakers, limits of messages at once, rates.
+
+use super::super::pace::Pace;
+use super::super::settings::Setup;
+use super::{Blocked, Inner, Lanes, MAX_SITES, SiteState};
+use crate::domain::address;
+use crate::engine::breaker::{Breaker, Permit};
+use std::time::Duration;
+
+impl Lanes {
+    /// Mail to this domain is held back: its site's breaker is open and no probe is due.
+    pub fn is_closed(&self, address: &str) -> bool {
+        let now = self.setup.clock.since_boot();
+        let site = address::site_of(address);
+        let inner = self.inner.borrow();
+        inner
+            .sites
+            .get(site)
+            .is_some_and(|state| state.breaker.is_holding(now))
+    }
+
+    /// As much of this site's mail is under way as its limits let.
+    pub fn is_full(&self, address: &str) -> bool {
+        self.site_room(address) == 0
+    }
+
+    /// Counts one more for the address's site among those claimed in this cycle, if its limits let.
+    pub fn reserve(&self, address: &str) -> bool {
+        let room = self.site_room(address);
+        if room == usize::MAX {
+            return true;
+        }
+        if room > 0 {
+            let site = address::site_of(address).to_string();
+            *self.inner.borrow_mut().reserved.entry(site).or_default() += 1;
+        }
+        room > 0
+    }
+
+    /// A new cycle claims.
+    pub fn begin_reserving(&self) {
+        self.inner.borrow_mut().reserved.clear();
+    }
+
+    pub(super) fn site_room(&self, address: &str) -> usize {
+        let site = address::site_of(address);
+        let Some(limit) = self.setup.sites.get(site) else {
+            return usize::MAX;
+        };
+        let inner = self.inner.borrow();
+        let waiting = inner
+            .waiting
+            .iter()
+            .filter(|handed| handed.site == site)
+            .count();
+        let with_relay = inner.sites.get(site).map_or(0, |state| state.with_relay);
+        let reserved = inner.reserved.get(site).copied().unwrap_or(0);
+        limit
+            .connections
+            .saturating_sub(waiting + with_relay + reserved)
+    }
+}
+
+impl Inner {
+    /// The relay's breaker, its share by weight, its rate and the queue's.
+    pub(super) fn may_take(
+        &mut self,
+        relay: usize,
+        has_probe: bool,
+        now: Duration,
+    ) -> Result<(), Blocked> {
+        let state = self.relays.get_mut(relay).ok_or(Blocked::Closing)?;
+        if !has_probe
+            && state.breaker.is_open()
+            && let Permit::Wait(until) = state.breaker.may_try(now)
+        {
+            return Err(Blocked::Until(until));
+        }
+        let opens = [state.pace.opens(now), self.pace.opens(now)];
+        match opens {
+            [Some(relay), Some(all)] if relay.max(all) <= now => Ok(()),
+            [Some(relay), Some(all)] => Err(Blocked::Until(relay.max(all))),
+            _ => Err(Blocked::Empty),
+        }
+    }
+
+    /// The first waiting message whose site takes mail now.
+    pub(super) fn next_for_site(&mut self, setup: &Setup, now: Duration) -> Result<usize, Blocked> {
+        let mut until: Option<Duration> = None;
+        for index in 0..self.waiting.len() {
+            let Some(site) = self.waiting.get(index).map(|handed| handed.site.clone()) else {
+                break;
+            };
+            match self.site_opens(setup, &site, now) {
+                Some(at) if at <= now => return Ok(index),
+                Some(at) => until = Some(until.map_or(at, |earlier| earlier.min(at))),
+                None => {}
+            }
+        }
+        Err(until.map_or(Blocked::Empty, Blocked::Until))
+    }
+
+    /// When a site takes its next message; `None`: when one of its messages comes back.
+    pub(super) fn site_opens(
+        &mut self,
+        setup: &Setup,
+        site: &str,
+        now: Duration,
+    ) -> Option<Duration> {
+        let state = self.site(setup, site);
+        if state.breaker.is_open()
+            && let Permit::Wait(until) = state.breaker.may_try(now)
+        {
+            return Some(until);
+        }
+        let limit = setup
+            .sites
+            .get(site)
+            .map_or(usize::MAX, |limit| limit.connections);
+        if state.with_relay >= limit {
+            return None;
+        }
+        match &mut state.pace {
+            Some(pace) => pace.opens(now),
+            None => Some(now),
+        }
+    }
+
+    pub(super) fn site(&mut self, setup: &Setup, site: &str) -> &mut SiteState {
+        if self.sites.len() > MAX_SITES && !self.sites.contains_key(site) {
+            self.sites
+                .retain(|_, state| state.with_relay > 0 || state.breaker.is_open());
+        }
+        self.sites
+            .entry(site.to_string())
+            .or_insert_with(|| SiteState {
+                breaker: Breaker::new(format!("site `{site}`")),
+                pace: setup
+                    .sites
+                    .get(site)
+                    .map(|limit| Pace::new(format!("site/{site}"), limit.rate, 1)),
+                with_relay: 0,
+            })
+    }
+
+    pub(super) fn use_slots(&mut self, relay: usize, site: &str, now: Duration) {
+        self.pace.take(now);
+        if let Some(state) = self.relays.get_mut(relay) {
+            state.pace.take(now);
+            state.taken += 1;
+        }
+        if let Some(state) = self.sites.get_mut(site) {
+            if let Some(pace) = &mut state.pace {
+                pace.take(now);
+            }
+            state.with_relay += 1;
+        }
+    }
+}
