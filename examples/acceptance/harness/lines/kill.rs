@@ -7,7 +7,7 @@ use super::super::process::Process;
 use super::super::project::Project;
 use super::super::report::Report;
 use super::super::server::{Answer, Server};
-use super::{SHORT_RETRIES, keeping, mail_flows, wait_for_accepted};
+use super::{SHORT_RETRIES, keeping, mail_flows, wait_for_accepted, wait_for_flow};
 use anyhow::bail;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ const MAX_UNCOMMITTED: u64 = 64;
 /// 20 connections of each worker then take at most 800 messages a second: a restart is short beside it.
 const REPLY_DELAY: Duration = Duration::from_millis(50);
 const DRAIN: Duration = Duration::from_secs(600);
+/// A worker that was started again gets its part of the queue from the other within a second or so.
+const FINDS_WORK: Duration = Duration::from_secs(5);
 /// What `mailq send` promises for a clean stop, and a little for the machine.
 const CLEAN_STOP: Duration = Duration::from_secs(27);
 
@@ -39,7 +41,7 @@ fn end_workers(setting: &Setting, signal: Signal, report: &mut Report) -> anyhow
         let began_at = Instant::now();
         let flowing = rounds(setting, signal, project, &server, report)?;
         report.figure("sent in", format!("{:.1?}", began_at.elapsed()));
-        report.figure("ends", format!("{} by {signal:?}", setting.count));
+        report.figure("ends", setting.count);
         let share = flowing as f64 / setting.count.max(1) as f64;
         report.at_least("share of ends while mail flowed", share, 0.9);
         let most = match signal {
@@ -90,6 +92,7 @@ fn rounds(
         let until = (round as f64 + random.f64()) * 0.95 * RECIPIENTS_PER_END as f64;
         wait_for_accepted(server, until as u64 + 1)?;
         let gate = random.usize(..WORKERS);
+        wait_for_flow(server, gate, FINDS_WORK);
         // A moment that has nothing to do with what the relay has just done.
         std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
         flowing += u64::from(mail_flows(server, gate));

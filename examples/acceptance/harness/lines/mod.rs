@@ -51,11 +51,27 @@ pub fn mail_flows(server: &Server, gate: usize) -> bool {
         .any(|transaction| transaction.gate == gate)
 }
 
-/// Runs a line's body; when it fails, the project's folder stays and the failure says where.
+/// Waits until mail flows at this gate; `false` when it does not.
+pub fn wait_for_flow(server: &Server, gate: usize, at_most: Duration) -> bool {
+    let began_at = Instant::now();
+    while !mail_flows(server, gate) {
+        if began_at.elapsed() > at_most {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Runs a line's body; when it fails, the project's folder stays and the failure says where. With `ACCEPTANCE_KEEP` set it
+/// stays in any case.
 pub fn keeping<T>(
     mut project: Project,
     body: impl FnOnce(&Project) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let result = body(&project);
+    if std::env::var_os("ACCEPTANCE_KEEP").is_some() {
+        println!("  kept in {}", project.keep().display());
+    }
     result.map_err(|error| error.context(format!("kept in {}", project.keep().display())))
 }

@@ -7,7 +7,7 @@ use super::super::process::Process;
 use super::super::project::Project;
 use super::super::report::Report;
 use super::super::server::{Ledger, Server, Transaction};
-use super::{SHORT_RETRIES, keeping, mail_flows};
+use super::{SHORT_RETRIES, keeping, wait_for_flow};
 use anyhow::bail;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ const MAX_UNCOMMITTED: u64 = 64;
 const REPLY_DELAY: Duration = Duration::from_millis(200);
 /// Enough for two workers at that speed through the pause and the time to find work again.
 const RECIPIENTS_PER_PAUSE: u64 = 1800;
+/// A worker that was woken gets its part of the queue back.
+const FINDS_WORK: Duration = Duration::from_secs(20);
 const DRAIN: Duration = Duration::from_secs(600);
 
 /// One worker's sleep.
@@ -68,7 +70,9 @@ fn pauses(setting: &Setting, project: &Project, server: &Server) -> anyhow::Resu
     let mut pauses = Vec::new();
     for _ in 0..setting.count {
         let gate = random.usize(..WORKERS);
-        wait_for_flow(server, gate)?;
+        if !wait_for_flow(server, gate, FINDS_WORK) {
+            bail!("no mail has flown at worker {gate} for {FINDS_WORK:?}");
+        }
         std::thread::sleep(Duration::from_micros(random.u64(..400_000)));
         workers[gate].signal(Signal::STOP)?;
         let stopped_at = Instant::now();
@@ -81,23 +85,17 @@ fn pauses(setting: &Setting, project: &Project, server: &Server) -> anyhow::Resu
             woken_at,
         });
     }
-    wait_for_flow(server, pauses.last().map_or(0, |pause| pause.gate))?;
+    // The one that woke last shows what it begins before the rest goes faster.
+    wait_for_flow(
+        server,
+        pauses.last().map_or(0, |pause| pause.gate),
+        FINDS_WORK,
+    );
     server.slow(Duration::from_millis(5));
     for worker in &mut workers {
         worker.wait_for_success(DRAIN)?;
     }
     Ok(pauses)
-}
-
-fn wait_for_flow(server: &Server, gate: usize) -> anyhow::Result<()> {
-    let began_at = Instant::now();
-    while !mail_flows(server, gate) {
-        if began_at.elapsed() > Duration::from_secs(20) {
-            bail!("no mail has flown at worker {gate} for 20 s after it was started or woken");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }
 
 fn check_woken(ledger: &Ledger, pauses: &[Pause], told: &[Told], report: &mut Report) {
