@@ -12,6 +12,7 @@
 
 mod architecture;
 mod cli;
+mod commands;
 mod queue_contract;
 mod queue_sqlite;
 mod render;

@@ -111,8 +111,11 @@ fn composer(
     }
 }
 
-/// Whether an address is never mailed; nobody is where there is no queue yet.
-fn suppressed(loaded: &Loaded) -> Result<Box<dyn Fn(&Address) -> bool>, Failure> {
+/// Whether an address is never mailed.
+type Suppressed = Box<dyn Fn(&Address) -> bool>;
+
+/// Nobody is suppressed where there is no queue yet.
+fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
     if !Workplace::is_there(loaded) {
         return Ok(Box::new(|_| false));
     }

@@ -220,7 +220,7 @@ fn empty_greeting(text: &str) -> Option<String> {
         let rest = lower.strip_prefix(greeting)?;
         // `Hello,` is a greeting as good as any; `Hello ,` has lost its name.
         let name = rest.strip_prefix(' ')?.trim_start();
-        let end = name.find(|c: char| matches!(c, ',' | '!' | '，' | '！'))?;
+        let end = name.find([',', '!', '，', '！'])?;
         let name = name.get(..end)?.trim();
         let shown: String = line.chars().take(40).collect();
         NOTHINGS.contains(&name).then_some(shown)

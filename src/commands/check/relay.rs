@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use crate::commands::{Exit, Failure, relays, workplace};
 use crate::config::Loaded;
-use crate::smtp::Offers;
+use crate::smtp::{Offers, RelayAddress};
 use serde::Serialize;
 use std::fmt;
 
@@ -21,6 +21,8 @@ pub struct Probed {
     pub smtputf8: bool,
     pub eight_bit_mime: bool,
     pub auth: Vec<String>,
+    /// Files instead of a server.
+    pub outbox: bool,
     /// Where it cannot be used.
     #[serde(skip)]
     pub exit: Option<Exit>,
@@ -40,6 +42,7 @@ impl Probed {
             smtputf8: offers.smtputf8,
             eight_bit_mime: offers.eight_bit_mime,
             auth: offers.auth,
+            outbox: false,
             exit: None,
         }
     }
@@ -49,11 +52,14 @@ impl Probed {
 pub fn probe(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<Vec<Probed>, Failure> {
     let lanes = relays::open(loaded)?;
     let mut probed = Vec::with_capacity(lanes.len());
-    for lane in lanes {
+    for (lane, config) in lanes.into_iter().zip(&loaded.settings.relays) {
         let name = lane.relay.name().to_string();
         let offers = workplace::block_on(async { Ok(lane.relay.probe().await) })?;
         probed.push(match offers {
-            Ok(offers) => Probed::new(name, offers),
+            Ok(offers) => Probed {
+                outbox: matches!(config.url, RelayAddress::Maildir(_)),
+                ..Probed::new(name, offers)
+            },
             Err(end) => {
                 let failure = relays::failure(&name, &end);
                 let exit = failure.exit;
@@ -78,6 +84,9 @@ impl fmt::Display for Probed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.ok {
             return write!(f, "{}: cannot be used", self.relay);
+        }
+        if self.outbox {
+            return f.write_str(&self.greeting);
         }
         let mut words = vec![match &self.tls {
             Some(tls) => tls.clone(),
