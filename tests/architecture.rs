@@ -199,6 +199,10 @@ fn the_source_keeps_every_rule() {
             .expect("below src")
             .to_string_lossy()
             .replace('\\', "/");
+        // Test rooms may be long and print what they found; imports are judged by `product`, which leaves tests out.
+        if name.contains("/tests/") || name.ends_with("tests.rs") {
+            continue;
+        }
         wrong.extend(RULES.iter().flat_map(|rule| rule(&name, &text)));
     }
     wrong.sort();

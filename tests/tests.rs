@@ -10,6 +10,7 @@
 // Tables of cases are long and read well.
 #![allow(clippy::too_many_lines)]
 
+mod acceptance;
 mod architecture;
 mod cli;
 mod commands;

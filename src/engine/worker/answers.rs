@@ -5,7 +5,7 @@ use super::lanes::Answer;
 use crate::bounce;
 use crate::domain::counters::Final;
 use crate::domain::event::Note;
-use crate::domain::outcome::{Attempt, Class, Reason, Scope};
+use crate::domain::outcome::{Attempt, Class, Reason, Scope, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use crate::engine::breaker::Signal;
 use crate::engine::policy::{self, Decision, Schedule, Trouble};
@@ -23,13 +23,14 @@ pub struct Judgement {
 
 pub fn judge(answer: &Answer, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Judgement {
     if answer.suppressed {
-        let note = Note {
+        let note = Rc::new(Note {
             reason: Some(Reason::Manual),
             ..Note::default()
-        };
+        });
+        let fate = Fate::Ended(Final::Suppressed);
         return Judgement {
-            fate: Fate::Ended(Final::Suppressed),
-            note: Rc::new(note),
+            fate,
+            note,
             suppress: false,
             relay: None,
             site: None,
@@ -41,53 +42,61 @@ pub fn judge(answer: &Answer, schedule: &Schedule, in_doubt: InDoubtPolicy) -> J
     };
     let tries = answer.handed.message.line.tries;
     let ruling = policy::decide(&answer.attempt, verdict.as_ref(), tries, schedule, in_doubt);
-    let unanswered = matches!(answer.attempt, Attempt::Unanswered { .. });
-    let fate = match ruling.decision {
+    let (relay, site) = signals(&answer.attempt, ruling.trouble);
+    Judgement {
+        fate: fate(ruling.decision, &answer.attempt),
+        note: Rc::new(note(answer, verdict.as_ref())),
+        suppress: ruling.suppress,
+        relay,
+        site,
+    }
+}
+
+fn fate(decision: Decision, attempt: &Attempt) -> Fate {
+    let in_doubt = matches!(attempt, Attempt::Unanswered { .. });
+    match decision {
         Decision::Delivered => Fate::Ended(Final::Delivered),
         Decision::Bounced => Fate::Ended(Final::Bounced),
         Decision::Dead => Fate::Dead,
         Decision::Retry { delay, uses_try } => Fate::Retry {
             delay,
             uses_try,
-            in_doubt: unanswered,
+            in_doubt,
         },
         Decision::HoldInDoubt => Fate::Held,
         Decision::Unused => Fate::Unused,
-    };
-    let mut note = Note {
-        relay: answer.relay.clone(),
-        ..Note::default()
-    };
+    }
+}
+
+fn note(answer: &Answer, verdict: Option<&Verdict>) -> Note {
+    let relay = answer.relay.clone();
     match &answer.attempt {
-        Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => {
-            note.reply = Some(reply.to_string())
-        }
+        Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => Note {
+            relay,
+            reply: Some(reply.to_string()),
+            class: verdict.map(|verdict| verdict.class),
+            reason: verdict.map(|verdict| verdict.reason),
+            scope: verdict.map(|verdict| verdict.scope),
+        },
         Attempt::Unanswered { why } => {
-            note.reply = Some(why.clone());
-            note.class = Some(Class::Temporary);
-            note.scope = Some(Scope::Relay);
-            note.reason = Some(if why.starts_with("no reply") {
+            let silent = why.starts_with("no reply");
+            let reason = if silent {
                 Reason::NoReply
             } else {
                 Reason::ConnectionLost
-            });
+            };
+            Note {
+                relay,
+                reply: Some(why.clone()),
+                class: Some(Class::Temporary),
+                reason: Some(reason),
+                scope: Some(Scope::Relay),
+            }
         }
-        Attempt::NotSent { .. } => {}
-    }
-    if let Some(verdict) = &verdict {
-        (note.class, note.reason, note.scope) = (
-            Some(verdict.class),
-            Some(verdict.reason),
-            Some(verdict.scope),
-        );
-    }
-    let (relay, site) = signals(&answer.attempt, ruling.trouble);
-    Judgement {
-        fate,
-        note: Rc::new(note),
-        suppress: ruling.suppress,
-        relay,
-        site,
+        Attempt::NotSent { .. } => Note {
+            relay,
+            ..Note::default()
+        },
     }
 }
 

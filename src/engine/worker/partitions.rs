@@ -1,7 +1,7 @@
 //! Gaining, reading for, and giving up partitions: everything about them but the cycle.
 
 use super::journal::Journal;
-use super::reader::{self, Read};
+use super::reader::{Read, Reader};
 use super::settings::Notice;
 use super::told::{self, About, Teller};
 use crate::domain::counters::Final;
@@ -24,11 +24,14 @@ const MAX_DECODED_BYTES: usize = 64 << 20;
 /// Rendered bytes of one move, so that its one record fits compressed too.
 const MOVE_BYTES: usize = 512 * 1024;
 
+/// A read, and the ownership that it was begun for.
+type Finished = (TopicPartition, Token, Result<Read, QueueError>);
+
 /// What tasks beside the journal leave for it.
 #[derive(Default)]
 pub struct Inbox {
     changes: RefCell<VecDeque<Ownership>>,
-    reads: RefCell<Vec<(TopicPartition, Token, Result<Read, QueueError>)>>,
+    reads: RefCell<Vec<Finished>>,
     pub wake: Notify,
 }
 
@@ -154,7 +157,7 @@ impl Journal {
         };
         self.leaving.remove(&at);
         self.reading.remove(&at);
-        self.lanes.take_back(at);
+        self.lanes.disown(at);
         self.ends.retain(|(partition, _), _| *partition != at);
         let number = machine.number();
         let runs: Vec<_> = machine
@@ -248,13 +251,14 @@ impl Journal {
                 0
             };
             self.reading.insert(at);
-            let (queue, inbox, threads) = (
-                self.setup.queue.clone(),
-                self.inbox.clone(),
-                self.setup.decode_on_threads,
-            );
+            let inbox = self.inbox.clone();
+            let reader = Reader {
+                queue: self.setup.queue.clone(),
+                at,
+                threads: self.setup.decode_on_threads,
+            };
             tokio::task::spawn_local(async move {
-                let read = reader::read(queue.as_ref(), at, want, threads).await;
+                let read = reader.read(want).await;
                 inbox.reads.borrow_mut().push((at, token, read));
                 inbox.wake.notify_one();
             });

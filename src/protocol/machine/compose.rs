@@ -13,6 +13,17 @@ pub struct Draft {
     pub text: String,
 }
 
+/// What one commit may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Claims to take at most.
+    pub claims: usize,
+    /// The log's end as it was before the ledger was read to its end.
+    pub end: Option<Offset>,
+    /// The last commit is a while ago: commit again if claims hang on it.
+    pub renew: bool,
+}
+
 /// Commit texts are at most this long: claiming stops rather than be cut short.
 pub const MAX_TEXT: usize = 3_500;
 
@@ -30,14 +41,9 @@ impl Machine {
         slots.sum::<usize>().min(limit)
     }
 
-    /// Opens what was read, decides a move and takes up to `claims` claims. `end` is the log's end as it was before
-    /// the ledger was read to its end. `None`: the last commit says it all.
-    pub fn compose(
-        &mut self,
-        moment: &Moment,
-        claims: usize,
-        end: Option<Offset>,
-    ) -> Option<Draft> {
+    /// Opens what was read, decides a move and takes claims. `None`: the last commit says it all, and nobody needs it
+    /// to be said again.
+    pub fn compose(&mut self, moment: &Moment, limits: Limits) -> Option<Draft> {
         if self.phase == Phase::Inquest && self.acked.as_ref() == Some(&self.progress) {
             // Nobody was in doubt: the commit of the number is all that the take-over needed.
             self.phase = Phase::Active;
@@ -47,16 +53,18 @@ impl Machine {
             self.reopen(moment);
             self.open_staged(moment);
             self.decide();
-            self.claim(moment, claims);
+            self.claim(moment, limits.claims);
         }
+        // Messages under way stay claimed for as long as commits say so: a slow relay is no reason to let go of them.
+        let renew = limits.renew && !self.handed.is_empty();
         let offset = if self.is_taking_over() {
             self.offset
         } else {
-            self.lowest(moment, end)
+            self.lowest(moment, limits.end)
         };
         // A claim taken back and taken again reads as before, but it is a new claim.
         let is_same = self.acked.as_ref() == Some(&self.progress) && offset == self.offset;
-        if is_same && self.claiming.is_empty() {
+        if is_same && self.claiming.is_empty() && !renew {
             return None;
         }
         let mut text = self.progress.text();

@@ -14,7 +14,7 @@ mod open;
 mod takeover;
 mod tell;
 
-pub use compose::Draft;
+pub use compose::{Draft, Limits};
 pub use open::{Found, Want};
 pub use takeover::Gain;
 pub use tell::{Copy, Tell, Telling};

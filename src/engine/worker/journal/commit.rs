@@ -7,10 +7,9 @@ use super::gates::Gates;
 use crate::domain::address;
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
-use crate::protocol::machine::Machine;
+use crate::protocol::machine::{Limits, Machine};
 use crate::queue::{Commit, CommitOutcome};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 impl Journal {
     /// How many messages may be claimed in this cycle, after the stock of slots was filled for what is there.
@@ -54,7 +53,11 @@ impl Journal {
         let valid_until = sent_at + self.membership.lease() * 2 / 3;
         for (commit, outcome) in commits.into_iter().zip(outcomes) {
             match outcome {
-                CommitOutcome::Done => self.committed(&commit, valid_until),
+                CommitOutcome::Done => {
+                    self.lanes.renew(commit.at, commit.token, valid_until);
+                    self.renewed.insert(commit.at, sent_at);
+                    self.committed(&commit);
+                }
                 CommitOutcome::Refused => self.lose(commit.at, commit.token),
                 CommitOutcome::Unknown(why) => {
                     self.observer.notice(Notice::QueueTrouble(why));
@@ -84,6 +87,8 @@ impl Journal {
                 .is_some_and(|m| m.claimable(&moment, 1) > 0)
         });
         let mut sharers = with_work.count().max(1);
+        let boot = self.setup.clock.since_boot();
+        let renew_after = self.membership.lease() / 4;
         let mut left = room;
         let mut commits = Vec::new();
         for at in order {
@@ -96,8 +101,17 @@ impl Journal {
             };
             let has_work = machine.claimable(&moment, 1) > 0;
             let share = left.div_ceil(sharers);
+            let renew = self
+                .renewed
+                .get(&at)
+                .is_none_or(|last| *last + renew_after <= boot);
+            let limits = Limits {
+                claims: share,
+                end: ends.get(&at).copied(),
+                renew,
+            };
             let before = machine.uncommitted();
-            if let Some(draft) = machine.compose(&moment, share, ends.get(&at).copied()) {
+            if let Some(draft) = machine.compose(&moment, limits) {
                 commits.push(Commit {
                     at,
                     token: machine.token(),
@@ -111,7 +125,7 @@ impl Journal {
         commits
     }
 
-    pub(super) fn committed(&mut self, commit: &Commit, valid_until: Duration) {
+    pub(super) fn committed(&mut self, commit: &Commit) {
         let Some(machine) = self
             .machines
             .get_mut(&commit.at)
@@ -143,7 +157,6 @@ impl Journal {
                 run,
                 message,
                 site,
-                valid_until,
             });
         }
         self.lanes.hand_over(handed);

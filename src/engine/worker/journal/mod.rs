@@ -18,6 +18,7 @@ use crate::domain::records::{CampaignRecord, RateInForce};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::Schedule;
 use crate::protocol::Ledger;
+use crate::protocol::ledger::Standing;
 use crate::protocol::machine::{Machine, Want};
 use crate::queue::{Membership, Record, Token};
 use gates::Gates;
@@ -57,6 +58,8 @@ pub struct Journal {
     pub(super) standing_still: usize,
     rate: RateInForce,
     raised_at: Duration,
+    /// When the last acknowledged commit of each partition was sent.
+    renewed: BTreeMap<TopicPartition, Duration>,
     dropped: BTreeMap<TopicPartition, Offset>,
     stop_by: Option<Duration>,
     started_at: Duration,
@@ -106,6 +109,7 @@ impl Journal {
             new_suppressions: Vec::new(),
             standing_still: 0,
             raised_at: Duration::ZERO,
+            renewed: BTreeMap::new(),
             dropped: BTreeMap::new(),
             stop_by: None,
             started_at: now,
@@ -218,16 +222,25 @@ impl Journal {
 
     /// One cycle. `false`: there was nothing to do.
     async fn cycle(&mut self) -> Result<bool, WorkerError> {
-        self.lanes.take_back_old();
         let end = self.log_ends().await?;
         views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
         self.refresh_suppressions().await?;
         self.follow_rate();
+        self.take_back_held();
         let mut busy = self.tell().await?;
         let room = self.claim_room().await;
         busy |= self.commit(room, &end).await;
         self.read_on();
         Ok(busy)
+    }
+
+    /// Claims that cannot be used now are taken back: a paused run's within a tick, so that pause and cancel are prompt.
+    fn take_back_held(&self) {
+        let now = self.setup.clock.now();
+        self.lanes.take_back_held(|run| {
+            self.ledger.standing(run, now) != Standing::Sending
+                || self.ledger.expires_at(run).is_some_and(|at| at <= now)
+        });
     }
 
     async fn refresh_suppressions(&mut self) -> Result<(), WorkerError> {
@@ -290,7 +303,11 @@ impl Journal {
             .and_then(|at| at.duration_since(wall).ok())
             .unwrap_or(TICK);
         let slots = self.ask_slots_at.map_or(TICK, |at| at.saturating_sub(now));
-        let longest = TICK.min(due).min(slots).max(Duration::from_millis(1));
+        let longest = TICK
+            .min(self.membership.lease() / 6)
+            .min(due)
+            .min(slots)
+            .max(Duration::from_millis(1));
         tokio::select! {
             biased;
             () = self.lanes.answered.notified() => {}

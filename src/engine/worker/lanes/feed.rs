@@ -35,8 +35,9 @@ impl RelayFeed {
 #[async_trait(?Send)]
 impl Feed for RelayFeed {
     async fn next(&self) -> Option<Outgoing> {
+        let door = self.lanes.doors.get(self.relay)?;
         loop {
-            let woken = self.lanes.connected.notified();
+            let woken = door.connected.notified();
             match self.pull() {
                 Ok(outgoing) => {
                     // Whoever waits beside this connection may have more to take.
@@ -47,7 +48,7 @@ impl Feed for RelayFeed {
                 }
                 Err(Blocked::Closing) => return None,
                 Err(blocked) => {
-                    let waiting = Waiting::begin(&self.lanes.connected_waiting);
+                    let waiting = Waiting::begin(&door.connected_waiting);
                     self.lanes.wait(woken, blocked).await;
                     drop(waiting);
                 }
@@ -61,12 +62,11 @@ impl Feed for RelayFeed {
 
     fn may_finish(&self, ticket: u64) -> bool {
         let now = self.lanes.setup.clock.since_boot();
-        self.lanes
-            .inner
-            .borrow()
+        let inner = self.lanes.inner.borrow();
+        inner
             .begun
             .get(&ticket)
-            .is_some_and(|handed| now < handed.valid_until)
+            .is_some_and(|handed| inner.holds(handed, now))
     }
 
     fn begun(&self, _ticket: u64, _at: SystemTime) {
@@ -81,8 +81,11 @@ impl Feed for RelayFeed {
         if let Some(state) = inner.sites.get_mut(&handed.site) {
             state.with_relay = state.with_relay.saturating_sub(1);
         }
+        if let Some(state) = inner.relays.get_mut(self.relay) {
+            state.with_relay = state.with_relay.saturating_sub(1);
+        }
         drop(inner);
-        self.lanes.answer(handed, self.relay_name(), attempt, false);
+        self.lanes.answer(handed, self.relay_name(), attempt);
     }
 }
 

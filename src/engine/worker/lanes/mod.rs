@@ -20,7 +20,7 @@ use crate::engine::breaker::{Breaker, Signal};
 use crate::protocol::machine::Slot;
 use crate::smtp::Outgoing;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -36,8 +36,6 @@ pub struct Handed {
     pub run: RunKey,
     pub message: Message,
     pub site: String,
-    /// Not begun and not finished after this (boot time).
-    pub valid_until: Duration,
 }
 
 /// What a connection says of a message.
@@ -59,17 +57,26 @@ pub struct Lanes {
     inner: RefCell<Inner>,
     /// Looked at right before a message begins.
     suppressions: Rc<RefCell<Suppressions>>,
-    /// Connections that are open wait here, the others behind `unconnected`.
+    /// Where connections wait, one for each relay.
+    doors: Vec<Door>,
+    /// The journal is woken by answers.
+    pub answered: Notify,
+}
+
+/// Connections of one relay wait here for messages: the open ones first, because the others must connect.
+#[derive(Default)]
+struct Door {
     connected: Notify,
     connected_waiting: Cell<usize>,
     unconnected: Notify,
-    /// The journal is woken by answers.
-    pub answered: Notify,
 }
 
 struct Inner {
     waiting: VecDeque<Handed>,
     begun: HashMap<u64, Handed>,
+    /// Until when claims of a partition hold (boot time), for the ownership that the token names. Every acknowledged
+    /// commit has the claims in it and so renews them.
+    valid: BTreeMap<TopicPartition, (u64, Duration)>,
     answers: Vec<Answer>,
     relays: Vec<RelayState>,
     sites: BTreeMap<String, SiteState>,
@@ -86,7 +93,11 @@ struct Inner {
 struct RelayState {
     breaker: Breaker,
     pace: Pace,
+    weight: u64,
+    /// Messages since the shares were last evened out.
     taken: u64,
+    with_relay: usize,
+    connections: usize,
 }
 
 struct SiteState {
@@ -107,11 +118,15 @@ impl Lanes {
         let relays = setup.relays.iter().map(|lane| RelayState {
             breaker: Breaker::new(format!("relay `{}`", lane.relay.name())),
             pace: Pace::new(format!("relay/{}", lane.relay.name()), lane.rate, 1),
+            weight: u64::from(lane.weight.max(1)),
             taken: 0,
+            with_relay: 0,
+            connections: lane.connections.max(1),
         });
         let inner = Inner {
             waiting: VecDeque::new(),
             begun: HashMap::new(),
+            valid: BTreeMap::new(),
             answers: Vec::new(),
             relays: relays.collect(),
             sites: BTreeMap::new(),
@@ -122,14 +137,13 @@ impl Lanes {
             attempts: 0,
             pace_of_answers: 0,
         };
+        let doors = setup.relays.iter().map(|_| Door::default()).collect();
         Rc::new(Lanes {
             setup,
             observer,
             inner: RefCell::new(inner),
             suppressions: Rc::default(),
-            connected: Notify::new(),
-            connected_waiting: Cell::new(0),
-            unconnected: Notify::new(),
+            doors,
             answered: Notify::new(),
         })
     }
@@ -171,22 +185,59 @@ impl Lanes {
         inner.waiting.len() + inner.begun.len()
     }
 
-    /// Messages of a partition that have not begun come back unused: it is being given up.
+    /// A commit of this partition was acknowledged: its claims hold until then.
+    pub fn renew(&self, at: TopicPartition, token: u64, until: Duration) {
+        self.inner.borrow_mut().valid.insert(at, (token, until));
+    }
+
+    /// Ownership is gone, or about to go: nothing of the partition is begun or finished any more.
+    pub fn disown(&self, at: TopicPartition) {
+        self.inner.borrow_mut().valid.remove(&at);
+        self.take_back(at);
+    }
+
+    /// Messages of a partition that have not begun come back unused.
     pub fn take_back(&self, at: TopicPartition) {
         self.take_back_if(|handed| handed.at == at, "its partition is given up");
     }
 
-    /// Messages whose claim has grown old come back unused.
-    pub fn take_back_old(&self) {
+    /// Messages that have not begun and may not now come back unused, so that others get their claims: those whose
+    /// claim is not known to hold, of a run that is held, of a site that is held; and all but one when every relay is.
+    pub fn take_back_held(&self, is_held: impl Fn(RunKey) -> bool) {
         let now = self.setup.clock.since_boot();
-        self.take_back_if(|handed| handed.valid_until <= now, "its claim grew old");
+        let (valid, sites, all_held) = {
+            let inner = self.inner.borrow();
+            if inner.waiting.is_empty() {
+                return;
+            }
+            let open = inner
+                .sites
+                .iter()
+                .filter(|(_, state)| state.breaker.is_holding(now));
+            let sites: BTreeSet<String> = open.map(|(site, _)| site.clone()).collect();
+            let all_held = inner.relays.iter().all(|relay| relay.breaker.is_open());
+            (inner.valid.clone(), sites, all_held)
+        };
+        let kept = Cell::new(0usize);
+        let goes = |handed: &Handed| {
+            let holds = valid
+                .get(&handed.at)
+                .is_some_and(|(token, until)| *token == handed.token && now < *until);
+            let goes = !holds
+                || is_held(handed.run)
+                || sites.contains(&handed.site)
+                || (all_held && kept.get() > 0);
+            kept.set(kept.get() + usize::from(!goes));
+            goes
+        };
+        self.take_back_if(goes, "it is held back");
     }
 
     fn take_back_if(&self, which: impl Fn(&Handed) -> bool, why: &str) {
         let mut inner = self.inner.borrow_mut();
-        let (back, stay) = std::mem::take(&mut inner.waiting)
-            .into_iter()
-            .partition(|handed| which(handed));
+        let waiting = std::mem::take(&mut inner.waiting);
+        let (back, stay): (VecDeque<Handed>, VecDeque<Handed>) =
+            waiting.into_iter().partition(|handed| which(handed));
         inner.waiting = stay;
         for handed in back {
             let attempt = Attempt::NotSent {
@@ -207,8 +258,10 @@ impl Lanes {
     /// No message is begun any more.
     pub fn close(&self) {
         self.inner.borrow_mut().closing = true;
-        self.connected.notify_waiters();
-        self.unconnected.notify_waiters();
+        for door in &self.doors {
+            door.connected.notify_waiters();
+            door.unconnected.notify_waiters();
+        }
         self.take_back_if(|_| true, "the worker is stopping");
     }
 
@@ -231,11 +284,14 @@ impl Lanes {
         most.min(slots).min(reach.saturating_sub(outstanding))
     }
 
+    /// One connection of each relay looks for work: one may be held where another is not.
     pub(super) fn wake(&self) {
-        if self.connected_waiting.get() > 0 {
-            self.connected.notify_one();
-        } else {
-            self.unconnected.notify_one();
+        for door in &self.doors {
+            if door.connected_waiting.get() > 0 {
+                door.connected.notify_one();
+            } else {
+                door.unconnected.notify_one();
+            }
         }
     }
 
@@ -253,8 +309,12 @@ impl Lanes {
                 .get_mut(site)
                 .and_then(|state| state.breaker.report(now, signal)),
         };
+        if notice.is_some() {
+            inner.even_out_shares();
+        }
         drop(inner);
         if let Some(notice) = notice {
+            self.wake();
             self.observer.notice(Notice::Breaker(notice.to_string()));
         }
     }
@@ -283,7 +343,6 @@ impl Lanes {
     /// Takes the next message for a relay, if one may begin this moment.
     fn take(&self, relay: usize, has_probe: bool) -> Result<Handed, Blocked> {
         let now = self.setup.clock.since_boot();
-        self.take_back_old();
         let mut inner = self.inner.borrow_mut();
         if inner.closing {
             return Err(Blocked::Closing);
@@ -296,18 +355,24 @@ impl Lanes {
         loop {
             let index = inner.next_for_site(&self.setup, now)?;
             let handed = inner.waiting.remove(index).ok_or(Blocked::Empty)?;
-            if !list.has(&self.setup.key, &handed.message.line.address) {
+            let suppressed = list.has(&self.setup.key, &handed.message.line.address);
+            if !suppressed && inner.holds(&handed, now) {
                 inner.use_slots(relay, &handed.site, now);
                 return Ok(handed);
             }
+            let why = if suppressed {
+                "suppressed"
+            } else {
+                "its claim grew old"
+            };
             let attempt = Attempt::NotSent {
-                why: "suppressed".to_string(),
+                why: why.to_string(),
             };
             inner.answers.push(Answer {
                 handed,
                 relay: None,
                 attempt,
-                suppressed: true,
+                suppressed,
             });
             self.answered.notify_one();
         }
@@ -329,18 +394,12 @@ impl Lanes {
         outgoing
     }
 
-    pub(super) fn answer(
-        &self,
-        handed: Handed,
-        relay: Option<String>,
-        attempt: Attempt,
-        suppressed: bool,
-    ) {
+    pub(super) fn answer(&self, handed: Handed, relay: Option<String>, attempt: Attempt) {
         self.inner.borrow_mut().answers.push(Answer {
             handed,
             relay,
             attempt,
-            suppressed,
+            suppressed: false,
         });
         self.answered.notify_one();
     }

@@ -2,7 +2,7 @@
 
 use super::super::pace::Pace;
 use super::super::settings::Setup;
-use super::{Blocked, Inner, Lanes, MAX_SITES, SiteState};
+use super::{Blocked, Handed, Inner, Lanes, MAX_SITES, SiteState};
 use crate::domain::address;
 use crate::engine::breaker::{Breaker, Permit};
 use std::time::Duration;
@@ -76,12 +76,45 @@ impl Inner {
         {
             return Err(Blocked::Until(until));
         }
+        if !self.is_turn_of(relay) {
+            return Err(Blocked::Empty);
+        }
+        let Some(state) = self.relays.get_mut(relay) else {
+            return Err(Blocked::Closing);
+        };
         let opens = [state.pace.opens(now), self.pace.opens(now)];
         match opens {
             [Some(relay), Some(all)] if relay.max(all) <= now => Ok(()),
             [Some(relay), Some(all)] => Err(Blocked::Until(relay.max(all))),
             _ => Err(Blocked::Empty),
         }
+    }
+
+    /// Relays that can take something now share the work by weight. One that is held or has its hands full is not
+    /// waited for.
+    fn is_turn_of(&self, relay: usize) -> bool {
+        let Some(me) = self.relays.get(relay) else {
+            return false;
+        };
+        let others = self.relays.iter().enumerate().filter(|(index, other)| {
+            *index != relay && !other.breaker.is_open() && other.with_relay < other.connections
+        });
+        let mut others = others.map(|(_, other)| other);
+        // me.taken / me.weight <= other.taken / other.weight + 1
+        others.all(|other| me.taken * other.weight <= (other.taken + other.weight) * me.weight)
+    }
+
+    /// After a relay was away its share is not made up for.
+    pub(super) fn even_out_shares(&mut self) {
+        for relay in &mut self.relays {
+            relay.taken = 0;
+        }
+    }
+
+    /// The claim is known to hold: the partition is owned, and its last commit is young enough.
+    pub(super) fn holds(&self, handed: &Handed, now: Duration) -> bool {
+        let valid = self.valid.get(&handed.at);
+        valid.is_some_and(|(token, until)| *token == handed.token && now < *until)
     }
 
     /// The first waiting message whose site takes mail now.
@@ -148,6 +181,7 @@ impl Inner {
         if let Some(state) = self.relays.get_mut(relay) {
             state.pace.take(now);
             state.taken += 1;
+            state.with_relay += 1;
         }
         if let Some(state) = self.sites.get_mut(site) {
             if let Some(pace) = &mut state.pace {

@@ -1,0 +1,164 @@
+//! A relay on 127.0.0.1 that counts: a thread for each connection, several gates (ports) so that each worker can have
+//! its own. It can be slowed, closed and opened again while it runs, and answers by script.
+
+mod ledger;
+mod visit;
+
+pub use ledger::{Ledger, Recipient, Transaction};
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What the relay does with one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Accept,
+    /// This line in reply to RCPT TO.
+    AtRecipient(&'static str),
+    /// This line in reply to the final dot.
+    AfterDot(&'static str),
+    /// No reply to the final dot, the connection is gone.
+    DropAfterDot,
+    /// 421 in reply to RCPT TO, the connection is gone.
+    Goodbye,
+    /// Bytes that are no reply, to RCPT TO.
+    Junk,
+}
+
+/// (recipient's number, attempts before this one) -> what to do.
+pub type Script = Box<dyn Fn(u32, u32) -> Answer + Send + Sync>;
+
+pub struct Server {
+    gates: Vec<Gate>,
+    shared: Arc<Shared>,
+}
+
+struct Gate {
+    address: SocketAddr,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    script: Script,
+    ledger: Mutex<Ledger>,
+    delay_micros: AtomicU64,
+    closed: AtomicBool,
+    open: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Server {
+    /// `population`: how many recipients there are, `u0@` to `u<population - 1>@`.
+    pub fn start(gates: usize, population: u32, script: Script) -> io::Result<Server> {
+        let shared = Arc::new(Shared {
+            script,
+            ledger: Mutex::new(Ledger::new(population, gates)),
+            delay_micros: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            open: Mutex::default(),
+        });
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let gates = (0..gates).map(|number| Gate::open(any, number, &shared));
+        Ok(Server {
+            gates: gates.collect::<io::Result<Vec<_>>>()?,
+            shared,
+        })
+    }
+
+    pub fn accepting(gates: usize, population: u32) -> io::Result<Server> {
+        Server::start(gates, population, Box::new(|_, _| Answer::Accept))
+    }
+
+    pub fn url(&self, gate: usize) -> String {
+        format!("smtp://{}", self.gates[gate].address)
+    }
+
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.shared.ledger)
+    }
+
+    /// The wait before each reply to a final dot.
+    pub fn slow(&self, delay: Duration) {
+        let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+        self.shared.delay_micros.store(micros, Ordering::SeqCst);
+    }
+
+    /// Refuses connections and hangs up on all, as a relay that was stopped.
+    pub fn close(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        for gate in &mut self.gates {
+            gate.shut();
+        }
+        for (_, stream) in lock(&self.shared.open).drain() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// After `close`, at the same ports.
+    pub fn open(&mut self) -> io::Result<()> {
+        self.shared.closed.store(false, Ordering::SeqCst);
+        for (number, gate) in self.gates.iter_mut().enumerate() {
+            *gate = Gate::open(gate.address, number, &self.shared)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Gate {
+    fn open(address: SocketAddr, number: usize, shared: &Arc<Shared>) -> io::Result<Gate> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::clone(shared);
+        let acceptor = std::thread::spawn(move || accept(&listener, number, &shared));
+        Ok(Gate {
+            address,
+            acceptor: Some(acceptor),
+        })
+    }
+
+    fn shut(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            // It waits in `accept`; a connection wakes it.
+            let _ = TcpStream::connect(self.address);
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, gate: usize, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if shared.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let Ok(handle) = stream.try_clone() else {
+            continue;
+        };
+        let number = lock(&shared.ledger).connected(gate);
+        lock(&shared.open).insert(number, handle);
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || {
+            // A client that hangs up ends its visit; that is no failure of the relay.
+            let _ = visit::run(&stream, gate, &shared);
+            let _ = stream.shutdown(Shutdown::Both);
+            lock(&shared.open).remove(&number);
+        });
+    }
+}
+
+/// A thread that failed should not hide what the others saw.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,62 @@
+//! The acceptance lines, small: the real program is killed, stopped and woken, and a relay counts every recipient. In
+//! full they are scripts/acceptance.sh.
+
+#[path = "../examples/acceptance/harness/mod.rs"]
+mod harness;
+
+use harness::{Line, Setting, lines, report_of};
+
+fn small(line: Line, count: u64) {
+    let setting = Setting {
+        mailq: env!("CARGO_BIN_EXE_mailq").into(),
+        count,
+        seed: fastrand::u64(..1_000_000),
+    };
+    let report = report_of(line, &setting);
+    assert!(report.holds(), "seed {}\n{report}", setting.seed);
+}
+
+#[test]
+fn kills_lose_nobody_and_name_every_duplicate() {
+    small(lines::kill::run, 10);
+}
+
+#[test]
+fn clean_stops_lose_nobody_and_send_nothing_twice() {
+    small(lines::kill::run_term, 10);
+}
+
+#[test]
+fn a_woken_worker_begins_nothing_that_it_had_claimed() {
+    small(lines::pause::run, 5);
+}
+
+#[test]
+fn enqueue_killed_and_run_again_enqueues_everyone_once() {
+    small(lines::enqueue_kill::run, 5);
+}
+
+#[test]
+fn no_window_holds_more_than_the_rate() {
+    small(lines::rate::run_small, 68);
+}
+
+#[test]
+fn every_reply_puts_its_recipient_in_the_right_place() {
+    small(lines::replies::run, 400);
+}
+
+#[test]
+fn a_relay_that_goes_away_costs_nobody_a_try() {
+    small(lines::outage::run, 5);
+}
+
+#[test]
+fn a_paused_run_holds_nothing_else_back() {
+    small(lines::paused::run, 4000);
+}
+
+#[test]
+fn whoever_counts_agrees() {
+    small(lines::million::run, 5000);
+}
