@@ -1,9 +1,12 @@
 //! `mailq send`: a worker.
 
-use super::{Exit, Failure, Global};
+use super::working::{self, SendReport, Signal, Voice};
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::rate::Rate;
 use crate::domain::span;
+use crate::engine::worker::{Goal, LeftWork, Summary};
 use std::time::Duration;
 
 /// Send what is in the queue: a worker, until interrupted
@@ -65,6 +68,33 @@ impl Options {
     }
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq send` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let place = Workplace::existing(global.load(None, args.options.flags())?)?;
+    let goal = match args.drain {
+        true => Goal::Drain {
+            max_wait: args.options.max_wait,
+        },
+        false => Goal::Serve,
+    };
+    let work = working::work(&place, &args.options, goal, Voice::Full, global);
+    let (summary, signal) = workplace::block_on(work)?;
+    if global.json {
+        output::json(&SendReport::from(&summary))?;
+    } else {
+        global.say(working::closing_line(&summary));
+    }
+    if let Some(LeftWork::DueLater(wait)) = summary.left_work {
+        global.say(format!("the rest is due in {}", span::human(wait)));
+    }
+    Ok(exit(&summary, signal, args.drain))
+}
+
+/// A worker that was told to stop has done its work; one that was to drain and did not is to be run again.
+pub fn exit(summary: &Summary, signal: Option<Signal>, drains: bool) -> Exit {
+    match (signal, summary.left_work) {
+        (Some(Signal::Interrupt), _) => Exit::Interrupted,
+        (_, Some(_)) if drains => Exit::TryLater,
+        _ if summary.dead + summary.in_doubt > 0 => Exit::NeedsPerson,
+        _ => Exit::Done,
+    }
 }

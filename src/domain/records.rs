@@ -15,6 +15,8 @@ pub enum CampaignRecord {
     Manifest(Manifest),
     /// A piece of a replay manifest's ids: they are many, records are small.
     Letters(Letters),
+    /// Letters of a run that somebody removed: their messages stay dead and are not missed.
+    Purged(Letters),
     Batch(BatchState),
     Seal(Seal),
     Control(Control),
@@ -26,18 +28,20 @@ pub enum CampaignRecord {
 }
 
 impl CampaignRecord {
-    /// Manifests and seals carry a number drawn for each append, so that compaction keeps each: the first in the log counts.
+    /// Manifests, seals and drops carry a number drawn for each append, repeated ones too, so that compaction keeps
+    /// each: the first in the log counts.
     pub fn key(&self) -> String {
         match self {
             CampaignRecord::Manifest(m) => format!("manifest/{}/{}", m.key, m.draw),
             CampaignRecord::Letters(l) => format!("letters/{}/{}/{}", l.key, l.draw, l.piece),
+            CampaignRecord::Purged(l) => format!("purged/{}/{}/{}", l.key, l.draw, l.piece),
             CampaignRecord::Batch(b) => format!("batch/{}/{}/{}", b.key, b.manifest, b.batch),
             CampaignRecord::Seal(s) => format!("seal/{}/{}", s.key, s.draw),
             CampaignRecord::Control(c) => format!("control/{}", c.key),
             CampaignRecord::Cancel(c) => format!("cancel/{}", c.key),
             CampaignRecord::Left(l) => format!("left/{}/{}/{}", l.key, l.at, l.owner),
             CampaignRecord::Rate(_) => "rate".to_string(),
-            CampaignRecord::Dropped(d) => format!("dropped/{}/{}", d.key, d.draw),
+            CampaignRecord::Dropped(d) => format!("dropped/{}/{}/{}", d.key, d.draw, d.append),
         }
     }
 }
@@ -183,9 +187,20 @@ pub struct Left {
     pub next: Offset,
     pub last_row: Option<Row>,
     /// Open chunks, offset to the done positions as bitset text.
-    #[serde(default, with = "pairs")]
+    #[serde(default, deserialize_with = "open_chunks")]
     pub open: BTreeMap<Offset, String>,
     pub counters: Counters,
+}
+
+/// Keys of JSON objects are text, and serde does not read numbers from them inside a tagged enum.
+fn open_chunks<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<Offset, String>, D::Error> {
+    let by_text: BTreeMap<String, String> = BTreeMap::deserialize(deserializer)?;
+    by_text
+        .into_iter()
+        .map(|(offset, done)| Ok((offset.parse().map_err(serde::de::Error::custom)?, done)))
+        .collect()
 }
 
 /// The rate belongs to the queue: the newest record wins at every worker within 2 s.
@@ -204,6 +219,9 @@ pub struct Dropped {
     pub key: RunKey,
     /// Of the manifest that is void.
     pub draw: u64,
+    /// Drawn at random for each append. Were a repeated one to replace the first, a manifest between them would no
+    /// longer come after the drop.
+    pub append: u64,
     pub why: String,
 }
 
@@ -250,23 +268,25 @@ impl<'de> Deserialize<'de> for TopicPartitionText {
     }
 }
 
-/// A map as a list of pairs: JSON's keys are texts, and in a tagged record serde cannot read numbers from them.
-mod pairs {
-    use super::{BTreeMap, Offset};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub fn serialize<S: Serializer>(
-        map: &BTreeMap<Offset, String>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        map.iter().collect::<Vec<_>>().serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<Offset, String>, D::Error> {
-        Ok(Vec::<(Offset, String)>::deserialize(deserializer)?
-            .into_iter()
-            .collect())
+    #[test]
+    fn an_entry_that_left_with_open_chunks_comes_back() {
+        let left = CampaignRecord::Left(Left {
+            key: RunKey(1),
+            at: "send/0".into(),
+            owner: 3,
+            next: 9,
+            last_row: Some(41),
+            open: [(7, "AQ".to_string())].into(),
+            counters: Counters::default(),
+        });
+        let json = serde_json::to_vec(&left).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<CampaignRecord>(&json).unwrap(),
+            left
+        );
     }
 }

@@ -20,6 +20,8 @@ pub struct Ledger {
     rate: Option<RateInForce>,
     /// Replay manifests' ids, where they were asked for.
     letters: BTreeMap<(RunKey, u64), Vec<Letters>>,
+    /// What was purged, with its place in the log, where ids were asked for.
+    purged: Vec<(Offset, Letters)>,
     keeps_letters: bool,
 }
 
@@ -113,7 +115,10 @@ impl Ledger {
                     .or_default()
                     .push(piece);
             }
-            CampaignRecord::Letters(_) => {}
+            CampaignRecord::Purged(letters) if self.keeps_letters => {
+                self.purged.push((offset, letters));
+            }
+            CampaignRecord::Letters(_) | CampaignRecord::Purged(_) => {}
             CampaignRecord::Rate(rate) => self.rate = Some(rate),
             CampaignRecord::Batch(batch) => self.with(batch.key, |run| run.batch(batch)),
             CampaignRecord::Seal(seal) => self.seal(seal),
@@ -201,6 +206,11 @@ impl Ledger {
     pub fn expires_at(&self, key: RunKey) -> Option<SystemTime> {
         self.run(self.counts_for(key))
             .and_then(RunFacts::expires_at)
+    }
+
+    /// Letters that were purged, oldest first, each piece with its place in the log.
+    pub fn purged(&self) -> &[(Offset, Letters)] {
+        &self.purged
     }
 
     /// The pieces of the ids of a replay's manifest, in order.

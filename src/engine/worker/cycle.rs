@@ -2,9 +2,10 @@
 //! There is no lingering: what came in while a cycle ran goes into the next.
 
 use super::answers;
+use super::goal::{GoalWatch, Look};
 use super::lanes::{Handed, Lanes};
 use super::partitions::Inbox;
-use super::settings::{Goal, LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
+use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
 use super::told::{self, About, Ends, Teller};
 use super::views::{self, Suppressions};
 use crate::domain::address;
@@ -59,7 +60,7 @@ pub struct Journal {
     turn: usize,
     ask_slots_at: Option<Duration>,
     summary: Summary,
-    goal: super::goal::GoalWatch,
+    goal: GoalWatch,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -83,7 +84,7 @@ impl Journal {
         let now = setup.clock.since_boot();
         let mut journal = Journal {
             rate: setup.rate.clone(),
-            goal: super::goal::GoalWatch::new(setup.goal),
+            goal: GoalWatch::new(setup.goal),
             setup,
             lanes,
             observer,
@@ -195,25 +196,19 @@ impl Journal {
 
     /// Ends by itself when the goal of the setup is reached.
     async fn watch_goal(&mut self) -> Result<(), WorkerError> {
-        if self.is_stopping() || self.setup.goal == Goal::Serve {
+        if self.is_stopping() || self.lanes.outstanding() > 0 {
             return Ok(());
         }
-        let idle = self.lanes.outstanding() == 0;
-        let now = self.setup.clock.since_boot();
-        let moment = self.setup.clock.now();
-        if let Some(reached) = self
+        let queue = self.setup.queue.clone();
+        let clock = self.setup.clock.clone();
+        match self
             .goal
-            .look(self.setup.queue.as_ref(), &self.ledger, idle, now, moment)
+            .look(queue.as_ref(), &mut self.ledger, clock.as_ref())
             .await?
         {
-            if self.standing_still > 0 || reached.is_some() {
-                self.begin_stop(reached);
-            } else {
-                self.begin_stop(None);
-            }
-        }
-        if let Some(next_due) = self.goal.news() {
-            self.observer.notice(Notice::Waiting { next_due });
+            Look::GoOn => {}
+            Look::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
+            Look::End(left) => self.begin_stop(left),
         }
         Ok(())
     }

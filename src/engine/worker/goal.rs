@@ -1,6 +1,9 @@
 //! When a worker that drains is done: judged from cursors, sets and ends of logs, never from counters.
 
 use super::settings::{Goal, LeftWork, WorkerError};
+use crate::clock::Clock;
+use crate::domain::ids::RunKey;
+use crate::engine::account::{Remaining, remaining};
 use crate::protocol::Ledger;
 use crate::queue::Queue;
 use std::time::{Duration, SystemTime};
@@ -11,8 +14,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub struct GoalWatch {
     goal: Goal,
     looked_at: Option<Duration>,
-    next_due: Option<Duration>,
-    told_due: bool,
+    /// Told already: waiting until this.
+    told: Option<SystemTime>,
+}
+
+/// What a look at the queue says to the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    GoOn,
+    /// Nothing to do before this; said once.
+    WaitUntil(SystemTime),
+    /// The goal is reached, or as near as it will get.
+    End(Option<LeftWork>),
 }
 
 impl GoalWatch {
@@ -20,31 +33,55 @@ impl GoalWatch {
         GoalWatch {
             goal,
             looked_at: None,
-            next_due: None,
-            told_due: false,
+            told: None,
         }
     }
 
-    /// `Some`: the worker should end; with what is left, if anything.
+    /// Looks now and then. The ledger is brought to the campaign topic's end.
     pub async fn look(
         &mut self,
         queue: &dyn Queue,
-        ledger: &Ledger,
-        idle: bool,
-        now: Duration,
-        wall: SystemTime,
-    ) -> Result<Option<Option<LeftWork>>, WorkerError> {
-        if !idle || self.looked_at.is_some_and(|last| now < last + LOOK_EVERY) {
-            return Ok(None);
+        ledger: &mut Ledger,
+        clock: &dyn Clock,
+    ) -> Result<Look, WorkerError> {
+        let (only, max_wait) = match self.goal {
+            Goal::Serve => return Ok(Look::GoOn),
+            Goal::Drain { max_wait } => (None, max_wait),
+            Goal::Run { run, max_wait } => (Some(run), max_wait),
+        };
+        let now = clock.since_boot();
+        if self.looked_at.is_some_and(|last| now < last + LOOK_EVERY) {
+            return Ok(Look::GoOn);
         }
         self.looked_at = Some(now);
-        let _ = (queue, ledger, wall, self.goal);
-        Ok(None)
+        let left = remaining(queue, ledger, only, clock.now()).await?;
+        Ok(self.judge(&left, only, max_wait, clock.now()))
     }
 
-    /// When the next retry is due, said once each time that nothing else is left.
-    pub fn news(&mut self) -> Option<Option<Duration>> {
-        (self.next_due.is_some() && !std::mem::replace(&mut self.told_due, true))
-            .then_some(self.next_due)
+    fn judge(
+        &mut self,
+        left: &Remaining,
+        only: Option<RunKey>,
+        max_wait: Option<Duration>,
+        now: SystemTime,
+    ) -> Look {
+        if !left.pending.is_empty() {
+            return Look::GoOn;
+        }
+        // A drain does not wait for what is scheduled; the run that was asked for is waited for.
+        let scheduled = left.scheduled.values().copied().filter(|_| only.is_some());
+        let Some(due) = left.next_due().into_iter().chain(scheduled).min() else {
+            let paused = only.is_some() && !left.paused.is_empty();
+            return Look::End(paused.then_some(LeftWork::Paused));
+        };
+        let wait = due.duration_since(now).unwrap_or_default();
+        if max_wait.is_some_and(|most| wait > most) {
+            return Look::End(Some(LeftWork::DueLater(wait)));
+        }
+        if wait.is_zero() || self.told.is_some_and(|told| told >= due) {
+            return Look::GoOn;
+        }
+        self.told = Some(due);
+        Look::WaitUntil(due)
     }
 }

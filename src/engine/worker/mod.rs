@@ -19,7 +19,7 @@ pub mod settings;
 mod told;
 mod views;
 
-pub use settings::{
+pub use settings::{LeftWork, 
     Goal, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,
 };
 

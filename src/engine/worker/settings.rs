@@ -5,6 +5,7 @@ use crate::domain::ids::RunKey;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
+use crate::engine::account::AccountError;
 use crate::engine::policy::RetrySchedule;
 use crate::protocol::ledger::LedgerError;
 use crate::queue::{Queue, QueueError};
@@ -12,7 +13,7 @@ use crate::smtp::Relay;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 pub struct Setup {
@@ -117,9 +118,7 @@ pub enum Notice {
     },
     QueueTrouble(String),
     /// Nothing to do before this.
-    Waiting {
-        next_due: Option<Duration>,
-    },
+    Waiting { until: SystemTime },
 }
 
 /// What this process did.
@@ -146,12 +145,14 @@ pub enum LeftWork {
     Stopped,
 }
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
     #[error("topic `{0}` does not exist")]
     MissingTopic(String),
 }

@@ -1,0 +1,299 @@
+//! What `send` and `run` share: a worker with this project's settings, told to stop by signals, watched by people.
+
+use super::progress::{Kind, Progress, Snapshot, grouped};
+use super::send::Options;
+use super::workplace::{Workplace, host_name, worker_name};
+use super::{Failure, Global, output, relays};
+use crate::clock::Clock;
+use crate::config::Source;
+use crate::domain::rate::Rate;
+use crate::domain::records::RateInForce;
+use crate::domain::span;
+use crate::engine::account;
+use crate::engine::worker::{self, Goal, Notice, Observer, Setup, Stop, Summary, WorkerError};
+use serde::Serialize;
+use std::cell::{Cell, RefCell};
+use std::io::IsTerminal;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The signal that ended a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    Terminate,
+}
+
+/// How much a worker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// Begin, progress, changes.
+    Full,
+    /// What needs a person, and nothing else where there is no terminal: cron sends it as mail.
+    Cron,
+}
+
+/// Works until the goal is reached or a signal comes.
+pub async fn work(
+    place: &Workplace,
+    options: &Options,
+    goal: Goal,
+    voice: Voice,
+    global: &Global,
+) -> Result<(Summary, Option<Signal>), Failure> {
+    let lanes = relays::open(&place.loaded)?;
+    place.create_topics().await?;
+    let settings = &place.loaded.settings;
+    let at = jiff::Timestamp::now().to_string();
+    let (rate, burst) = (settings.send.rate, settings.send.burst);
+    let source = settings.send.rate_source.to_string();
+    let rate = RateInForce { rate, burst, host: host_name(), source, at };
+    let setup = Setup {
+        queue: place.queue.clone(),
+        clock: place.clock.clone(),
+        relays: lanes,
+        sites: relays::sites(settings),
+        retry: settings.retry.clone(),
+        max_uncommitted: settings.send.max_uncommitted as usize,
+        name: worker_name(options.instance_id.as_deref()),
+        trace_id: format!("{:016x}", fastrand::u64(..)),
+        key: place.key.clone(),
+        publish_rate: settings.send.rate_source != Source::Default,
+        env: settings.env.clone(),
+        decode_on_threads: true,
+        rate,
+        goal,
+    };
+    let relays = place.loaded.settings.relays.iter().map(|relay| relay.address.to_string());
+    let relays = relays.collect::<Vec<_>>().join(", ");
+    let (total, line) = opening_line(place, setup.rate.rate, &relays).await?;
+    let watcher = Rc::new(Watcher::new(total, voice, global));
+    watcher.tell(line);
+    let stop = Rc::new(Stop::default());
+    let caught = Rc::new(Cell::new(None));
+    let listener = tokio::task::spawn_local(listen(stop.clone(), caught.clone(), global.quiet));
+    let result = worker::run(setup, stop, watcher.clone()).await;
+    listener.abort();
+    watcher.end();
+    Ok((result?, caught.get()))
+}
+
+/// The first signal asks for a clean stop, the second ends at once: what is in flight is then in doubt, by name.
+async fn listen(stop: Rc<Stop>, caught: Rc<Cell<Option<Signal>>>, quiet: bool) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    loop {
+        let signal = tokio::select! {
+            _ = interrupt.recv() => Signal::Interrupt,
+            _ = terminate.recv() => Signal::Terminate,
+        };
+        if caught.get().is_some() && signal == Signal::Interrupt {
+            std::process::exit(super::Exit::Interrupted as i32);
+        }
+        caught.set(caught.get().or(Some(signal)));
+        if !quiet && signal == Signal::Interrupt {
+            output::note("stopping: what is in flight is finished first (Ctrl-C again to stop at once)");
+        }
+        stop.ask();
+    }
+}
+
+/// Shows what the worker tells.
+struct Watcher {
+    voice: Voice,
+    quiet: bool,
+    verbose: bool,
+    progress: RefCell<Option<Progress>>,
+    /// Messages that may go, at the start.
+    total: u64,
+    /// When progress was last shown, and how many messages had been taken by then.
+    last: Cell<(Duration, u64)>,
+    per_second: Cell<f64>,
+}
+
+const SHOW_EVERY: Duration = Duration::from_millis(200);
+
+impl Watcher {
+    fn new(total: u64, voice: Voice, global: &Global) -> Watcher {
+        let progress = match (global.quiet || global.json, voice) {
+            (true, _) => Progress::hidden(Kind::Send),
+            (false, Voice::Full) => Progress::new(Kind::Send),
+            (false, Voice::Cron) => Progress::new(Kind::Send).quiet_elsewhere(),
+        };
+        Watcher {
+            voice,
+            quiet: global.quiet,
+            verbose: global.verbose > 0,
+            progress: RefCell::new(Some(progress)),
+            total,
+            last: Cell::new((Duration::ZERO, 0)),
+            per_second: Cell::new(0.0),
+        }
+    }
+
+    /// Something that an operator should see, also from cron.
+    fn warn(&self, text: String) {
+        output::note(text);
+    }
+
+    /// Something that only who watches wants to see.
+    fn tell(&self, text: String) {
+        let is_wanted = self.voice == Voice::Full || self.verbose || std::io::stderr().is_terminal();
+        if !self.quiet && is_wanted {
+            output::note(text);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(progress) = self.progress.borrow_mut().take() {
+            progress.finish();
+        }
+    }
+}
+
+impl Observer for Watcher {
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::Breaker(text) => self.warn(text),
+            Notice::RateChanged { old, new } => {
+                let from = format!("by {} on {}", new.source, new.host);
+                self.tell(format!("rate is now {} (was {}), set {from}", new.rate, old.rate));
+            }
+            Notice::PartitionStopped { partition, why } => {
+                self.warn(format!("warning: partition {partition} stands still: {why}; the others go on"));
+            }
+            Notice::QueueTrouble(why) => self.warn(format!("warning: {why}; trying again")),
+            Notice::Waiting { until } => self.tell(format!("nothing to send before {}", local_time(until))),
+        }
+    }
+
+    fn progress(&self, summary: &Summary) {
+        let (shown_at, taken_then) = self.last.get();
+        let span = summary.elapsed.saturating_sub(shown_at);
+        if span < SHOW_EVERY {
+            return;
+        }
+        let done = ended(summary);
+        let now = done.saturating_sub(taken_then) as f64 / span.as_secs_f64();
+        self.per_second.set(self.per_second.get() * 0.8 + now * 0.2);
+        self.last.set((summary.elapsed, done));
+        let total = self.total.max(done);
+        let left = total.saturating_sub(done) as f64 / self.per_second.get();
+        let snapshot = Snapshot {
+            rows_done: done,
+            rows_total: (total > 0).then_some(total),
+            sent: summary.delivered,
+            retrying: summary.deferred,
+            dead: summary.dead + summary.in_doubt,
+            per_second: self.per_second.get(),
+            eta: Duration::try_from_secs_f64(left).ok(),
+        };
+        if let Some(progress) = self.progress.borrow_mut().as_mut() {
+            progress.set(snapshot);
+        }
+    }
+}
+
+/// Messages that this process has brought to their end.
+pub fn ended(summary: &Summary) -> u64 {
+    summary.delivered
+        + summary.bounced
+        + summary.dead
+        + summary.suppressed
+        + summary.expired
+        + summary.cancelled
+        + summary.in_doubt
+}
+
+/// `09:14:05`, or with the day where that is another.
+pub fn local_time(at: SystemTime) -> String {
+    let Ok(at) = jiff::Timestamp::try_from(at) else { return "a later time".to_string() };
+    let (at, now) = (at.to_zoned(jiff::tz::TimeZone::system()), jiff::Zoned::now());
+    let form = if at.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    at.strftime(form).to_string()
+}
+
+/// The JSON of `send --json`.
+#[derive(Debug, Serialize)]
+pub struct SendReport {
+    delivered: u64,
+    deferred: u64,
+    bounced: u64,
+    dead: u64,
+    suppressed: u64,
+    expired: u64,
+    cancelled: u64,
+    in_doubt: u64,
+    attempts: u64,
+    elapsed_seconds: f64,
+    messages_per_second: f64,
+}
+
+impl From<&Summary> for SendReport {
+    fn from(summary: &Summary) -> SendReport {
+        let elapsed_seconds = summary.elapsed.as_secs_f64();
+        SendReport {
+            delivered: summary.delivered,
+            deferred: summary.deferred,
+            bounced: summary.bounced,
+            dead: summary.dead,
+            suppressed: summary.suppressed,
+            expired: summary.expired,
+            cancelled: summary.cancelled,
+            in_doubt: summary.in_doubt,
+            attempts: summary.attempts,
+            elapsed_seconds,
+            messages_per_second: summary.delivered as f64 / elapsed_seconds.max(0.001),
+        }
+    }
+}
+
+/// The closing line: `9,980 delivered, 12 bounced, 8 dead in 5m 32s (30.1/s)`.
+pub fn closing_line(summary: &Summary) -> String {
+    let counts = [
+        (summary.delivered, "delivered"),
+        (summary.bounced, "bounced"),
+        (summary.dead, "dead"),
+        (summary.in_doubt, "in doubt"),
+        (summary.suppressed, "suppressed"),
+        (summary.expired, "expired"),
+        (summary.cancelled, "cancelled"),
+        (summary.deferred, "deferred on the way"),
+    ];
+    let first = counts.first().into_iter().chain(counts.iter().skip(1).filter(|(count, _)| *count > 0));
+    let counts: Vec<String> = first.map(|(count, word)| format!("{} {word}", grouped(*count))).collect();
+    let per_second = summary.delivered as f64 / summary.elapsed.as_secs_f64().max(0.001);
+    format!("{} in {} ({per_second:.1}/s)", counts.join(", "), span::human(summary.elapsed))
+}
+
+/// Says what is to be done, at what rate, and how long it takes: one line.
+pub async fn opening_line(place: &Workplace, rate: Rate, relays: &str) -> Result<(u64, String), Failure> {
+    let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
+    let count = status.lag;
+    let eta = match rate {
+        Rate::Unlimited => String::new(),
+        limited => {
+            let seconds = Duration::try_from_secs_f64(count as f64 / limited.per_second()).unwrap_or(Duration::MAX);
+            format!(", about {}", span::human(seconds.max(Duration::from_secs(1))))
+        }
+    };
+    Ok((count, format!("{} messages to {relays} at {rate}{eta}", grouped(count))))
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Failure {
+        match error {
+            WorkerError::Queue(error) => error.into(),
+            WorkerError::Account(error) => error.into(),
+            WorkerError::MissingTopic(_) => {
+                Failure::usage(format!("{error}; nothing was sent")).with_hint("`mailq init` makes what is missing")
+            }
+            WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))
+                .with_hint("a newer mailq may have written it: install that version here as well"),
+        }
+    }
+}

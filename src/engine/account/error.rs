@@ -1,0 +1,46 @@
+//! What reading the accounts can fail with.
+
+use crate::domain::topic::TopicPartition;
+use crate::engine::letters::LetterError;
+use crate::protocol::ledger::LedgerError;
+use crate::protocol::progress::TextError;
+use crate::queue::QueueError;
+use crate::queue::chunk::ChunkError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the commit of {at} cannot be read: {error}")]
+    Text {
+        at: TopicPartition,
+        error: TextError,
+    },
+    #[error(transparent)]
+    Letter(#[from] LetterError),
+    #[error("letters of `{run}` cannot be packed: {error}")]
+    Chunk { run: String, error: ChunkError },
+    #[error("event {offset} of {at} cannot be read: {what}")]
+    Event {
+        at: TopicPartition,
+        offset: u64,
+        what: String,
+    },
+    /// The temporary file of `recipients`.
+    #[error("temporary file `{path}`: {error}")]
+    Scratch { path: String, error: std::io::Error },
+    #[error("replay `{run}` names {found} of {expected} pieces of letters")]
+    Pieces {
+        run: String,
+        found: usize,
+        expected: u32,
+    },
+    #[error("record cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("no run of campaign `{0}` in this queue")]
+    NoCampaign(String),
+    #[error("no letter `{0}` in the dlq")]
+    NoLetter(String),
+}

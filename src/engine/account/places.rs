@@ -1,0 +1,322 @@
+//! Where messages are that are still queued: in chunks that nobody has opened, and in open ones where the sets do not
+//! say done. One walk, against one view: what later commits have changed is left out.
+
+use super::scan::{record_at, scan};
+use super::view::{Cursor, Strings};
+use super::{AccountError, View};
+use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
+use crate::domain::ids::{Offset, Row, RunKey};
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::protocol::ledger::Standing;
+use crate::protocol::{OpenChunk, Positions, RunFacts};
+use crate::queue::{Queue, Stored, chunk};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::SystemTime;
+
+/// A message that is queued.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The run that it counts for.
+    pub run: RunKey,
+    pub row: Row,
+    pub kind: PlaceKind,
+    /// Named by a move under way: it may be where it goes already.
+    pub is_moving: bool,
+    /// In a chunk of send that nobody has opened, and never sent before.
+    pub is_unread: bool,
+    /// Where the chunk had to be read: lines were asked for, rows cannot be told from headers, or it has a move.
+    pub line: Option<&'a MessageLine>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceKind {
+    /// In send.
+    Pending,
+    /// In a tier.
+    Retrying,
+}
+
+/// What a walk comes upon.
+pub trait Visitor {
+    fn place(&mut self, place: Place<'_>);
+    /// A record that cannot be read or is not there.
+    fn trouble(&mut self, what: String);
+}
+
+/// What to walk over.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// Only messages that count for this run.
+    pub only: Option<RunKey>,
+    /// Read the lines of every chunk, not only where rows cannot be told from the headers.
+    pub with_lines: bool,
+    /// Also chunks that cancelled runs have in send.
+    pub with_cancelled: bool,
+    pub now: SystemTime,
+}
+
+/// Shows every place of every run. Resolves to whether some records had been dropped since the view was read.
+pub async fn walk(
+    queue: &dyn Queue,
+    view: &View,
+    scope: Scope,
+    visitor: &mut dyn Visitor,
+) -> Result<bool, AccountError> {
+    let mut walk = Walk {
+        view,
+        scope,
+        visitor,
+        is_torn: false,
+    };
+    for at in view.strings.at.keys() {
+        walk.open(queue, *at).await?;
+        match at.topic {
+            Topic::Send => walk.send(queue, *at).await?,
+            _ => walk.tier(queue, *at).await?,
+        }
+    }
+    Ok(walk.is_torn)
+}
+
+struct Walk<'a> {
+    view: &'a View,
+    scope: Scope,
+    visitor: &'a mut dyn Visitor,
+    is_torn: bool,
+}
+
+/// A run that is being read in a partition of send.
+struct Reading<'a> {
+    run: &'a RunFacts,
+    cursor: Cursor,
+    last: Offset,
+}
+
+impl Walk<'_> {
+    fn is_asked(&self, key: RunKey) -> bool {
+        let ledger = &self.view.ledger;
+        let standing = ledger.standing(key, self.scope.now);
+        standing != Standing::Dropped
+            && (standing != Standing::Cancelled || self.scope.with_cancelled)
+            && self
+                .scope
+                .only
+                .is_none_or(|only| ledger.counts_for(key) == only)
+    }
+
+    async fn open(&mut self, queue: &dyn Queue, at: TopicPartition) -> Result<(), AccountError> {
+        let progress = self.view.strings.progress(at);
+        for (offset, open) in progress.into_iter().flat_map(|progress| &progress.open) {
+            if self.is_asked(open.run) {
+                self.open_chunk(queue, at, *offset, open).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_chunk(
+        &mut self,
+        queue: &dyn Queue,
+        at: TopicPartition,
+        offset: Offset,
+        open: &OpenChunk,
+    ) -> Result<(), AccountError> {
+        match record_at(queue, at, offset).await? {
+            Some(stored) => {
+                let known = Known {
+                    done: &open.done,
+                    moving: &open.moving,
+                    ..Known::NOTHING
+                };
+                self.chunk(at, &stored, known);
+            }
+            None => {
+                self.is_torn |= queue.bounds(at).await?.low > offset;
+                self.visitor
+                    .trouble(format!("open chunk {offset} of {at} is not there"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, queue: &dyn Queue, at: TopicPartition) -> Result<(), AccountError> {
+        let view = self.view;
+        let mut reading: BTreeMap<RunKey, Reading> = BTreeMap::new();
+        let runs = view.ledger.runs();
+        let asked: Vec<&RunFacts> = runs.filter(|run| self.is_asked(run.manifest.key)).collect();
+        for run in asked {
+            let cursor = view.strings.cursor(run, at);
+            for (offset, done) in &cursor.left_open {
+                let open = OpenChunk {
+                    run: run.manifest.key,
+                    done: done.clone(),
+                    ..OpenChunk::default()
+                };
+                self.open_chunk(queue, at, *offset, &open).await?;
+            }
+            if let Some(last) = run.last(at.partition).filter(|last| cursor.next <= *last) {
+                reading.insert(run.manifest.key, Reading { run, cursor, last });
+            }
+        }
+        let from = reading.values().map(|run| run.cursor.next).min();
+        let Some((from, last)) = from.zip(reading.values().map(|run| run.last).max()) else {
+            return Ok(());
+        };
+        let is_begun = reading.values().any(|run| run.cursor.last_row.is_some());
+        let is_torn = scan(queue, at, from, last.saturating_add(1), &mut |stored| {
+            self.unread(at, &stored, &mut reading);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        // Before a run's first chunk anything may have been dropped.
+        self.is_torn |= is_torn && is_begun;
+        Ok(())
+    }
+
+    /// A record of send counts where its run's cursor has not come to it, and its rows are above all before it.
+    fn unread(
+        &mut self,
+        at: TopicPartition,
+        stored: &Stored,
+        reading: &mut BTreeMap<RunKey, Reading>,
+    ) {
+        let head = match chunk::head(&stored.record) {
+            Ok(head) => head,
+            Err(error) => return self.unreadable(at, stored.offset, &error.to_string()),
+        };
+        let Some(run) = reading.get_mut(&head.key) else {
+            return;
+        };
+        let is_within = (run.cursor.next..=run.last).contains(&stored.offset);
+        if !is_within || run.run.manifest.fingerprint != head.fingerprint {
+            return;
+        }
+        let above = run.cursor.last_row;
+        if above.is_none_or(|row| head.last_row > row) {
+            run.cursor.last_row = Some(head.last_row);
+            let known = Known {
+                above,
+                is_unread: run.run.manifest.replay_of.is_none(),
+                ..Known::NOTHING
+            };
+            self.chunk(at, stored, known);
+        }
+    }
+
+    async fn tier(&mut self, queue: &dyn Queue, at: TopicPartition) -> Result<(), AccountError> {
+        let bounds = queue.bounds(at).await?;
+        let from = self.view.strings.tier_next(at);
+        let mut seen = self
+            .view
+            .strings
+            .progress(at)
+            .map(|progress| progress.seen.clone())
+            .unwrap_or_default();
+        let strings = &self.view.strings;
+        let is_torn = scan(queue, at, from, bounds.end, &mut |stored| {
+            let moved_from = chunk::head(&stored.record).map(|head| (head.key, head.moved_from));
+            match moved_from {
+                Err(error) => self.unreadable(at, stored.offset, &error.to_string()),
+                Ok((_, None)) => self.unreadable(at, stored.offset, "no header `move`"),
+                Ok((key, Some((source, number)))) => {
+                    let last = seen.entry(source).or_default();
+                    let is_new = number > *last;
+                    *last = number.max(*last);
+                    if is_new && self.is_asked(key) && number <= last_move(strings, source) {
+                        self.chunk(at, &stored, Known::NOTHING);
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+        self.is_torn |= is_torn && strings.progress(at).is_some();
+        Ok(())
+    }
+
+    fn unreadable(&mut self, at: TopicPartition, offset: Offset, what: &str) {
+        let what = format!("record {offset} of {at} cannot be read: {what}");
+        self.visitor.trouble(what);
+    }
+
+    /// Shows what of a chunk is not done.
+    fn chunk(&mut self, at: TopicPartition, stored: &Stored, known: Known<'_>) {
+        let decoded = match chunk::head(&stored.record) {
+            Ok(head) if is_dense(&head) && !self.scope.with_lines && known.moving.is_empty() => {
+                let rows = (head.first_row..=head.last_row).map(|row| (row, None));
+                return self.show(at, head.key, rows, known);
+            }
+            Ok(_) => chunk::decode(&stored.record),
+            Err(error) => Err(error),
+        };
+        match decoded {
+            Ok(Chunk { head, messages }) => {
+                let rows = messages.iter().map(|m| (m.line.row, Some(&m.line)));
+                self.show(at, head.key, rows, known);
+            }
+            Err(error) => self.unreadable(at, stored.offset, &error.to_string()),
+        }
+    }
+
+    fn show<'m>(
+        &mut self,
+        at: TopicPartition,
+        key: RunKey,
+        rows: impl Iterator<Item = (Row, Option<&'m MessageLine>)>,
+        known: Known<'_>,
+    ) {
+        let kind = match at.topic {
+            Topic::Send => PlaceKind::Pending,
+            _ => PlaceKind::Retrying,
+        };
+        let run = self.view.ledger.counts_for(key);
+        for (position, (row, line)) in rows.enumerate() {
+            if known.done.has(position) || known.above.is_some_and(|above| row <= above) {
+                continue;
+            }
+            self.visitor.place(Place {
+                run,
+                row,
+                kind,
+                is_moving: known.moving.has(position),
+                is_unread: known.is_unread,
+                line,
+            });
+        }
+    }
+}
+
+/// What the view knows of a chunk.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    /// Rows not above this were read before.
+    above: Option<Row>,
+    done: &'a Positions,
+    moving: &'a Positions,
+    is_unread: bool,
+}
+
+impl Known<'_> {
+    const NOTHING: Known<'static> = Known {
+        above: None,
+        done: &Positions::NONE,
+        moving: &Positions::NONE,
+        is_unread: false,
+    };
+}
+
+/// The copies of later moves are not of this view: their messages still have the place that they came from.
+fn last_move(strings: &Strings, source: TopicPartition) -> u64 {
+    strings
+        .progress(source)
+        .map_or(0, |progress| progress.last_move)
+}
+
+/// Every row of its range is in it, so positions tell rows.
+fn is_dense(head: &ChunkHead) -> bool {
+    head.last_row
+        .checked_sub(head.first_row)
+        .and_then(|span| span.checked_add(1))
+        == Some(u64::from(head.count))
+}

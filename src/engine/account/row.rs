@@ -1,0 +1,155 @@
+//! A run's line in `status` and `verify`: the same shape, whether it was counted by the workers or from the events.
+
+use super::View;
+use crate::domain::counters::{Counters, Final};
+use crate::domain::ids::RunKey;
+use crate::domain::records::Tally;
+use crate::engine::letters::Naming;
+use crate::protocol::RunFacts;
+use crate::protocol::ledger::Standing;
+use serde::Serialize;
+use std::time::SystemTime;
+
+/// Law: `enqueued`, here with the suppressed rows, is the sum of everything after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CampaignRow {
+    #[serde(skip)]
+    pub key: RunKey,
+    pub campaign: String,
+    pub run: String,
+    pub state: State,
+    pub enqueued: u64,
+    pub delivered: u64,
+    pub bounced: u64,
+    pub dead: u64,
+    pub suppressed: u64,
+    pub expired: u64,
+    pub cancelled: u64,
+    pub in_doubt: u64,
+    pub retrying: u64,
+    pub pending: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Enqueuing,
+    Scheduled,
+    Sending,
+    Paused,
+    Cancelled,
+    Done,
+}
+
+impl CampaignRow {
+    /// `pending` is the remainder. Of a cancelled run what is pending or retrying counts as cancelled at once.
+    pub fn new(run: &RunFacts, standing: Standing, finals: [u64; 7], retrying: u64) -> CampaignRow {
+        let get = |end: Final| finals.get(end as usize).copied().unwrap_or_default();
+        let enqueued = enqueued(run);
+        let unfinished = enqueued.saturating_sub(finals.iter().sum());
+        let retrying = retrying.min(unfinished);
+        let is_cancelled = standing == Standing::Cancelled;
+        let live = |count: u64| if is_cancelled { 0 } else { count };
+        CampaignRow {
+            key: run.manifest.key,
+            campaign: run.manifest.id.campaign.clone(),
+            run: run.manifest.id.run.clone(),
+            state: State::of(run, standing, unfinished),
+            enqueued,
+            delivered: get(Final::Delivered),
+            bounced: get(Final::Bounced),
+            dead: get(Final::Dead),
+            suppressed: get(Final::Suppressed),
+            expired: get(Final::Expired),
+            cancelled: get(Final::Cancelled) + (unfinished - live(unfinished)),
+            in_doubt: get(Final::InDoubt),
+            retrying: live(retrying),
+            pending: live(unfinished - retrying),
+        }
+    }
+
+    /// In the order of [`Final::ALL`].
+    pub fn finals(&self) -> [u64; 7] {
+        [
+            self.delivered,
+            self.bounced,
+            self.dead,
+            self.suppressed,
+            self.expired,
+            self.cancelled,
+            self.in_doubt,
+        ]
+    }
+
+    /// Pending and retrying.
+    pub fn unfinished(&self) -> u64 {
+        self.pending + self.retrying
+    }
+}
+
+impl State {
+    fn of(run: &RunFacts, standing: Standing, unfinished: u64) -> State {
+        match standing {
+            Standing::Enqueuing | Standing::Dropped => State::Enqueuing,
+            Standing::Cancelled => State::Cancelled,
+            _ if unfinished == 0 && run.is_complete() => State::Done,
+            Standing::Paused => State::Paused,
+            Standing::Scheduled(_) => State::Scheduled,
+            Standing::Sending => State::Sending,
+        }
+    }
+}
+
+/// Rows that are in chunks, suppressed ones included; of an unsealed run what its batches say.
+pub fn enqueued(run: &RunFacts) -> u64 {
+    let rows = |tally: &Tally| tally.enqueued + tally.suppressed;
+    match &run.seal {
+        Some(seal) => rows(&seal.tally),
+        None => run.batches.values().map(|batch| rows(&batch.tally)).sum(),
+    }
+}
+
+/// Runs from recipients files in the order of their manifests; void ones and replays are not among them.
+pub fn origins<'a>(view: &'a View, campaign: Option<&str>) -> Vec<&'a RunFacts> {
+    let mut runs: Vec<&RunFacts> = view
+        .ledger
+        .runs()
+        .filter(|run| run.manifest.replay_of.is_none() && run.dropped.is_none())
+        .filter(|run| campaign.is_none_or(|name| run.manifest.id.campaign == name))
+        .collect();
+    runs.sort_by_key(|run| run.manifest_offset);
+    runs
+}
+
+/// As the workers have counted: a run's own chunks and those of its replays, less the letters that were sent again.
+pub fn counted(view: &View, namings: &[Naming], run: &RunFacts, now: SystemTime) -> CampaignRow {
+    let key = run.manifest.key;
+    let (mut all, mut tiers) = (Counters::default(), Counters::default());
+    let replays = view
+        .ledger
+        .runs()
+        .filter(|other| other.manifest.replay_of == Some(key));
+    for part in std::iter::once(run).chain(replays) {
+        let (whole, in_tiers) = view.counters(part);
+        all += whole;
+        tiers += in_tiers;
+    }
+    let mut finals = all.finals;
+    for naming in namings
+        .iter()
+        .filter(|naming| naming.origin == key && naming.is_replayed())
+    {
+        for letter in &naming.letters {
+            let end = if letter.in_doubt {
+                Final::InDoubt
+            } else {
+                Final::Dead
+            };
+            if let Some(count) = finals.get_mut(end as usize) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+    let retrying = all.moved.saturating_sub(tiers.left());
+    CampaignRow::new(run, view.ledger.standing(key, now), finals, retrying)
+}

@@ -1,0 +1,95 @@
+//! Why a campaign was not enqueued. Nothing that is not sealed is ever sent, so each is safe to run again.
+
+use super::patience::may_pass;
+use crate::domain::ids::{Partition, RunKey};
+use crate::protocol::ledger::LedgerError;
+use crate::queue::QueueError;
+use crate::queue::chunk::ChunkError;
+use crate::recipients::RecipientsError;
+use crate::render::{RenderError, TemplateError};
+
+/// A run of the campaign that stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherRun {
+    pub run: String,
+    /// To look up what it delivered.
+    pub key: RunKey,
+    /// Parts of the inputs that differ: `campaign`, `limit`, `recipients`, `templates`.
+    pub changed: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EnqueueError {
+    #[error(transparent)]
+    Recipients(#[from] RecipientsError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// One row's message cannot be made; the run stays unsealed.
+    #[error("{0}; nothing of this run was sent")]
+    Render(RenderError),
+    /// As `Render`, but earlier batches of a streamed run are sealed.
+    #[error("{0}; the batches sealed before it are being sent")]
+    RenderAfterSeal(RenderError),
+    #[error("{recipients}:{line}: the message does not fit into the queue: {what}")]
+    Chunk {
+        recipients: String,
+        line: u64,
+        what: ChunkError,
+    },
+    #[error("campaign `{campaign}` was already sent as run `{}` with other inputs (changed: {})", .other.run, .other.changed.join(", "))]
+    OtherInputs { campaign: String, other: OtherRun },
+    #[error("run `{run}` of campaign `{campaign}` was cancelled")]
+    Cancelled { campaign: String, run: String },
+    #[error(
+        "run `{run}` of campaign `{campaign}` was cancelled while it was enqueued; nothing more of it is sent"
+    )]
+    CancelledMeanwhile { campaign: String, run: String },
+    #[error(
+        "run `{run}` of campaign `{campaign}` was dropped while it was enqueued ({why}); nothing of it is sent"
+    )]
+    DroppedMeanwhile {
+        campaign: String,
+        run: String,
+        why: String,
+    },
+    #[error(
+        "another process is enqueueing run `{run}` of campaign `{campaign}` with other inputs (changed: {})", .changed.join(", ")
+    )]
+    Busy {
+        campaign: String,
+        run: String,
+        changed: Vec<String>,
+    },
+    #[error("run `{run}` was begun with {begun} partitions and the queue has {found}")]
+    Partitions {
+        run: String,
+        begun: usize,
+        found: Partition,
+    },
+    /// `batch` is the first that is not safe; `safe_batches` need not be enqueued again.
+    #[error("{cause}; batch {batch} was not enqueued, {safe_batches} batches are safe")]
+    QueueAway {
+        batch: u64,
+        safe_batches: u64,
+        cause: QueueError,
+    },
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("no thread can be started: {0}")]
+    Thread(String),
+    #[error("no random numbers from the operating system")]
+    Random,
+}
+
+impl EnqueueError {
+    /// The same call may succeed later, without anybody mending anything.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            EnqueueError::QueueAway { .. } | EnqueueError::Busy { .. } => true,
+            EnqueueError::Queue(error) => may_pass(error),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What is to be enqueued and how: everything that a command line, a campaign file and a project say, as plain values.
+
+use super::error::EnqueueError;
+use super::patience::Patience;
+use crate::domain::address::Address;
+use crate::domain::chunk::MAX_ROWS;
+use crate::domain::ids::RunId;
+use crate::domain::project_key::{ProjectKey, hex};
+use crate::domain::recipient::RecipientRow;
+use crate::domain::records::InDoubtPolicy;
+use crate::recipients::{Options, columns};
+use crate::render::{Composer, Content, RenderError};
+use ring::digest;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Makes the messages of one campaign and list. Called from several threads at once.
+pub trait Compose: Send + Sync {
+    /// One message without its `Date` field. `id` is without angle brackets.
+    fn compose(&self, row: &RecipientRow, id: &str) -> Result<Vec<u8>, RenderError>;
+}
+
+impl Compose for Composer {
+    fn compose(&self, row: &RecipientRow, id: &str) -> Result<Vec<u8>, RenderError> {
+        Composer::compose(self, row, id).map(|composed| composed.bytes)
+    }
+}
+
+/// Checks a campaign's content against a list's columns, before anything else is read or written. Gives what a [`Job`]
+/// needs of both: composer, columns, and the options with the columns that reach a header.
+pub fn composer(
+    content: Content,
+    recipients: &Path,
+    options: Options,
+) -> Result<(Composer, Vec<String>, Options), EnqueueError> {
+    let columns = columns(recipients, &options)?;
+    let options = Options {
+        header_columns: content.header_columns(&columns),
+        ..options
+    };
+    let name = recipients.display().to_string();
+    let composer = content.composer(&columns, &name)?;
+    Ok((composer, columns, options))
+}
+
+/// Why an address is not to be mailed, if it is not.
+pub type Suppressed = dyn Fn(&Address) -> Option<String> + Send + Sync;
+
+/// Which run of the campaign this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunChoice {
+    /// The fingerprint of the inputs, shortened to 16 digits.
+    Inputs,
+    /// `once_per`: this day, week or month.
+    Period(String),
+    /// `--run NAME`: meant, whatever other runs there are.
+    Named(String),
+}
+
+/// One call of enqueue.
+#[derive(Clone)]
+pub struct Job {
+    pub campaign: String,
+    pub run: RunChoice,
+    pub content: Arc<dyn Compose>,
+    pub recipients: PathBuf,
+    /// Columns that the content was checked against.
+    pub columns: Vec<String>,
+    pub options: Options,
+    /// Fingerprints of the parts that the caller knows, `campaign` and `templates`; `recipients` and `limit` are added.
+    pub inputs: BTreeMap<String, String>,
+    /// Recipients in a batch, at most.
+    pub batch_rows: u64,
+    pub not_before: Option<SystemTime>,
+    pub expires_after: Option<Duration>,
+    pub in_doubt: InDoubtPolicy,
+    /// Seals batch by batch.
+    pub stream: bool,
+    pub key: ProjectKey,
+    /// The right side of Message-IDs.
+    pub id_domain: String,
+    /// MAIL FROM of every message.
+    pub return_path: String,
+    pub suppressed: Arc<Suppressed>,
+    /// Header `source` of what is written: `mail-1/enqueue`.
+    pub source: String,
+    pub trace_id: String,
+    pub patience: Patience,
+    /// Threads that render; 0 renders in the caller's, for simulations.
+    pub render_threads: usize,
+    /// Checks and renders everything and writes nothing.
+    pub dry_run: bool,
+}
+
+impl Job {
+    /// The run's full name, given the fingerprint of its inputs.
+    pub fn run_id(&self, fingerprint: &str) -> RunId {
+        let run = match &self.run {
+            RunChoice::Inputs => fingerprint.chars().take(16).collect(),
+            RunChoice::Period(name) | RunChoice::Named(name) => name.clone(),
+        };
+        RunId::new(self.campaign.clone(), run)
+    }
+
+    /// All parts of the inputs, given the file's fingerprint.
+    pub fn all_inputs(&self, recipients: &str) -> BTreeMap<String, String> {
+        let mut inputs = self.inputs.clone();
+        inputs.insert("recipients".to_string(), recipients.to_string());
+        if let Some(limit) = self.options.limit {
+            inputs.insert("limit".to_string(), limit.to_string());
+        }
+        inputs
+    }
+}
+
+/// SHA-256 over names and values of the inputs, in hexadecimal.
+pub fn fingerprint(inputs: &BTreeMap<String, String>) -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for part in inputs.iter().flat_map(|(name, value)| [name, value]) {
+        hash.update(part.as_bytes());
+        hash.update(&[0]);
+    }
+    hex(hash.finish().as_ref())
+}
+
+/// Rows in a chunk and in a batch: a batch is of whole chunks and not larger than was asked for.
+pub fn batch_shape(batch_rows: u64) -> (u64, u64) {
+    let batch_rows = batch_rows.max(1);
+    let chunk_rows = batch_rows.min(MAX_ROWS as u64);
+    (chunk_rows, batch_rows / chunk_rows * chunk_rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_of_whole_chunks() {
+        for (asked, chunk, batch) in [
+            (50_000, 500, 50_000),
+            (750, 500, 500),
+            (500, 500, 500),
+            (7, 7, 7),
+            (0, 1, 1),
+        ] {
+            assert_eq!(batch_shape(asked), (chunk, batch), "{asked}");
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_tells_parts_apart() {
+        let of = |parts: &[(&str, &str)]| {
+            let parts = parts.iter().map(|(n, v)| (n.to_string(), v.to_string()));
+            fingerprint(&parts.collect())
+        };
+        assert_eq!(of(&[("a", "1"), ("b", "2")]), of(&[("b", "2"), ("a", "1")]));
+        assert_ne!(of(&[("a", "1")]), of(&[("a", "1"), ("limit", "5")]));
+        assert_ne!(of(&[("a", "1b")]), of(&[("a", "1"), ("b", "")]));
+    }
+}

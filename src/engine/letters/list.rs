@@ -1,0 +1,269 @@
+//! The letters that are in the dlq, by filter.
+
+use super::named::{Naming, namings};
+use super::record::{LetterError, letter, place};
+use crate::domain::event::Event;
+use crate::domain::ids::{Offset, Partition, Row, RunKey};
+use crate::domain::outcome::{Class, Reason, Scope};
+use crate::domain::records::Letter;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::account::AccountError;
+use crate::engine::account::scan::{record_at, scan};
+use crate::engine::account::status::timestamp;
+use crate::protocol::Ledger;
+use crate::queue::{Queue, Stored, chunk};
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::time::SystemTime;
+
+/// What is asked for; `None` and empty: any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LetterFilter {
+    pub campaign: Option<String>,
+    pub reason: Option<Reason>,
+    /// `--reason in_doubt`: only what is in doubt.
+    pub in_doubt: bool,
+    pub class: Option<Class>,
+    pub site: Option<String>,
+    /// Ended at this time or later.
+    pub since: Option<SystemTime>,
+    /// Message ids.
+    pub ids: Vec<String>,
+}
+
+/// A letter as `dlq list --json` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedLetter {
+    pub id: String,
+    pub campaign: String,
+    pub run: String,
+    pub row: Row,
+    pub round: u32,
+    pub address: String,
+    pub in_doubt: bool,
+    pub class: Option<Class>,
+    pub reason: Option<Reason>,
+    pub scope: Option<Scope>,
+    pub attempts: u32,
+    pub last_reply: Option<String>,
+    /// RFC 3339, UTC.
+    pub since: String,
+    /// The run that it counts for.
+    #[serde(skip)]
+    pub origin: RunKey,
+    #[serde(skip)]
+    pub site: String,
+    #[serde(skip)]
+    pub at: TopicPartition,
+    #[serde(skip)]
+    pub offset: Offset,
+    #[serde(skip)]
+    pub ended_at: SystemTime,
+    /// Sent again or purged already: the record is only not removed yet.
+    #[serde(skip)]
+    pub is_void: bool,
+    /// The partition whose worker ended it; its events are in the event partition of this index.
+    #[serde(skip)]
+    pub from: Partition,
+    #[serde(skip)]
+    has_event: bool,
+}
+
+impl LetterFilter {
+    /// Nothing was asked for.
+    pub fn is_any(&self) -> bool {
+        *self == LetterFilter::default()
+    }
+
+    pub fn takes(&self, letter: &ListedLetter) -> bool {
+        self.campaign
+            .as_ref()
+            .is_none_or(|name| *name == letter.campaign)
+            && self
+                .reason
+                .is_none_or(|reason| Some(reason) == letter.reason)
+            && (!self.in_doubt || letter.in_doubt)
+            && self.class.is_none_or(|class| Some(class) == letter.class)
+            && self
+                .site
+                .as_ref()
+                .is_none_or(|site| site.eq_ignore_ascii_case(&letter.site))
+            && self.since.is_none_or(|since| letter.ended_at >= since)
+            && (self.ids.is_empty() || self.ids.contains(&letter.id))
+    }
+}
+
+/// Letters that pass the filter, by campaign, run and row. The ledger was read with letters.
+pub async fn list(
+    queue: &dyn Queue,
+    ledger: &Ledger,
+    filter: &LetterFilter,
+) -> Result<Vec<ListedLetter>, AccountError> {
+    let mut letters = kept(queue, ledger, &namings(ledger)?).await?;
+    letters.retain(|letter| !letter.is_void && filter.takes(letter));
+    Ok(letters)
+}
+
+/// Every letter of which the dlq has a record, void ones too.
+pub(super) async fn kept(
+    queue: &dyn Queue,
+    ledger: &Ledger,
+    namings: &[Naming],
+) -> Result<Vec<ListedLetter>, AccountError> {
+    let mut letters = Vec::new();
+    for partition in 0..queue.partitions() {
+        let at = TopicPartition::new(Topic::Dlq, partition);
+        letters.extend(kept_at(queue, at, ledger).await?);
+    }
+    let void: HashSet<(&str, u32)> = namings
+        .iter()
+        .filter(|naming| naming.is_void())
+        .flat_map(|naming| &naming.letters)
+        .map(|letter| (letter.id.as_str(), letter.round))
+        .collect();
+    for letter in &mut letters {
+        letter.is_void = void.contains(&(letter.id.as_str(), letter.round));
+    }
+    complete(queue, &mut letters).await?;
+    letters.sort_by(|one, other| {
+        let key = |letter: &ListedLetter| (letter.campaign.clone(), letter.run.clone());
+        key(one)
+            .cmp(&key(other))
+            .then((one.row, one.round).cmp(&(other.row, other.round)))
+    });
+    Ok(letters)
+}
+
+/// Of each key the last record counts, and none when that is a tombstone.
+async fn kept_at(
+    queue: &dyn Queue,
+    at: TopicPartition,
+    ledger: &Ledger,
+) -> Result<Vec<ListedLetter>, AccountError> {
+    let bounds = queue.bounds(at).await?;
+    let (mut kept, mut wrong) = (HashMap::new(), None);
+    scan(queue, at, bounds.low, bounds.end, &mut |stored| {
+        let key = stored.record.key.clone().unwrap_or_default();
+        if stored.record.payload.is_none() {
+            kept.remove(&key);
+            return ControlFlow::Continue(());
+        }
+        match listed(at, &stored, ledger) {
+            Ok(letter) => {
+                kept.insert(key, letter);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                wrong = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })
+    .await?;
+    match wrong {
+        Some(error) => Err(error.into()),
+        None => Ok(kept.into_values().collect()),
+    }
+}
+
+fn listed(
+    at: TopicPartition,
+    stored: &Stored,
+    ledger: &Ledger,
+) -> Result<ListedLetter, LetterError> {
+    let letter = letter(stored)?;
+    let key = stored.record.key.as_deref().unwrap_or_default();
+    let wrong = |what: String| LetterError {
+        offset: stored.offset,
+        key: key.chars().take(80).collect(),
+        what,
+    };
+    let head = chunk::head(&stored.record).map_err(|error| wrong(error.to_string()))?;
+    let (id, round) = place(key).ok_or_else(|| wrong("its key has no round".to_string()))?;
+    let mut listed = ListedLetter {
+        id: id.to_string(),
+        campaign: letter.campaign.clone(),
+        run: letter.run.clone(),
+        row: head.first_row,
+        round,
+        address: String::new(),
+        in_doubt: letter.in_doubt,
+        class: None,
+        reason: None,
+        scope: None,
+        attempts: letter.attempts,
+        last_reply: None,
+        since: timestamp(stored.appended_at),
+        origin: ledger.counts_for(letter.key),
+        site: String::new(),
+        at,
+        offset: stored.offset,
+        ended_at: stored.appended_at,
+        is_void: false,
+        from: letter.from.0.partition,
+        has_event: false,
+    };
+    let Letter { event, .. } = letter;
+    if let Some(event) = event {
+        listed.learn(event);
+    }
+    Ok(listed)
+}
+
+impl ListedLetter {
+    fn learn(&mut self, event: Event) {
+        self.has_event = true;
+        self.address = event.payload.address;
+        self.site = event.payload.site;
+        self.class = event.payload.class;
+        self.reason = event.payload.reason;
+        self.scope = event.payload.scope;
+        self.last_reply = event.payload.reply;
+    }
+}
+
+/// A move that was repeated by the partition's next owner has no event in its letter: it is in the event topic.
+async fn complete(queue: &dyn Queue, letters: &mut [ListedLetter]) -> Result<(), AccountError> {
+    let lacking = letters
+        .iter()
+        .filter(|letter| !letter.has_event && !letter.is_void);
+    let partitions: HashSet<Partition> = lacking.map(|letter| letter.from).collect();
+    for partition in partitions {
+        let mut wanted: HashMap<(String, u32), &mut ListedLetter> = letters
+            .iter_mut()
+            .filter(|letter| !letter.has_event && letter.from == partition)
+            .map(|letter| ((letter.id.clone(), letter.round), letter))
+            .collect();
+        let ids: HashSet<String> = wanted.keys().map(|(id, _)| id.clone()).collect();
+        let at = TopicPartition::new(Topic::Event, partition);
+        let bounds = queue.bounds(at).await?;
+        scan(queue, at, bounds.low, bounds.end, &mut |stored| {
+            let id = stored.record.key.as_deref().unwrap_or_default();
+            if !ids.contains(id) {
+                return ControlFlow::Continue(());
+            }
+            let payload = stored.record.payload.as_deref().unwrap_or_default();
+            if let Ok(event) = serde_json::from_slice::<Event>(payload)
+                && event.payload.is_final
+                && let Some(letter) = wanted.get_mut(&(id.to_string(), event.metadata.round))
+            {
+                letter.learn(event);
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+    }
+    for letter in letters
+        .iter_mut()
+        .filter(|letter| letter.address.is_empty())
+    {
+        if let Some(stored) = record_at(queue, letter.at, letter.offset).await?
+            && let Ok((_, chunk)) = super::record::read(&stored)
+            && let Some(message) = chunk.messages.first()
+        {
+            letter.address.clone_from(&message.line.address);
+        }
+    }
+    Ok(())
+}
