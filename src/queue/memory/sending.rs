@@ -94,7 +94,15 @@ impl State {
             }
             if fate != Fate::Never {
                 let answer = (fate == Fate::Answered).then(|| (index, Rc::clone(&answers)));
-                self.schedule(written_at, Step::Commit { commit, answer });
+                let sent_at = now;
+                self.schedule(
+                    written_at,
+                    Step::Commit {
+                        commit,
+                        sent_at,
+                        answer,
+                    },
+                );
             }
         }
         Sent {
