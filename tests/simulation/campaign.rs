@@ -8,7 +8,7 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{BatchState, CampaignRecord, InDoubtPolicy, Manifest, Seal, Tally};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::read_ledger;
-use mailq::engine::enqueue::{Compose, Job, Patience, RunChoice};
+use mailq::engine::enqueue::{Compose, EnqueueError, Job, Patience, RunChoice};
 use mailq::protocol::RunFacts;
 use mailq::queue::chunk::{self, Origin};
 use mailq::queue::memory::VirtualClock;
@@ -126,7 +126,9 @@ pub async fn enqueue(queue: &dyn Queue, clock: VirtualClock, plan: &Plan) {
     loop {
         match mailq::engine::enqueue::enqueue(queue, &job, &clock, &mut |_| ()).await {
             Err(error) if error.is_temporary() => tokio::time::sleep(Duration::from_secs(1)).await,
-            _ => return,
+            Err(EnqueueError::Cancelled { .. } | EnqueueError::CancelledMeanwhile { .. })
+            | Ok(_) => return,
+            Err(error) => panic!("enqueue: {error}"),
         }
     }
 }

@@ -62,7 +62,8 @@ pub fn check(world: &World, totals: &mut Totals) -> Result<Claims, String> {
         world,
         chunks: BTreeMap::new(),
     };
-    for commit in &history.commits {
+    let mut added = false;
+    for (index, commit) in history.commits.iter().enumerate() {
         let progress = read(commit)?;
         let before = owned.remove(&commit.token);
         let (now, was) = (
@@ -107,7 +108,12 @@ pub fn check(world: &World, totals: &mut Totals) -> Result<Claims, String> {
                 inherited,
             },
         );
-        if adds {
+        added |= adds;
+        let is_last_of_request = history.commits.get(index + 1).is_none_or(|next| {
+            (next.process, next.sent_at, next.written_at)
+                != (commit.process, commit.sent_at, commit.written_at)
+        });
+        if is_last_of_request && std::mem::take(&mut added) {
             let lives = |token: &Token| ends.get(token).is_none_or(|end| *end > commit.written_at);
             let mine = owned
                 .iter()

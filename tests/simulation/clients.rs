@@ -65,7 +65,7 @@ pub async fn run(
 
 /// As a person does: again until it worked. A campaign that is not there yet is waited for.
 pub async fn until_told(queue: &dyn Queue, clock: VirtualClock, campaign: &str, wish: Wish) {
-    loop {
+    for _ in 0..2_000 {
         match control(queue, campaign, wish, "simulation", clock.now()).await {
             Ok(_) => return,
             Err(AccountError::NoCampaign(_) | AccountError::Queue(_)) => {
@@ -74,6 +74,7 @@ pub async fn until_told(queue: &dyn Queue, clock: VirtualClock, campaign: &str, 
             Err(error) => panic!("control: {error}"),
         }
     }
+    panic!("no campaign `{campaign}`, still");
 }
 
 /// What is dead and what is in doubt, again until it worked.
