@@ -201,6 +201,7 @@ async fn write_batches(queue: &dyn Queue, plan: &Plan, run: &RunFacts) -> Option
         let end = rows.last().unwrap() + 1;
         let suppressed = plan.suppressed.range(..end).count() as u64;
         let tally = Tally {
+            recipients: end,
             enqueued: end - suppressed,
             suppressed,
             ..Tally::default()

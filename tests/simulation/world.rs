@@ -422,6 +422,12 @@ impl World {
             self.start_worker();
         }
         let queue = self.log.start_process();
+        if std::env::var_os("MAILQ_TRACE").is_some() {
+            for (_, stored) in self.log.all_appended(Topic::Campaign) {
+                let text = stored.record.payload.unwrap_or_default();
+                println!("{} {}", stored.offset, String::from_utf8_lossy(&text));
+            }
+        }
         for plan in &self.plans {
             clients::until_told(&queue, self.log.clock(), &plan.id.campaign, Wish::Resume).await;
         }
