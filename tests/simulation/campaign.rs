@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mailq::domain::chunk::{ChunkHead, MessageLine};
 use mailq::domain::ids::RunId;
 use mailq::domain::records::{BatchState, Cancel, Control};
-use mailq::domain::records::{CampaignRecord, InDoubtPolicy, Manifest, Seal, Tally};
+use mailq::domain::records::{CampaignRecord, FileReading, InDoubtPolicy, Manifest, Seal, Tally};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::protocol::Ledger;
 use mailq::queue::chunk::{self, Origin};
@@ -201,6 +201,7 @@ fn manifest(plan: &Plan, first: Vec<u64>) -> Manifest {
         in_doubt: plan.in_doubt,
         stream: false,
         recipients: String::new(),
+        reading: FileReading::default(),
         pieces: 0,
     }
 }
