@@ -19,3 +19,4 @@ mod render;
 mod simulation;
 mod smtp;
 mod support;
+mod verbs;
