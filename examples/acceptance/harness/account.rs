@@ -4,6 +4,7 @@ use super::project::Project;
 use super::report::Report;
 use super::server::{Ledger, Server};
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -21,13 +22,14 @@ pub const ENDS: [&str; 9] = [
 ];
 
 /// What the events say about one recipient.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Told {
     pub delivered: u32,
     pub bounced: u32,
     pub dead: u32,
     pub deferred: u32,
     pub in_doubt: u32,
+    pub in_doubt_at: Vec<Timestamp>,
     /// The most retries that an attempt had behind it.
     pub tries_used: u64,
 }
@@ -64,7 +66,11 @@ pub fn events(project: &Project, population: u32, flags: &[&str]) -> anyhow::Res
             Some("mail.bounced") => of.bounced += 1,
             Some("mail.dead") => of.dead += 1,
             Some("mail.deferred") => of.deferred += 1,
-            Some("mail.in_doubt") => of.in_doubt += 1,
+            Some("mail.in_doubt") => {
+                of.in_doubt += 1;
+                let at = event["header"]["timestamp"].as_str().unwrap_or_default();
+                of.in_doubt_at.push(at.parse()?);
+            }
             _ => {}
         }
         let tries = event["metadata"]["retryCount"].as_u64().unwrap_or(0);

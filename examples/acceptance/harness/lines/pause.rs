@@ -9,7 +9,9 @@ use super::super::report::Report;
 use super::super::server::{Ledger, Server, Transaction};
 use super::{SHORT_RETRIES, keeping, wait_for_flow};
 use anyhow::bail;
+use jiff::Timestamp;
 use rustix::process::Signal;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 const WORKERS: usize = 2;
@@ -29,11 +31,15 @@ struct Pause {
     gate: usize,
     stopped_at: Instant,
     woken_at: Instant,
+    /// The same times on the clock of events.
+    slept: Range<Timestamp>,
 }
 
 #[derive(Default)]
 struct Woken {
-    /// Begun after waking although another worker had done it.
+    /// Old claims of the sleeper that the next owner named.
+    old_claims: u32,
+    /// Begun after waking although it was an old claim, or another worker had done it.
     stolen: u32,
     in_flight: u32,
     late_replies: u32,
@@ -75,14 +81,15 @@ fn pauses(setting: &Setting, project: &Project, server: &Server) -> anyhow::Resu
         }
         std::thread::sleep(Duration::from_micros(random.u64(..400_000)));
         workers[gate].signal(Signal::STOP)?;
-        let stopped_at = Instant::now();
+        let (stopped_at, asleep_from) = (Instant::now(), Timestamp::now());
         std::thread::sleep(PAUSE);
-        let woken_at = Instant::now();
+        let (woken_at, asleep_until) = (Instant::now(), Timestamp::now());
         workers[gate].signal(Signal::CONT)?;
         pauses.push(Pause {
             gate,
             stopped_at,
             woken_at,
+            slept: asleep_from..asleep_until,
         });
     }
     // The one that woke last shows what it begins before the rest goes faster.
@@ -103,6 +110,11 @@ fn check_woken(ledger: &Ledger, pauses: &[Pause], told: &[Told], report: &mut Re
     for pause in pauses {
         look_at(pause, ledger, told, &mut all);
     }
+    report.figure("claims named in doubt meanwhile", all.old_claims);
+    report.check(
+        all.old_claims > 0,
+        "nothing was claimed when a worker was stopped",
+    );
     report.expect("begun after waking, within old claims", all.stolen, 0);
     report.figure("in flight when stopped", all.in_flight);
     report.figure("late replies told", all.late_replies);
@@ -115,8 +127,11 @@ fn check_woken(ledger: &Ledger, pauses: &[Pause], told: &[Told], report: &mut Re
 }
 
 fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
-    // Whom the other worker began while this one slept, and who were taken: nobody that the woken one may begin.
-    let mut of_other = vec![false; ledger.recipients.len()];
+    // Whoever was named in doubt while this one slept was its claim, and is the other's; so is whom the other began, and who
+    // were taken. The woken one may begin none of them.
+    let named = |told: &Told| told.in_doubt_at.iter().any(|at| pause.slept.contains(at));
+    let mut of_other: Vec<bool> = told.iter().map(named).collect();
+    woken.old_claims += of_other.iter().map(|named| u32::from(*named)).sum::<u32>();
     let taken_by = |transaction: &Transaction, at: Instant| {
         transaction
             .accepted_at
@@ -138,7 +153,7 @@ fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
         }
         if own && begun_at < pause.stopped_at && !taken_by(transaction, pause.stopped_at) {
             woken.in_flight += 1;
-            let told = told[recipient];
+            let told = &told[recipient];
             woken.late_replies += u32::from(told.in_doubt > 0 && told.delivered > 1);
         }
     }
