@@ -20,3 +20,4 @@ mod render;
 mod simulation;
 mod smtp;
 mod support;
+mod verbs;
