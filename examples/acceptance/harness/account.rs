@@ -29,9 +29,45 @@ pub struct Told {
     pub dead: u32,
     pub deferred: u32,
     pub in_doubt: u32,
-    pub in_doubt_at: Vec<Timestamp>,
+    pub doubts: Vec<Doubt>,
+    /// One bit for each number of moves that a delivery had behind it.
+    pub delivered_after_moves: u64,
     /// The most retries that an attempt had behind it.
     pub tries_used: u64,
+}
+
+impl Told {
+    fn hear(&mut self, event: &Value) -> anyhow::Result<()> {
+        let metadata = &event["metadata"];
+        let moves = metadata["hop"].as_u64().unwrap_or(0);
+        match event["header"]["eventType"].as_str() {
+            Some("mail.delivered") => {
+                self.delivered += 1;
+                self.delivered_after_moves |= 1 << moves.min(63);
+            }
+            Some("mail.bounced") => self.bounced += 1,
+            Some("mail.dead") => self.dead += 1,
+            Some("mail.deferred") => self.deferred += 1,
+            Some("mail.in_doubt") => {
+                self.in_doubt += 1;
+                let at = event["header"]["timestamp"].as_str();
+                let at = at.unwrap_or_default().parse()?;
+                self.doubts.push(Doubt { at, moves });
+            }
+            _ => {}
+        }
+        let tries = metadata["retryCount"].as_u64().unwrap_or(0);
+        self.tries_used = self.tries_used.max(tries);
+        Ok(())
+    }
+}
+
+/// An in-doubt event.
+#[derive(Debug, Clone, Copy)]
+pub struct Doubt {
+    pub at: Timestamp,
+    /// Moves (to a retry tier, say) that the message had behind it.
+    pub moves: u64,
 }
 
 /// One count of the campaigns' rows of `status --json` or `verify --json`, summed over runs.
@@ -61,20 +97,7 @@ pub fn events(project: &Project, population: u32, flags: &[&str]) -> anyhow::Res
         let Some(of) = place.and_then(|place| told.get_mut(place)) else {
             bail!("an event about `{address}`, who was in no list");
         };
-        match event["header"]["eventType"].as_str() {
-            Some("mail.delivered") => of.delivered += 1,
-            Some("mail.bounced") => of.bounced += 1,
-            Some("mail.dead") => of.dead += 1,
-            Some("mail.deferred") => of.deferred += 1,
-            Some("mail.in_doubt") => {
-                of.in_doubt += 1;
-                let at = event["header"]["timestamp"].as_str().unwrap_or_default();
-                of.in_doubt_at.push(at.parse()?);
-            }
-            _ => {}
-        }
-        let tries = event["metadata"]["retryCount"].as_u64().unwrap_or(0);
-        of.tries_used = of.tries_used.max(tries);
+        of.hear(&event)?;
     }
     let status = child.wait()?;
     if !status.success() {

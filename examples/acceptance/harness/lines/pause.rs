@@ -38,11 +38,11 @@ struct Pause {
 #[derive(Default)]
 struct Woken {
     /// Old claims of the sleeper that the next owner named.
-    old_claims: u32,
+    old_claims: usize,
     /// Begun after waking although it was an old claim, or another worker had done it.
-    stolen: u32,
-    in_flight: u32,
-    late_replies: u32,
+    stolen: usize,
+    in_flight: usize,
+    late_replies: usize,
     soonest: Option<Duration>,
 }
 
@@ -127,11 +127,11 @@ fn check_woken(ledger: &Ledger, pauses: &[Pause], told: &[Told], report: &mut Re
 }
 
 fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
-    // Whoever was named in doubt while this one slept was its claim, and is the other's; so is whom the other began, and who
-    // were taken. The woken one may begin none of them.
-    let named = |told: &Told| told.in_doubt_at.iter().any(|at| pause.slept.contains(at));
-    let mut of_other: Vec<bool> = told.iter().map(named).collect();
-    woken.old_claims += of_other.iter().map(|named| u32::from(*named)).sum::<u32>();
+    let claims = old_claims(pause, told);
+    woken.old_claims += claims.iter().flatten().count();
+    // By recipient: the sleeper had begun it before; the other began it meanwhile, and it was taken.
+    let mut before = vec![false; told.len()];
+    let mut of_other = vec![false; told.len()];
     let taken_by = |transaction: &Transaction, at: Instant| {
         transaction
             .accepted_at
@@ -143,18 +143,34 @@ fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
         };
         let own = transaction.gate == pause.gate;
         let begun_at = transaction.begun_at;
-        if !own && begun_at > pause.stopped_at && taken_by(transaction, pause.woken_at) {
-            of_other[recipient] = true;
-        }
         if own && begun_at > pause.woken_at {
-            woken.stolen += u32::from(of_other[recipient]);
+            // A copy that came back from the retry tier may be the woken one's, by a claim of its own.
+            let by_old_claim = claims[recipient].is_some_and(|moves| {
+                let at_that_place = told[recipient].delivered_after_moves & (1 << moves) != 0;
+                transaction.accepted_at.is_none() || (at_that_place && !before[recipient])
+            });
+            woken.stolen += usize::from(of_other[recipient] || by_old_claim);
             let after = begun_at - pause.woken_at;
             woken.soonest = Some(woken.soonest.map_or(after, |soonest| soonest.min(after)));
-        }
-        if own && begun_at < pause.stopped_at && !taken_by(transaction, pause.stopped_at) {
-            woken.in_flight += 1;
-            let told = &told[recipient];
-            woken.late_replies += u32::from(told.in_doubt > 0 && told.delivered > 1);
+        } else if own && begun_at < pause.stopped_at {
+            before[recipient] = true;
+            if !taken_by(transaction, pause.stopped_at) {
+                woken.in_flight += 1;
+                let told = &told[recipient];
+                woken.late_replies += usize::from(told.in_doubt > 0 && told.delivered > 1);
+            }
+        } else if begun_at > pause.stopped_at && taken_by(transaction, pause.woken_at) {
+            of_other[recipient] |= !own;
         }
     }
+}
+
+/// Whoever the next owner named in doubt while this one slept was its claim: the moves that the message had behind it.
+fn old_claims(pause: &Pause, told: &[Told]) -> Vec<Option<u64>> {
+    let named = |told: &Told| {
+        let mut doubts = told.doubts.iter();
+        let doubt = doubts.find(|doubt| pause.slept.contains(&doubt.at))?;
+        Some(doubt.moves.min(63))
+    };
+    told.iter().map(named).collect()
 }
