@@ -30,8 +30,7 @@ pub struct Told {
     pub deferred: u32,
     pub in_doubt: u32,
     pub doubts: Vec<Doubt>,
-    /// One bit for each number of moves that a delivery had behind it.
-    pub delivered_after_moves: u64,
+    pub deliveries: Vec<Delivery>,
     /// The most retries that an attempt had behind it.
     pub tries_used: u64,
 }
@@ -39,11 +38,14 @@ pub struct Told {
 impl Told {
     fn hear(&mut self, event: &Value) -> anyhow::Result<()> {
         let metadata = &event["metadata"];
-        let moves = metadata["hop"].as_u64().unwrap_or(0);
+        let owner = metadata["owner"].as_u64().context("no owner")?;
         match event["header"]["eventType"].as_str() {
             Some("mail.delivered") => {
                 self.delivered += 1;
-                self.delivered_after_moves |= 1 << moves.min(63);
+                let source = event["header"]["source"].as_str().unwrap_or_default();
+                let process = source.split('/').nth(1).context("no process")?;
+                let process = process.parse()?;
+                self.deliveries.push(Delivery { process, owner });
             }
             Some("mail.bounced") => self.bounced += 1,
             Some("mail.dead") => self.dead += 1,
@@ -52,7 +54,7 @@ impl Told {
                 self.in_doubt += 1;
                 let at = event["header"]["timestamp"].as_str();
                 let at = at.unwrap_or_default().parse()?;
-                self.doubts.push(Doubt { at, moves });
+                self.doubts.push(Doubt { at, owner });
             }
             _ => {}
         }
@@ -62,12 +64,19 @@ impl Told {
     }
 }
 
+/// A delivered event: who told it, under which owner number.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery {
+    pub process: u32,
+    pub owner: u64,
+}
+
 /// An in-doubt event.
 #[derive(Debug, Clone, Copy)]
 pub struct Doubt {
     pub at: Timestamp,
-    /// Moves (to a retry tier, say) that the message had behind it.
-    pub moves: u64,
+    /// The owner number of whoever took the partition over.
+    pub owner: u64,
 }
 
 /// One count of the campaigns' rows of `status --json` or `verify --json`, summed over runs.

@@ -29,6 +29,7 @@ const DRAIN: Duration = Duration::from_secs(600);
 /// One worker's sleep.
 struct Pause {
     gate: usize,
+    process: u32,
     stopped_at: Instant,
     woken_at: Instant,
     /// The same times on the clock of events.
@@ -87,6 +88,7 @@ fn pauses(setting: &Setting, project: &Project, server: &Server) -> anyhow::Resu
         workers[gate].signal(Signal::CONT)?;
         pauses.push(Pause {
             gate,
+            process: workers[gate].id(),
             stopped_at,
             woken_at,
             slept: asleep_from..asleep_until,
@@ -144,10 +146,12 @@ fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
         let own = transaction.gate == pause.gate;
         let begun_at = transaction.begun_at;
         if own && begun_at > pause.woken_at {
-            // A copy that came back from the retry tier may be the woken one's, by a claim of its own.
-            let by_old_claim = claims[recipient].is_some_and(|moves| {
-                let at_that_place = told[recipient].delivered_after_moves & (1 << moves) != 0;
-                transaction.accepted_at.is_none() || (at_that_place && !before[recipient])
+            // Under a number of its own it may claim anew what nobody has sent yet.
+            let by_old_claim = claims[recipient].is_some_and(|next_owner| {
+                let mut deliveries = told[recipient].deliveries.iter();
+                let late =
+                    deliveries.any(|told| told.process == pause.process && told.owner < next_owner);
+                late && !before[recipient]
             });
             woken.stolen += usize::from(of_other[recipient] || by_old_claim);
             let after = begun_at - pause.woken_at;
@@ -165,12 +169,12 @@ fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
     }
 }
 
-/// Whoever the next owner named in doubt while this one slept was its claim: the moves that the message had behind it.
+/// Whoever the next owner named in doubt while this one slept was its claim: that owner's number.
 fn old_claims(pause: &Pause, told: &[Told]) -> Vec<Option<u64>> {
     let named = |told: &Told| {
         let mut doubts = told.doubts.iter();
         let doubt = doubts.find(|doubt| pause.slept.contains(&doubt.at))?;
-        Some(doubt.moves.min(63))
+        Some(doubt.owner)
     };
     told.iter().map(named).collect()
 }
