@@ -43,7 +43,9 @@ fn check_used(world: &World, begun: &[Duration], interval: f64) -> Result<(), St
     let used = (begun.len() - 1) as f64 * interval / span.max(interval);
     if used < USED {
         return Err(format!(
-            "{used:.3} of the rate used, {} rebalances",
+            "{used:.3} of {:?} used by {} messages, {} rebalances",
+            world.rate,
+            begun.len(),
             world.rebalances
         ));
     }
