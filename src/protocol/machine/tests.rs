@@ -70,6 +70,7 @@ impl Topics {
             in_doubt: InDoubtPolicy::Resend,
             stream: false,
             recipients: String::new(),
+            reading: Default::default(),
             pieces: 0,
         };
         change(&mut manifest);
@@ -196,7 +197,9 @@ fn read(machine: &mut Machine, offset: Offset, chunk: Rc<Chunk>) {
 fn cycle(machine: &mut Machine, topics: &Topics, seconds: u32, claims: usize) -> (Tell, Vec<Slot>) {
     let tell = topics.at(seconds, |moment| machine.tell(moment));
     machine.told();
-    let draft = topics.at(seconds, |moment| machine.compose(moment, claims, None));
+    let draft = topics.at(seconds, |moment| {
+        machine.compose(moment, limits(claims, None))
+    });
     let claimed = draft.map(|_| machine.committed()).unwrap_or_default();
     (tell, claimed)
 }
@@ -232,6 +235,14 @@ fn claimed_two(topics: &Topics) -> (Machine, String) {
     (machine, text)
 }
 
+fn limits(claims: usize, end: Option<Offset>) -> Limits {
+    Limits {
+        claims,
+        end,
+        renew: false,
+    }
+}
+
 #[test]
 fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() {
     let topics = Topics::of_run(0);
@@ -241,7 +252,7 @@ fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() 
     assert!(topics.at(0, |moment| machine.want(moment)).is_none());
     assert!(topics.at(0, |moment| machine.tell(moment)).is_empty());
     let draft = topics
-        .at(0, |moment| machine.compose(moment, 9, None))
+        .at(0, |moment| machine.compose(moment, limits(9, None)))
         .unwrap();
     assert!(draft.text.starts_with("mq1;o2,w;"), "{}", draft.text);
     assert!(machine.committed().is_empty());
@@ -455,7 +466,7 @@ fn the_offset_is_never_raised_past_what_somebody_may_still_need() {
     let offset = |machine: &mut Machine, topics: &Topics, end| {
         topics.at(0, |moment| machine.tell(moment));
         machine.told();
-        let draft = topics.at(0, |moment| machine.compose(moment, 0, Some(end)));
+        let draft = topics.at(0, |moment| machine.compose(moment, limits(0, Some(end))));
         let offset = draft.map(|draft| draft.offset);
         machine.committed();
         offset
