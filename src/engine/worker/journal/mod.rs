@@ -264,7 +264,7 @@ impl Journal {
         busy |= self.commit(room, &end).await;
         self.read_on();
         let took = self.setup.clock.since_boot().saturating_sub(begun);
-        self.slowest_cycle = took.max(self.slowest_cycle * 7 / 8);
+        self.slowest_cycle = took.max(self.slowest_cycle * 63 / 64);
         Ok(busy)
     }
 
@@ -294,10 +294,16 @@ impl Journal {
             return Ok(ends);
         }
         self.raised_at = now;
-        for at in self.machines.keys().filter(|at| at.topic == Topic::Send) {
-            if let Ok(bounds) = self.setup.queue.bounds(*at).await {
-                ends.insert(*at, bounds.end);
-            }
+        let owned: Vec<TopicPartition> = self
+            .machines
+            .keys()
+            .copied()
+            .filter(|at| at.topic == Topic::Send)
+            .collect();
+        let bounds = owned.iter().map(|at| self.setup.queue.bounds(*at));
+        let bounds = futures_util::future::join_all(bounds).await;
+        for (at, bounds) in owned.into_iter().zip(bounds) {
+            ends.extend(bounds.ok().map(|bounds| (at, bounds.end)));
         }
         Ok(ends)
     }
