@@ -16,6 +16,7 @@ mod cli;
 mod queue_contract;
 mod queue_sqlite;
 mod render;
+mod scenarios;
 mod simulation;
 mod smtp;
 mod support;
