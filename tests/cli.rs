@@ -9,39 +9,39 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// A folder to run `mailq` in, without the variables of whoever runs the tests.
-struct Folder(TempDir);
+pub struct Folder(TempDir);
 
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Folder {
-    fn new() -> Folder {
+    pub fn new() -> Folder {
         Folder(TempDir::new().expect("a temporary folder"))
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn write(&self, name: &str, text: &str) -> &Folder {
+    pub fn write(&self, name: &str, text: &str) -> &Folder {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         fs::write(path, text).expect("a file");
         self
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn mailq(&self, arguments: &[&str]) -> Ran {
+    pub fn mailq(&self, arguments: &[&str]) -> Ran {
         self.mailq_with(arguments, &[])
     }
 
-    fn mailq_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    pub fn mailq_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let output: Output = Command::new(env!("CARGO_BIN_EXE_mailq"))
             .args(arguments)
             .current_dir(self.path())

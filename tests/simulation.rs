@@ -5,7 +5,12 @@
 
 mod campaign;
 mod check;
+mod claims;
+mod clients;
+mod delays;
 mod process;
+mod profile;
+mod rates;
 mod relay;
 mod world;
 

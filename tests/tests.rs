@@ -13,6 +13,7 @@
 mod acceptance;
 mod architecture;
 mod cli;
+mod commands;
 mod queue_contract;
 mod queue_sqlite;
 mod render;

@@ -1,6 +1,16 @@
 //! Enqueue against one naive loop over the same libraries: `cargo bench --bench enqueue -- [ROWS] [naive|ours|both]`.
 //! Prints rows per second of each, the ratio, and the peak of memory.
 
+// A measurement that fails may panic and prints.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
 mod naive;
 mod ours;
 mod sample;

@@ -8,7 +8,7 @@ use crate::domain::records::InDoubtPolicy;
 use crate::domain::span;
 use crate::engine::policy::{Decision, Schedule, decide};
 use crate::smtp::reply_of;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -67,8 +67,11 @@ fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
     let retry_after = retry_after(&reply, &verdict, &schedule);
     if global.json {
         let mut document = document(&verdict);
-        document["retry"] = json!(retry_after.is_some());
-        document["retry_after_seconds"] = json!(retry_after.map(|delay| delay.as_secs_f64()));
+        document.insert("retry".into(), json!(retry_after.is_some()));
+        document.insert(
+            "retry_after_seconds".into(),
+            json!(retry_after.map(|delay| delay.as_secs_f64())),
+        );
         output::json(&document)?;
         return Ok(Exit::Done);
     }
@@ -101,13 +104,16 @@ fn retry_after(reply: &Reply, verdict: &Verdict, schedule: &Schedule) -> Option<
     }
 }
 
-fn document(verdict: &Verdict) -> Value {
-    json!({
-        "class": verdict.class,
-        "reason": verdict.reason,
-        "scope": verdict.scope,
-        "rule": verdict.rule,
-    })
+fn document(verdict: &Verdict) -> Map<String, Value> {
+    [
+        ("class", json!(verdict.class)),
+        ("reason", json!(verdict.reason)),
+        ("scope", json!(verdict.scope)),
+        ("rule", json!(verdict.rule)),
+    ]
+    .map(|(name, value)| (name.to_string(), value))
+    .into_iter()
+    .collect()
 }
 
 fn classify_lines(file: &Path, global: &Global) -> Result<Exit, Failure> {
@@ -117,8 +123,8 @@ fn classify_lines(file: &Path, global: &Global) -> Result<Exit, Failure> {
         let verdict = classify(Stage::RcptTo, &reply_of(line.as_bytes()));
         if global.json {
             let mut document = document(&verdict);
-            document["reply"] = json!(line);
-            out += &format!("{document}\n");
+            document.insert("reply".into(), json!(line));
+            out += &format!("{}\n", Value::Object(document));
         } else {
             let Verdict {
                 class,
@@ -200,10 +206,10 @@ fn test(file: &Path, global: &Global) -> Result<Exit, Failure> {
 impl Miss {
     fn document(&self) -> Value {
         let mut document = document(&self.verdict);
-        document["line"] = json!(self.line);
-        document["reply"] = json!(self.reply);
-        document["expected"] = json!(self.expected);
-        document
+        document.insert("line".into(), json!(self.line));
+        document.insert("reply".into(), json!(self.reply));
+        document.insert("expected".into(), json!(self.expected));
+        Value::Object(document)
     }
 }
 

@@ -1,9 +1,28 @@
 //! `mailq check`: everything that can be wrong with a campaign, before anything is queued.
 
-use super::{Exit, Failure, Global};
-use std::path::PathBuf;
+mod finding;
+mod list;
+mod message;
+mod relay;
+mod slips;
+
+use super::campaign;
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, output};
+use crate::config::{CampaignFile, Flags, Loaded};
+use crate::domain::address::Address;
+use crate::engine::suppress::SuppressionList;
+use crate::recipients::{self, Counts, Options};
+use crate::render::{Composer, Content};
+use crate::suppression::Token;
+use finding::{Finding, Severity};
+use serde_json::json;
+use std::path::{Path, PathBuf};
 
 /// Check a campaign before sending: settings, list and templates, and the relay with --relay
+///
+/// Reads the whole list and renders rows from all over it. Errors are what `enqueue` would refuse or a receiver would;
+/// warnings are what costs deliveries. The exit code is 2 where there are errors.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The campaign file
@@ -15,6 +34,164 @@ pub struct Args {
     pub relay: bool,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq check` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let loaded = global.load(Some(&args.campaign), Flags::default())?;
+    let (file, list) = campaign::files(&args.campaign, None)?;
+    let mut report = Report::default();
+    look(&loaded, &file, &list, &mut report)?;
+    let relays = match args.relay {
+        true => relay::probe(&loaded, &mut report.findings)?,
+        false => Vec::new(),
+    };
+    report.findings.sort_by_key(|finding| finding.severity);
+    tell(&file, &list, &report, &relays, global)?;
+    Ok(exit(&report, &relays))
+}
+
+/// What was found, and in how much.
+#[derive(Default)]
+struct Report {
+    findings: Vec<Finding>,
+    /// `None`: the list could not be read.
+    counts: Option<Counts>,
+    rendered: u64,
+    largest_bytes: usize,
+}
+
+/// Goes on past every error after which something is left to look at.
+fn look(
+    loaded: &Loaded,
+    file: &CampaignFile,
+    list: &Path,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let templates = loaded.project.templates();
+    let content = match Content::load(&campaign::content(file), &templates) {
+        Ok(content) => Some(content),
+        Err(error) => {
+            report.findings.push(Finding::of_content(error));
+            None
+        }
+    };
+    let mut options = Options {
+        email_column: file.email_column.clone(),
+        skip_invalid: true,
+        ..Options::default()
+    };
+    let columns = match recipients::columns(list, &options) {
+        Ok(columns) => columns,
+        Err(error) => {
+            report.findings.push(Finding::of_list(error));
+            return Ok(());
+        }
+    };
+    let composer = match content {
+        Some(content) => {
+            options.header_columns = content.header_columns(&columns);
+            composer(content, &columns, list, report)
+        }
+        None => None,
+    };
+    let suppressed = suppressed(loaded)?;
+    list::look(list, &options, composer.as_ref(), &suppressed, report)
+}
+
+fn composer(
+    content: Content,
+    columns: &[String],
+    list: &Path,
+    report: &mut Report,
+) -> Option<Composer> {
+    match content.composer(columns, &list.display().to_string()) {
+        Ok(composer) => Some(composer),
+        Err(error) => {
+            report.findings.push(Finding::of_content(error.into()));
+            None
+        }
+    }
+}
+
+/// Whether an address is never mailed.
+type Suppressed = Box<dyn Fn(&Address) -> bool>;
+
+/// Nobody is suppressed where there is no queue yet.
+fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
+    if !Workplace::is_there(loaded) {
+        return Ok(Box::new(|_| false));
+    }
+    let place = Workplace::existing(loaded.clone())?;
+    let list =
+        workplace::block_on(async { Ok(SuppressionList::read(place.queue.as_ref()).await?) })?;
+    let key = place.key.clone();
+    Ok(Box::new(move |address| {
+        list.contains(Token::of(&key, address.as_str()))
+    }))
+}
+
+fn exit(report: &Report, relays: &[relay::Probed]) -> Exit {
+    let has_errors = report
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    let worst = relays.iter().filter_map(|relay| relay.exit).min();
+    match (has_errors, worst) {
+        (true, _) => Exit::Usage,
+        (false, Some(exit)) => exit,
+        (false, None) => Exit::Done,
+    }
+}
+
+/// The report on stdout, findings on stderr; with `--json` all in the one document.
+fn tell(
+    file: &CampaignFile,
+    list: &Path,
+    report: &Report,
+    relays: &[relay::Probed],
+    global: &Global,
+) -> Result<(), Failure> {
+    let count = |severity| {
+        let findings = report.findings.iter();
+        findings.filter(|found| found.severity == severity).count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    for finding in &report.findings {
+        if finding.severity == Severity::Error || !global.quiet {
+            output::note(finding.to_string());
+        }
+    }
+    if global.json {
+        return output::json(&json!({
+            "campaign": file.name,
+            "recipients": list.display().to_string(),
+            "rows": report.counts.map(|counts| counts.rows),
+            "accepted": report.counts.map(|counts| counts.accepted),
+            "duplicates": report.counts.map(|counts| counts.duplicates),
+            "invalid": report.counts.map(|counts| counts.invalid),
+            "rendered": report.rendered,
+            "largest_bytes": report.largest_bytes,
+            "errors": errors,
+            "warnings": warnings,
+            "findings": report.findings,
+            "relays": relays,
+        }));
+    }
+    output::line(format!("campaign    {} ({})", file.name, file.display))?;
+    if let Some(counts) = &report.counts {
+        output::line(format!(
+            "recipients  {}: {} rows, {} to be mailed, {} duplicates, {} bad",
+            list.display(),
+            counts.rows,
+            counts.accepted,
+            counts.duplicates,
+            counts.invalid
+        ))?;
+    }
+    output::line(format!(
+        "messages    {} rendered, the largest of {} bytes",
+        report.rendered, report.largest_bytes
+    ))?;
+    for relay in relays {
+        output::line(format!("relay       {relay}"))?;
+    }
+    output::line(format!("result      {errors} errors, {warnings} warnings"))
 }

@@ -58,16 +58,20 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     output::line("")?;
     match (&clear.text, &clear.html) {
         (Some(text), Some(html)) => {
-            output::raw(text.as_bytes())?;
+            body(text)?;
             global.say(format!(
                 "and an HTML part of {} bytes; `--json` shows it",
                 html.len()
             ));
         }
-        (Some(body), None) | (None, Some(body)) => output::raw(body.as_bytes())?,
+        (Some(only), None) | (None, Some(only)) => body(only)?,
         (None, None) => {}
     }
     Ok(Exit::Done)
+}
+
+fn body(text: &str) -> Result<(), Failure> {
+    output::line(text.trim_end_matches(['\r', '\n']))
 }
 
 /// The fields that say something, decoded, in the order of the message.

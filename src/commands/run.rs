@@ -126,6 +126,7 @@ fn unfinished(summary: &Summary) -> String {
     match summary.left_work {
         None => String::new(),
         Some(LeftWork::Paused) => "; the run is paused".to_string(),
+        Some(LeftWork::StandingStill) => "; partitions stand still, see above".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
         Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", span::human(wait)),
     }

@@ -93,6 +93,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 pub fn exit(summary: &Summary, signal: Option<Signal>, drains: bool) -> Exit {
     match (signal, summary.left_work) {
         (Some(Signal::Interrupt), _) => Exit::Interrupted,
+        (_, Some(LeftWork::StandingStill)) => Exit::NeedsPerson,
         (_, Some(_)) if drains => Exit::TryLater,
         _ if summary.dead + summary.in_doubt > 0 => Exit::NeedsPerson,
         _ => Exit::Done,

@@ -10,6 +10,7 @@ use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
 use crate::domain::span;
 use crate::engine::account;
+use crate::engine::retention::keep_events;
 use crate::engine::worker::{self, Goal, Notice, Observer, Setup, Stop, Summary, WorkerError};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
@@ -85,8 +86,12 @@ pub async fn work(
     let stop = Rc::new(Stop::default());
     let caught = Rc::new(Cell::new(None));
     let listener = tokio::task::spawn_local(listen(stop.clone(), caught.clone(), global.quiet));
+    let keep = settings.events_keep;
+    let retention =
+        tokio::task::spawn_local(keep_events(place.queue.clone(), place.clock.clone(), keep));
     let result = worker::run(setup, stop, watcher.clone()).await;
     listener.abort();
+    retention.abort();
     watcher.end();
     Ok((result?, caught.get()))
 }

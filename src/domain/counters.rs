@@ -53,11 +53,13 @@ pub struct Counters {
 
 impl Counters {
     pub fn add(&mut self, end: Final) {
-        self.finals[end as usize] += 1;
+        if let Some(count) = self.finals.get_mut(end as usize) {
+            *count += 1;
+        }
     }
 
     pub fn get(&self, end: Final) -> u64 {
-        self.finals[end as usize]
+        self.finals.get(end as usize).copied().unwrap_or_default()
     }
 
     /// Everything that left this partition, one way or the other.

@@ -18,7 +18,7 @@ impl ProjectKey {
         let digest = digest::digest(&digest::SHA256, secret);
         ProjectKey {
             secret: hmac::Key::new(hmac::HMAC_SHA256, secret),
-            fingerprint: hex(&digest.as_ref()[..8]),
+            fingerprint: hex(digest.as_ref().get(..8).unwrap_or_default()),
         }
     }
 
@@ -58,14 +58,9 @@ impl fmt::Debug for ProjectKey {
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
-        .flat_map(|b| {
-            [
-                DIGITS[usize::from(b >> 4)] as char,
-                DIGITS[usize::from(b & 15)] as char,
-            ]
-        })
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
         .collect()
 }

@@ -59,11 +59,9 @@ impl std::str::FromStr for Rate {
             .iter()
             .find(|(name, _)| *name == unit)
             .ok_or_else(wrong)?;
-        let (digits, factor) = match count.as_bytes().last() {
-            Some(b'k' | b'K') => (&count[..count.len() - 1], 1_000),
-            Some(b'M') => (&count[..count.len() - 1], 1_000_000),
-            _ => (count, 1),
-        };
+        let thousands = count.strip_suffix(['k', 'K']).map(|digits| (digits, 1_000));
+        let millions = count.strip_suffix('M').map(|digits| (digits, 1_000_000));
+        let (digits, factor) = thousands.or(millions).unwrap_or((count, 1));
         let count = digits
             .parse::<u64>()
             .ok()
@@ -129,6 +127,7 @@ mod tests {
             "30/year",
             "/s",
             "M/s",
+            "1kk/s",
             "é/s",
             "-3/s",
             "99999999999999999999/s",

@@ -7,5 +7,6 @@ pub mod enqueue;
 pub mod letters;
 pub mod pacer;
 pub mod policy;
+pub mod retention;
 pub mod suppress;
 pub mod worker;

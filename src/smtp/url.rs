@@ -248,6 +248,8 @@ mod tests {
         }
     }
 
+    // A table of cases is long and reads well.
+    #[allow(clippy::too_many_lines)]
     #[test]
     fn reads_servers() {
         use TlsPolicy::{Implicit, None as Plain, Opportunistic, Required};

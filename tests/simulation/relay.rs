@@ -1,29 +1,44 @@
-//! A relay that answers anything and remembers what it took.
+//! A relay that answers anything and remembers everything.
 
+use super::profile::Profile;
 use async_trait::async_trait;
+use mailq::clock::Clock;
 use mailq::domain::outcome::{Attempt, EnhancedCode, Reply, Stage};
+use mailq::queue::memory::{ProcessId, VirtualClock};
 use mailq::smtp::{End, Feed, Offers, Outgoing, Relay};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// One MAIL FROM and what came of it. Times are of the log's clock.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    pub process: ProcessId,
+    pub id: String,
+    pub address: String,
+    pub begun_at: Duration,
+    /// The final dot; the message was accepted then, or may have been.
+    pub dot_at: Option<Duration>,
+    pub accepted: bool,
+    pub unanswered: bool,
+    /// Answered with something that uses a try.
+    pub uses_try: bool,
+    /// When the worker learnt of the end, if it did.
+    pub ended_at: Option<Duration>,
+}
+
 /// What reached the relay, over all processes and their lives.
-#[derive(Default)]
 pub struct Mailbox {
-    /// Message id to the number of times it was accepted.
-    pub accepted: RefCell<BTreeMap<String, u32>>,
-    /// Conversations that ended after the dot without an answer.
-    pub unanswered: Cell<u32>,
-    pub deferred: Cell<u32>,
-    pub refused: Cell<u32>,
+    pub transactions: RefCell<Vec<Transaction>>,
     /// Set when faults are over: everything is accepted.
     pub is_kind: Cell<bool>,
-    pub transactions: Cell<u64>,
+    pub profile: Profile,
+    pub clock: VirtualClock,
 }
 
 pub struct FaultyRelay {
     pub mailbox: Rc<Mailbox>,
+    pub process: ProcessId,
     pub random: RefCell<fastrand::Rng>,
 }
 
@@ -36,103 +51,128 @@ fn reply(code: u16, enhanced: (u8, u16, u16), text: &str) -> Reply {
     }
 }
 
+fn closed(stage: Stage, reply: Option<Reply>, why: &str) -> End {
+    End::Closed {
+        stage,
+        reply,
+        why: why.to_string(),
+    }
+}
+
 impl FaultyRelay {
     fn number(&self, below: u32) -> u32 {
         self.random.borrow_mut().u32(..below)
     }
 
+    fn is_kind(&self) -> bool {
+        self.mailbox.is_kind.get()
+    }
+
     async fn latency(&self) {
-        let millis = if self.number(40) == 0 {
-            self.number(4_000)
-        } else {
-            self.number(60)
+        let millis = match self.number(400) {
+            0 if self.mailbox.profile.has_faults() => 15_000,
+            0..10 if self.mailbox.profile != Profile::Paced => self.number(4_000),
+            _ => self.number(60),
         };
         tokio::time::sleep(Duration::from_millis(u64::from(millis))).await;
     }
 
-    fn accept(&self, outgoing: &Outgoing) {
-        *self
-            .mailbox
-            .accepted
-            .borrow_mut()
-            .entry(outgoing.message_id.clone())
-            .or_default() += 1;
+    fn begin(&self, outgoing: &Outgoing) -> usize {
+        let mut transactions = self.mailbox.transactions.borrow_mut();
+        transactions.push(Transaction {
+            process: self.process,
+            id: outgoing.message_id.clone(),
+            address: outgoing.recipient.clone(),
+            begun_at: self.mailbox.clock.since_boot(),
+            dot_at: None,
+            accepted: false,
+            unanswered: false,
+            uses_try: false,
+            ended_at: None,
+        });
+        transactions.len() - 1
+    }
+
+    fn note(&self, index: usize, change: impl FnOnce(&mut Transaction, Duration)) {
+        change(
+            &mut self.mailbox.transactions.borrow_mut()[index],
+            self.mailbox.clock.since_boot(),
+        );
+    }
+
+    fn end(&self, feed: &dyn Feed, (index, ticket): (usize, u64), attempt: Attempt) {
+        self.note(index, |transaction, now| transaction.ended_at = Some(now));
+        feed.done(ticket, attempt);
+    }
+
+    /// Anything that may be said before the content.
+    fn early(&self, dice: u32) -> Option<(Stage, Reply, bool)> {
+        Some(match dice {
+            0..15 => (Stage::RcptTo, reply(451, (4, 2, 0), "not now"), true),
+            15..18 => (Stage::RcptTo, reply(450, (4, 7, 28), "too fast"), false),
+            18..25 => (Stage::Data, reply(550, (5, 7, 1), "message refused"), false),
+            25..33 => (Stage::RcptTo, reply(550, (5, 1, 1), "no such user"), false),
+            _ => return None,
+        })
     }
 
     /// One transaction; `Err` ends the connection.
     async fn transact(&self, feed: &dyn Feed, outgoing: Outgoing) -> Result<(), End> {
-        let ticket = outgoing.ticket;
-        self.mailbox
-            .transactions
-            .set(self.mailbox.transactions.get() + 1);
-        feed.begun(ticket, std::time::SystemTime::UNIX_EPOCH);
+        let named = (self.begin(&outgoing), outgoing.ticket);
+        feed.begun(outgoing.ticket, std::time::SystemTime::UNIX_EPOCH);
         self.latency().await;
-        let dice = if self.mailbox.is_kind.get() {
-            0
-        } else {
-            self.number(100)
-        };
-        let rejected = |stage, reply| Attempt::Rejected { stage, reply };
-        let early = match dice {
-            0..55 => None,
-            55..72 => {
-                self.mailbox.deferred.set(self.mailbox.deferred.get() + 1);
-                Some(rejected(Stage::RcptTo, reply(451, (4, 2, 0), "not now")))
-            }
-            72..80 => Some(rejected(
-                Stage::Data,
-                reply(550, (5, 7, 1), "message refused"),
-            )),
-            80..88 => {
-                self.mailbox.refused.set(self.mailbox.refused.get() + 1);
-                Some(rejected(
-                    Stage::RcptTo,
-                    reply(550, (5, 1, 1), "no such user"),
-                ))
-            }
-            88..91 => {
-                let why = "connection lost".to_string();
-                feed.done(ticket, Attempt::NotSent { why: why.clone() });
-                return Err(End::Closed {
-                    stage: Stage::Data,
-                    reply: None,
-                    why,
-                });
-            }
-            _ => None,
-        };
-        if let Some(attempt) = early {
-            feed.done(ticket, attempt);
+        let dice = if self.is_kind() { 99 } else { self.number(100) };
+        if let Some((stage, reply, uses_try)) = self.early(dice) {
+            self.note(named.0, |transaction, _| transaction.uses_try = uses_try);
+            self.end(feed, named, Attempt::Rejected { stage, reply });
             return Ok(());
         }
-        if !feed.may_finish(ticket) {
-            let why = "its claim grew old".to_string();
-            feed.done(ticket, Attempt::NotSent { why: why.clone() });
-            return Err(End::Closed {
-                stage: Stage::Data,
-                reply: None,
-                why,
-            });
+        if let 33..36 = dice {
+            let busy = reply(421, (4, 3, 2), "shutting down");
+            self.end(
+                feed,
+                named,
+                Attempt::Rejected {
+                    stage: Stage::MailFrom,
+                    reply: busy.clone(),
+                },
+            );
+            return Err(closed(Stage::MailFrom, Some(busy), "closed"));
         }
-        if dice >= 91 {
-            let why = "connection lost after the final dot".to_string();
-            self.mailbox
-                .unanswered
-                .set(self.mailbox.unanswered.get() + 1);
-            if self.number(2) == 0 {
-                self.accept(&outgoing);
-            }
-            self.latency().await;
-            feed.done(ticket, Attempt::Unanswered { why: why.clone() });
-            return Err(End::Closed {
-                stage: Stage::FinalDot,
-                reply: None,
-                why,
-            });
+        if dice < 39 || !feed.may_finish(outgoing.ticket) {
+            let why = "connection lost, or its claim grew old";
+            self.end(
+                feed,
+                named,
+                Attempt::NotSent {
+                    why: why.to_string(),
+                },
+            );
+            return Err(closed(Stage::Data, None, why));
         }
-        self.accept(&outgoing);
+        self.finish(feed, named, dice < 48 && self.mailbox.profile.has_faults())
+            .await
+    }
+
+    /// From the final dot on.
+    async fn finish(&self, feed: &dyn Feed, named: (usize, u64), is_lost: bool) -> Result<(), End> {
+        let accepted = !is_lost || self.number(2) == 0;
+        self.note(named.0, |transaction, now| {
+            transaction.dot_at = Some(now);
+            transaction.accepted = accepted;
+            (transaction.unanswered, transaction.uses_try) = (is_lost, is_lost);
+        });
         self.latency().await;
-        feed.done(ticket, Attempt::Delivered(reply(250, (2, 0, 0), "taken")));
+        if is_lost {
+            let why = "connection lost after the final dot".to_string();
+            self.end(feed, named, Attempt::Unanswered { why: why.clone() });
+            return Err(closed(Stage::FinalDot, None, &why));
+        }
+        self.end(
+            feed,
+            named,
+            Attempt::Delivered(reply(250, (2, 0, 0), "taken")),
+        );
         Ok(())
     }
 }
@@ -145,7 +185,7 @@ impl Relay for FaultyRelay {
 
     async fn converse(&self, feed: &dyn Feed) -> End {
         self.latency().await;
-        if !self.mailbox.is_kind.get() && self.number(25) == 0 {
+        if !self.is_kind() && self.number(25) == 0 {
             let why = "connection refused".to_string();
             return End::Unavailable {
                 stage: Stage::Connect,

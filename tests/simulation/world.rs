@@ -2,68 +2,71 @@
 
 use super::campaign::{self, Plan};
 use super::check::{self, Totals};
+use super::clients::{self, Job, Suppressed};
 use super::process::Process;
+use super::profile::Profile;
 use super::relay::{FaultyRelay, Mailbox};
 use mailq::clock::Clock;
-use mailq::domain::ids::RunId;
-use mailq::domain::project_key::ProjectKey;
 use mailq::domain::rate::Rate;
-use mailq::domain::records::{InDoubtPolicy, RateInForce};
+use mailq::domain::records::RateInForce;
 use mailq::domain::topic::Topic;
+use mailq::engine::control::Wish;
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
 use mailq::queue::Queue;
 use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 pub const K: usize = 3;
-const PARTITIONS: u32 = 2;
-const LEASE: Duration = Duration::from_secs(3);
+pub const PARTITIONS: u32 = 2;
+pub const LEASE: Duration = Duration::from_secs(3);
 
 pub struct World {
+    pub profile: Profile,
+    pub rate: Rate,
     pub log: MemoryLog,
     pub mailbox: Rc<Mailbox>,
     pub plans: Vec<Plan>,
-    pub cancelled: Rc<RefCell<BTreeSet<RunId>>>,
-    /// Times at which a worker that may have had claims was killed or stopped for long, or lost partitions.
-    pub losses: Rc<Cell<u32>>,
+    pub suppressed: Suppressed,
+    pub kills: u32,
+    /// Clean stops and starts of workers, and partitions that were asked for.
+    pub rebalances: u32,
     random: fastrand::Rng,
-    workers: Vec<(ProcessId, Process)>,
+    workers: Vec<Worker>,
     clients: Vec<(ProcessId, Process, Job)>,
     started: u32,
 }
 
-/// What a client process does; killed, it is begun again.
-#[derive(Debug, Clone)]
-enum Job {
-    Enqueue(Plan),
-    PauseAndResume(RunId),
-    Cancel(RunId),
+struct Worker {
+    id: ProcessId,
+    process: Process,
+    stop: Rc<Stop>,
 }
 
-struct Quiet {
-    losses: Rc<Cell<u32>>,
+struct Watcher {
+    is_traced: bool,
 }
 
-impl Observer for Quiet {
+impl Observer for Watcher {
     fn notice(&self, notice: Notice) {
-        if std::env::var_os("MAILQ_TRACE").is_some() {
+        if self.is_traced {
             println!("{notice:?}");
         }
         if let Notice::PartitionStopped { partition, why } = notice {
             panic!("partition {partition} stands still: {why}");
         }
-        let _ = &self.losses;
     }
     fn progress(&self, _: &Summary) {}
 }
 
 pub fn run(seed: u64) -> Result<Totals, String> {
+    // What the product draws, it draws from this thread's numbers.
+    fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -93,6 +96,7 @@ pub fn schedule() -> RetrySchedule {
 
 impl World {
     async fn start(seed: u64) -> World {
+        let profile = Profile::of(seed);
         let mut random = fastrand::Rng::with_seed(seed);
         let log = MemoryLog::new(seed, PARTITIONS, LEASE, Unkind::none());
         let queue = log.start_process();
@@ -106,16 +110,31 @@ impl World {
         ];
         topics.extend(tiers.into_iter().map(Topic::Retry));
         queue.create_topics(&topics).await.unwrap();
-        log.set_unkind(Unkind::kafka());
-        let plans = (0..random.u32(1..=2))
-            .map(|n| plan(&mut random, n))
+        log.set_unkind(profile.unkind());
+        let campaigns = if profile == Profile::Paced {
+            1
+        } else {
+            random.u32(1..=2)
+        };
+        let now = log.clock().now();
+        let plans = (0..campaigns)
+            .map(|n| Plan::new(&mut random, profile, n, now))
             .collect();
+        let mailbox = Mailbox {
+            transactions: RefCell::default(),
+            is_kind: Cell::new(profile == Profile::Paced),
+            profile,
+            clock: log.clock(),
+        };
         World {
+            profile,
+            rate: profile.rate(&mut random),
             log,
-            mailbox: Rc::default(),
+            mailbox: Rc::new(mailbox),
             plans,
-            cancelled: Rc::default(),
-            losses: Rc::default(),
+            suppressed: Suppressed::default(),
+            kills: 0,
+            rebalances: 0,
             random,
             workers: Vec::new(),
             clients: Vec::new(),
@@ -124,11 +143,14 @@ impl World {
     }
 
     async fn go(mut self) -> Result<Totals, String> {
-        for _ in 0..self.random.u32(2..=3) {
-            self.start_worker();
-        }
         for plan in self.plans.clone() {
             self.start_jobs(plan);
+        }
+        if self.profile == Profile::Paced {
+            self.drive(Duration::from_secs(1), false).await;
+        }
+        for _ in 0..self.random.u32(2..=3) {
+            self.start_worker();
         }
         let faults_for = Duration::from_secs(self.random.u64(10..60));
         self.drive(faults_for, true).await;
@@ -149,42 +171,57 @@ impl World {
     }
 
     fn start_jobs(&mut self, plan: Plan) {
+        let campaign = plan.id.campaign.clone();
         self.start_client(Job::Enqueue(plan.clone()));
+        if self.profile == Profile::Paced {
+            return;
+        }
         if self.random.bool() {
             let mut other = plan.clone();
-            other.draws = RefCell::new(self.random.fork());
-            other.split = self.random.bool();
-            other.suppressed = (0..2).map(|_| self.random.u64(..campaign::ROWS)).collect();
-            self.start_client(Job::Enqueue(other));
+            other.suppressed = self.profile.suppressed(&mut self.random, plan.rows);
+            let is_same_version = self.random.bool();
+            self.start_client(if is_same_version {
+                Job::Enqueue(other)
+            } else {
+                Job::EnqueueOtherwise(other)
+            });
         }
         match self.random.u32(..10) {
-            0..4 => self.start_client(Job::PauseAndResume(plan.id)),
-            4..6 => self.start_client(Job::Cancel(plan.id)),
+            0..4 => self.start_client(Job::PauseAndResume(campaign)),
+            4..6 => self.start_client(Job::Cancel(campaign)),
             _ => {}
+        }
+        for _ in 0..self.random.u32(..3) {
+            self.start_client(Job::Replay);
+        }
+        for _ in 0..self.random.u32(..3) {
+            let row = self.random.u64(..plan.rows);
+            self.start_client(Job::Suppress(campaign::address(row)));
         }
     }
 
     fn start_worker(&mut self) {
         self.started += 1;
         let queue = Rc::new(self.log.start_process());
-        let id = queue.process_id();
+        let (id, stop) = (queue.process_id(), Rc::new(Stop::default()));
         let setup = self.setup(queue);
-        let observer = Rc::new(Quiet {
-            losses: self.losses.clone(),
+        let observer = Rc::new(Watcher {
+            is_traced: std::env::var_os("MAILQ_TRACE").is_some(),
         });
+        let asked = stop.clone();
         let process = Process::start(async move {
-            let stop = Rc::new(Stop::default());
-            worker::run(setup, stop, observer)
+            worker::run(setup, asked, observer)
                 .await
                 .expect("a worker ends without error");
         });
-        self.workers.push((id, process));
+        self.workers.push(Worker { id, process, stop });
     }
 
     fn setup(&mut self, queue: Rc<MemoryQueue>) -> Setup {
         let random = RefCell::new(fastrand::Rng::with_seed(self.random.u64(..)));
         let relay = FaultyRelay {
             mailbox: self.mailbox.clone(),
+            process: queue.process_id(),
             random,
         };
         let clock: Rc<dyn Clock> = Rc::new(self.log.clock());
@@ -202,9 +239,9 @@ impl World {
             max_uncommitted: K,
             name: format!("w{}", self.started),
             trace_id: "simulation".into(),
-            key: ProjectKey::new(&[1; 32]),
+            key: campaign::project_key(),
             rate: RateInForce {
-                rate: Rate::Unlimited,
+                rate: self.rate,
                 burst: 1,
                 host: "simulation".into(),
                 source: "default".into(),
@@ -220,25 +257,15 @@ impl World {
     fn start_client(&mut self, job: Job) {
         let queue = self.log.start_process();
         let id = queue.process_id();
-        let (task, cancelled) = (job.clone(), self.cancelled.clone());
-        let mut random = fastrand::Rng::with_seed(self.random.u64(..));
-        let process = Process::start(async move {
-            match task {
-                Job::Enqueue(plan) => campaign::enqueue(&queue, &plan).await,
-                Job::PauseAndResume(id) => {
-                    for paused in [true, false] {
-                        tokio::time::sleep(Duration::from_millis(random.u64(..20_000))).await;
-                        campaign::control(&queue, &id, paused).await;
-                    }
-                }
-                Job::Cancel(id) => {
-                    tokio::time::sleep(Duration::from_millis(random.u64(..20_000))).await;
-                    cancelled.borrow_mut().insert(id.clone());
-                    campaign::cancel(&queue, &id).await;
-                }
-            }
-        });
-        self.clients.push((id, process, job));
+        let random = fastrand::Rng::with_seed(self.random.u64(..));
+        let work = clients::run(
+            job.clone(),
+            queue,
+            self.log.clock(),
+            random,
+            self.suppressed.clone(),
+        );
+        self.clients.push((id, Process::start(work), job));
     }
 
     /// Lets virtual time pass, with faults or without.
@@ -249,8 +276,13 @@ impl World {
             self.log.tick();
             let step = Duration::from_millis(self.random.u64(1..20));
             self.poll_for(step).await;
+            self.workers.retain(|worker| !worker.process.is_finished());
             if faults && self.random.u32(..60) == 0 {
-                self.fault();
+                match self.profile {
+                    Profile::Faults | Profile::Hold => self.fault(),
+                    Profile::Clean => self.shift(),
+                    Profile::Paced => self.come_and_go(),
+                }
             }
         }
     }
@@ -258,8 +290,8 @@ impl World {
     async fn poll_for(&mut self, step: Duration) {
         let mut pause = Box::pin(tokio::time::sleep(step));
         poll_fn(|context| {
-            for (_, process) in &mut self.workers {
-                process.poll(context);
+            for worker in &mut self.workers {
+                worker.process.poll(context);
             }
             for (_, process, _) in &mut self.clients {
                 process.poll(context);
@@ -275,47 +307,79 @@ impl World {
     fn fault(&mut self) {
         match self.random.u32(..100) {
             0..25 => self.kill_worker(),
-            25..45 => self.freeze_worker(),
-            45..70 => self.wake_all(),
-            70..80 => {
-                self.lose();
-                self.log.rebalance_randomly();
-            }
-            80..90 => self.kill_client(),
+            25..42 => self.freeze_worker(),
+            42..66 => self.wake_all(),
+            66..76 => self.log.rebalance_randomly(),
+            76..86 => self.kill_client(),
+            86..93 => self.stop_worker(),
             _ => self.log.compact_randomly(),
         }
     }
 
-    fn lose(&self) {
-        self.losses.set(self.losses.get() + 1);
+    /// What loses nothing.
+    fn shift(&mut self) {
+        match self.random.u32(..100) {
+            0..10 => self.stop_worker(),
+            10..50 => {
+                self.rebalances += 1;
+                self.log.rebalance_randomly();
+            }
+            50..70 => self.kill_client(),
+            _ => self.log.compact_randomly(),
+        }
+    }
+
+    /// Rarely, so that there is time to judge the rate in between.
+    fn come_and_go(&mut self) {
+        match self.random.u32(..100) {
+            0..5 => self.stop_worker(),
+            5..8 if self.rate_is_killed() => self.kill_worker(),
+            8..10 if self.workers.len() < 4 => {
+                self.rebalances += 1;
+                self.start_worker();
+            }
+            _ => {}
+        }
+    }
+
+    /// Half of the paced runs have no kills: there the rate must be used.
+    fn rate_is_killed(&self) -> bool {
+        self.plans[0].rows % 2 == 0
     }
 
     fn kill_worker(&mut self) {
-        if self.workers.is_empty() {
-            return;
+        if let Some(index) = self.any_worker() {
+            self.kills += 1;
+            let worker = self.workers.swap_remove(index);
+            drop(worker.process);
+            self.log.kill(worker.id);
+            self.start_worker();
         }
-        self.lose();
-        let (id, process) = self
-            .workers
-            .swap_remove(self.random.usize(..self.workers.len()));
-        drop(process);
-        self.log.kill(id);
-        self.start_worker();
+    }
+
+    /// SIGTERM; another takes its place at once.
+    fn stop_worker(&mut self) {
+        if let Some(index) = self.any_worker() {
+            self.rebalances += 1;
+            self.workers[index].stop.ask();
+            if self.workers.len() < 6 {
+                self.start_worker();
+            }
+        }
     }
 
     fn freeze_worker(&mut self) {
         if let Some(index) = self.any_worker() {
-            self.lose();
-            let (id, process) = &self.workers[index];
-            process.frozen.set(true);
-            self.log.set_running(*id, false);
+            let worker = &self.workers[index];
+            worker.process.frozen.set(true);
+            self.log.set_running(worker.id, false);
         }
     }
 
     fn wake_all(&mut self) {
-        for (id, process) in &self.workers {
-            process.frozen.set(false);
-            self.log.set_running(*id, true);
+        for worker in &self.workers {
+            worker.process.frozen.set(false);
+            self.log.set_running(worker.id, true);
         }
     }
 
@@ -341,7 +405,12 @@ impl World {
     async fn settle(&mut self) {
         self.wake_all();
         self.log.set_unkind(Unkind::none());
-        self.mailbox.is_kind.set(self.random.bool());
+        if self.workers.is_empty() {
+            self.start_worker();
+        }
+        self.mailbox
+            .is_kind
+            .set(self.profile == Profile::Paced || self.random.bool());
         while self
             .clients
             .iter()
@@ -349,28 +418,22 @@ impl World {
         {
             self.drive(Duration::from_millis(500), false).await;
         }
+        if self.workers.iter().all(|worker| worker.stop.is_asked()) {
+            self.start_worker();
+        }
         let queue = self.log.start_process();
+        if std::env::var_os("MAILQ_TRACE").is_some() {
+            for (_, stored) in self.log.all_appended(Topic::Campaign) {
+                let text = stored.record.payload.unwrap_or_default();
+                println!("{} {}", stored.offset, String::from_utf8_lossy(&text));
+            }
+        }
         for plan in &self.plans {
-            campaign::control(&queue, &plan.id, false).await;
+            clients::until_told(&queue, self.log.clock(), &plan.id.campaign, Wish::Resume).await;
         }
     }
 
     fn is_quiet(&self) -> bool {
         check::what_is_left(self).is_empty() && !self.log.is_anything_under_way()
-    }
-}
-
-fn plan(random: &mut fastrand::Rng, number: u32) -> Plan {
-    let in_doubt = if random.u32(..5) == 0 {
-        InDoubtPolicy::Hold
-    } else {
-        InDoubtPolicy::Resend
-    };
-    Plan {
-        id: RunId::new(format!("c{number}"), "r1"),
-        in_doubt,
-        suppressed: (0..2).map(|_| random.u64(..campaign::ROWS)).collect(),
-        draws: RefCell::new(random.fork()),
-        split: false,
     }
 }

@@ -78,6 +78,11 @@ impl Project {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.mailq);
+        // What stands in the caller's environment is none of this project's settings.
+        let variables = std::env::vars_os().map(|(name, _)| name);
+        for name in variables.filter(|name| is_setting(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
         command
             .args(arguments)
             .current_dir(&self.path)
@@ -133,6 +138,13 @@ impl Project {
         }
         &self.path
     }
+}
+
+fn is_setting(variable: &str) -> bool {
+    ["MAILQ_", "SMTP_", "EMAIL_SMTP_"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
+        || ["CONFIG_FILE", "MAX_WORKERS", "LOG_LEVEL"].contains(&variable)
 }
 
 /// The last lines of a log.

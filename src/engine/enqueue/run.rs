@@ -61,7 +61,7 @@ pub async fn enqueue(
     };
     let manifest = open::manifest(queue, &mut topic, job, &wish, new, observer).await?;
     let (sealed, batches_found) = file
-        .write(queue, &mut topic, job, &manifest, clock, observer)
+        .write(&mut topic, job, &manifest, clock, observer)
         .await?;
     let (tally, already_enqueued) = match sealed {
         Sealed::Mine(tally) => (tally, false),
@@ -141,13 +141,13 @@ impl File {
 
     async fn write<'q>(
         &self,
-        queue: &'q dyn Queue,
         topic: &mut CampaignTopic<'q>,
         job: &Job,
         manifest: &Manifest,
         clock: &dyn Clock,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(Sealed, u64), EnqueueError> {
+        let queue = topic.queue;
         let begun = manifest.first.len();
         if begun == 0 || begun > queue.partitions() as usize {
             return Err(EnqueueError::Partitions {

@@ -16,7 +16,7 @@ const FETCH_BYTES: usize = 1 << 20;
 
 /// The ledger, and the queue that it is read from.
 pub struct CampaignTopic<'a> {
-    queue: &'a dyn Queue,
+    pub queue: &'a dyn Queue,
     patience: Patience,
     pub ledger: Ledger,
 }

@@ -217,6 +217,8 @@ fn letters_are_shown_with_their_history() {
     });
 }
 
+// A table of cases is long and reads well.
+#[allow(clippy::too_many_lines)]
 #[test]
 fn filters_take_what_was_asked_for() {
     Story::run(async |story| {

@@ -68,6 +68,7 @@ impl Journal {
         }
         match self.take_over(at, token).await {
             Ok(machine) => {
+                tracing::info!(%at, number = machine.number(), "partition gained");
                 self.machines.insert(at, machine);
             }
             Err(why) => self.stand_still(at, why),
@@ -155,6 +156,7 @@ impl Journal {
         let Some(machine) = self.machines.remove(&at) else {
             return;
         };
+        tracing::info!(%at, number = machine.number(), "partition left");
         self.leaving.remove(&at);
         self.reading.remove(&at);
         self.lanes.disown(at);

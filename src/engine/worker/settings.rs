@@ -145,6 +145,8 @@ pub enum LeftWork {
     DueLater(Duration),
     Paused,
     Stopped,
+    /// Partitions with something that cannot be read; everything else is done.
+    StandingStill,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -109,6 +109,10 @@ impl Members {
         of_it.map(|(id, _)| *id).collect()
     }
 
+    pub fn process_of(&self, member: MemberId) -> Option<ProcessId> {
+        self.members.get(&member).map(|m| m.process)
+    }
+
     pub fn wake_handle(&self, member: MemberId) -> Option<Rc<Notify>> {
         self.members.get(&member).map(|m| Rc::clone(&m.wake))
     }

@@ -4,6 +4,7 @@
 mod buckets;
 mod clock;
 mod handle;
+mod history;
 mod log;
 mod members;
 mod membership;
@@ -14,11 +15,12 @@ mod unkind;
 
 pub use clock::VirtualClock;
 pub use handle::MemoryQueue;
+pub use history::{EndedOwnership, History, WrittenCommit};
 pub use members::ProcessId;
 pub use unkind::Unkind;
 
 use crate::clock::Clock;
-use crate::domain::ids::Partition;
+use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Committed, Stored};
 use state::State;
@@ -128,9 +130,22 @@ impl MemoryLog {
         })
     }
 
+    /// The offset that the next record of a partition will have.
+    pub fn end(&self, at: TopicPartition) -> Offset {
+        self.settled(|state, _| state.log(at).map_or(0, |log| log.bounds().end))
+    }
+
     /// The last commit of every partition that has one.
     pub fn commits(&self) -> BTreeMap<TopicPartition, Committed> {
         self.settled(|state, _| state.commits.clone())
+    }
+
+    /// Every commit and every end of an ownership so far.
+    pub fn history(&self) -> History {
+        self.settled(|state, _| History {
+            commits: state.written.clone(),
+            ended: state.seats.ended.clone(),
+        })
     }
 
     /// Looks at the state as it is now.

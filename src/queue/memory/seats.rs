@@ -1,5 +1,6 @@
 //! Who owns which partition: send and retry partitions one by one, each of any member's. Given, asked for, taken.
 
+use super::history::EndedOwnership;
 use super::members::{MemberId, Members, ProcessId};
 use super::unkind::Dice;
 use crate::domain::topic::TopicPartition;
@@ -27,6 +28,7 @@ pub(super) struct Seats {
     pub members: Members,
     seats: BTreeMap<TopicPartition, Seat>,
     last_token: Token,
+    pub ended: Vec<EndedOwnership>,
 }
 
 impl Seats {
@@ -35,6 +37,7 @@ impl Seats {
             members: Members::new(lease),
             seats: BTreeMap::new(),
             last_token: 0,
+            ended: Vec::new(),
         }
     }
 
@@ -42,9 +45,11 @@ impl Seats {
         self.seats.entry(at).or_default();
     }
 
-    pub fn is_owner(&self, at: TopicPartition, token: Token) -> bool {
-        let holder = self.seats.get(&at).and_then(|seat| seat.holder);
-        holder.is_some_and(|holder| holder.token == token)
+    /// The process of the member that owns a partition under this token.
+    pub fn owner(&self, at: TopicPartition, token: Token) -> Option<ProcessId> {
+        let holder = self.seats.get(&at)?.holder?;
+        let member = (holder.token == token).then_some(holder.member)?;
+        Some(self.members.process_of(member).unwrap_or_default())
     }
 
     pub fn owned_by(&self, member: MemberId) -> Vec<(TopicPartition, Token)> {
@@ -61,11 +66,17 @@ impl Seats {
 
     /// Nothing happens if the token is not the owner's any more.
     pub fn release(&mut self, at: TopicPartition, token: Token, now: Duration, dice: &mut Dice) {
-        if self.is_owner(at, token)
+        if let Some(process) = self.owner(at, token)
             && let Some(seat) = self.seats.get_mut(&at)
         {
             seat.holder = None;
             seat.vacant_until = now + dice.up_to(dice.unkind.vacancy);
+            self.ended.push(EndedOwnership {
+                process,
+                at,
+                token,
+                ended_at: now,
+            });
         }
     }
 

@@ -72,21 +72,22 @@ impl State {
         })
     }
 
-    /// Sends commits in order; those whose result stays unknown have no answer.
+    /// Sends commits in order, in one request that has one fate; when its result stays unknown there is no answer.
     pub fn send_commits(&mut self, now: Duration, commits: Vec<Commit>) -> Sent<CommitOutcome> {
         let answers = Answers::default();
-        let mut answered_at = now + self.dice.latency();
+        let fate = self.dice.fate();
+        let answered_at = now + self.dice.latency().max(self.dice.latency());
+        let late_by = self.dice.unkind.late_by;
+        let written_at = match fate {
+            Fate::Late => answered_at + self.dice.up_to(late_by),
+            _ => answered_at,
+        };
         for (index, commit) in commits.into_iter().enumerate() {
             let fate = if is_well_formed(&commit.text) {
-                self.dice.fate()
+                fate
             } else {
                 Fate::Never
             };
-            answered_at = answered_at.max(now + self.dice.latency());
-            let mut written_at = answered_at;
-            if fate == Fate::Late {
-                written_at += self.dice.up_to(self.dice.unkind.late_by);
-            }
             if fate != Fate::Answered {
                 let fenced_at = answered_at + self.dice.up_to(FENCE);
                 let (at, token) = (commit.at, commit.token);
@@ -94,7 +95,15 @@ impl State {
             }
             if fate != Fate::Never {
                 let answer = (fate == Fate::Answered).then(|| (index, Rc::clone(&answers)));
-                self.schedule(written_at, Step::Commit { commit, answer });
+                let sent_at = now;
+                self.schedule(
+                    written_at,
+                    Step::Commit {
+                        commit,
+                        sent_at,
+                        answer,
+                    },
+                );
             }
         }
         Sent {

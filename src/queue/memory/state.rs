@@ -3,6 +3,7 @@
 
 use super::buckets::Buckets;
 use super::clock::VirtualClock;
+use super::history::WrittenCommit;
 use super::log::PartitionLog;
 use super::members::ProcessId;
 use super::seats::Seats;
@@ -27,6 +28,7 @@ pub(super) enum Step {
     },
     Commit {
         commit: Commit,
+        sent_at: Duration,
         answer: Option<(usize, Answers<CommitOutcome>)>,
     },
     Take {
@@ -41,6 +43,7 @@ pub(super) struct State {
     pub dice: Dice,
     pub logs: BTreeMap<TopicPartition, PartitionLog>,
     pub commits: BTreeMap<TopicPartition, Committed>,
+    pub written: Vec<WrittenCommit>,
     pub seats: Seats,
     /// By the time when each is due, then in the order of sending.
     under_way: BTreeMap<(Duration, u64), Step>,
@@ -58,6 +61,7 @@ impl State {
             dice,
             logs: BTreeMap::new(),
             commits: BTreeMap::new(),
+            written: Vec::new(),
             seats: Seats::new(lease),
             under_way: BTreeMap::new(),
             last_step: 0,
@@ -115,7 +119,11 @@ impl State {
                 record,
                 answer,
             } => self.land(now, process, at, record, answer),
-            Step::Commit { commit, answer } => self.write_commit(commit, answer),
+            Step::Commit {
+                commit,
+                sent_at,
+                answer,
+            } => self.write_commit((sent_at, now), commit, answer),
             Step::Take { at, token } => self.seats.take(at, token, now, &mut self.dice),
         }
     }
@@ -142,8 +150,22 @@ impl State {
         }
     }
 
-    fn write_commit(&mut self, commit: Commit, answer: Option<(usize, Answers<CommitOutcome>)>) {
-        let outcome = if self.seats.is_owner(commit.at, commit.token) {
+    fn write_commit(
+        &mut self,
+        (sent_at, written_at): (Duration, Duration),
+        commit: Commit,
+        answer: Option<(usize, Answers<CommitOutcome>)>,
+    ) {
+        let outcome = if let Some(process) = self.seats.owner(commit.at, commit.token) {
+            self.written.push(WrittenCommit {
+                process,
+                at: commit.at,
+                token: commit.token,
+                sent_at,
+                written_at,
+                offset: commit.offset,
+                text: commit.text.clone(),
+            });
             let committed = Committed {
                 offset: commit.offset,
                 text: commit.text,

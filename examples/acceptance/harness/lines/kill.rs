@@ -92,10 +92,7 @@ fn rounds(
         let until = (round as f64 + random.f64()) * 0.95 * RECIPIENTS_PER_END as f64;
         wait_for_accepted(server, until as u64 + 1)?;
         let gate = random.usize(..WORKERS);
-        wait_for_flow(server, gate, FINDS_WORK);
-        // A moment that has nothing to do with what the relay has just done.
-        std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
-        flowing += u64::from(mail_flows(server, gate));
+        flowing += u64::from(moment_of_flow(server, gate, &mut random));
         let stopped_at = Instant::now();
         workers[gate].signal(signal)?;
         let status = workers[gate].wait(CLEAN_STOP)?;
@@ -111,4 +108,20 @@ fn rounds(
     }
     report.figure("longest stop", format!("{longest_stop:.1?}"));
     Ok(flowing)
+}
+
+/// Waits for a random moment at which mail flows there; `false` when there is none within seconds.
+fn moment_of_flow(server: &Server, gate: usize, random: &mut fastrand::Rng) -> bool {
+    let began_at = Instant::now();
+    while wait_for_flow(server, gate, FINDS_WORK) {
+        // One that has nothing to do with what the relay has just done.
+        std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
+        if mail_flows(server, gate) {
+            return true;
+        }
+        if began_at.elapsed() > FINDS_WORK {
+            break;
+        }
+    }
+    false
 }

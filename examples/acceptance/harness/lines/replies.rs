@@ -18,7 +18,7 @@ const ATTEMPTS: u32 = 4;
 /// A kind of recipient.
 struct Kind {
     name: &'static str,
-    /// How many of 20.
+    /// How many of 100. After each 421 the relay is left alone for seconds, so there are few.
     share: u32,
     /// To the attempt of this number, from 0.
     answer: fn(u32) -> Answer,
@@ -29,16 +29,16 @@ struct Kind {
 
 #[rustfmt::skip]
 const KINDS: [Kind; 10] = [
-    kind(10, "accepted", |_| Answer::Accept, "delivered", 1),
-    kind(1, "550 5.1.1", |_| Answer::AtRecipient("550 5.1.1 no such user"), "bounced", 1),
-    kind(1, "452 4.2.2", |_| Answer::AtRecipient("452 4.2.2 mailbox full"), "dead", ATTEMPTS),
-    kind(1, "552 5.2.2", |_| Answer::AtRecipient("552 5.2.2 over quota"), "dead", ATTEMPTS),
-    kind(1, "451", |_| Answer::AtRecipient("451 4.2.0 mailbox busy"), "dead", ATTEMPTS),
-    kind(1, "451 twice", |n| first(n, 2, Answer::AtRecipient("451 4.2.0 mailbox busy")), "delivered", 3),
-    kind(1, "550 5.7.1 after DATA", |_| Answer::AfterDot("550 5.7.1 content refused"), "dead", 1),
-    kind(1, "drop after the dot", |_| Answer::DropAfterDot, "in_doubt", ATTEMPTS),
+    kind(60, "accepted", |_| Answer::Accept, "delivered", 1),
+    kind(6, "550 5.1.1", |_| Answer::AtRecipient("550 5.1.1 no such user"), "bounced", 1),
+    kind(6, "452 4.2.2", |_| Answer::AtRecipient("452 4.2.2 mailbox full"), "dead", ATTEMPTS),
+    kind(6, "552 5.2.2", |_| Answer::AtRecipient("552 5.2.2 over quota"), "dead", ATTEMPTS),
+    kind(6, "451", |_| Answer::AtRecipient("451 4.2.0 mailbox busy"), "dead", ATTEMPTS),
+    kind(6, "451 twice", |n| first(n, 2, Answer::AtRecipient("451 4.2.0 mailbox busy")), "delivered", 3),
+    kind(3, "550 5.7.1 after DATA", |_| Answer::AfterDot("550 5.7.1 content refused"), "dead", 1),
+    kind(3, "drop after the dot", |_| Answer::DropAfterDot, "in_doubt", ATTEMPTS),
     kind(1, "421 twice", |n| first(n, 2, Answer::Goodbye), "delivered", 3),
-    kind(2, "junk once", |n| first(n, 1, Answer::Junk), "delivered", 2),
+    kind(3, "junk once", |n| first(n, 1, Answer::Junk), "delivered", 2),
 ];
 
 const fn kind(

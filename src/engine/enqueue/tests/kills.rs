@@ -8,6 +8,7 @@ use crate::engine::enqueue::{Job, Patience, RunChoice};
 use crate::queue::memory::{MemoryLog, MemoryQueue, Unkind};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,11 +117,22 @@ async fn one_world(seed: u64) -> u32 {
     kills
 }
 
+/// Says which world it was that failed.
+struct NamedOnPanic(u64);
+
+impl Drop for NamedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "seed {}", self.0);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_row_is_sent_once_whatever_is_killed_when() {
     let mut kills = 0;
     for seed in 0..100 {
-        println!("seed {seed}");
+        let _named = NamedOnPanic(seed);
         kills += one_world(seed).await;
     }
     assert!(kills > 200, "only {kills} kills: the test tests too little");

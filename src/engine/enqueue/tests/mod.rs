@@ -2,4 +2,5 @@
 
 mod kills;
 mod promises;
+mod strain;
 mod world;

@@ -22,6 +22,8 @@ impl Journal {
                 .unwrap_or_default();
             let judgement = answers::judge(&answer, &self.schedule, policy);
             self.lanes.judge(&answer, judgement.relay, judgement.site);
+            // Addresses appear at debug and below only.
+            tracing::debug!(address = handed.message.line.address, fate = ?judgement.fate, reply = judgement.note.reply, "attempt");
             if judgement.suppress {
                 self.suppress(handed, &judgement.note);
             }

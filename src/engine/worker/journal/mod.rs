@@ -33,6 +33,8 @@ const STOP_DRAIN: Duration = Duration::from_secs(25);
 const TICK: Duration = Duration::from_millis(250);
 /// The offset is raised, and what lies below it dropped, this often.
 const RAISE_EVERY: Duration = Duration::from_secs(1);
+/// A drain with damaged partitions ends when the others have been idle for this long.
+const STANDING_STILL_AFTER: Duration = Duration::from_secs(3);
 const RETRY_APPEND: Duration = Duration::from_millis(100);
 
 pub struct Journal {
@@ -62,6 +64,8 @@ pub struct Journal {
     renewed: BTreeMap<TopicPartition, Duration>,
     dropped: BTreeMap<TopicPartition, Offset>,
     stop_by: Option<Duration>,
+    /// Since when cycles have found nothing to do.
+    idle_since: Option<Duration>,
     started_at: Duration,
     turn: usize,
     ask_slots_at: Option<Duration>,
@@ -112,6 +116,7 @@ impl Journal {
             renewed: BTreeMap::new(),
             dropped: BTreeMap::new(),
             stop_by: None,
+            idle_since: None,
             started_at: now,
             turn: 0,
             ask_slots_at: None,
@@ -141,6 +146,11 @@ impl Journal {
             {
                 return self.append_all(Vec::new()).await;
             }
+            self.idle_since = if busy {
+                None
+            } else {
+                self.idle_since.or(Some(self.setup.clock.since_boot()))
+            };
             if busy {
                 tokio::task::yield_now().await;
             } else {
@@ -213,11 +223,29 @@ impl Journal {
             .look(queue.as_ref(), &mut self.ledger, clock.as_ref())
             .await?
         {
+            Look::GoOn if self.only_damage_is_left() => {
+                self.begin_stop(Some(LeftWork::StandingStill))
+            }
             Look::GoOn => {}
             Look::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
             Look::End(left) => self.begin_stop(left),
         }
         Ok(())
+    }
+
+    /// Partitions stand still, and the others have had nothing to do for a while.
+    fn only_damage_is_left(&self) -> bool {
+        let now = self.setup.clock.since_boot();
+        let wall = self.setup.clock.now();
+        let idle = self
+            .idle_since
+            .is_some_and(|since| since + STANDING_STILL_AFTER <= now);
+        self.standing_still > 0
+            && idle
+            && self
+                .machines
+                .values()
+                .all(|machine| machine.next_due(wall).is_none())
     }
 
     /// One cycle. `false`: there was nothing to do.

@@ -1,0 +1,115 @@
+//! One thing that `check` has to say: what, where, how bad, and what mends it.
+
+use crate::commands::Failure;
+use crate::domain::address::AddressError;
+use crate::recipients::{RecipientsError, RowError, RowProblem};
+use crate::render::{ContentError, RenderError, RenderProblem};
+use serde::Serialize;
+use std::fmt;
+
+/// Errors come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable, for scripts: `E30`, `W18`.
+    pub id: &'static str,
+    pub severity: Severity,
+    /// Begins with the place.
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+/// `error: … [E30]`, and the hint on a line of its own.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{word}: {} [{}]", self.what, self.id)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Finding {
+    pub fn error(id: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Finding {
+        Finding {
+            id,
+            severity: Severity::Error,
+            what: what.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    pub fn warning(id: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Finding {
+        Finding {
+            severity: Severity::Warning,
+            ..Finding::error(id, what, hint)
+        }
+    }
+
+    /// The same words as the commands that stop at it.
+    fn of_failure(id: &'static str, failure: Failure) -> Finding {
+        Finding {
+            id,
+            severity: Severity::Error,
+            what: failure.what,
+            hint: failure.hint,
+        }
+    }
+
+    pub fn of_content(error: ContentError) -> Finding {
+        let id = match &error {
+            ContentError::Mailbox { .. } => "E02",
+            ContentError::Header { .. } => "E01",
+            ContentError::NoBody { .. } | ContentError::Template(_) => "E20",
+        };
+        Finding::of_failure(id, error.into())
+    }
+
+    pub fn of_list(error: RecipientsError) -> Finding {
+        Finding::of_failure("E30", error.into())
+    }
+
+    pub fn of_render(error: RenderError) -> Finding {
+        let id = match &error.what {
+            RenderProblem::Template(_) => "E20",
+            RenderProblem::Control => "E03",
+            RenderProblem::LongWord { .. } | RenderProblem::LongHeader { .. } => "E04",
+            RenderProblem::NotAscii => "E08",
+            RenderProblem::TooLarge { .. } => "E22",
+            RenderProblem::MessageId(_) => "E01",
+        };
+        Finding::of_failure(id, error.into())
+    }
+
+    pub fn of_row(error: &RowError) -> Finding {
+        let (id, hint) = match &error.what {
+            RowProblem::Address(AddressError::Idna) => ("E31", "mend the address's domain"),
+            RowProblem::Address(_) => ("E30", "mend the address, or take the row out"),
+            RowProblem::Control { .. } | RowProblem::ControlInHeader { .. } => {
+                ("E03", "take the character out of the cell")
+            }
+            RowProblem::Ragged { .. } => (
+                "E30",
+                "give the row as many cells as the header; a cell with a delimiter inside needs quotes",
+            ),
+            RowProblem::NotUtf8 => ("E30", "save the list as `CSV UTF-8`"),
+            RowProblem::CellTooLong | RowProblem::RowTooLong => ("E30", "shorten the row"),
+            RowProblem::OpenQuote | RowProblem::TextAfterQuote | RowProblem::QuoteInside => (
+                "E30",
+                "write a quote inside a quoted cell as two: `\"a \"\"b\"\" c\"`",
+            ),
+        };
+        Finding::error(id, error.to_string(), hint)
+    }
+}

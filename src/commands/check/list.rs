@@ -1,0 +1,165 @@
+//! The whole list, and messages rendered for rows from all over it.
+
+use super::finding::Finding;
+use super::message::Samples;
+use super::{Report, slips};
+use crate::commands::Failure;
+use crate::domain::address::Address;
+use crate::domain::recipient::RecipientRow;
+use crate::recipients::{Options, first_pass, rows};
+use crate::render::Composer;
+use std::path::Path;
+
+/// Findings of one kind that are told one by one.
+const TOLD: u64 = 10;
+/// The first rows are all rendered, then some from here to the end.
+const FIRST_ROWS: u64 = 20;
+const SPREAD_ROWS: u64 = 100;
+
+/// Reads the list twice, as enqueue does. Errors are only those of the queue; all others are findings.
+pub fn look(
+    path: &Path,
+    options: &Options,
+    composer: Option<&Composer>,
+    suppressed: &dyn Fn(&Address) -> bool,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut bad = Told::default();
+    let survey = first_pass(path, options, |row| {
+        if bad.is_told() {
+            report.findings.push(Finding::of_row(&row.error));
+        }
+    });
+    let survey = match survey {
+        Ok(survey) => survey,
+        Err(error) => {
+            report.findings.push(Finding::of_list(error));
+            return Ok(());
+        }
+    };
+    report.counts = Some(survey.counts);
+    let name = path.display().to_string();
+    bad.rest(&name, "E30", "bad rows", report);
+    let mut people = People::default();
+    let mut samples = composer.map(Samples::new);
+    let accepted = survey.counts.accepted;
+    let every = (accepted / SPREAD_ROWS).max(1);
+    for row in rows(path, options, &survey, 0..accepted).map_err(Failure::from)? {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                report.findings.push(Finding::of_list(error));
+                return Ok(());
+            }
+        };
+        people.look(&name, &row, suppressed, report);
+        if let Some(samples) = samples.as_mut()
+            && (row.row < FIRST_ROWS || row.row % every == 0 || row.row + 1 == accepted)
+        {
+            samples.look(&row);
+        }
+    }
+    people.finish(&name, survey.counts.duplicates, report);
+    if let Some(samples) = samples {
+        samples.finish(report);
+    }
+    if accepted == 0 {
+        let what = format!("{name} has no row that can be mailed");
+        let hint = "put an address below the header row";
+        report.findings.push(Finding::error("E30", what, hint));
+    }
+    Ok(())
+}
+
+/// How many of a kind there were; only the first are told.
+#[derive(Default)]
+struct Told {
+    count: u64,
+}
+
+impl Told {
+    fn is_told(&mut self) -> bool {
+        self.count += 1;
+        self.count <= TOLD
+    }
+
+    fn rest(&self, name: &str, id: &'static str, of: &str, report: &mut Report) {
+        let more = self.count.saturating_sub(TOLD);
+        if more == 0 {
+            return;
+        }
+        let what = format!("{name}: {more} more {of}");
+        let finding = match id.starts_with('E') {
+            true => Finding::error(
+                id,
+                what,
+                "`enqueue --skip-invalid` writes them all to a file",
+            ),
+            false => Finding::warning(id, what, "mend them as those above"),
+        };
+        report.findings.push(finding);
+    }
+}
+
+/// What is said of addresses that are fine as such.
+#[derive(Default)]
+struct People {
+    slips: Told,
+    suppressed: u64,
+    international: u64,
+}
+
+impl People {
+    fn look(
+        &mut self,
+        name: &str,
+        row: &RecipientRow,
+        suppressed: &dyn Fn(&Address) -> bool,
+        report: &mut Report,
+    ) {
+        if let Some(meant) = slips::meant(row.address.domain())
+            && self.slips.is_told()
+        {
+            report.findings.push(Finding::warning(
+                "W34",
+                format!(
+                    "{name}:{}: `{}` looks like a slip",
+                    row.line,
+                    row.address.as_str()
+                ),
+                format!("if `{}@{meant}` is meant, mend it", row.address.local()),
+            ));
+        }
+        self.suppressed += u64::from(suppressed(&row.address));
+        self.international += u64::from(row.address.needs_smtputf8());
+    }
+
+    fn finish(&self, name: &str, duplicates: u64, report: &mut Report) {
+        self.slips.rest(name, "W34", "slips like these", report);
+        for (count, id, what, hint) in [
+            (
+                duplicates,
+                "W33",
+                "rows repeat an address above them, which gets one mail",
+                "nothing needs to be done",
+            ),
+            (
+                self.suppressed,
+                "W35",
+                "addresses are suppressed and are not mailed",
+                "`mailq suppress check ADDRESS` says why, `mailq suppress remove` allows it again",
+            ),
+            (
+                self.international,
+                "W32",
+                "addresses are not ASCII before the `@`; they need a relay with SMTPUTF8",
+                "`mailq check --relay` says whether yours offers it",
+            ),
+        ] {
+            if count > 0 {
+                let what = format!("{name}: {count} {what}");
+                report.findings.push(Finding::warning(id, what, hint));
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! What a rendered message looks like to those who receive it. Pure: bytes and clear text in, findings out.
+
+use super::Report;
+use super::finding::Finding;
+use crate::domain::recipient::RecipientRow;
+use crate::render::{Composer, InClear};
+use std::collections::BTreeMap;
+
+/// RFC 5322 §2.1.1.
+const LINE_MOST: usize = 998;
+const LINE_GOOD: usize = 78;
+/// Gmail shows no more of an HTML part than this.
+const HTML_SHOWN_BYTES: usize = 102 * 1024;
+const MESSAGE_MOST_BYTES: usize = 25 << 20;
+const MESSAGE_GOOD_BYTES: usize = 500_000;
+const GREETINGS: [&str; 6] = ["dear", "hello", "hi", "hey", "尊敬的", "您好"];
+const NOTHINGS: [&str; 5] = ["none", "null", "undefined", "nan", ""];
+
+/// Messages of some rows; each kind of finding is told for the first of them.
+pub struct Samples<'a> {
+    composer: &'a Composer,
+    found: BTreeMap<&'static str, Finding>,
+    rendered: u64,
+    largest_bytes: usize,
+    /// `List-Unsubscribe` of the first row; the next must have another.
+    unsubscribe: Option<String>,
+}
+
+impl<'a> Samples<'a> {
+    pub fn new(composer: &'a Composer) -> Samples<'a> {
+        Samples {
+            composer,
+            found: BTreeMap::new(),
+            rendered: 0,
+            largest_bytes: 0,
+            unsubscribe: None,
+        }
+    }
+
+    pub fn look(&mut self, row: &RecipientRow) {
+        let id = format!("check@{}", self.composer.message_id_domain());
+        let made = self
+            .composer
+            .compose(row, &id)
+            .and_then(|composed| Ok((composed, self.composer.in_clear(row)?)));
+        let (composed, clear) = match made {
+            Ok(made) => made,
+            Err(error) => return self.add(Finding::of_render(error)),
+        };
+        self.rendered += 1;
+        self.largest_bytes = self.largest_bytes.max(composed.bytes.len());
+        let place = format!("message of line {}", row.line);
+        let findings = [
+            bytes(&composed.bytes, composed.needs_smtputf8),
+            text(&clear),
+            unsubscribe(&clear),
+        ];
+        for (id, what, hint) in findings.into_iter().flatten() {
+            let what = format!("{place}: {what}");
+            self.add(match id.starts_with('E') {
+                true => Finding::error(id, what, hint),
+                false => Finding::warning(id, what, hint),
+            });
+        }
+        self.one_link_for_all(&place, &clear);
+    }
+
+    fn add(&mut self, finding: Finding) {
+        self.found.entry(finding.id).or_insert(finding);
+    }
+
+    /// A link that is the same in two messages cannot say who wants no more mail (RFC 8058 §3.1).
+    fn one_link_for_all(&mut self, place: &str, clear: &InClear) {
+        let Some(link) = field(clear, "List-Unsubscribe").filter(|link| link.contains("https:"))
+        else {
+            return;
+        };
+        match &self.unsubscribe {
+            None => self.unsubscribe = Some(link.to_string()),
+            Some(first) if first == link => self.add(Finding::warning(
+                "W12",
+                format!("{place}: `List-Unsubscribe` is the same for two recipients"),
+                "put something of the row into the link, so that one click is enough",
+            )),
+            Some(_) => {}
+        }
+    }
+
+    pub fn finish(self, report: &mut Report) {
+        report.rendered = self.rendered;
+        report.largest_bytes = self.largest_bytes;
+        report.findings.extend(self.found.into_values());
+    }
+}
+
+/// An id, what is wrong, and what mends it.
+type Told = (&'static str, String, &'static str);
+
+fn field<'a>(clear: &'a InClear, name: &str) -> Option<&'a str> {
+    let mut fields = clear.fields.iter();
+    let found = fields.find(|(found, _)| found.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+/// What holds for every message, whoever has composed it.
+fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Told> {
+    let mut told = Vec::new();
+    let mut in_headers = true;
+    for line in message.split(|byte| *byte == b'\n') {
+        let bare = line.strip_suffix(b"\r").unwrap_or(line);
+        in_headers &= !bare.is_empty();
+        if bare.contains(&b'\r') {
+            told.push(("E07", "a bare CR".to_string(), "mend the template"));
+        }
+        let length = bare.len();
+        if length > LINE_MOST {
+            let id = if in_headers { "E04" } else { "E06" };
+            let what = format!("a line of {length} bytes (at most {LINE_MOST})");
+            told.push((id, what, "break the line in the template"));
+        }
+        if !in_headers {
+            continue;
+        }
+        // These two cannot be folded.
+        let is_fixed = bare.starts_with(b"Message-ID:") || bare.starts_with(b"To:");
+        if length > LINE_GOOD && length <= LINE_MOST && !is_fixed {
+            let what = format!("a header line of {length} bytes (better at most {LINE_GOOD})");
+            told.push(("W05", what, "shorten the longest word of the header"));
+        }
+        if !needs_smtputf8 && !bare.is_ascii() {
+            let what = "a header field is not ASCII".to_string();
+            told.push(("E08", what, "mend the header in the campaign file"));
+        }
+    }
+    let size = message.len();
+    let hint = "shorten the template, or link pictures instead of including them";
+    if size > MESSAGE_MOST_BYTES {
+        told.push(("E22", format!("{size} bytes, which few relays take"), hint));
+    } else if size > MESSAGE_GOOD_BYTES {
+        told.push(("W22", format!("{size} bytes, which is a lot"), hint));
+    }
+    told
+}
+
+fn text(clear: &InClear) -> Vec<Told> {
+    let mut told = Vec::new();
+    let subject = field(clear, "Subject").unwrap_or_default();
+    let bodies = [&clear.text, &clear.html].into_iter().flatten();
+    for part in std::iter::once(subject).chain(bodies.map(String::as_str)) {
+        if part.contains("{{") || part.contains("{%") {
+            let what = "`{{` or `{%` is left in it".to_string();
+            told.push(("E20", what, "look for braces inside quotes or cells"));
+        }
+        if let Some(greeting) = empty_greeting(part) {
+            let what = format!("greets with `{greeting}`");
+            told.push((
+                "W20",
+                what,
+                "give a default: `{{ name | default(\"there\", true) }}`",
+            ));
+        }
+    }
+    if subject.trim().is_empty() {
+        let what = "the subject is empty".to_string();
+        told.push(("W20", what, "write a subject in the campaign file"));
+    }
+    if let Some(html) = &clear.html {
+        let visible = visible_bytes(html);
+        let plain = clear.text.as_ref().map(|text| text.trim().len());
+        if plain.is_none_or(|plain| plain * 10 < visible) {
+            let what = "the text part is missing, or says far less than the HTML".to_string();
+            told.push(("W18", what, "write a `text` template with the same content"));
+        }
+        if html.len() > HTML_SHOWN_BYTES {
+            let what = format!(
+                "HTML of {} bytes; Gmail cuts at {HTML_SHOWN_BYTES}",
+                html.len()
+            );
+            told.push(("W19", what, "shorten the HTML template"));
+        }
+    }
+    told
+}
+
+/// Large receivers want one click to be enough (RFC 8058, RFC 2369).
+fn unsubscribe(clear: &InClear) -> Vec<Told> {
+    let Some(links) = field(clear, "List-Unsubscribe") else {
+        return vec![(
+            "W10",
+            "no `List-Unsubscribe` field; Gmail and Yahoo want one in bulk mail".to_string(),
+            "under `[headers]`: `\"List-Unsubscribe\" = \"<https://example.com/u/{{ email | urlencode }}>, <mailto:leave@example.com>\"`",
+        )];
+    };
+    let mut told = Vec::new();
+    if !links.contains("<https://") {
+        let what = "`List-Unsubscribe` has no `<https://…>`".to_string();
+        told.push(("W10", what, "add a link that takes a POST"));
+    }
+    if !links.contains("<mailto:") {
+        let what = "`List-Unsubscribe` has no `<mailto:…>`".to_string();
+        told.push(("W13", what, "add an address for those who have no web"));
+    }
+    let post = field(clear, "List-Unsubscribe-Post").unwrap_or_default();
+    if post.trim() != "List-Unsubscribe=One-Click" {
+        told.push((
+            "W11",
+            "`List-Unsubscribe-Post` is missing or other than `List-Unsubscribe=One-Click`".into(),
+            "under `[headers]`: `\"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"`",
+        ));
+    }
+    told
+}
+
+/// `Hello ,` or `Dear None`: a line that greets nobody.
+fn empty_greeting(text: &str) -> Option<String> {
+    text.lines().map(str::trim).find_map(|line| {
+        let line = line.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let lower = line.to_lowercase();
+        let greeting = GREETINGS.iter().find(|word| lower.starts_with(*word))?;
+        let rest = lower.strip_prefix(greeting)?;
+        // `Hello,` is a greeting as good as any; `Hello ,` has lost its name.
+        let name = rest.strip_prefix(' ')?.trim_start();
+        let end = name.find([',', '!', '，', '！'])?;
+        let name = name.get(..end)?.trim();
+        let shown: String = line.chars().take(40).collect();
+        NOTHINGS.contains(&name).then_some(shown)
+    })
+}
+
+/// The length of what is not inside tags, white space counted once.
+fn visible_bytes(html: &str) -> usize {
+    let mut outside = true;
+    let mut count = 0;
+    let mut after_space = true;
+    for byte in html.bytes() {
+        match byte {
+            b'<' => outside = false,
+            b'>' => outside = true,
+            byte if outside => {
+                let is_space = byte.is_ascii_whitespace();
+                count += usize::from(!is_space || !after_space);
+                after_space = is_space;
+            }
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(told: &[Told]) -> Vec<&'static str> {
+        told.iter().map(|(id, _, _)| *id).collect()
+    }
+
+    fn clear(fields: &[(&str, &str)], text: Option<&str>, html: Option<&str>) -> InClear {
+        InClear {
+            fields: fields
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            text: text.map(str::to_string),
+            html: html.map(str::to_string),
+        }
+    }
+
+    #[test]
+    fn bytes_are_held_against_the_standard() {
+        let long = |count: usize| "a".repeat(count);
+        for (message, wanted) in [
+            ("Subject: x\r\n\r\nhello\r\n".to_string(), vec![]),
+            (format!("Subject: {}\r\n\r\n", long(100)), vec!["W05"]),
+            (format!("X: {}\r\n\r\n", long(1000)), vec!["E04"]),
+            (format!("X: y\r\n\r\n{}\r\n", long(999)), vec!["E06"]),
+            ("X: é\r\n\r\né\r\n".to_string(), vec!["E08"]),
+            ("X: y\r\n\r\na\rb\r\n".to_string(), vec!["E07"]),
+            (
+                format!("X: y\r\n\r\n{}", "a\r\n".repeat(200_000)),
+                vec!["W22"],
+            ),
+        ] {
+            assert_eq!(ids(&bytes(message.as_bytes(), false)), wanted);
+        }
+    }
+
+    #[test]
+    fn text_is_held_against_what_people_regret() {
+        let big = format!("<p>{}</p>", "hello ".repeat(20_000));
+        for (subject, plain, html, wanted) in [
+            (
+                "Hi",
+                Some("Hello Anna,\n"),
+                Some("<p>Hello Anna,</p>"),
+                vec![],
+            ),
+            ("Hi {{ name }}", Some("x"), None, vec!["E20"]),
+            ("", Some("x"), None, vec!["W20"]),
+            ("Hi", Some("Hello ,\n"), None, vec!["W20"]),
+            ("Hi", Some("Dear None,\n"), None, vec!["W20"]),
+            ("Hi", Some("Hello,\nnone of us\n"), None, vec![]),
+            ("Hi", None, Some("<p>hello</p>"), vec!["W18"]),
+            ("Hi", Some(big.as_str()), Some(big.as_str()), vec!["W19"]),
+        ] {
+            let clear = clear(&[("Subject", subject)], plain, html);
+            assert_eq!(ids(&text(&clear)), wanted, "{subject} {plain:?}");
+        }
+    }
+
+    #[test]
+    fn unsubscribing_takes_one_click() {
+        let post = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
+        for (fields, wanted) in [
+            (vec![], vec!["W10"]),
+            (
+                vec![("List-Unsubscribe", "<mailto:a@b.c>")],
+                vec!["W10", "W11"],
+            ),
+            (
+                vec![("list-unsubscribe", "<https://a/1>"), post],
+                vec!["W13"],
+            ),
+            (
+                vec![("List-Unsubscribe", "<https://a/1>, <mailto:a@b.c>"), post],
+                vec![],
+            ),
+        ] {
+            assert_eq!(ids(&unsubscribe(&clear(&fields, None, None))), wanted);
+        }
+    }
+}

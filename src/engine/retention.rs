@@ -1,0 +1,190 @@
+//! Events are kept for a while after their run is done, and then dropped a run at a time: `verify` and `recipients` say
+//! from when on they can answer.
+
+use super::account::{self, AccountError, State, scan};
+use crate::clock::Clock;
+use crate::domain::event::Event;
+use crate::domain::ids::{Offset, RunKey};
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::{Queue, Stored};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+const EVERY: Duration = Duration::from_secs(24 * 3_600);
+
+/// Drops what is old now and once a day, for as long as the task lives. Failing is no trouble: the next day is another.
+pub async fn keep_events(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, keep: Duration) {
+    loop {
+        match drop_old_events(queue.as_ref(), clock.now(), keep).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old events dropped"),
+            Err(error) => tracing::warn!(%error, "old events could not be dropped"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Drops the events of runs that are done and have had none for as long as `keep`. How many offsets were given back.
+pub async fn drop_old_events(
+    queue: &dyn Queue,
+    now: SystemTime,
+    keep: Duration,
+) -> Result<u64, AccountError> {
+    let Some(before) = now
+        .checked_sub(keep)
+        .and_then(|at| jiff::Timestamp::try_from(at).ok())
+    else {
+        return Ok(0);
+    };
+    let partitions: Vec<TopicPartition> = (0..queue.partitions())
+        .map(|partition| TopicPartition::new(Topic::Event, partition))
+        .collect();
+    if !begins_before(queue, &partitions, before).await? {
+        return Ok(0);
+    }
+    let old = old_runs(queue, now, &partitions, before).await?;
+    let mut count = 0;
+    for at in partitions {
+        let bounds = queue.bounds(at).await?;
+        let to = first_kept(queue, at, bounds.low, bounds.end, &old).await?;
+        if to > bounds.low {
+            queue.drop_below(at, to).await?;
+            count += to - bounds.low;
+        }
+    }
+    Ok(count)
+}
+
+/// The first events tell whether a closer look is worth it.
+async fn begins_before(
+    queue: &dyn Queue,
+    partitions: &[TopicPartition],
+    before: jiff::Timestamp,
+) -> Result<bool, AccountError> {
+    for at in partitions {
+        let low = queue.bounds(*at).await?.low;
+        let first = queue.fetch(*at, low, 1).await?.into_iter().next();
+        if first
+            .as_ref()
+            .and_then(read)
+            .is_some_and(|(_, told)| told < before)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Runs that are done and whose last event is old.
+async fn old_runs(
+    queue: &dyn Queue,
+    now: SystemTime,
+    partitions: &[TopicPartition],
+    before: jiff::Timestamp,
+) -> Result<BTreeSet<RunKey>, AccountError> {
+    let mut last: BTreeMap<RunKey, jiff::Timestamp> = BTreeMap::new();
+    for at in partitions {
+        let bounds = queue.bounds(*at).await?;
+        scan::scan(queue, *at, bounds.low, bounds.end, &mut |stored| {
+            if let Some((run, told)) = read(&stored) {
+                let known = last.entry(run).or_insert(told);
+                *known = told.max(*known);
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+    }
+    let status = account::status(queue, now, None).await?;
+    let over = |state: &State| matches!(state, State::Done | State::Cancelled);
+    let over: BTreeSet<RunKey> = status
+        .campaigns
+        .iter()
+        .filter(|row| over(&row.state))
+        .map(|row| row.key)
+        .collect();
+    Ok(last
+        .into_iter()
+        .filter(|(run, told)| *told < before && over.contains(run))
+        .map(|(run, _)| run)
+        .collect())
+}
+
+async fn first_kept(
+    queue: &dyn Queue,
+    at: TopicPartition,
+    low: Offset,
+    end: Offset,
+    old: &BTreeSet<RunKey>,
+) -> Result<Offset, AccountError> {
+    let mut kept = end;
+    scan::scan(queue, at, low, end, &mut |stored| {
+        if read(&stored).is_some_and(|(run, _)| old.contains(&run)) {
+            return ControlFlow::Continue(());
+        }
+        kept = stored.offset;
+        ControlFlow::Break(())
+    })
+    .await?;
+    Ok(kept)
+}
+
+/// The run of an event, and when it was told. What is no event is kept: `verify` names it.
+fn read(stored: &Stored) -> Option<(RunKey, jiff::Timestamp)> {
+    let event: Event = serde_json::from_slice(stored.record.payload.as_deref()?).ok()?;
+    Some((event.payload.key, event.header.timestamp.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::counters::Final;
+    use crate::domain::ids::RunId;
+    use crate::engine::account::story::{Script, Story, TIMESTAMP, send};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn two_runs() -> Script {
+        let mut script = Script::default();
+        let done = script.enqueue(&RunId::new("done", "1"), &[(0, 0..2)], &[]);
+        script.open(send(0), 0);
+        script.end(send(0), 0, 0, Final::Delivered);
+        script.end(send(0), 0, 1, Final::Delivered);
+        script.leave(send(0), done);
+        script.enqueue(&RunId::new("open", "1"), &[(0, 0..2)], &[]);
+        script.open(send(0), 1);
+        script.end(send(0), 1, 0, Final::Delivered);
+        script
+    }
+
+    fn events(script: &mut Script) -> u64 {
+        script.log(TopicPartition::new(Topic::Event, 0)).len() as u64
+    }
+
+    #[test]
+    fn events_of_old_finished_runs_go_and_others_stay() {
+        let told: SystemTime = TIMESTAMP.parse::<jiff::Timestamp>().unwrap().into();
+        Story::run(async |story| {
+            let mut script = two_runs();
+            let count = events(&mut script);
+            assert_eq!(count, 3);
+            story.tell(script).await;
+            let early = drop_old_events(story.queue(), told + DAY, 2 * DAY)
+                .await
+                .unwrap();
+            assert_eq!(early, 0, "not old yet");
+            let late = drop_old_events(story.queue(), told + 3 * DAY, 2 * DAY)
+                .await
+                .unwrap();
+            assert_eq!(
+                late, 2,
+                "those of the finished run, and not those of the other"
+            );
+            let again = drop_old_events(story.queue(), told + 3 * DAY, 2 * DAY)
+                .await
+                .unwrap();
+            assert_eq!(again, 0);
+        });
+    }
+}

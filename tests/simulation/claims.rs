@@ -1,0 +1,234 @@
+//! The commit strings, one after the other: never more than K claimed, nothing with a relay that is not claimed by
+//! whom it is sent, and nothing while its claim is not young.
+
+use super::check::Totals;
+use super::relay::Transaction;
+use super::world::{K, LEASE, World};
+use mailq::domain::topic::{Topic, TopicPartition};
+use mailq::protocol::{Progress, Slot};
+use mailq::queue::memory::{ProcessId, WrittenCommit};
+use mailq::queue::{MAX_COMMIT_TEXT, Token, chunk};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// One message as one written commit has it claimed.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub process: ProcessId,
+    pub at: TopicPartition,
+    pub slot: Slot,
+    sent_at: Duration,
+    written_at: Duration,
+    /// The commit before it did not have it.
+    is_new: bool,
+}
+
+/// By message id, in the order of commits.
+pub type Claims = BTreeMap<String, Vec<Claim>>;
+
+struct Owned {
+    process: ProcessId,
+    progress: Progress,
+    /// What the first commit had from the owner before.
+    inherited: BTreeSet<Slot>,
+}
+
+fn claimed(progress: &Progress) -> BTreeSet<Slot> {
+    let open = progress.open.iter();
+    open.flat_map(|(offset, chunk)| {
+        let positions = chunk.claimed.without(&chunk.done);
+        positions
+            .iter()
+            .map(|position| Slot {
+                offset: *offset,
+                position,
+            })
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// Counts ownerships' losses into the totals.
+pub fn check(world: &World, totals: &mut Totals) -> Result<Claims, String> {
+    let history = world.log.history();
+    let ends: BTreeMap<Token, Duration> = history
+        .ended
+        .iter()
+        .map(|end| (end.token, end.ended_at))
+        .collect();
+    let mut owned: BTreeMap<Token, Owned> = BTreeMap::new();
+    let mut claims = Claims::new();
+    let mut ids = Ids {
+        world,
+        chunks: BTreeMap::new(),
+    };
+    let mut added = false;
+    for (index, commit) in history.commits.iter().enumerate() {
+        let progress = read(commit)?;
+        let before = owned.remove(&commit.token);
+        let (now, was) = (
+            claimed(&progress),
+            before.as_ref().map(|owned| claimed(&owned.progress)),
+        );
+        for slot in &now {
+            let is_new = was.as_ref().is_some_and(|was| !was.contains(slot));
+            let Some(id) = ids.get(commit.at, *slot) else {
+                return Err(format!("{} claims {slot:?}, which is nowhere", commit.text));
+            };
+            let is_inherited = match &before {
+                None => true,
+                Some(before) => before.inherited.contains(slot) && !is_new,
+            };
+            if !is_inherited {
+                let (sent_at, written_at) = (commit.sent_at, commit.written_at);
+                let claim = Claim {
+                    process: commit.process,
+                    at: commit.at,
+                    slot: *slot,
+                    sent_at,
+                    written_at,
+                    is_new,
+                };
+                claims.entry(id).or_default().push(claim);
+            }
+        }
+        let adds = was
+            .as_ref()
+            .is_some_and(|was| now.difference(was).next().is_some());
+        let inherited = match before {
+            None => now,
+            Some(before) => before.inherited.intersection(&now).copied().collect(),
+        };
+        let process = commit.process;
+        owned.insert(
+            commit.token,
+            Owned {
+                process,
+                progress,
+                inherited,
+            },
+        );
+        added |= adds;
+        let is_last_of_request = history.commits.get(index + 1).is_none_or(|next| {
+            (next.process, next.sent_at, next.written_at)
+                != (commit.process, commit.sent_at, commit.written_at)
+        });
+        if is_last_of_request && std::mem::take(&mut added) {
+            let lives = |token: &Token| ends.get(token).is_none_or(|end| *end > commit.written_at);
+            let mine = owned
+                .iter()
+                .filter(|(token, owned)| owned.process == process && lives(token));
+            let sum: usize = mine.map(|(_, owned)| owned.progress.uncommitted()).sum();
+            if sum > K {
+                return Err(format!("{sum} messages uncommitted after {commit:?}"));
+            }
+        }
+    }
+    let lost = |owned: &Owned| {
+        claimed(&owned.progress)
+            .difference(&owned.inherited)
+            .count()
+    };
+    let ended = owned.iter().filter(|(token, _)| ends.contains_key(token));
+    totals.losses = ended.map(|(_, owned)| lost(owned) as u64).sum();
+    totals.retried = claims
+        .values()
+        .flatten()
+        .filter(|claim| claim.is_new && claim.at.topic != Topic::Send)
+        .count() as u64;
+    let transactions = world.mailbox.transactions.borrow();
+    totals.transactions = transactions.len() as u64;
+    for transaction in transactions.iter() {
+        check_transaction(transaction, &transactions, &claims)?;
+    }
+    Ok(claims)
+}
+
+fn read(commit: &WrittenCommit) -> Result<Progress, String> {
+    if commit.text.len() > MAX_COMMIT_TEXT {
+        return Err(format!("a string of {} characters", commit.text.len()));
+    }
+    Progress::parse(&commit.text).map_err(|error| error.to_string())
+}
+
+/// Contents of chunks, read when they are asked for.
+struct Ids<'a> {
+    world: &'a World,
+    chunks: BTreeMap<TopicPartition, Vec<Option<Vec<String>>>>,
+}
+
+impl Ids<'_> {
+    fn get(&mut self, at: TopicPartition, slot: Slot) -> Option<String> {
+        let world = self.world;
+        let chunks = self.chunks.entry(at).or_insert_with(|| {
+            let records = world.log.all_appended(at.topic).into_iter();
+            let here = records.filter(|(partition, _)| *partition == at.partition);
+            here.map(|(_, stored)| {
+                let chunk = chunk::decode(&stored.record).ok()?;
+                Some(
+                    chunk
+                        .messages
+                        .into_iter()
+                        .map(|message| message.line.id)
+                        .collect(),
+                )
+            })
+            .collect()
+        });
+        chunks
+            .get(slot.offset as usize)?
+            .as_ref()?
+            .get(slot.position)
+            .cloned()
+    }
+}
+
+/// The claims under which a transaction may have been made.
+pub fn valid<'a>(
+    transaction: &Transaction,
+    all: &[Transaction],
+    claims: &'a Claims,
+) -> Vec<&'a Claim> {
+    let validity = LEASE * 2 / 3;
+    let until = transaction.dot_at.unwrap_or(transaction.begun_at);
+    let mine = claims
+        .get(&transaction.id)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let mine: Vec<&Claim> = mine
+        .iter()
+        .filter(|claim| claim.process == transaction.process)
+        .collect();
+    let mut found = Vec::new();
+    for (index, claim) in mine.iter().enumerate() {
+        let covers = claim.written_at <= transaction.begun_at && until < claim.sent_at + validity;
+        if !covers {
+            continue;
+        }
+        // It reads as before when a claim was taken back and taken again: when it had grown old, or was not sent.
+        let first = mine[..=index].iter().rev().find(|claim| claim.is_new);
+        let is_old = first.is_some_and(|first| first.sent_at + validity <= claim.sent_at);
+        let is_back = all.iter().any(|other| {
+            let is_earlier = other.ended_at.is_some_and(|ended| ended <= claim.sent_at);
+            other.id == transaction.id && other.process == transaction.process && is_earlier
+        });
+        if claim.is_new || is_old || is_back {
+            found.push(*claim);
+        }
+    }
+    found
+}
+
+fn check_transaction(
+    transaction: &Transaction,
+    all: &[Transaction],
+    claims: &Claims,
+) -> Result<(), String> {
+    if valid(transaction, all, claims).is_empty() {
+        let mine = claims.get(&transaction.id);
+        return Err(format!(
+            "sent without a young claim: {transaction:?}: {mine:?}"
+        ));
+    }
+    Ok(())
+}

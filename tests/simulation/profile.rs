@@ -1,0 +1,73 @@
+//! What kind of run a seed makes: everything at once, or one promise looked at closely.
+
+use mailq::domain::rate::Rate;
+use mailq::queue::memory::Unkind;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Kills, stops, lost partitions, a queue as bad as Kafka may be, a relay that answers anything.
+    Faults,
+    /// The same, and what is in doubt is kept for a person.
+    Hold,
+    /// Nothing is lost: workers come and go by clean stops, partitions are asked for. No duplicate, nothing in doubt.
+    Clean,
+    /// A rate, and workers that come and go.
+    Paced,
+}
+
+impl Profile {
+    pub fn of(seed: u64) -> Profile {
+        match seed % 10 {
+            0..6 => Profile::Faults,
+            6 => Profile::Hold,
+            7 | 8 => Profile::Clean,
+            _ => Profile::Paced,
+        }
+    }
+
+    pub fn has_faults(self) -> bool {
+        matches!(self, Profile::Faults | Profile::Hold)
+    }
+
+    pub fn unkind(self) -> Unkind {
+        if self.has_faults() {
+            Unkind::kafka()
+        } else {
+            Unkind::none()
+        }
+    }
+
+    /// Runs may be scheduled and may expire.
+    pub fn is_timed(self) -> bool {
+        self != Profile::Paced
+    }
+
+    pub fn rows(self, random: &mut fastrand::Rng) -> u64 {
+        match self {
+            Profile::Paced => random.u64(50..120),
+            _ => 24,
+        }
+    }
+
+    pub fn suppressed(self, random: &mut fastrand::Rng, rows: u64) -> BTreeSet<u64> {
+        match self {
+            Profile::Paced => BTreeSet::new(),
+            _ => (0..2).map(|_| random.u64(..rows)).collect(),
+        }
+    }
+
+    pub fn rate(self, random: &mut fastrand::Rng) -> Rate {
+        if self != Profile::Paced {
+            return Rate::Unlimited;
+        }
+        let (count, seconds) = *random
+            .choice(&[(30, 60), (120, 60), (2, 1), (10, 1), (1_800, 3_600)])
+            .unwrap();
+        Rate::Limited {
+            count,
+            window: Duration::from_secs(seconds),
+        }
+    }
+}

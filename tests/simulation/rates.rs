@@ -1,0 +1,51 @@
+//! The rate is the rate, and it is used.
+
+use super::profile::Profile;
+use super::world::World;
+use mailq::domain::rate::Rate;
+use std::time::Duration;
+
+/// While there is work and nobody is killed at least this much of the rate is used.
+const USED: f64 = 0.98;
+
+pub fn check(world: &World) -> Result<(), String> {
+    let Rate::Limited { count, window } = world.rate else {
+        return Ok(());
+    };
+    let transactions = world.mailbox.transactions.borrow();
+    let mut begun: Vec<Duration> = transactions
+        .iter()
+        .map(|transaction| transaction.begun_at)
+        .collect();
+    begun.sort_unstable();
+    let mut first = 0;
+    for (index, at) in begun.iter().enumerate() {
+        while *at >= begun[first] + window {
+            first += 1;
+        }
+        let inside = (index - first + 1) as u64;
+        if inside > count {
+            return Err(format!("{inside} of {count} in {window:?} until {at:?}"));
+        }
+    }
+    check_used(world, &begun, window.as_secs_f64() / count as f64)
+}
+
+fn check_used(world: &World, begun: &[Duration], interval: f64) -> Result<(), String> {
+    let (Some(first), Some(last)) = (begun.first(), begun.last()) else {
+        return Ok(());
+    };
+    if world.profile != Profile::Paced || world.kills > 0 {
+        return Ok(());
+    }
+    // A slot that was taken where a partition was just given up is lost.
+    let span = (*last - *first).as_secs_f64() - interval * f64::from(world.rebalances);
+    let used = (begun.len() - 1) as f64 * interval / span.max(interval);
+    if used < USED {
+        return Err(format!(
+            "{used:.3} of the rate used, {} rebalances",
+            world.rebalances
+        ));
+    }
+    Ok(())
+}
