@@ -21,3 +21,4 @@ mod scenarios;
 mod simulation;
 mod smtp;
 mod support;
+mod verbs;

@@ -1,6 +1,14 @@
 //! `mailq pause`, `mailq resume`, `mailq cancel`: workers act on them within 2 s.
 
-use super::{Exit, Failure, Global};
+use super::progress::grouped;
+use super::table::plain;
+use super::workplace::{self, Workplace, host_name};
+use super::{Exit, Failure, Global, known, output};
+use crate::clock::Clock;
+use crate::config::Flags;
+use crate::engine::account::{self, State};
+use crate::engine::control::{Controlled, Wish, control};
+use serde_json::json;
 
 /// What is to become of a campaign's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +26,71 @@ pub struct Args {
     pub campaign: String,
 }
 
-pub fn run(verb: Verb, _args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage(format!("{verb:?} is not wired")))
+pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let campaign = args.campaign.as_str();
+    let did = workplace::block_on(async {
+        let queue = place.queue.as_ref();
+        known::runs(&account::read_ledger(queue, false).await?, campaign)?;
+        let wish = match verb {
+            Verb::Pause => Wish::Pause,
+            Verb::Resume => Wish::Resume,
+            Verb::Cancel => Wish::Cancel,
+        };
+        Ok(control(queue, campaign, wish, &who(&place), place.clock.now()).await?)
+    })?;
+    if global.json {
+        output::json(&document(campaign, &did))?;
+    } else {
+        did.iter().for_each(|run| global.say(told(verb, run)));
+    }
+    Ok(Exit::Done)
+}
+
+/// For people who look at the record later.
+fn who(place: &Workplace) -> String {
+    let variables = &place.loaded.variables;
+    let user = variables.get("USER").or(variables.get("LOGNAME"));
+    let user = user.map_or_else(
+        || format!("uid {}", rustix::process::getuid().as_raw()),
+        str::to_string,
+    );
+    format!("{user}@{}", host_name())
+}
+
+fn document(campaign: &str, did: &[Controlled]) -> serde_json::Value {
+    let runs: Vec<_> = did
+        .iter()
+        .map(|run| {
+            json!({
+                "run": run.run.run,
+                "changed": run.is_changed,
+                "was": run.state,
+                "unfinished": run.unfinished,
+            })
+        })
+        .collect();
+    json!({"campaign": campaign, "runs": runs})
+}
+
+fn told(verb: Verb, did: &Controlled) -> String {
+    let run = plain(&did.run.to_string(), 120);
+    let count = grouped(did.unfinished);
+    match (verb, did.is_changed, did.state) {
+        (Verb::Pause, true, _) => format!(
+            "paused {run}: {count} messages wait for `mailq resume {}`",
+            did.run.campaign
+        ),
+        (Verb::Resume, true, _) => format!("resumed {run}: {count} messages may go"),
+        (Verb::Cancel, true, _) => {
+            format!("cancelled {run}: {count} messages will not be sent; this is final")
+        }
+        (_, false, State::Done) => format!("{run} is done already; nothing was changed"),
+        (_, false, State::Cancelled) => {
+            format!("{run} was cancelled, which is final; nothing was changed")
+        }
+        (Verb::Pause, false, _) => format!("{run} was paused already"),
+        (Verb::Resume, false, _) => format!("{run} was not paused"),
+        (Verb::Cancel, false, _) => format!("{run} is over already; nothing was changed"),
+    }
 }

@@ -1,6 +1,14 @@
 //! `mailq dlq`: dead letters, listed, shown, sent again, written out or thrown away.
 
+mod change;
+mod export;
+mod filter;
+mod list;
+mod show;
+
+use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global};
+use crate::config::Flags;
 use std::path::PathBuf;
 
 /// List, show, send again, export or throw away dead letters
@@ -82,6 +90,15 @@ pub struct Change {
     pub dry_run: bool,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq dlq` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    workplace::block_on(async {
+        match &args.verb {
+            Verb::List(filter) => list::run(filter, global, &place).await,
+            Verb::Show { id } => show::run(id, global, &place).await,
+            Verb::Replay(change) => change::replay(change, global, &place).await,
+            Verb::Export { filter, to } => export::run(filter, to, global, &place).await,
+            Verb::Purge(change) => change::purge(change, global, &place).await,
+        }
+    })
 }

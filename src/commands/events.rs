@@ -1,6 +1,11 @@
 //! `mailq events`: every outcome, one JSON document a line.
 
-use super::{Exit, Failure, Global};
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, known, output};
+use crate::config::Flags;
+use crate::domain::event::EventType;
+use crate::engine::account::{self, EventFilter};
+use std::ops::ControlFlow;
 
 /// Print every outcome as JSON lines
 #[derive(Debug, Clone, clap::Args)]
@@ -29,6 +34,43 @@ const TYPES: [&str; 8] = [
     "in_doubt",
 ];
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq events` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    workplace::block_on(async {
+        if let Some(campaign) = args.campaign.as_deref().filter(|_| !args.follow) {
+            known::runs(
+                &account::read_ledger(place.queue.as_ref(), false).await?,
+                campaign,
+            )?;
+        }
+        tokio::select! {
+            printed = print(args, &place) => printed.map(|()| Exit::Done),
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        }
+    })
+}
+
+async fn print(args: &Args, place: &Workplace) -> Result<(), Failure> {
+    let filter = EventFilter {
+        campaign: args.campaign.clone(),
+        kind: args.event_type.as_deref().map(kind).transpose()?,
+        message_id: None,
+    };
+    let mut out = output::Stream::new(args.follow);
+    let mut written = Ok(());
+    let each = &mut |event| {
+        written = out.json_line(&event);
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
+    account::events(place.queue.as_ref(), &filter, args.follow, each).await?;
+    written?;
+    out.finish()
+}
+
+fn kind(name: &str) -> Result<EventType, Failure> {
+    serde_json::from_value(serde_json::Value::String(format!("mail.{name}")))
+        .map_err(|_| Failure::usage(format!("`{name}` is no type of event")))
 }

@@ -1,6 +1,19 @@
 //! `mailq recipients`: what became of each recipient, as CSV.
 
-use super::{Exit, Failure, Global};
+mod rows;
+mod states;
+
+use super::verify::Reading;
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, known};
+use crate::clock::Clock;
+use crate::config::Flags;
+use crate::engine::account::verify::events_since;
+use crate::engine::account::{self, RecipientRow, Recipients};
+use crate::protocol::RunFacts;
+use rows::Wanted;
+use states::States;
+use std::ops::ControlFlow;
 
 /// Print what became of each recipient as CSV: address, state, reply, when, attempts
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +47,94 @@ const STATES: [&str; 9] = [
     "pending",
 ];
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq recipients` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    workplace::block_on(async {
+        let ledger = account::read_ledger(place.queue.as_ref(), false).await?;
+        let run = known::run(&ledger, &args.campaign, args.run.as_deref())?;
+        warn_if_old(&place, run, global).await?;
+        match args.rows {
+            true => print_rows(args, global, &place, run).await?,
+            false => print_states(args, global, &place, run).await?,
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// What was dropped with old events looks as if it had never been sent.
+async fn warn_if_old(place: &Workplace, run: &RunFacts, global: &Global) -> Result<(), Failure> {
+    let since = events_since(place.queue.as_ref()).await?;
+    if let Some(since) = since.filter(|since| run.manifest.created_at < *since) {
+        let run = super::table::plain(&run.manifest.id.to_string(), 120);
+        global.say(format!(
+            "warning: events are kept since {since}, and {run} is older: what happened before is not known"
+        ));
+    }
+    Ok(())
+}
+
+async fn print_states(
+    args: &Args,
+    global: &Global,
+    place: &Workplace,
+    run: &RunFacts,
+) -> Result<(), Failure> {
+    let mut states = States::new(global.json)?;
+    let mut written = Ok(());
+    each(args, global, place, run, &mut |recipient| {
+        written = states.add(&recipient);
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    })
+    .await?;
+    written?;
+    states.finish()
+}
+
+/// The states first, then the file: of the states only a bit for each row is held.
+async fn print_rows(
+    args: &Args,
+    global: &Global,
+    place: &Workplace,
+    run: &RunFacts,
+) -> Result<(), Failure> {
+    let survey = rows::survey(run)?;
+    let mut wanted = Wanted::default();
+    let mut unfinished = 0;
+    each(args, global, place, run, &mut |recipient| {
+        unfinished += u64::from(matches!(recipient.state, "pending" | "retrying"));
+        wanted.add(recipient.row);
+        ControlFlow::Continue(())
+    })
+    .await?;
+    rows::print(run, &survey, &wanted, global.json)?;
+    if unfinished > 0 {
+        global.say(format!(
+            "warning: {unfinished} of these rows are still to be sent by this run: `mailq cancel {}` before they are sent again",
+            run.manifest.id.campaign
+        ));
+    }
+    Ok(())
+}
+
+async fn each(
+    args: &Args,
+    global: &Global,
+    place: &Workplace,
+    run: &RunFacts,
+    out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    let mut reading = Reading::new(global);
+    let asked = Recipients {
+        run: run.manifest.key,
+        states: &args.state,
+        scratch: &std::env::temp_dir(),
+    };
+    let progress = &mut |done, of| reading.set(done, of);
+    let now = place.clock.now();
+    let result = account::recipients(place.queue.as_ref(), asked, now, progress, out).await;
+    reading.finish();
+    Ok(result?)
 }

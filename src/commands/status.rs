@@ -1,6 +1,15 @@
 //! `mailq status`, and `mailq` alone: what is in the queue and where it stands.
 
-use super::{Exit, Failure, Global};
+mod view;
+
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, known, output};
+use crate::clock::Clock;
+use crate::config::Flags;
+use crate::engine::account::{self, Status};
+use std::io::IsTerminal;
+use std::pin::pin;
+use std::time::Duration;
 
 /// Show what is in the queue: counts, retry tiers, rate and estimate
 ///
@@ -16,6 +25,73 @@ pub struct Args {
     pub watch: bool,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq status` is not wired"))
+const REDRAW_EVERY: Duration = Duration::from_secs(1);
+
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    workplace::block_on(async {
+        if let Some(campaign) = &args.campaign {
+            known::runs(
+                &account::read_ledger(place.queue.as_ref(), false).await?,
+                campaign,
+            )?;
+        }
+        match args.watch {
+            true => watch(args, global, &place).await,
+            false => {
+                let status = read(args, &place).await?;
+                match global.json {
+                    true => output::json(&status)?,
+                    false => output::raw(text(&status).as_bytes())?,
+                }
+                Ok(Exit::Done)
+            }
+        }
+    })
+}
+
+async fn read(args: &Args, place: &Workplace) -> Result<Status, Failure> {
+    let now = place.clock.now();
+    let campaign = args.campaign.as_deref();
+    Ok(account::status(place.queue.as_ref(), now, campaign).await?)
+}
+
+fn text(status: &Status) -> String {
+    let mut text = view::lines(status).join("\n");
+    text.push('\n');
+    text
+}
+
+/// A terminal is drawn over, anything else gets one after the other; with `--json` a document a line.
+async fn watch(args: &Args, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
+    let on_terminal = std::io::stdout().is_terminal();
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
+    let mut is_first = true;
+    loop {
+        let status = tokio::select! {
+            status = read(args, place) => status?,
+            _ = &mut interrupted => return Ok(Exit::Interrupted),
+        };
+        match (global.json, on_terminal) {
+            (true, _) => output::json(&status)?,
+            (false, true) => output::raw(over(&view::lines(&status), is_first).as_bytes())?,
+            (false, false) if is_first => output::raw(text(&status).as_bytes())?,
+            (false, false) => output::raw(format!("\n{}", text(&status)).as_bytes())?,
+        }
+        is_first = false;
+        tokio::select! {
+            () = tokio::time::sleep(REDRAW_EVERY) => {}
+            _ = &mut interrupted => return Ok(Exit::Interrupted),
+        }
+    }
+}
+
+/// Line by line over what is there, which does not flicker as an emptied screen does.
+fn over(lines: &[String], is_first: bool) -> String {
+    let start = if is_first { "\x1b[2J\x1b[H" } else { "\x1b[H" };
+    let lines: String = lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\x1b[K\r\n"])
+        .collect();
+    format!("{start}{lines}\x1b[J")
 }

@@ -52,6 +52,14 @@ pub fn parse_since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     }
 }
 
+/// A time of a record, RFC 3339, as people read it: in the host's zone, with the day where that is not today.
+pub fn local(text: &str) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(at) => super::working::local_time(at.into()),
+        Err(_) => super::table::plain(text, 40),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

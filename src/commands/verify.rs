@@ -1,6 +1,12 @@
 //! `mailq verify`: proves from events and queue that nobody is lost.
 
-use super::{Exit, Failure, Global};
+use super::progress::{Kind, Progress, Snapshot, grouped};
+use super::workplace::{self, Workplace};
+use super::{Exit, Failure, Global, known, output};
+use crate::clock::Clock;
+use crate::config::Flags;
+use crate::engine::account::{self, CampaignRow, Verification};
+use std::time::Instant;
 
 /// Prove that every recipient is accounted for
 ///
@@ -12,6 +18,121 @@ pub struct Args {
     pub campaign: Option<String>,
 }
 
-pub fn run(_args: &Args, _global: &Global) -> Result<Exit, Failure> {
-    Err(Failure::usage("`mailq verify` is not wired"))
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let campaign = args.campaign.as_deref();
+    let verification = workplace::block_on(async {
+        let queue = place.queue.as_ref();
+        if let Some(campaign) = campaign {
+            known::runs(&account::read_ledger(queue, false).await?, campaign)?;
+        }
+        let mut reading = Reading::new(global);
+        let now = place.clock.now();
+        let progress = &mut |done, of| reading.set(done, of);
+        let verification = account::verify(queue, now, campaign, progress).await;
+        reading.finish();
+        Ok(verification?)
+    })?;
+    match global.json {
+        true => output::json(&verification)?,
+        false => tell(&verification, global)?,
+    }
+    Ok(match verification.ok {
+        true => Exit::Done,
+        false => Exit::NeedsPerson,
+    })
+}
+
+/// A line for each run, one for each finding, and what it comes to.
+fn tell(verification: &Verification, global: &Global) -> Result<(), Failure> {
+    for row in &verification.campaigns {
+        output::line(sum(row))?;
+    }
+    for finding in &verification.findings {
+        output::line(format!("wrong: {}", super::table::plain(finding, 400)))?;
+    }
+    if let Some(since) = &verification.events_since {
+        for run in &verification.too_old {
+            global.say(format!(
+                "{run} is older than the events, which are kept since {since}: not verified"
+            ));
+        }
+    }
+    match (verification.ok, verification.campaigns.len()) {
+        (true, 0) => output::line("ok: nothing to verify"),
+        (true, 1) => output::line("ok: every recipient of this run is accounted for"),
+        (true, runs) => output::line(format!(
+            "ok: every recipient of these {} runs is accounted for",
+            grouped(runs as u64)
+        )),
+        (false, _) => output::line(format!(
+            "failed: {} findings",
+            grouped(verification.findings.len() as u64)
+        )),
+    }
+}
+
+/// `spring/1: 12 enqueued = 10 delivered + 1 bounced + 1 pending`.
+fn sum(row: &CampaignRow) -> String {
+    let counts = [
+        (row.delivered, "delivered"),
+        (row.bounced, "bounced"),
+        (row.dead, "dead"),
+        (row.suppressed, "suppressed"),
+        (row.expired, "expired"),
+        (row.cancelled, "cancelled"),
+        (row.in_doubt, "in doubt"),
+        (row.retrying, "retrying"),
+        (row.pending, "pending"),
+    ];
+    let parts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, word)| *count > 0 || *word == "delivered")
+        .map(|(count, word)| format!("{} {word}", grouped(count)))
+        .collect();
+    let (campaign, run) = (
+        super::table::plain(&row.campaign, 80),
+        super::table::plain(&row.run, 80),
+    );
+    format!(
+        "{campaign}/{run}: {} enqueued = {}",
+        grouped(row.enqueued),
+        parts.join(" + ")
+    )
+}
+
+/// Progress of a pass over the events; `recipients` makes the same.
+pub struct Reading {
+    progress: Progress,
+    begun: Instant,
+}
+
+impl Reading {
+    pub fn new(global: &Global) -> Reading {
+        let progress = match global.quiet || global.json {
+            true => Progress::hidden(Kind::Read),
+            false => Progress::new(Kind::Read),
+        };
+        Reading {
+            progress,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Records read, of about how many.
+    pub fn set(&mut self, done: u64, of: u64) {
+        let per_second = done as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
+        let left = of.saturating_sub(done) as f64 / per_second;
+        self.progress.set(Snapshot {
+            rows_done: done,
+            rows_total: Some(of),
+            per_second,
+            eta: std::time::Duration::try_from_secs_f64(left).ok(),
+            ..Snapshot::default()
+        });
+    }
+
+    pub fn finish(self) {
+        self.progress.finish();
+    }
 }

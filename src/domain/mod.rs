@@ -3,6 +3,7 @@
 pub mod address;
 pub mod chunk;
 pub mod counters;
+pub mod csv_cell;
 pub mod event;
 pub mod ids;
 pub mod nearest;

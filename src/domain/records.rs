@@ -83,9 +83,21 @@ pub struct Manifest {
     /// Absolute path of the recipients file, for messages.
     #[serde(default)]
     pub recipients: String,
+    /// How that file was read: whoever reads it again must find the same rows.
+    #[serde(default)]
+    pub reading: FileReading,
     /// Pieces of [`Letters`] that belong to this manifest; 0 for a run from a CSV.
     #[serde(default)]
     pub pieces: u32,
+}
+
+/// What decides, beside its bytes and the limit, which rows of a recipients file are accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FileReading {
+    pub email_column: String,
+    /// Columns whose cells reach a header of the message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub header_columns: Vec<String>,
 }
 
 /// What is done with a message that the relay may or may not have taken.

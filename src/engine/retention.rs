@@ -145,46 +145,49 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    fn two_runs() -> Script {
+    /// A run of two, with both or one of them at its end.
+    fn run(ended: usize) -> Script {
         let mut script = Script::default();
-        let done = script.enqueue(&RunId::new("done", "1"), &[(0, 0..2)], &[]);
+        let key = script.enqueue(&RunId::new("spring", "1"), &[(0, 0..2)], &[]);
         script.open(send(0), 0);
-        script.end(send(0), 0, 0, Final::Delivered);
-        script.end(send(0), 0, 1, Final::Delivered);
-        script.leave(send(0), done);
-        script.enqueue(&RunId::new("open", "1"), &[(0, 0..2)], &[]);
-        script.open(send(0), 1);
-        script.end(send(0), 1, 0, Final::Delivered);
+        for position in 0..ended {
+            script.end(send(0), 0, position, Final::Delivered);
+        }
+        if ended == 2 {
+            script.leave(send(0), key);
+        }
         script
     }
 
-    fn events(script: &mut Script) -> u64 {
-        script.log(TopicPartition::new(Topic::Event, 0)).len() as u64
+    /// What goes of it when the events are three days old and kept for two, and when they are kept for four.
+    fn dropped(script: Script) -> (u64, u64) {
+        let told: SystemTime = TIMESTAMP.parse::<jiff::Timestamp>().unwrap().into();
+        let mut counts = (0, 0);
+        Story::run(async |story| {
+            story.tell(script.clone()).await;
+            counts.1 = drop_old_events(story.queue(), told + 3 * DAY, 4 * DAY)
+                .await
+                .unwrap();
+            counts.0 = drop_old_events(story.queue(), told + 3 * DAY, 2 * DAY)
+                .await
+                .unwrap();
+            assert_eq!(
+                drop_old_events(story.queue(), told + 3 * DAY, 2 * DAY)
+                    .await
+                    .unwrap(),
+                0
+            );
+        });
+        counts
     }
 
     #[test]
     fn events_of_old_finished_runs_go_and_others_stay() {
-        let told: SystemTime = TIMESTAMP.parse::<jiff::Timestamp>().unwrap().into();
-        Story::run(async |story| {
-            let mut script = two_runs();
-            let count = events(&mut script);
-            assert_eq!(count, 3);
-            story.tell(script).await;
-            let early = drop_old_events(story.queue(), told + DAY, 2 * DAY)
-                .await
-                .unwrap();
-            assert_eq!(early, 0, "not old yet");
-            let late = drop_old_events(story.queue(), told + 3 * DAY, 2 * DAY)
-                .await
-                .unwrap();
-            assert_eq!(
-                late, 2,
-                "those of the finished run, and not those of the other"
-            );
-            let again = drop_old_events(story.queue(), told + 3 * DAY, 2 * DAY)
-                .await
-                .unwrap();
-            assert_eq!(again, 0);
-        });
+        assert_eq!(
+            dropped(run(2)),
+            (2, 0),
+            "done and old: all of it, and not before"
+        );
+        assert_eq!(dropped(run(1)), (0, 0), "somebody is pending");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::{RecipientsError, RowError, shortened};
 use super::record::Record;
+use crate::domain::csv_cell::inert;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -62,14 +63,15 @@ impl RejectedWriter {
     /// The row's cells under the columns of the original, then the reason; cells beyond the last column come after it.
     pub fn write(&mut self, row: &RejectedRow) -> Result<(), RecipientsError> {
         let width = self.columns.len();
-        let mut record: Vec<String> = row.cells.iter().map(|cell| inert(cell)).collect();
+        let mut record: Vec<String> = row
+            .cells
+            .iter()
+            .map(|cell| inert(cell).into_owned())
+            .collect();
         let more = record.split_off(width.min(record.len()));
         record.resize(width, String::new());
-        record.push(inert(&format!(
-            "line {}: {}",
-            row.error.line,
-            row.error.reason()
-        )));
+        let reason = format!("line {}: {}", row.error.line, row.error.reason());
+        record.push(inert(&reason).into_owned());
         record.extend(more);
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
@@ -98,7 +100,7 @@ impl RejectedWriter {
     fn create(&self) -> Result<csv::Writer<File>, RecipientsError> {
         let file = File::create(&self.temporary).map_err(|error| self.unwritable(error))?;
         let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
-        let names = self.columns.iter().map(|column| inert(column));
+        let names = self.columns.iter().map(|column| inert(column).into_owned());
         writer
             .write_record(names.chain(["reason".to_string()]))
             .map_err(|error| self.unwritable(error))?;
@@ -117,13 +119,5 @@ impl Drop for RejectedWriter {
     fn drop(&mut self) {
         // After a rename there is nothing to remove, and of a failure nobody could make anything here.
         let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-/// A cell that spreadsheet programs would run as a formula gets an apostrophe in front.
-fn inert(cell: &str) -> String {
-    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{cell}"),
-        false => cell.to_string(),
     }
 }

@@ -18,6 +18,9 @@ pub struct CampaignRow {
     pub campaign: String,
     pub run: String,
     pub state: State,
+    /// Of a scheduled run: nothing is sent before this, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
     pub enqueued: u64,
     pub delivered: u64,
     pub bounced: u64,
@@ -50,11 +53,14 @@ impl CampaignRow {
         let retrying = retrying.min(unfinished);
         let is_cancelled = standing == Standing::Cancelled;
         let live = |count: u64| if is_cancelled { 0 } else { count };
+        let state = State::of(run, standing, unfinished);
+        let not_before = run.manifest.not_before.clone();
         CampaignRow {
             key: run.manifest.key,
             campaign: run.manifest.id.campaign.clone(),
             run: run.manifest.id.run.clone(),
-            state: State::of(run, standing, unfinished),
+            state,
+            not_before: not_before.filter(|_| state == State::Scheduled),
             enqueued,
             delivered: get(Final::Delivered),
             bounced: get(Final::Bounced),

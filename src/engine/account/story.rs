@@ -8,7 +8,8 @@ use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload, Even
 use crate::domain::ids::{Offset, Partition, Row, RunId, RunKey};
 use crate::domain::outcome::Reason;
 use crate::domain::records::{
-    CampaignRecord, InDoubtPolicy, Left, Letter, Manifest, Seal, Tally, TopicPartitionText,
+    CampaignRecord, FileReading, InDoubtPolicy, Left, Letter, Manifest, Seal, Tally,
+    TopicPartitionText,
 };
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::letters;
@@ -224,6 +225,7 @@ impl Script {
             in_doubt: InDoubtPolicy::Resend,
             stream: false,
             recipients: String::new(),
+            reading: FileReading::default(),
             pieces: 0,
         };
         self.announce(CampaignRecord::Manifest(manifest));

@@ -7,7 +7,7 @@ use super::patience::tell;
 use super::report::EnqueueProgress;
 use super::topic::CampaignTopic;
 use crate::domain::ids::Offset;
-use crate::domain::records::{CampaignRecord, Dropped, Manifest};
+use crate::domain::records::{CampaignRecord, Dropped, FileReading, Manifest};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::Queue;
 use std::time::SystemTime;
@@ -171,6 +171,10 @@ impl NewManifest {
             in_doubt: job.in_doubt,
             stream: job.stream,
             recipients: absolute(job),
+            reading: FileReading {
+                email_column: job.options.email_column.clone(),
+                header_columns: job.options.header_columns.clone(),
+            },
             pieces: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! Letters as CSV, safe to open in a spreadsheet: what a relay wrote must not become a formula.
 
 use super::list::ListedLetter;
-use std::borrow::Cow;
+use crate::domain::csv_cell::inert;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -39,40 +39,11 @@ pub fn export(letters: &[ListedLetter], out: &mut dyn Write) -> io::Result<()> {
             letter.last_reply.as_deref().unwrap_or_default(),
             &letter.since,
         ];
-        csv.write_record(cells.map(|cell| plain(cell).into_owned()))?;
+        csv.write_record(cells.map(|cell| inert(cell).into_owned()))?;
     }
     csv.flush()
 }
 
 fn name(value: Option<impl Display>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// A cell that a spreadsheet would calculate gets an apostrophe before it.
-fn plain(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
-        Cow::Owned(format!("'{cell}"))
-    } else {
-        Cow::Borrowed(cell)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formulas_are_text() {
-        for (cell, expected) in [
-            ("=1+1", "'=1+1"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\t=1"),
-            ("550 5.1.1 no", "550 5.1.1 no"),
-            ("", ""),
-        ] {
-            assert_eq!(plain(cell), expected);
-        }
-    }
 }

@@ -168,6 +168,7 @@ impl Replayer<'_> {
             in_doubt: of.in_doubt,
             stream: false,
             recipients: of.recipients,
+            reading: of.reading,
             pieces: count,
         };
         announce(self.queue, &[CampaignRecord::Manifest(manifest)]).await?;

@@ -3,7 +3,7 @@
 
 use super::world::{List, PARTITIONS, append, assert_all_rows_once, queue, run};
 use crate::domain::ids::RunId;
-use crate::domain::records::{CampaignRecord, InDoubtPolicy, Manifest};
+use crate::domain::records::{CampaignRecord, FileReading, InDoubtPolicy, Manifest};
 use crate::engine::enqueue::{Job, Patience, RunChoice};
 use crate::queue::memory::{MemoryLog, MemoryQueue, Unkind};
 use std::cell::Cell;
@@ -35,6 +35,7 @@ async fn small_manifest(queue: &MemoryQueue, job: &Job, batch_chunks: u64) {
         in_doubt: InDoubtPolicy::Resend,
         stream: job.stream,
         recipients: String::new(),
+        reading: FileReading::default(),
         pieces: 0,
     };
     append(queue, CampaignRecord::Manifest(manifest)).await;

@@ -1,0 +1,103 @@
+//! `mailq dlq replay` and `mailq dlq purge`.
+
+use super::list::count;
+use super::{Change, filter};
+use crate::commands::progress::grouped;
+use crate::commands::table::plain;
+use crate::commands::workplace::{Workplace, host_name};
+use crate::commands::{Exit, Failure, Global, output};
+use crate::engine::letters::{LetterFilter, ReplayReport, Replayer, purge as remove};
+use serde_json::json;
+
+/// Skipped letters named one by one; `--json` has them all.
+const NAMED: usize = 20;
+
+pub async fn replay(change: &Change, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
+    let wanted = filter::read(&change.filter, place).await?;
+    let replayer = Replayer {
+        queue: place.queue.as_ref(),
+        clock: place.clock.as_ref(),
+        source: &format!("{}/replay", host_name()),
+        trace_id: &format!("{:016x}", fastrand::u64(..)),
+    };
+    let report = replayer.replay(&wanted, change.dry_run).await?;
+    let found = report.replayed + report.already_replayed + report.skipped;
+    if found == 0 && !wanted.ids.is_empty() {
+        return Err(missing(&wanted));
+    }
+    match global.json {
+        true => output::json(&report)?,
+        false => tell(&report, &wanted, change.dry_run, global),
+    }
+    Ok(Exit::Done)
+}
+
+fn missing(wanted: &LetterFilter) -> Failure {
+    let ids: Vec<String> = wanted
+        .ids
+        .iter()
+        .map(|id| format!("`{}`", plain(id, 200)))
+        .collect();
+    let what = format!(
+        "no letter {} passes the filter; nothing was sent again",
+        ids.join(", ")
+    );
+    Failure::usage(what)
+        .with_hint("`mailq dlq list` lists the letters; those in doubt need `--reason in_doubt`")
+}
+
+fn tell(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Global) {
+    let verb = match dry_run {
+        true => "would send again",
+        false => "queued again",
+    };
+    let line = match report.replayed {
+        0 if wanted.is_any() => "no letter to send again".to_string(),
+        0 => "no letter that passes the filter is to be sent again".to_string(),
+        replayed => format!("{verb}: {}", count(replayed)),
+    };
+    global.say(line);
+    for run in &report.runs {
+        global.say(format!("  as {}", plain(run, 200)));
+    }
+    if report.already_replayed > 0 {
+        let earlier = grouped(report.already_replayed);
+        global.say(format!(
+            "{earlier} had been sent again by an earlier replay"
+        ));
+    }
+    if report.skipped > 0 {
+        let skipped = count(report.skipped);
+        global.say(format!(
+            "skipped {skipped}: their run has expired or was cancelled"
+        ));
+        for id in report.skipped_ids.iter().take(NAMED) {
+            global.say(format!("  {}", plain(id, 1_000)));
+        }
+        if report.skipped_ids.len() > NAMED {
+            global.say("  … `--json` names all");
+        }
+    }
+}
+
+pub async fn purge(change: &Change, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
+    let wanted = filter::read(&change.filter, place).await?;
+    if wanted.is_any() && !change.all {
+        return Err(
+            Failure::usage("`mailq dlq purge` needs a filter; nothing was removed")
+                .with_hint("`--all` removes every letter, for good"),
+        );
+    }
+    let purged = remove(place.queue.as_ref(), &wanted, change.dry_run)
+        .await?
+        .purged;
+    if global.json {
+        output::json(&json!({"purged": purged, "dry_run": change.dry_run}))?;
+    } else {
+        global.say(match change.dry_run {
+            true => format!("would remove {}", count(purged)),
+            false => format!("removed {}", count(purged)),
+        });
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,85 @@
+//! `mailq dlq export`: each message as a file, and a table of all.
+
+use super::list::count;
+use super::{Filter, filter};
+use crate::commands::workplace::Workplace;
+use crate::commands::{Exit, Failure, Global, output};
+use crate::engine::account;
+use crate::engine::account::scan::record_at;
+use crate::engine::letters::{self, ListedLetter};
+use serde_json::json;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+const INDEX: &str = "letters.csv";
+
+pub async fn run(
+    filter: &Filter,
+    to: &Path,
+    global: &Global,
+    place: &Workplace,
+) -> Result<Exit, Failure> {
+    let wanted = filter::read(filter, place).await?;
+    let queue = place.queue.as_ref();
+    let ledger = account::read_ledger(queue, true).await?;
+    let letters = letters::list(queue, &ledger, &wanted).await?;
+    fs::create_dir_all(to).map_err(|error| unwritable(to, &error))?;
+    let mut messages = 0;
+    for letter in &letters {
+        // It may have been replayed or purged meanwhile.
+        let Some(stored) = record_at(queue, letter.at, letter.offset).await? else {
+            continue;
+        };
+        let Ok((_, chunk)) = letters::read(&stored) else {
+            global.say(format!(
+                "warning: letter `{}` cannot be read; left out",
+                letter.id
+            ));
+            continue;
+        };
+        for message in &chunk.messages {
+            let path = to.join(file_name(letter));
+            fs::write(&path, &message.content).map_err(|error| unwritable(&path, &error))?;
+            messages += 1;
+        }
+    }
+    let index = to.join(INDEX);
+    write_index(&index, &letters).map_err(|error| unwritable(&index, &error))?;
+    if global.json {
+        output::json(&json!({"exported": messages, "folder": to, "index": index}))?;
+    } else {
+        global.say(format!(
+            "wrote {} and {INDEX} to `{}`",
+            count(messages),
+            to.display()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn write_index(path: &Path, letters: &[ListedLetter]) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    letters::export(letters, &mut file)?;
+    file.flush()
+}
+
+/// The id, with `_` for what is no plain letter of a file name.
+fn file_name(letter: &ListedLetter) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
+    let name: String = letter
+        .id
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .take(200)
+        .collect();
+    let name = name.trim_start_matches('.');
+    match letter.round {
+        0 => format!("{name}.eml"),
+        round => format!("{name}.{round}.eml"),
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("cannot write `{}`: {error}", path.display()))
+}

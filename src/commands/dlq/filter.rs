@@ -1,0 +1,128 @@
+//! From the flags to what the engine filters by.
+
+use super::Filter;
+use crate::commands::workplace::Workplace;
+use crate::commands::{Failure, known, time};
+use crate::domain::nearest::nearest;
+use crate::domain::outcome::Reason;
+use crate::domain::site;
+use crate::engine::account;
+use crate::engine::letters::LetterFilter;
+use jiff::Zoned;
+
+/// What `--reason` takes beside the reasons of a failure.
+const IN_DOUBT: &str = "in_doubt";
+
+/// Errors: a campaign that has no run here, no reason, no time.
+pub async fn read(filter: &Filter, place: &Workplace) -> Result<LetterFilter, Failure> {
+    if let Some(campaign) = &filter.campaign {
+        let ledger = account::read_ledger(place.queue.as_ref(), false).await?;
+        known::runs(&ledger, campaign)?;
+    }
+    let in_doubt = filter.reason.as_deref() == Some(IN_DOUBT);
+    let reason = filter.reason.as_deref().filter(|_| !in_doubt);
+    let class = filter.class.as_deref().map(|class| {
+        let wrong = |what: String| Failure::usage(format!("--class: {what}"));
+        class.parse().map_err(wrong)
+    });
+    Ok(LetterFilter {
+        campaign: filter.campaign.clone(),
+        reason: reason.map(read_reason).transpose()?,
+        in_doubt,
+        class: class.transpose()?,
+        site: filter
+            .site
+            .as_ref()
+            .map(|domain| site::of(&domain.to_lowercase()).to_string()),
+        since: filter.since.as_deref().map(since).transpose()?,
+        ids: filter.id.iter().map(|id| bare(id).to_string()).collect(),
+    })
+}
+
+/// An id as it stands in a message's header has angle brackets.
+pub fn bare(id: &str) -> &str {
+    let id = id.trim();
+    let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
+    inner.unwrap_or(id)
+}
+
+fn since(text: &str) -> Result<std::time::SystemTime, Failure> {
+    time::parse_since(text, &Zoned::now())
+        .map(Into::into)
+        .map_err(|what| Failure::usage(format!("--since: {what}")))
+}
+
+fn read_reason(name: &str) -> Result<Reason, Failure> {
+    name.parse().map_err(|_| {
+        let names: Vec<String> = REASONS.iter().map(Reason::to_string).collect();
+        let names = || names.iter().map(String::as_str).chain([IN_DOUBT]);
+        let hint = match nearest(name, names()) {
+            Some(near) => format!("is it `{near}`?"),
+            None => format!("reasons are {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        Failure::usage(format!("--reason: `{name}` is no reason")).with_hint(hint)
+    })
+}
+
+/// Those that a letter can have.
+const REASONS: [Reason; 37] = [
+    Reason::NoMailbox,
+    Reason::NoDomain,
+    Reason::NullMx,
+    Reason::Moved,
+    Reason::MailboxDisabled,
+    Reason::MailboxFull,
+    Reason::RecipientFilter,
+    Reason::ReceivingTooFast,
+    Reason::Greylisted,
+    Reason::Throttled,
+    Reason::Reputation,
+    Reason::SenderBlocked,
+    Reason::AuthFail,
+    Reason::NoPtr,
+    Reason::TlsRequired,
+    Reason::SenderRejected,
+    Reason::SpamContent,
+    Reason::Virus,
+    Reason::Policy,
+    Reason::Malformed,
+    Reason::TooBig,
+    Reason::Smtputf8Unsupported,
+    Reason::RelayDenied,
+    Reason::RelayAuth,
+    Reason::RelayQuota,
+    Reason::RemoteError,
+    Reason::RemoteFull,
+    Reason::Network,
+    Reason::Dns,
+    Reason::Expired,
+    Reason::Loop,
+    Reason::Protocol,
+    Reason::WorkerLost,
+    Reason::ConnectionLost,
+    Reason::NoReply,
+    Reason::Manual,
+    Reason::Unknown,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_read_and_slips_named() {
+        assert_eq!(read_reason("mailbox_full"), Ok(Reason::MailboxFull));
+        let failure = read_reason("mailbox_fill").unwrap_err();
+        assert_eq!(failure.hint.as_deref(), Some("is it `mailbox_full`?"));
+        let failure = read_reason("in_dubt").unwrap_err();
+        assert_eq!(failure.hint.as_deref(), Some("is it `in_doubt`?"));
+        assert!(read_reason("xxxxxxxxxxxxxxxx").unwrap_err().hint.is_some());
+    }
+
+    #[test]
+    fn ids_lose_their_brackets() {
+        for (given, id) in [("<a@b>", "a@b"), (" a@b ", "a@b"), ("<a@b", "<a@b")] {
+            assert_eq!(bare(given), id);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `mailq dlq show`: everything that happened to one message, and the message.
+
+use super::filter::bare;
+use crate::commands::table::plain;
+use crate::commands::time::local;
+use crate::commands::workplace::Workplace;
+use crate::commands::{Exit, Failure, Global, output};
+use crate::domain::event::{Event, EventType};
+use crate::engine::letters::{self, ListedLetter, Shown};
+use serde_json::json;
+
+pub async fn run(id: &str, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
+    let shown = letters::show(place.queue.as_ref(), bare(id)).await?;
+    if global.json {
+        output::json(&document(&shown))?;
+        return Ok(Exit::Done);
+    }
+    let mut lines = about(&shown.letter);
+    lines.push(String::new());
+    lines.extend(shown.history.iter().map(told));
+    lines.push(String::new());
+    let mut text = lines.join("\n").into_bytes();
+    text.extend_from_slice(b"\n");
+    text.extend_from_slice(&shown.message.content);
+    output::raw(&text)?;
+    Ok(Exit::Done)
+}
+
+fn document(shown: &Shown) -> serde_json::Value {
+    let line = &shown.message.line;
+    json!({
+        "letter": shown.letter,
+        "history": shown.history,
+        "message": {
+            "address": line.address,
+            "return_path": line.return_path,
+            "line": line.line,
+            "content": String::from_utf8_lossy(&shown.message.content),
+        },
+    })
+}
+
+fn about(letter: &ListedLetter) -> Vec<String> {
+    let mut lines = vec![
+        format!("id        {}", plain(&letter.id, 1_000)),
+        format!("address   {}", plain(&letter.address, 320)),
+        format!(
+            "campaign  {}/{}, row {}",
+            plain(&letter.campaign, 80),
+            plain(&letter.run, 80),
+            letter.row + 1
+        ),
+        format!(
+            "since     {}, after {} attempts",
+            local(&letter.since),
+            letter.attempts
+        ),
+    ];
+    let known = [
+        letter
+            .in_doubt
+            .then(|| "in doubt: the relay may have taken it".to_string()),
+        letter.reason.map(|reason| reason.to_string()),
+        letter.class.map(|class| class.to_string()),
+        letter.scope.map(|scope| format!("about the {scope}")),
+    ];
+    let why: Vec<String> = known.into_iter().flatten().collect();
+    if !why.is_empty() {
+        lines.push(format!("why       {}", why.join(", ")));
+    }
+    lines
+}
+
+/// `2026-11-21 09:14:05  deferred   smtp.example.com  451 4.7.1 later`.
+fn told(event: &Event) -> String {
+    let payload = &event.payload;
+    let reason = payload.reason.map(|reason| format!(" ({reason})"));
+    let words = match (&payload.reply, reason) {
+        (Some(reply), _) => plain(reply, 2_000),
+        (None, Some(reason)) => format!("no reply{reason}"),
+        (None, None) => "no reply".to_string(),
+    };
+    let relay = payload.relay.as_deref().unwrap_or("-");
+    let again = match event.metadata.round {
+        0 => String::new(),
+        round => format!("replay {round}: "),
+    };
+    format!(
+        "{}  {:<10} {}  {again}{words}",
+        local(&event.header.timestamp),
+        name(event.header.event_type),
+        plain(relay, 120)
+    )
+}
+
+fn name(kind: EventType) -> &'static str {
+    kind.end().map_or("deferred", |end| end.name())
+}

@@ -1,0 +1,66 @@
+//! Campaigns and runs by the names that people give: an unknown one is an error that names the nearest.
+
+use super::Failure;
+use crate::domain::nearest::nearest;
+use crate::protocol::{Ledger, RunFacts};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A campaign's runs in the order in which they were begun; replays and dropped ones are not among them. Errors: it has
+/// none here.
+pub fn runs<'a>(ledger: &'a Ledger, campaign: &str) -> Result<Vec<&'a RunFacts>, Failure> {
+    let mut runs: Vec<&RunFacts> = ledger
+        .runs()
+        .filter(|run| is_shown(run) && run.manifest.id.campaign == campaign)
+        .collect();
+    if runs.is_empty() {
+        return Err(unknown(ledger, campaign));
+    }
+    runs.sort_by_key(|run| run.manifest_offset);
+    Ok(runs)
+}
+
+/// The run of this name; without one the newest that is sealed, or else the newest.
+pub fn run<'a>(
+    ledger: &'a Ledger,
+    campaign: &str,
+    name: Option<&str>,
+) -> Result<&'a RunFacts, Failure> {
+    let runs = runs(ledger, campaign)?;
+    let found = match name {
+        Some(name) => runs.iter().find(|run| run.manifest.id.run == name),
+        None => runs.iter().rfind(|run| run.seal.is_some()).or(runs.last()),
+    };
+    found.copied().ok_or_else(|| {
+        let name = name.unwrap_or_default();
+        let names = runs.iter().map(|run| run.manifest.id.run.as_str());
+        let hint = match nearest(name, names) {
+            Some(near) => format!("is it `{near}`? `mailq status {campaign}` lists its runs"),
+            None => format!("`mailq status {campaign}` lists its runs"),
+        };
+        Failure::usage(format!("campaign `{campaign}` has no run `{name}` here")).with_hint(hint)
+    })
+}
+
+fn is_shown(run: &RunFacts) -> bool {
+    run.manifest.replay_of.is_none() && run.dropped.is_none()
+}
+
+fn unknown(ledger: &Ledger, campaign: &str) -> Failure {
+    let names: BTreeSet<&str> = ledger
+        .runs()
+        .filter(|run| is_shown(run))
+        .map(|run| run.manifest.id.campaign.as_str())
+        .collect();
+    // Somebody may have given the campaign's file.
+    let stem = Path::new(campaign)
+        .file_stem()
+        .and_then(|stem| stem.to_str());
+    let near = nearest(campaign, names.iter().copied())
+        .or_else(|| nearest(stem.unwrap_or(campaign), names.iter().copied()));
+    let hint = match near {
+        Some(near) => format!("is it `{near}`? `mailq status` lists the campaigns in this queue"),
+        None => "`mailq status` lists the campaigns in this queue".to_string(),
+    };
+    Failure::usage(format!("no run of campaign `{campaign}` in this queue")).with_hint(hint)
+}

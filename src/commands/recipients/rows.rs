@@ -1,0 +1,149 @@
+//! `--rows`: rows of the recipients file as they were, once the file has proved to be the one that was enqueued.
+
+use crate::commands::{Failure, output};
+use crate::domain::ids::Row;
+use crate::domain::recipient::RecipientRow;
+use crate::protocol::RunFacts;
+use crate::recipients::{Options, Survey, first_pass, rows};
+use serde_json::{Map, Value};
+use std::io;
+use std::path::Path;
+
+/// A set of rows, one bit each.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted(Vec<u64>);
+
+impl Wanted {
+    pub fn add(&mut self, row: Row) {
+        let Ok(index) = usize::try_from(row / 64) else {
+            return;
+        };
+        if self.0.len() <= index {
+            self.0.resize(index + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(index) {
+            *word |= 1 << (row % 64);
+        }
+    }
+
+    fn has(&self, row: Row) -> bool {
+        let word = usize::try_from(row / 64).ok();
+        let word = word.and_then(|index| self.0.get(index));
+        word.is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+}
+
+/// Reads the file as enqueue did. Errors: it is not there, or not the same.
+pub fn survey(run: &RunFacts) -> Result<Survey, Failure> {
+    let path = Path::new(&run.manifest.recipients);
+    let survey = first_pass(path, &options(run), |_| ())?;
+    let is_same = run.manifest.inputs.get("recipients") == Some(&survey.fingerprint);
+    match is_same && survey.counts.accepted == run.manifest.rows {
+        true => Ok(survey),
+        false => Err(changed(run)),
+    }
+}
+
+fn changed(run: &RunFacts) -> Failure {
+    let id = &run.manifest.id;
+    let what = format!(
+        "`{}` is not the file any more that {}/{} was made from; no row was printed",
+        run.manifest.recipients, id.campaign, id.run
+    );
+    Failure::usage(what).with_hint("put that version back, or ask without `--rows`")
+}
+
+/// Rows that were bad stopped the run, or were left out of it: leaving them out is right for both.
+fn options(run: &RunFacts) -> Options {
+    let reading = &run.manifest.reading;
+    let limit = run.manifest.inputs.get("limit");
+    Options {
+        email_column: reading.email_column.clone(),
+        header_columns: reading.header_columns.clone(),
+        skip_invalid: true,
+        limit: limit.and_then(|limit| limit.parse().ok()),
+    }
+}
+
+/// Prints the wanted rows, header first.
+pub fn print(run: &RunFacts, survey: &Survey, wanted: &Wanted, json: bool) -> Result<(), Failure> {
+    let path = Path::new(&run.manifest.recipients);
+    let all = rows(path, &options(run), survey, 0..survey.counts.accepted)?;
+    let mut writer = Writer::new(&survey.columns, json)?;
+    for row in all {
+        let row = row?;
+        if wanted.has(row.row) {
+            writer.add(&survey.columns, &row)?;
+        }
+    }
+    writer.finish()
+}
+
+enum Writer {
+    Csv(Box<csv::Writer<output::Stream>>),
+    Json(output::List),
+}
+
+impl Writer {
+    fn new(columns: &[String], json: bool) -> Result<Writer, Failure> {
+        if json {
+            return Ok(Writer::Json(output::List::default()));
+        }
+        let mut stream = output::Stream::default();
+        // Readers recognise the delimiter in the header: one that is part of a name must not be taken for it.
+        let is_unclear = columns.iter().any(|name| name.contains([';', '\t', ',']));
+        let style = match is_unclear {
+            true => csv::QuoteStyle::Always,
+            false => csv::QuoteStyle::Necessary,
+        };
+        let mut header = csv::WriterBuilder::new()
+            .quote_style(style)
+            .from_writer(&mut stream);
+        header.write_record(columns).map_err(unwritten)?;
+        header.flush().map_err(|error| output::unwritten(&error))?;
+        drop(header);
+        Ok(Writer::Csv(Box::new(csv::Writer::from_writer(stream))))
+    }
+
+    fn add(&mut self, columns: &[String], row: &RecipientRow) -> Result<(), Failure> {
+        match self {
+            Writer::Csv(csv) => csv.write_record(&row.fields).map_err(unwritten),
+            Writer::Json(list) => {
+                let cells = columns.iter().cloned().zip(row.fields.iter().cloned());
+                let cells = cells.map(|(name, cell)| (name, Value::String(cell)));
+                list.add(&cells.collect::<Map<String, Value>>())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Writer::Json(list) => list.finish(),
+            Writer::Csv(csv) => csv
+                .into_inner()
+                .map_err(|error| output::unwritten(error.error()))?
+                .finish(),
+        }
+    }
+}
+
+fn unwritten(error: csv::Error) -> Failure {
+    output::unwritten(&io::Error::from(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn a_set_has_what_was_added(rows in prop::collection::btree_set(0u64..1_000, 0..50)) {
+            let mut wanted = Wanted::default();
+            rows.iter().for_each(|row| wanted.add(*row));
+            let found: BTreeSet<Row> = (0..2_000).filter(|row| wanted.has(*row)).collect();
+            prop_assert_eq!(found, rows);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A status as people read it.
+
+use crate::commands::progress::grouped;
+use crate::commands::table::{Align, Table, plain};
+use crate::commands::time::local;
+use crate::domain::span;
+use crate::engine::account::status::{TierStatus, WorkerStatus};
+use crate::engine::account::{CampaignRow, State, Status};
+use std::time::Duration;
+
+/// Workers named one by one.
+const NAMED_WORKERS: usize = 4;
+
+/// Without line ends.
+pub fn lines(status: &Status) -> Vec<String> {
+    let mut lines = vec![format!("queue    {}", status.queue)];
+    lines.push(String::new());
+    match status.campaigns.is_empty() {
+        true => lines.push("no campaign is in it: `mailq enqueue` puts one there".to_string()),
+        false => lines.extend(campaigns(&status.campaigns)),
+    }
+    lines.push(String::new());
+    let tiers = status.retry.iter().filter(|tier| tier.messages > 0);
+    lines.extend(tiers.map(tier));
+    lines.push(letters(status.dlq));
+    lines.push(rate(status));
+    lines.push(lag(status));
+    lines.push(workers(&status.workers, status.lag));
+    lines
+}
+
+/// Columns that nobody has anything in are left out.
+fn campaigns(rows: &[CampaignRow]) -> Vec<String> {
+    type Count = fn(&CampaignRow) -> u64;
+    let counts: [(&'static str, bool, Count); 10] = [
+        ("ENQUEUED", true, |row| row.enqueued),
+        ("DELIVERED", true, |row| row.delivered),
+        ("BOUNCED", false, |row| row.bounced),
+        ("DEAD", false, |row| row.dead),
+        ("SUPPRESSED", false, |row| row.suppressed),
+        ("EXPIRED", false, |row| row.expired),
+        ("CANCELLED", false, |row| row.cancelled),
+        ("IN DOUBT", false, |row| row.in_doubt),
+        ("RETRYING", true, |row| row.retrying),
+        ("PENDING", true, |row| row.pending),
+    ];
+    let shown: Vec<_> = counts
+        .into_iter()
+        .filter(|(_, always, count)| *always || rows.iter().any(|row| count(row) > 0))
+        .collect();
+    let mut columns = vec![
+        ("CAMPAIGN", Align::Left),
+        ("RUN", Align::Left),
+        ("STATE", Align::Left),
+    ];
+    columns.extend(shown.iter().map(|(name, ..)| (*name, Align::Right)));
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let mut cells = vec![plain(&row.campaign, 40), plain(&row.run, 24), state(row)];
+        cells.extend(shown.iter().map(|(.., count)| grouped(count(row))));
+        table.row(cells);
+    }
+    table.lines()
+}
+
+fn state(row: &CampaignRow) -> String {
+    match (row.state, &row.not_before) {
+        (State::Enqueuing, _) => "enqueuing".to_string(),
+        (State::Scheduled, Some(at)) => format!("scheduled until {}", local(at)),
+        (State::Scheduled, None) => "scheduled".to_string(),
+        (State::Sending, _) => "sending".to_string(),
+        (State::Paused, _) => "paused".to_string(),
+        (State::Cancelled, _) => "cancelled".to_string(),
+        (State::Done, _) => "done".to_string(),
+    }
+}
+
+fn tier(tier: &TierStatus) -> String {
+    let due = match &tier.next_due {
+        Some(at) => format!(", next due {}", local(at)),
+        None => String::new(),
+    };
+    let more = if tier.at_least { "at least " } else { "" };
+    let delay = span::parse(&tier.tier).map_or_else(|_| tier.tier.clone(), span::human);
+    format!(
+        "retry    after {delay}: {more}{}{due}",
+        messages(tier.messages)
+    )
+}
+
+fn letters(count: u64) -> String {
+    match count {
+        0 => "dlq      empty".to_string(),
+        1 => "dlq      1 letter: `mailq dlq list` shows it".to_string(),
+        count => format!(
+            "dlq      {} letters: `mailq dlq list` shows them",
+            grouped(count)
+        ),
+    }
+}
+
+fn rate(status: &Status) -> String {
+    match &status.rate {
+        None => "rate     none yet: the first worker publishes one".to_string(),
+        Some(rate) => {
+            let burst = match rate.burst {
+                0 | 1 => String::new(),
+                burst => format!(", burst {burst}"),
+            };
+            let (host, source) = (plain(&rate.host, 60), plain(&rate.source, 60));
+            let at = local(&rate.at);
+            format!(
+                "rate     {}{burst} for all workers, set by {source} on {host} at {at}",
+                rate.rate
+            )
+        }
+    }
+}
+
+fn lag(status: &Status) -> String {
+    match (status.lag, status.eta_seconds) {
+        (0, _) => "lag      nothing that may go is waiting".to_string(),
+        (lag, Some(seconds)) => {
+            let eta = span::human(Duration::from_secs(seconds.max(1)));
+            format!(
+                "lag      {} may go, about {eta} at this rate",
+                messages(lag)
+            )
+        }
+        (lag, None) => format!("lag      {} may go", messages(lag)),
+    }
+}
+
+fn workers(workers: &[WorkerStatus], lag: u64) -> String {
+    let named: Vec<String> = workers
+        .iter()
+        .take(NAMED_WORKERS)
+        .map(|worker| {
+            let partitions = worker.owned.iter().filter(|at| at.starts_with("send/"));
+            format!(
+                "{} ({} partitions)",
+                plain(&worker.name, 60),
+                partitions.count()
+            )
+        })
+        .collect();
+    let more = match workers.len().saturating_sub(NAMED_WORKERS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match workers.len() {
+        0 if lag > 0 => "workers  none: `mailq send` starts one".to_string(),
+        0 => "workers  none".to_string(),
+        count => format!("workers  {count}: {}{more}", named.join(", ")),
+    }
+}
+
+fn messages(count: u64) -> String {
+    match count {
+        1 => "1 message".to_string(),
+        count => format!("{} messages", grouped(count)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::RunKey;
+
+    fn row(state: State, pending: u64) -> CampaignRow {
+        CampaignRow {
+            key: RunKey(1),
+            campaign: "spring".into(),
+            run: "1".into(),
+            state,
+            not_before: None,
+            enqueued: 12_000,
+            delivered: 12_000 - pending,
+            bounced: 0,
+            dead: 0,
+            suppressed: 0,
+            expired: 0,
+            cancelled: 0,
+            in_doubt: 0,
+            retrying: 0,
+            pending,
+        }
+    }
+
+    fn status(campaigns: Vec<CampaignRow>) -> Status {
+        Status {
+            queue: "sqlite:/q.db".into(),
+            campaigns,
+            retry: vec![TierStatus {
+                tier: "60s".into(),
+                messages: 1,
+                at_least: true,
+                next_due: None,
+            }],
+            dlq: 2,
+            workers: Vec::new(),
+            rate: None,
+            lag: 1_500,
+            eta_seconds: Some(3_000),
+        }
+    }
+
+    #[test]
+    fn a_status_is_told_in_lines() {
+        let status = status(vec![row(State::Sending, 1_500), row(State::Done, 0)]);
+        assert_eq!(
+            lines(&status),
+            [
+                "queue    sqlite:/q.db",
+                "",
+                "CAMPAIGN  RUN  STATE    ENQUEUED  DELIVERED  RETRYING  PENDING",
+                "spring    1    sending    12,000     10,500         0    1,500",
+                "spring    1    done       12,000     12,000         0        0",
+                "",
+                "retry    after 1m: at least 1 message",
+                "dlq      2 letters: `mailq dlq list` shows them",
+                "rate     none yet: the first worker publishes one",
+                "lag      1,500 messages may go, about 50m at this rate",
+                "workers  none: `mailq send` starts one",
+            ]
+        );
+    }
+}

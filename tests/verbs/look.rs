@@ -1,0 +1,209 @@
+//! Looking at a queue: status, events.
+
+use super::project::{Project, Ran, document, end};
+use rustix::process::Signal;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+#[test]
+fn without_a_queue_there_is_nothing_to_look_at() {
+    let project = Project::new("1s");
+    for arguments in [
+        &[][..],
+        &["status"],
+        &["verify"],
+        &["events"],
+        &["recipients", "spring"],
+        &["dlq", "list"],
+        &["pause", "spring"],
+    ] {
+        let ran = project.mailq(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(
+            ran.stderr.starts_with("error: no queue here"),
+            "{}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains("hint: `mailq init`"), "{}", ran.stderr);
+    }
+    assert!(!project.path(".mailq/queue.db").exists());
+}
+
+#[test]
+fn status_counts_everybody_once() {
+    let project = Project::with_everything();
+    let row = project.status();
+    let counts = [
+        "enqueued",
+        "delivered",
+        "bounced",
+        "dead",
+        "in_doubt",
+        "pending",
+    ];
+    assert_eq!(
+        counts.map(|name| row[name].as_u64().unwrap()),
+        [6, 3, 1, 1, 1, 0]
+    );
+    assert_eq!(row["state"], "done");
+    let status = project.json(&["status"]);
+    assert_eq!(status["dlq"], 2);
+    assert_eq!(status["lag"], 0);
+    assert!(
+        status["retry"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|tier| tier["messages"] == 0)
+    );
+    assert_eq!(status["rate"]["rate"], "unlimited");
+
+    let text = project.ok(&[]).stdout;
+    assert_eq!(text, project.ok(&["status", "spring"]).stdout);
+    for part in [
+        "STATE",
+        "IN DOUBT",
+        "done",
+        "2 letters: `mailq dlq list`",
+        "mailq.toml:2",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert!(!text.contains("EXPIRED"), "an empty column:\n{text}");
+}
+
+#[test]
+fn retries_and_schedules_are_told_with_their_time() {
+    let project = Project::new("1h");
+    project.list(&[("defer-1@example.org", "Dora")]);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    let ran = project.mailq(&["send", "--drain", "--max-wait", "1s"]);
+    assert_eq!(ran.code, 75, "{}", ran.stderr);
+    let status = project.json(&["status"]);
+    let tiers = status["retry"].as_array().unwrap();
+    let tier = tiers.iter().find(|tier| tier["messages"] == 1).unwrap();
+    assert_eq!(tier["tier"], "3600s");
+    assert!(tier["next_due"].as_str().unwrap() > status["rate"]["at"].as_str().unwrap());
+    assert_eq!(project.status()["retrying"], 1);
+    let text = project.ok(&[]).stdout;
+    assert!(
+        text.contains("retry    after 1h: 1 message, next due "),
+        "{text}"
+    );
+
+    project.ok(&[
+        "enqueue",
+        "campaigns/spring.toml",
+        "--run",
+        "later",
+        "--at",
+        "2099-01-01T09:00:00Z",
+    ]);
+    let text = project.ok(&[]).stdout;
+    assert!(
+        text.contains("scheduled until 2099-01-01 09:00:00"),
+        "{text}"
+    );
+    assert_eq!(
+        project.json(&["status"])["lag"],
+        1,
+        "what is scheduled may not go yet"
+    );
+}
+
+#[test]
+fn an_unknown_campaign_is_an_error_that_names_the_nearest() {
+    let project = Project::with_everything();
+    for arguments in [
+        &["status", "sprnig"][..],
+        &["verify", "sprnig"],
+        &["recipients", "sprnig"],
+        &["events", "--campaign", "sprnig"],
+        &["dlq", "list", "--campaign", "sprnig"],
+        &["pause", "sprnig"],
+        &["cancel", "campaigns/spring.toml"],
+    ] {
+        let ran = project.mailq(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(
+            ran.stderr.contains("hint: is it `spring`?"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+    let ran = project.mailq(&["status", "sprnig", "--json"]);
+    assert_eq!(document(&ran.stdout)["exit"], 2);
+}
+
+#[test]
+fn events_are_json_lines_by_type_and_campaign() {
+    let project = Project::with_everything();
+    let lines = |arguments: &[&str]| -> Vec<String> {
+        let stdout = project.ok(arguments).stdout;
+        let types = stdout.lines().map(|line| {
+            document(line)["header"]["eventType"]
+                .as_str()
+                .unwrap()
+                .to_string()
+        });
+        types.collect()
+    };
+    let mut all = lines(&["events"]);
+    all.sort();
+    let expected = [
+        "bounced",
+        "dead",
+        "deferred",
+        "delivered",
+        "delivered",
+        "delivered",
+        "in_doubt",
+    ];
+    assert_eq!(all, expected.map(|name| format!("mail.{name}")));
+    assert_eq!(
+        lines(&["events", "--type", "deferred", "--campaign", "spring"]),
+        ["mail.deferred"]
+    );
+    assert_eq!(project.mailq(&["events", "--type", "lost"]).code, 2);
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let project = Project::with_everything();
+    for arguments in [
+        &["events"][..],
+        &["events", "--follow"],
+        &["recipients", "spring"],
+        &["status"],
+        &["dlq", "list"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = project.start(arguments, Stdio::from(writer));
+        let ran = Ran::of(&child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn following_and_watching_go_on_until_interrupted() {
+    let project = Project::new("1s");
+    project.people(2);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    let mut events = project.start(&["events", "--follow"], Stdio::piped());
+    let mut events_lines = BufReader::new(events.stdout.take().unwrap()).lines();
+    let mut watch = project.start(&["status", "--watch", "--json"], Stdio::piped());
+    let mut watch_lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let pending = |line: String| document(&line)["campaigns"][0]["pending"].as_u64();
+    assert_eq!(pending(watch_lines.next().unwrap().unwrap()), Some(2));
+    project.ok(&["send", "--drain"]);
+    for _ in 0..2 {
+        let event = document(&events_lines.next().unwrap().unwrap());
+        assert_eq!(event["header"]["eventType"], "mail.delivered");
+    }
+    while pending(watch_lines.next().unwrap().unwrap()) != Some(0) {}
+    for child in [events, watch] {
+        let ran = end(child, Signal::INT);
+        assert_eq!((ran.code, ran.stderr.as_str()), (130, ""));
+    }
+}
