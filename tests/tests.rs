@@ -14,6 +14,8 @@ mod acceptance;
 mod architecture;
 mod cli;
 mod commands;
+mod fuzz_corpus;
+mod postfix;
 mod queue_contract;
 mod queue_sqlite;
 mod render;
