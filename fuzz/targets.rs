@@ -68,7 +68,11 @@ pub fn csv(bytes: &[u8]) {
 /// As `queue::chunk` makes it.
 fn sum(headers: &[(String, String)], payload: &[u8]) -> String {
     let mut crc = crc32fast::Hasher::new();
-    for part in headers.iter().filter(|(name, _)| name != "sum").flat_map(|(name, value)| [name, value]) {
+    for part in headers
+        .iter()
+        .filter(|(name, _)| name != "sum")
+        .flat_map(|(name, value)| [name, value])
+    {
         crc.update(part.as_bytes());
         crc.update(&[0]);
     }
@@ -80,7 +84,11 @@ fn sum(headers: &[(String, String)], payload: &[u8]) -> String {
 pub fn reply(bytes: &[u8]) {
     let reply = reply_of(bytes);
     assert!(reply.code == 0 || (100..=999).contains(&reply.code));
-    assert!(!reply.text.contains(['\r', '\0', '\x1b']), "{:?}", reply.text);
+    assert!(
+        !reply.text.contains(['\r', '\0', '\x1b']),
+        "{:?}",
+        reply.text
+    );
 }
 
 /// Header lines `name: value`, an empty line, then what is compressed. The sum is made to fit, or nothing would ever
@@ -90,10 +98,13 @@ pub fn chunk(bytes: &[u8]) {
     let (head, body) = bytes.split_at(end.unwrap_or(bytes.len()));
     let head = String::from_utf8_lossy(head);
     let pairs = head.lines().filter_map(|line| line.split_once(": "));
-    let mut headers: Vec<(String, String)> =
-        pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let mut headers: Vec<(String, String)> = pairs
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(body.get(2..).unwrap_or_default()).expect("memory");
+    encoder
+        .write_all(body.get(2..).unwrap_or_default())
+        .expect("memory");
     let payload = encoder.finish().expect("memory");
     headers.push(("sum".to_string(), sum(&headers, &payload)));
     let record = Record {
@@ -109,7 +120,11 @@ pub fn chunk(bytes: &[u8]) {
     // And as it is, the sum wrong or not there.
     let _ = chunk::decode(&Record {
         key: None,
-        headers: record.headers.into_iter().filter(|(name, _)| name != "sum").collect(),
+        headers: record
+            .headers
+            .into_iter()
+            .filter(|(name, _)| name != "sum")
+            .collect(),
         payload: Some(bytes.to_vec().into()),
     });
 }
@@ -119,7 +134,11 @@ pub fn commit_text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(progress) = Progress::parse(&text) {
         let written = progress.text();
-        assert_eq!(Progress::parse(&written).as_ref(), Ok(&progress), "{written}");
+        assert_eq!(
+            Progress::parse(&written).as_ref(),
+            Ok(&progress),
+            "{written}"
+        );
         let _ = progress.uncommitted();
     }
 }
@@ -138,8 +157,15 @@ pub fn campaign_record(bytes: &[u8]) {
     }
     let now = std::time::SystemTime::UNIX_EPOCH;
     for run in ledger.runs() {
-        let _ = (ledger.standing(run.manifest.key, now), ledger.expires_at(run.manifest.key));
-        let _ = (ledger.counts_for(run.manifest.key), run.is_complete(), ledger.letters(run));
+        let _ = (
+            ledger.standing(run.manifest.key, now),
+            ledger.expires_at(run.manifest.key),
+        );
+        let _ = (
+            ledger.counts_for(run.manifest.key),
+            run.is_complete(),
+            ledger.letters(run),
+        );
     }
 }
 
@@ -149,7 +175,11 @@ pub fn relay_url(bytes: &[u8]) {
     match text.parse::<RelayAddress>() {
         Ok(address) => {
             let written = address.to_string();
-            assert_eq!(written.parse::<RelayAddress>().as_ref(), Ok(&address), "{written}");
+            assert_eq!(
+                written.parse::<RelayAddress>().as_ref(),
+                Ok(&address),
+                "{written}"
+            );
         }
         Err(error) => assert!(!error.to_string().contains("hunter2")),
     }

@@ -12,16 +12,38 @@ const MUTATIONS: u64 = 20_000;
 
 /// What tends to lie at the edge of something.
 const PIECES: [&[u8]; 16] = [
-    b"\n", b"\r\n", b"\"", b"\"\"", b",", b";", b"\t", b"\0", b"\xff", b"\xef\xbb\xbf", b"@", b"-", b"0",
-    b"18446744073709551615", b"-1", b"\xf0\x9f\x92\x8c",
+    b"\n",
+    b"\r\n",
+    b"\"",
+    b"\"\"",
+    b",",
+    b";",
+    b"\t",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"@",
+    b"-",
+    b"0",
+    b"18446744073709551615",
+    b"-1",
+    b"\xf0\x9f\x92\x8c",
 ];
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(name);
+    let entries =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     paths.sort();
-    paths.iter().map(|path| fs::read(path).expect("a file")).collect()
+    paths
+        .iter()
+        .map(|path| fs::read(path).expect("a file"))
+        .collect()
 }
 
 /// One to four changes: a bit, a byte, a part gone or twice, a piece put in, or the tail of another.
@@ -55,7 +77,10 @@ fn mutated(seeds: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
 }
 
 fn hold(name: &str) {
-    let (_, target) = targets::ALL.iter().find(|(known, _)| *known == name).expect("a target");
+    let (_, target) = targets::ALL
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("a target");
     let seeds = corpus(name);
     assert!(seeds.len() >= 2, "{name} has no corpus");
     for seed in &seeds {
@@ -64,7 +89,10 @@ fn hold(name: &str) {
     for number in 0..MUTATIONS {
         let bytes = mutated(&seeds, &mut Rng::with_seed(number));
         if catch_unwind(AssertUnwindSafe(|| target(&bytes))).is_err() {
-            panic!("{name}, mutation {number}: {:?}", String::from_utf8_lossy(&bytes));
+            panic!(
+                "{name}, mutation {number}: {:?}",
+                String::from_utf8_lossy(&bytes)
+            );
         }
     }
 }
@@ -104,13 +132,22 @@ fn fuzz_campaign_toml() {
     hold("campaign_toml");
 }
 
-/// None is forgotten above, nor in `fuzz/`.
+/// None is forgotten above, nor in `fuzz/`, whose binaries are nothing but the call.
 #[test]
 fn every_fuzz_target_has_a_binary() {
-    let manifest = include_str!("../fuzz/Cargo.toml");
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).expect("fuzz/Cargo.toml");
     let here = include_str!("fuzz_corpus.rs");
+    let binary =
+        |name: &str| fs::read_to_string(fuzz.join("fuzz_targets").join(format!("{name}.rs")));
+    let wanted = binary("csv").expect("a binary");
     for (name, _) in targets::ALL {
-        assert!(manifest.contains(&format!("fuzz_targets/{name}.rs")), "{name}");
+        assert!(
+            manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")),
+            "{name}"
+        );
         assert!(here.contains(&format!("hold(\"{name}\")")), "{name}");
+        let wanted = wanted.replace("targets::csv(", &format!("targets::{name}("));
+        assert_eq!(binary(name).expect("a binary"), wanted);
     }
 }

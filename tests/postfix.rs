@@ -22,12 +22,17 @@ fn missing(needs_root: bool) -> Option<String> {
     let root = needs_root && !getuid().is_root();
     let why = if root {
         "Postfix can only be started by root"
-    } else if needs_root && !Path::new(DAEMONS).join("master").exists() || tool("smtp-sink").is_none() {
+    } else if needs_root && !Path::new(DAEMONS).join("master").exists()
+        || tool("smtp-sink").is_none()
+    {
         "Postfix is not installed (Debian package `postfix`)"
     } else {
         return None;
     };
-    assert!(std::env::var_os("CI").is_none(), "in CI this must run: {why}");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "in CI this must run: {why}"
+    );
     Some(why.to_string())
 }
 
@@ -35,7 +40,9 @@ fn tool(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin".into(), "/usr/bin".into()];
     let all: Vec<PathBuf> = std::env::split_paths(&folders).chain(more).collect();
-    all.into_iter().map(|folder| folder.join(name)).find(|path| path.exists())
+    all.into_iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists())
 }
 
 /// A port that was free a moment ago.
@@ -52,10 +59,17 @@ struct Server {
 
 impl Server {
     fn start(mut command: Command, port: u16) -> Server {
-        let child = command.process_group(0).stdin(Stdio::null()).spawn().expect("the server starts");
+        let child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the server starts");
         let mut server = Server { child, port };
         wait_until("the server answers", || {
-            assert!(server.child.try_wait().expect("its state").is_none(), "the server has ended");
+            assert!(
+                server.child.try_wait().expect("its state").is_none(),
+                "the server has ended"
+            );
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         server
@@ -77,7 +91,10 @@ impl Drop for Server {
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "waited in vain until {what}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -88,17 +105,23 @@ impl Project {
     fn new(port: u16, recipients: u64) -> Project {
         let project = Project(TempDir::new().expect("a folder"));
         let rows = (0..recipients).map(|number| format!("u{number}@example.com,Name {number}\n"));
-        let list: String = std::iter::once("email,name\n".to_string()).chain(rows).collect();
+        let list: String = std::iter::once("email,name\n".to_string())
+            .chain(rows)
+            .collect();
         let settings = format!(
             "[send]\nrate = \"unlimited\"\n[[relay]]\nurl = \"smtp://127.0.0.1:{port}\"\n\
              [retry]\ninitial = \"5s\"\nsoft_interval = \"5s\"\njitter = 0.0\n"
         );
-        let campaign = "from = \"news@acme.example\"\nsubject = \"Hello, {{ name }}\"\ntext = \"a.txt\"\n";
+        let campaign =
+            "from = \"news@acme.example\"\nsubject = \"Hello, {{ name }}\"\ntext = \"a.txt\"\n";
         project
             .write("mailq.toml", &settings)
             .write("campaigns/a.toml", campaign)
             .write("campaigns/a.csv", &list)
-            .write("templates/a.txt", "Dear {{ name }},\n.\nthe spring list is here.\n");
+            .write(
+                "templates/a.txt",
+                "Dear {{ name }},\n.\nthe spring list is here.\n",
+            );
         project
     }
 
@@ -147,18 +170,34 @@ fn postfix(folder: &Path, port: u16) -> Server {
     fs::create_dir_all(folder.join("etc")).expect("a folder");
     fs::create_dir_all(folder.join("queue")).expect("a folder");
     fs::create_dir_all(folder.join("data")).expect("a folder");
-    let id = Command::new("id").args(["-u", "postfix"]).output().expect("id");
-    let id = String::from_utf8_lossy(&id.stdout).trim().parse().expect("the user `postfix`");
+    let id = Command::new("id")
+        .args(["-u", "postfix"])
+        .output()
+        .expect("id");
+    let id = String::from_utf8_lossy(&id.stdout)
+        .trim()
+        .parse()
+        .expect("the user `postfix`");
     chown(folder.join("data"), Some(id), None).expect("Postfix's own");
     let home = folder.display();
-    let main = MAIN.replace("HOME", &home.to_string()).replace("DAEMONS", DAEMONS);
+    let main = MAIN
+        .replace("HOME", &home.to_string())
+        .replace("DAEMONS", DAEMONS);
     let master = format!("127.0.0.1:{port} inet n - n - - smtpd\n{MASTER}");
     fs::write(folder.join("etc/main.cf"), main).expect("main.cf");
     fs::write(folder.join("etc/master.cf"), master).expect("master.cf");
     let configuration = folder.join("etc");
-    let check = Command::new("/usr/sbin/postfix").arg("-c").arg(&configuration).arg("check").output();
+    let check = Command::new("/usr/sbin/postfix")
+        .arg("-c")
+        .arg(&configuration)
+        .arg("check")
+        .output();
     let check = check.expect("postfix check");
-    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stderr)
+    );
     let mut command = Command::new(Path::new(DAEMONS).join("master"));
     command.arg("-c").arg(&configuration).arg("-d");
     Server::start(command, port)
@@ -216,8 +255,10 @@ fn access(folder: &Path, defers: bool) {
 /// The recipients in lines of the log that hold these words, each once, and how many lines there are.
 fn logged(folder: &Path, words: &[&str]) -> (BTreeSet<String>, usize) {
     let text = fs::read_to_string(folder.join("log")).unwrap_or_default();
-    let lines: Vec<&str> =
-        text.lines().filter(|line| words.iter().all(|word| line.contains(word))).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| words.iter().all(|word| line.contains(word)))
+        .collect();
     let to = |line: &&str| Some(line.split_once("to=<")?.1.split_once('>')?.0.to_string());
     (lines.iter().filter_map(to).collect(), lines.len())
 }
@@ -247,11 +288,16 @@ fn postfix_refuses_defers_and_accepts() {
 
     // What Postfix itself wrote down of everybody.
     let sent = || logged(folder, &["status=sent"]);
-    wait_until("Postfix has logged every mail", || sent().1 as u64 >= RECIPIENTS - tenth);
+    wait_until("Postfix has logged every mail", || {
+        sent().1 as u64 >= RECIPIENTS - tenth
+    });
     let (sent, sent_lines) = sent();
     let (refused, refused_lines) = logged(folder, &["reject: RCPT", " 550 5.1.1 "]);
     let (deferred, _) = logged(folder, &["reject: RCPT", " 450 4.2.0 "]);
-    assert_eq!((sent.len() as u64, sent_lines as u64), (RECIPIENTS - tenth, RECIPIENTS - tenth));
+    assert_eq!(
+        (sent.len() as u64, sent_lines as u64),
+        (RECIPIENTS - tenth, RECIPIENTS - tenth)
+    );
     assert_eq!((refused.len() as u64, refused_lines as u64), (tenth, tenth));
     assert_eq!(deferred.len() as u64, tenth);
     assert!(deferred.is_subset(&sent) && refused.is_disjoint(&sent));
@@ -271,9 +317,14 @@ fn smtp_sink_counts_what_mailq_counts() {
     if getuid().is_root() {
         // It insists on being nobody in particular.
         command.args(["-u", "nobody"]);
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).expect("others may write");
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777))
+            .expect("others may write");
     }
-    command.arg("-d").arg(&template).arg(format!("127.0.0.1:{port}")).arg("100");
+    command
+        .arg("-d")
+        .arg(&template)
+        .arg(format!("127.0.0.1:{port}"))
+        .arg("100");
     let server = Server::start(command, port);
     let project = Project::new(server.port, SINK_MESSAGES);
     project.mailq(&["run", "campaigns/a.toml"], 0);
@@ -285,12 +336,17 @@ fn smtp_sink_counts_what_mailq_counts() {
     for entry in fs::read_dir(home.path()).expect("the dump") {
         let text = fs::read(entry.expect("an entry").path()).expect("a mail");
         let text = String::from_utf8_lossy(&text);
-        let to = text.lines().find_map(|line| line.strip_prefix("X-Rcpt-Args: "));
+        let to = text
+            .lines()
+            .find_map(|line| line.strip_prefix("X-Rcpt-Args: "));
         // Whoever only looked whether it answers sent none.
         if let Some(to) = to {
             mails += 1;
             recipients.insert(to.to_string());
         }
     }
-    assert_eq!((mails, recipients.len() as u64), (SINK_MESSAGES, SINK_MESSAGES));
+    assert_eq!(
+        (mails, recipients.len() as u64),
+        (SINK_MESSAGES, SINK_MESSAGES)
+    );
 }

@@ -320,8 +320,7 @@ impl Stage {
 
     /// `mailq` in the project, without the variables of whoever runs the tests.
     pub fn command(&self) -> Command {
-        let mut command =
-            Command::new(env!("CARGO_BIN_EXE_mailq"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailq"));
         command
             .current_dir(self.path())
             .env_clear()
