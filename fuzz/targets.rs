@@ -169,17 +169,17 @@ pub fn campaign_record(bytes: &[u8]) {
     }
 }
 
-/// What is read is written the same, and never shows a password.
+/// What is read is written the same but for the user, who is not shown; and nothing shows a password.
 pub fn relay_url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match text.parse::<RelayAddress>() {
-        Ok(address) => {
+        Ok(mut address) => {
             let written = address.to_string();
-            assert_eq!(
-                written.parse::<RelayAddress>().as_ref(),
-                Ok(&address),
-                "{written}"
-            );
+            if let RelayAddress::Server(server) = &mut address {
+                server.user = None;
+            }
+            let again = written.parse::<RelayAddress>();
+            assert_eq!(again.as_ref(), Ok(&address), "{written}");
         }
         Err(error) => assert!(!error.to_string().contains("hunter2")),
     }

@@ -110,7 +110,7 @@ impl Project {
             .collect();
         let settings = format!(
             "[send]\nrate = \"unlimited\"\n[[relay]]\nurl = \"smtp://127.0.0.1:{port}\"\n\
-             [retry]\ninitial = \"5s\"\nsoft_interval = \"5s\"\njitter = 0.0\n"
+             [retry]\ninitial = \"8s\"\nsoft_interval = \"8s\"\njitter = 0.0\n"
         );
         let campaign =
             "from = \"news@acme.example\"\nsubject = \"Hello, {{ name }}\"\ntext = \"a.txt\"\n";
