@@ -5,7 +5,7 @@ use super::world::World;
 use mailq::domain::rate::Rate;
 use std::time::Duration;
 
-/// While there is work and nobody is killed at least this much of the rate is used.
+/// While there is work and nobody comes or goes at least this much of the rate is used.
 const USED: f64 = 0.98;
 
 pub fn check(world: &World) -> Result<(), String> {
@@ -35,16 +35,17 @@ fn check_used(world: &World, begun: &[Duration], interval: f64) -> Result<(), St
     let (Some(first), Some(last)) = (begun.first(), begun.last()) else {
         return Ok(());
     };
-    if world.profile != Profile::Paced || world.kills > 0 {
+    if world.profile != Profile::Paced || world.kills + world.rebalances > 0 {
         return Ok(());
     }
-    // A slot that was taken where a partition was just given up is lost.
-    let span = (*last - *first).as_secs_f64() - interval * f64::from(world.rebalances);
+    // One slot is lost where the workers that start together share the partitions out.
+    let span = (*last - *first).as_secs_f64() - interval;
     let used = (begun.len() - 1) as f64 * interval / span.max(interval);
     if used < USED {
         return Err(format!(
-            "{used:.3} of the rate used, {} rebalances",
-            world.rebalances
+            "{used:.3} of {:?} used by {} messages",
+            world.rate,
+            begun.len()
         ));
     }
     Ok(())

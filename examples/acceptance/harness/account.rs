@@ -4,6 +4,7 @@ use super::project::Project;
 use super::report::Report;
 use super::server::{Ledger, Server};
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -21,15 +22,61 @@ pub const ENDS: [&str; 9] = [
 ];
 
 /// What the events say about one recipient.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Told {
     pub delivered: u32,
     pub bounced: u32,
     pub dead: u32,
     pub deferred: u32,
     pub in_doubt: u32,
+    pub doubts: Vec<Doubt>,
+    pub deliveries: Vec<Delivery>,
     /// The most retries that an attempt had behind it.
     pub tries_used: u64,
+}
+
+impl Told {
+    fn hear(&mut self, event: &Value) -> anyhow::Result<()> {
+        let metadata = &event["metadata"];
+        let owner = metadata["owner"].as_u64().context("no owner")?;
+        match event["header"]["eventType"].as_str() {
+            Some("mail.delivered") => {
+                self.delivered += 1;
+                let source = event["header"]["source"].as_str().unwrap_or_default();
+                let process = source.split('/').nth(1).context("no process")?;
+                let process = process.parse()?;
+                self.deliveries.push(Delivery { process, owner });
+            }
+            Some("mail.bounced") => self.bounced += 1,
+            Some("mail.dead") => self.dead += 1,
+            Some("mail.deferred") => self.deferred += 1,
+            Some("mail.in_doubt") => {
+                self.in_doubt += 1;
+                let at = event["header"]["timestamp"].as_str();
+                let at = at.unwrap_or_default().parse()?;
+                self.doubts.push(Doubt { at, owner });
+            }
+            _ => {}
+        }
+        let tries = metadata["retryCount"].as_u64().unwrap_or(0);
+        self.tries_used = self.tries_used.max(tries);
+        Ok(())
+    }
+}
+
+/// A delivered event: who told it, under which owner number.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery {
+    pub process: u32,
+    pub owner: u64,
+}
+
+/// An in-doubt event.
+#[derive(Debug, Clone, Copy)]
+pub struct Doubt {
+    pub at: Timestamp,
+    /// The owner number of whoever took the partition over.
+    pub owner: u64,
 }
 
 /// One count of the campaigns' rows of `status --json` or `verify --json`, summed over runs.
@@ -59,16 +106,7 @@ pub fn events(project: &Project, population: u32, flags: &[&str]) -> anyhow::Res
         let Some(of) = place.and_then(|place| told.get_mut(place)) else {
             bail!("an event about `{address}`, who was in no list");
         };
-        match event["header"]["eventType"].as_str() {
-            Some("mail.delivered") => of.delivered += 1,
-            Some("mail.bounced") => of.bounced += 1,
-            Some("mail.dead") => of.dead += 1,
-            Some("mail.deferred") => of.deferred += 1,
-            Some("mail.in_doubt") => of.in_doubt += 1,
-            _ => {}
-        }
-        let tries = event["metadata"]["retryCount"].as_u64().unwrap_or(0);
-        of.tries_used = of.tries_used.max(tries);
+        of.hear(&event)?;
     }
     let status = child.wait()?;
     if !status.success() {

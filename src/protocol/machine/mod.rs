@@ -301,3 +301,6 @@ impl Machine {
         self.progress.open.keys().copied().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,9 @@ use super::super::report::Report;
 use super::super::server::{Ledger, Server, Transaction};
 use super::{SHORT_RETRIES, keeping, wait_for_flow};
 use anyhow::bail;
+use jiff::Timestamp;
 use rustix::process::Signal;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 const WORKERS: usize = 2;
@@ -27,16 +29,21 @@ const DRAIN: Duration = Duration::from_secs(600);
 /// One worker's sleep.
 struct Pause {
     gate: usize,
+    process: u32,
     stopped_at: Instant,
     woken_at: Instant,
+    /// The same times on the clock of events.
+    slept: Range<Timestamp>,
 }
 
 #[derive(Default)]
 struct Woken {
-    /// Begun after waking although another worker had done it.
-    stolen: u32,
-    in_flight: u32,
-    late_replies: u32,
+    /// Old claims of the sleeper that the next owner named.
+    old_claims: usize,
+    /// Begun after waking although it was an old claim, or another worker had done it.
+    stolen: usize,
+    in_flight: usize,
+    late_replies: usize,
     soonest: Option<Duration>,
 }
 
@@ -75,14 +82,16 @@ fn pauses(setting: &Setting, project: &Project, server: &Server) -> anyhow::Resu
         }
         std::thread::sleep(Duration::from_micros(random.u64(..400_000)));
         workers[gate].signal(Signal::STOP)?;
-        let stopped_at = Instant::now();
+        let (stopped_at, asleep_from) = (Instant::now(), Timestamp::now());
         std::thread::sleep(PAUSE);
-        let woken_at = Instant::now();
+        let (woken_at, asleep_until) = (Instant::now(), Timestamp::now());
         workers[gate].signal(Signal::CONT)?;
         pauses.push(Pause {
             gate,
+            process: workers[gate].id(),
             stopped_at,
             woken_at,
+            slept: asleep_from..asleep_until,
         });
     }
     // The one that woke last shows what it begins before the rest goes faster.
@@ -103,6 +112,11 @@ fn check_woken(ledger: &Ledger, pauses: &[Pause], told: &[Told], report: &mut Re
     for pause in pauses {
         look_at(pause, ledger, told, &mut all);
     }
+    report.figure("claims named in doubt meanwhile", all.old_claims);
+    report.check(
+        all.old_claims > 0,
+        "nothing was claimed when a worker was stopped",
+    );
     report.expect("begun after waking, within old claims", all.stolen, 0);
     report.figure("in flight when stopped", all.in_flight);
     report.figure("late replies told", all.late_replies);
@@ -115,8 +129,11 @@ fn check_woken(ledger: &Ledger, pauses: &[Pause], told: &[Told], report: &mut Re
 }
 
 fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
-    // Whom the other worker began while this one slept, and who were taken: nobody that the woken one may begin.
-    let mut of_other = vec![false; ledger.recipients.len()];
+    let claims = old_claims(pause, told);
+    woken.old_claims += claims.iter().flatten().count();
+    // By recipient: the sleeper had begun it before; the other began it meanwhile, and it was taken.
+    let mut before = vec![false; told.len()];
+    let mut of_other = vec![false; told.len()];
     let taken_by = |transaction: &Transaction, at: Instant| {
         transaction
             .accepted_at
@@ -128,18 +145,36 @@ fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
         };
         let own = transaction.gate == pause.gate;
         let begun_at = transaction.begun_at;
-        if !own && begun_at > pause.stopped_at && taken_by(transaction, pause.woken_at) {
-            of_other[recipient] = true;
-        }
         if own && begun_at > pause.woken_at {
-            woken.stolen += u32::from(of_other[recipient]);
+            // Under a number of its own it may claim anew what nobody has sent yet.
+            let by_old_claim = claims[recipient].is_some_and(|next_owner| {
+                let mut deliveries = told[recipient].deliveries.iter();
+                let late =
+                    deliveries.any(|told| told.process == pause.process && told.owner < next_owner);
+                late && !before[recipient]
+            });
+            woken.stolen += usize::from(of_other[recipient] || by_old_claim);
             let after = begun_at - pause.woken_at;
             woken.soonest = Some(woken.soonest.map_or(after, |soonest| soonest.min(after)));
-        }
-        if own && begun_at < pause.stopped_at && !taken_by(transaction, pause.stopped_at) {
-            woken.in_flight += 1;
-            let told = told[recipient];
-            woken.late_replies += u32::from(told.in_doubt > 0 && told.delivered > 1);
+        } else if own && begun_at < pause.stopped_at {
+            before[recipient] = true;
+            if !taken_by(transaction, pause.stopped_at) {
+                woken.in_flight += 1;
+                let told = &told[recipient];
+                woken.late_replies += usize::from(told.in_doubt > 0 && told.delivered > 1);
+            }
+        } else if begun_at > pause.stopped_at && taken_by(transaction, pause.woken_at) {
+            of_other[recipient] |= !own;
         }
     }
+}
+
+/// Whoever the next owner named in doubt while this one slept was its claim: that owner's number.
+fn old_claims(pause: &Pause, told: &[Told]) -> Vec<Option<u64>> {
+    let named = |told: &Told| {
+        let mut doubts = told.doubts.iter();
+        let doubt = doubts.find(|doubt| pause.slept.contains(&doubt.at))?;
+        Some(doubt.owner)
+    };
+    told.iter().map(named).collect()
 }

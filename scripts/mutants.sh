@@ -1,0 +1,60 @@
+#!/bin/sh
+# Breaks one rule of the queue's protocol at a time and demands that the simulation notices.
+# usage: scripts/mutants.sh [SEEDS] [NUMBER…]    SEEDS: how many at most, default 400; NUMBER: 05 for only that one
+set -eu
+cd "$(dirname "$0")/.."
+seeds=${1:-400}
+[ $# -eq 0 ] || shift
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+folder=$CARGO_TARGET_DIR/mutants
+rm -rf "$folder"
+mkdir -p "$folder"
+
+# Prints the first seed that broke, or nothing.
+simulate() {
+    if ! (cd "$folder" && cargo test --quiet --locked --test tests --no-run >build.log 2>&1); then
+        echo "does not build: $(grep -m 1 '^error' "$folder/build.log")"
+        return
+    fi
+    (cd "$folder" && MAILQ_SEEDS=0.."$seeds" MAILQ_FIRST=1 timeout 300 cargo test --quiet --locked --test tests \
+        simulation:: -- --nocapture >run.log 2>&1) && return
+    grep -a -m 1 '^seed ' "$folder/run.log" | cut -c 1-100 || echo "hangs, or fails without a seed"
+}
+
+fresh() {
+    cp -R Cargo.toml Cargo.lock src tests templates campaigns mailq.toml README.md "$folder"
+    [ ! -f clippy.toml ] || cp clippy.toml "$folder"
+}
+
+failed=0
+report() {
+    printf '%-9s %-70s %s\n' "$1" "$2" "$3"
+}
+fresh
+found=$(simulate)
+if [ -n "$found" ]; then
+    report BROKEN "nothing changed" "$found"
+    failed=1
+else
+    report holds "nothing changed" "$seeds seeds"
+fi
+for patch in tests/mutants/*.patch; do
+    name=$(basename "$patch" .patch)
+    if [ $# -gt 0 ]; then
+        case " $* " in *" ${name%%-*} "*) ;; *) continue ;; esac
+    fi
+    if ! (cd "$folder" && patch -s -p1) <"$patch"; then
+        report STALE "$name" "the patch does not apply"
+        failed=1
+        fresh
+        continue
+    fi
+    found=$(simulate)
+    case $found in
+    "") report SURVIVES "$name" "$seeds seeds" && failed=1 ;;
+    "does not build"*) report STALE "$name" "$found" && failed=1 ;;
+    *) report caught "$name" "$found" ;;
+    esac
+    (cd "$folder" && patch -s -R -p1) <"$patch"
+done
+exit $failed

@@ -1,0 +1,556 @@
+//! One partition, step by step, as tables: what is committed, told and handed over in which order.
+
+use super::*;
+use crate::domain::chunk::{ChunkHead, MessageLine};
+use crate::domain::event::EventType;
+use crate::domain::ids::RunId;
+use crate::domain::records::{
+    CampaignRecord, Cancel, Control, InDoubtPolicy, Left, Manifest, Seal, Tally,
+};
+use crate::protocol::ledger::Ledger;
+use crate::protocol::progress::{LetterKind, MAX_OPEN, MAX_RUNS};
+
+const SEND: TopicPartition = TopicPartition::new(Topic::Send, 0);
+const SECOND: Duration = Duration::from_secs(1);
+const TIER: TopicPartition = TopicPartition::new(Topic::Retry(Duration::from_secs(60)), 0);
+const DEFERRED: Fate = Fate::Retry {
+    delay: SECOND,
+    uses_try: true,
+    in_doubt: false,
+};
+
+fn id(number: u64) -> RunId {
+    RunId::new(format!("c{number}"), "r")
+}
+
+fn key(number: u64) -> RunKey {
+    id(number).key()
+}
+
+fn day() -> SystemTime {
+    SystemTime::UNIX_EPOCH + SECOND * 1_767_225_600
+}
+
+/// The ledger, and what is told in it so far.
+struct Topics {
+    ledger: Ledger,
+    end: u64,
+}
+
+impl Topics {
+    fn new() -> Topics {
+        Topics {
+            ledger: Ledger::default(),
+            end: 0,
+        }
+    }
+
+    fn tell(&mut self, record: CampaignRecord) {
+        let payload = serde_json::to_vec(&record).unwrap();
+        let applied = self.ledger.apply(self.end, &record.key(), Some(&payload));
+        applied.unwrap();
+        self.end += 1;
+    }
+
+    fn manifest(&mut self, number: u64, first: u64, change: impl FnOnce(&mut Manifest)) {
+        let mut manifest = Manifest {
+            id: id(number),
+            key: key(number),
+            draw: number,
+            fingerprint: "f".into(),
+            inputs: BTreeMap::new(),
+            replay_of: None,
+            first: vec![first],
+            chunk_rows: 4,
+            batch_rows: 8,
+            rows: 100,
+            created_at: "2026-01-01T00:00:00Z".into(),
+            not_before: None,
+            expires_after_seconds: None,
+            in_doubt: InDoubtPolicy::Resend,
+            stream: false,
+            recipients: String::new(),
+            reading: Default::default(),
+            pieces: 0,
+        };
+        change(&mut manifest);
+        self.tell(CampaignRecord::Manifest(manifest));
+    }
+
+    fn seal(&mut self, number: u64, last: u64) {
+        self.tell(CampaignRecord::Seal(Seal {
+            key: key(number),
+            manifest: number,
+            draw: number,
+            last: vec![Some(last)],
+            tally: Tally::default(),
+            sealed_at: "2026-01-01T00:00:00Z".into(),
+            rows_below: None,
+        }));
+    }
+
+    fn pause(&mut self, number: u64, paused: bool) {
+        self.tell(CampaignRecord::Control(Control {
+            key: key(number),
+            paused,
+            at: String::new(),
+            by: String::new(),
+        }));
+    }
+
+    fn cancel(&mut self, number: u64) {
+        self.tell(CampaignRecord::Cancel(Cancel {
+            key: key(number),
+            at: String::new(),
+            by: String::new(),
+        }));
+    }
+
+    /// One sealed run with chunks up to this offset.
+    fn of_run(last: u64) -> Topics {
+        let mut topics = Topics::new();
+        topics.manifest(1, 0, |_| ());
+        topics.seal(1, last);
+        topics
+    }
+
+    fn at<T>(&self, seconds: u32, look: impl FnOnce(&Moment) -> T) -> T {
+        look(&Moment {
+            ledger: &self.ledger,
+            now: day() + SECOND * seconds,
+            is_closed: &|_| false,
+            is_full: &|_| false,
+            reserve: &|_| true,
+        })
+    }
+}
+
+fn chunk(run: u64, rows: &[u64], moved_from: Option<(TopicPartition, u64)>) -> Rc<Chunk> {
+    let message = |row: &u64| Message {
+        line: MessageLine {
+            row: *row,
+            line: row + 2,
+            address: format!("r{row}@example.org"),
+            id: format!("{run}.{row}@example.org"),
+            return_path: String::new(),
+            tries: 0,
+            hop: 0,
+            round: 0,
+            suppressed: (*row == 99).then(|| "manual".to_string()),
+            bytes: 0,
+        },
+        content: Default::default(),
+    };
+    Rc::new(Chunk {
+        head: ChunkHead {
+            campaign: format!("c{run}"),
+            run: "r".into(),
+            key: key(run),
+            fingerprint: "f".into(),
+            first_row: *rows.first().unwrap(),
+            last_row: *rows.last().unwrap(),
+            count: rows.len() as u32,
+            moved_from,
+            trace_id: String::new(),
+        },
+        messages: rows.iter().map(message).collect(),
+    })
+}
+
+fn gain(at: TopicPartition, committed: Option<(Offset, String)>) -> Machine {
+    let gain = Gain {
+        at,
+        token: 7,
+        owner: "w".into(),
+        committed,
+        low: 0,
+    };
+    let rules = Rules {
+        jitter: 0.1,
+        parking: SECOND,
+        move_bytes: 1_000,
+    };
+    Machine::gain(gain, rules).unwrap()
+}
+
+/// Numbered; active if nothing must be read for that.
+fn owned(at: TopicPartition, committed: Option<(Offset, String)>, topics: &Topics) -> Machine {
+    let mut machine = gain(at, committed);
+    cycle(&mut machine, topics, 0, 0);
+    if machine.missing().is_none() {
+        cycle(&mut machine, topics, 0, 0);
+    }
+    machine
+}
+
+fn read(machine: &mut Machine, offset: Offset, chunk: Rc<Chunk>) {
+    machine.found(Found {
+        run: chunk.head.key,
+        from: offset,
+        next: offset + 1,
+        chunk: Some((offset, chunk)),
+        appended_at: day(),
+    });
+}
+
+/// What a cycle told, claimed and committed; everything is durable and acknowledged.
+fn cycle(machine: &mut Machine, topics: &Topics, seconds: u32, claims: usize) -> (Tell, Vec<Slot>) {
+    let tell = topics.at(seconds, |moment| machine.tell(moment));
+    machine.told();
+    let draft = topics.at(seconds, |moment| {
+        machine.compose(moment, limits(claims, None))
+    });
+    let claimed = draft.map(|_| machine.committed()).unwrap_or_default();
+    (tell, claimed)
+}
+
+fn report(machine: &mut Machine, slot: Slot, fate: Fate) {
+    machine.report(Report {
+        slot,
+        fate,
+        note: Rc::default(),
+    });
+}
+
+fn slot(offset: Offset, position: usize) -> Slot {
+    Slot { offset, position }
+}
+
+fn kinds(tell: &Tell) -> Vec<EventType> {
+    tell.events.iter().map(|telling| telling.kind).collect()
+}
+
+fn counted(machine: &Machine, end: Final) -> u64 {
+    let runs = machine.progress().runs.values();
+    runs.map(|run| run.counters.get(end)).sum()
+}
+
+/// Two claims of four rows, at offset 0; and the text that says so.
+fn claimed_two(topics: &Topics) -> (Machine, String) {
+    let mut machine = owned(SEND, None, topics);
+    read(&mut machine, 0, chunk(1, &[0, 1, 2, 3], None));
+    let (_, claimed) = cycle(&mut machine, topics, 0, 2);
+    assert_eq!(claimed, [slot(0, 0), slot(0, 1)]);
+    let text = machine.progress().text();
+    (machine, text)
+}
+
+fn limits(claims: usize, end: Option<Offset>) -> Limits {
+    Limits {
+        claims,
+        end,
+        renew: false,
+    }
+}
+
+#[test]
+fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() {
+    let topics = Topics::of_run(0);
+    let (_, text) = claimed_two(&topics);
+    let mut machine = gain(SEND, Some((0, text)));
+    assert!(machine.is_numbering());
+    assert!(topics.at(0, |moment| machine.want(moment)).is_none());
+    assert!(topics.at(0, |moment| machine.tell(moment)).is_empty());
+    let draft = topics
+        .at(0, |moment| machine.compose(moment, limits(9, None)))
+        .unwrap();
+    assert!(draft.text.starts_with("mq1;o2,w;"), "{}", draft.text);
+    assert!(machine.committed().is_empty());
+    let wanted = topics.at(0, |moment| machine.want(moment));
+    assert_eq!(wanted, Some(Want::Contents(0)));
+    machine.supply(0, chunk(1, &[0, 1, 2, 3], None), day());
+    let (tell, claimed) = cycle(&mut machine, &topics, 0, 9);
+    assert_eq!(kinds(&tell), [EventType::InDoubt; 2]);
+    assert!(tell.events.iter().all(|telling| !telling.is_final));
+    assert!(claimed.is_empty(), "claimed before the second commit");
+    assert_eq!(machine.uncommitted(), 0);
+    let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
+    assert_eq!(claimed.len(), 4);
+}
+
+#[test]
+fn what_is_in_doubt_and_held_or_cancelled_becomes_a_letter_and_stays_claimed_until_then() {
+    for is_cancelled in [true, false] {
+        let mut topics = Topics::new();
+        topics.manifest(1, 0, |manifest| {
+            manifest.in_doubt = if is_cancelled {
+                InDoubtPolicy::Resend
+            } else {
+                InDoubtPolicy::Hold
+            };
+        });
+        topics.seal(1, 0);
+        let (_, text) = claimed_two(&topics);
+        if is_cancelled {
+            topics.cancel(1);
+        }
+        let mut machine = owned(SEND, Some((0, text)), &topics);
+        machine.supply(0, chunk(1, &[0, 1, 2, 3], None), day());
+        let (tell, _) = cycle(&mut machine, &topics, 0, 0);
+        assert!(tell.events.iter().all(|telling| telling.is_final));
+        let moving = machine.progress().moving.clone().unwrap();
+        assert_eq!(moving.target, Target::Letter(LetterKind::InDoubt));
+        assert_eq!(machine.uncommitted(), 2);
+        let (tell, _) = cycle(&mut machine, &topics, 0, 0);
+        assert_eq!(tell.copy.unwrap().slots, [slot(0, 0), slot(0, 1)]);
+        assert_eq!(counted(&machine, Final::InDoubt), 2);
+        assert_eq!(machine.uncommitted(), 0);
+    }
+}
+
+#[test]
+fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
+    let topics = Topics::of_run(0);
+    let (mut machine, _) = claimed_two(&topics);
+    report(&mut machine, slot(0, 0), DEFERRED);
+    report(&mut machine, slot(0, 1), Fate::Dead);
+    let (tell, _) = cycle(&mut machine, &topics, 0, 0);
+    assert_eq!(kinds(&tell), [EventType::Deferred, EventType::Dead]);
+    assert!(tell.copy.is_none(), "copied before it was decided");
+    let moving = machine.progress().moving.clone().unwrap();
+    assert_eq!((moving.number, moving.target), (1, Target::Retry(SECOND)));
+    let text = machine.progress().text();
+
+    let (tell, _) = cycle(&mut machine, &topics, 0, 0);
+    assert_eq!(tell.copy.unwrap().slots, [slot(0, 0)]);
+    let moving = machine.progress().moving.clone().unwrap();
+    assert_eq!(moving.number, 2, "one at a time, one number each");
+    cycle(&mut machine, &topics, 0, 0);
+    let entry = machine.progress().runs[&key(1)];
+    assert_eq!(
+        (entry.counters.moved, entry.counters.get(Final::Dead)),
+        (1, 1)
+    );
+    assert_eq!(
+        (machine.progress().last_move, &machine.progress().moving),
+        (2, &None)
+    );
+
+    // The next owner repeats what was decided, under the same number, and keeps the numbers.
+    let mut next = owned(SEND, Some((0, text)), &topics);
+    next.supply(0, chunk(1, &[0, 1, 2, 3], None), day());
+    cycle(&mut next, &topics, 0, 0);
+    let (tell, _) = cycle(&mut next, &topics, 0, 0);
+    let copy = tell.copy.unwrap();
+    assert_eq!((copy.decided.number, copy.slots), (1, vec![slot(0, 0)]));
+    let text = next.progress().text();
+    assert_eq!(gain(SEND, Some((0, text))).progress().last_move, 1);
+}
+
+#[test]
+fn a_paused_run_leaves_as_it_was_acknowledged_and_comes_back_exactly() {
+    let mut topics = Topics::of_run(3);
+    let (mut machine, _) = claimed_two(&topics);
+    topics.pause(1, true);
+    let (tell, _) = cycle(&mut machine, &topics, 0, 9);
+    assert!(tell.left.is_empty(), "left with claims");
+    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
+    report(&mut machine, slot(0, 1), Fate::Unused);
+    let (tell, _) = cycle(&mut machine, &topics, 0, 9);
+    assert!(tell.left.is_empty(), "left before the commit that says so");
+    let before = machine.progress().clone();
+    let (tell, _) = cycle(&mut machine, &topics, 0, 9);
+    let left: Left = tell.left.first().unwrap().clone();
+    assert!(machine.progress().runs.is_empty() && machine.progress().open.is_empty());
+    topics.tell(CampaignRecord::Left(left));
+    cycle(&mut machine, &topics, 0, 9);
+    assert!(machine.progress().runs.is_empty());
+    topics.pause(1, false);
+    cycle(&mut machine, &topics, 0, 0);
+    assert_eq!(machine.progress().runs, before.runs);
+    let done = |progress: &Progress| progress.open[&0].done.clone();
+    assert_eq!(done(machine.progress()), done(&before));
+}
+
+#[test]
+fn rows_seen_before_are_done_and_not_counted() {
+    let topics = Topics::of_run(9);
+    let mut machine = owned(SEND, None, &topics);
+    read(&mut machine, 0, chunk(1, &[0, 1, 2], None));
+    cycle(&mut machine, &topics, 0, 0);
+    read(&mut machine, 1, chunk(1, &[0, 1], None));
+    cycle(&mut machine, &topics, 0, 0);
+    assert!(!machine.progress().open.contains_key(&1));
+    read(&mut machine, 2, chunk(1, &[1, 2, 3], None));
+    cycle(&mut machine, &topics, 0, 0);
+    let done: Vec<usize> = machine.progress().open[&2].done.iter().collect();
+    assert_eq!(done, [0, 1]);
+    let entry = machine.progress().runs[&key(1)];
+    assert_eq!(
+        (entry.counters.left(), entry.last_row, entry.next),
+        (0, Some(3), 3)
+    );
+}
+
+#[test]
+fn lines_without_bytes_and_expired_ones_end_without_a_claim() {
+    let mut topics = Topics::new();
+    topics.manifest(1, 0, |manifest| manifest.expires_after_seconds = Some(10));
+    topics.seal(1, 0);
+    let mut machine = owned(SEND, None, &topics);
+    read(&mut machine, 0, chunk(1, &[0, 99], None));
+    let (_, claimed) = cycle(&mut machine, &topics, 9, 0);
+    assert!(claimed.is_empty());
+    let (tell, claimed) = cycle(&mut machine, &topics, 9, 9);
+    assert_eq!(kinds(&tell), [EventType::Suppressed]);
+    assert_eq!(claimed, [slot(0, 0)]);
+    report(&mut machine, slot(0, 0), Fate::Unused);
+    let (tell, claimed) = cycle(&mut machine, &topics, 10, 9);
+    assert!(tell.events.is_empty() && claimed.is_empty());
+    let (tell, _) = cycle(&mut machine, &topics, 10, 9);
+    assert_eq!(kinds(&tell), [EventType::Expired]);
+    assert_eq!(
+        (
+            counted(&machine, Final::Suppressed),
+            counted(&machine, Final::Expired)
+        ),
+        (1, 1)
+    );
+    assert!(machine.progress().open.is_empty());
+}
+
+#[test]
+fn of_a_cancelled_run_what_is_open_ends_and_nothing_more_is_read() {
+    let mut topics = Topics::of_run(5);
+    let (mut machine, _) = claimed_two(&topics);
+    topics.cancel(1);
+    topics.pause(1, false);
+    let (tell, claimed) = cycle(&mut machine, &topics, 0, 9);
+    assert_eq!(kinds(&tell), [EventType::Cancelled; 2]);
+    assert!(claimed.is_empty());
+    assert!(topics.at(0, |moment| machine.want(moment)).is_none());
+    assert_eq!(machine.progress().runs[&key(1)].next, 6);
+    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
+    cycle(&mut machine, &topics, 0, 9);
+    assert_eq!(counted(&machine, Final::Delivered), 1);
+}
+
+#[test]
+fn a_tier_is_read_when_due_and_each_move_once() {
+    let topics = Topics::of_run(0);
+    let mut machine = owned(TIER, None, &topics);
+    for (offset, number) in [(0, 1), (1, 1), (2, 2), (3, 1)] {
+        let wanted = topics.at(0, |moment| machine.want(moment));
+        assert_eq!(wanted, Some(Want::Due { from: offset }));
+        read(&mut machine, offset, chunk(1, &[0], Some((SEND, number))));
+        cycle(&mut machine, &topics, 59, 9);
+        assert_eq!(machine.progress().next, offset, "opened before it was due");
+        cycle(&mut machine, &topics, 61, 0);
+    }
+    let open: Vec<Offset> = machine.progress().open.keys().copied().collect();
+    assert_eq!(open, [0, 2]);
+    assert_eq!(machine.progress().seen[&SEND], 2);
+}
+
+#[test]
+fn jitter_spreads_a_full_chunk_over_both_sides_of_the_delay() {
+    let topics = Topics::of_run(0);
+    let mut machine = owned(TIER, None, &topics);
+    let rows: Vec<u64> = (1_000..1_500).collect();
+    read(&mut machine, 0, chunk(1, &rows, Some((SEND, 1))));
+    cycle(&mut machine, &topics, 53, 0);
+    assert!(machine.progress().open.is_empty());
+    let due = |machine: &mut Machine, seconds| {
+        cycle(machine, &topics, seconds, 0);
+        topics.at(seconds, |moment| machine.claimable(moment, 1_000))
+    };
+    assert!((1..=10).contains(&due(&mut machine, 54)));
+    assert!((240..=260).contains(&due(&mut machine, 60)));
+    assert_eq!(due(&mut machine, 66), 500);
+}
+
+#[test]
+fn the_offset_is_never_raised_past_what_somebody_may_still_need() {
+    let mut topics = Topics::of_run(0);
+    let (mut machine, _) = claimed_two(&topics);
+    let offset = |machine: &mut Machine, topics: &Topics, end| {
+        topics.at(0, |moment| machine.tell(moment));
+        machine.told();
+        let draft = topics.at(0, |moment| machine.compose(moment, limits(0, Some(end))));
+        let offset = draft.map(|draft| draft.offset);
+        machine.committed();
+        offset
+    };
+    topics.manifest(2, 1, |_| ());
+    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
+    report(&mut machine, slot(0, 1), Fate::Ended(Final::Delivered));
+    assert_eq!(offset(&mut machine, &topics, 9), Some(0), "a chunk is open");
+    let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
+    for slot in claimed {
+        report(&mut machine, slot, Fate::Ended(Final::Bounced));
+    }
+    assert_eq!(
+        offset(&mut machine, &topics, 9),
+        Some(1),
+        "run 2 is not sealed"
+    );
+    topics.seal(2, 4);
+    cycle(&mut machine, &topics, 0, 0);
+    assert_eq!(machine.offset, 1, "run 2 is not read");
+    topics.cancel(2);
+    cycle(&mut machine, &topics, 0, 0);
+    let Some(left) = Some(machine.progress()).filter(|progress| progress.runs.is_empty()) else {
+        panic!("a finished run stays: {:?}", machine.progress());
+    };
+    assert!(left.open.is_empty());
+}
+
+#[test]
+fn runs_take_turns_message_by_message() {
+    let mut topics = Topics::of_run(0);
+    topics.manifest(2, 1, |_| ());
+    topics.seal(2, 1);
+    let mut machine = owned(SEND, None, &topics);
+    read(&mut machine, 0, chunk(1, &[0, 1, 2, 3], None));
+    read(&mut machine, 1, chunk(2, &[0, 1, 2, 3], None));
+    let (_, claimed) = cycle(&mut machine, &topics, 0, 4);
+    let of_first = claimed.iter().filter(|slot| slot.offset == 0).count();
+    assert_eq!((of_first, claimed.len()), (2, 4));
+}
+
+#[test]
+fn no_more_chunks_and_runs_than_a_string_holds() {
+    let mut topics = Topics::new();
+    for number in 0..12 {
+        topics.manifest(number, number, |_| ());
+        topics.seal(number, number);
+    }
+    let mut machine = owned(SEND, None, &topics);
+    for number in 0..12 {
+        read(&mut machine, number, chunk(number, &[0], None));
+        cycle(&mut machine, &topics, 0, 0);
+        assert!(machine.progress().open.len() <= MAX_OPEN);
+        assert!(machine.progress().runs.len() <= MAX_RUNS);
+    }
+    assert_eq!(machine.progress().open.len(), MAX_OPEN);
+    assert!(topics.at(0, |moment| machine.want(moment)).is_none());
+}
+
+#[test]
+fn a_drain_claims_nothing_and_ends_what_is_under_way() {
+    let topics = Topics::of_run(0);
+    let (mut machine, _) = claimed_two(&topics);
+    machine.drain();
+    let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
+    assert!(claimed.is_empty() && !machine.is_drained());
+    report(&mut machine, slot(0, 0), DEFERRED);
+    cycle(&mut machine, &topics, 0, 9);
+    assert!(!machine.is_drained(), "a move is under way");
+    report(&mut machine, slot(0, 1), Fate::Unused);
+    cycle(&mut machine, &topics, 0, 9);
+    cycle(&mut machine, &topics, 0, 9);
+    assert!(machine.is_drained());
+    assert_eq!(machine.uncommitted(), 0);
+    assert_eq!(machine.progress().open[&0].done.count(), 1);
+}
+
+#[test]
+fn what_was_not_handed_over_here_is_not_believed() {
+    let topics = Topics::of_run(0);
+    let (mut machine, _) = claimed_two(&topics);
+    report(&mut machine, slot(0, 3), Fate::Ended(Final::Delivered));
+    let (tell, _) = cycle(&mut machine, &topics, 0, 0);
+    assert!(tell.events.is_empty());
+    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
+    assert_eq!(machine.abandon().len(), 1);
+}
