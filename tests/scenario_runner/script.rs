@@ -66,11 +66,16 @@ pub fn parse(script: &str) -> Result<Vec<(usize, Step)>, String> {
         let step = match line.strip_suffix("<<") {
             None => step(line),
             Some(line) => {
-                let text: Vec<&str> = lines
-                    .by_ref()
-                    .map(|(_, line)| line)
-                    .take_while(|line| *line != "<<")
-                    .collect();
+                let mut text = Vec::new();
+                loop {
+                    match lines.next() {
+                        Some((_, "<<")) => break,
+                        Some((_, more)) => text.push(more),
+                        None => {
+                            return Err(wrong("the text is never closed by a line `<<`".into()));
+                        }
+                    }
+                }
                 document(line, &text)
             }
         };
@@ -256,6 +261,7 @@ fn lines_become_steps() {
         "expect two mailq run",
         "sleep soon",
         "bytes a <<\n\\q\n<<",
+        "write a <<\nb\n",
     ] {
         assert!(parse(wrong).is_err(), "{wrong}");
     }
