@@ -32,6 +32,12 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
     }
     let beside = source.with_extension("toml");
     let path = campaign.unwrap_or(&beside);
+    if !source.is_file() {
+        let what = format!("no file `{}`", source.display());
+        return Err(
+            Failure::usage(what).with_hint("name a recipients CSV, or a campaign file (`.toml`)")
+        );
+    }
     if campaign.is_none() && !path.exists() {
         let what = format!(
             "no campaign file `{}` beside `{}`",

@@ -1,0 +1,3 @@
+!Anna
+Subject: The news
+<li>1: cake</li>

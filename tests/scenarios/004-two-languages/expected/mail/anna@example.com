@@ -1,0 +1,2 @@
+Ihre Bestellung 17
+Grüße 17
