@@ -139,7 +139,7 @@ pub fn check(world: &World, totals: &mut Totals) -> Result<Claims, String> {
     let transactions = world.mailbox.transactions.borrow();
     totals.transactions = transactions.len() as u64;
     for transaction in transactions.iter() {
-        check_transaction(transaction, &transactions, &claims)?;
+        check_transaction(transaction, &claims)?;
     }
     Ok(claims)
 }
@@ -184,11 +184,7 @@ impl Ids<'_> {
 }
 
 /// The claims under which a transaction may have been made.
-pub fn valid<'a>(
-    transaction: &Transaction,
-    all: &[Transaction],
-    claims: &'a Claims,
-) -> Vec<&'a Claim> {
+pub fn valid<'a>(transaction: &Transaction, claims: &'a Claims) -> Vec<&'a Claim> {
     let validity = LEASE * 2 / 3;
     let until = transaction.dot_at.unwrap_or(transaction.begun_at);
     let mine = claims
@@ -199,32 +195,19 @@ pub fn valid<'a>(
         .iter()
         .filter(|claim| claim.process == transaction.process)
         .collect();
-    let mut found = Vec::new();
-    for (index, claim) in mine.iter().enumerate() {
-        let covers = claim.written_at <= transaction.begun_at && until < claim.sent_at + validity;
-        if !covers {
-            continue;
-        }
-        // It reads as before when a claim was taken back and taken again: when it had grown old, or was not sent.
-        let first = mine[..=index].iter().rev().find(|claim| claim.is_new);
-        let is_old = first.is_some_and(|first| first.sent_at + validity <= claim.sent_at);
-        let is_back = all.iter().any(|other| {
-            let is_earlier = other.ended_at.is_some_and(|ended| ended <= claim.sent_at);
-            other.id == transaction.id && other.process == transaction.process && is_earlier
-        });
-        if claim.is_new || is_old || is_back {
-            found.push(*claim);
-        }
+    // Every commit that has the claim in it renews it: one must cover the beginning, and one the final dot.
+    let covers =
+        |claim: &Claim, at: Duration| claim.written_at <= at && at < claim.sent_at + validity;
+    if !mine.iter().any(|claim| covers(claim, until)) {
+        return Vec::new();
     }
-    found
+    mine.into_iter()
+        .filter(|claim| covers(claim, transaction.begun_at))
+        .collect()
 }
 
-fn check_transaction(
-    transaction: &Transaction,
-    all: &[Transaction],
-    claims: &Claims,
-) -> Result<(), String> {
-    if valid(transaction, all, claims).is_empty() {
+fn check_transaction(transaction: &Transaction, claims: &Claims) -> Result<(), String> {
+    if valid(transaction, claims).is_empty() {
         let mine = claims.get(&transaction.id);
         return Err(format!(
             "sent without a young claim: {transaction:?}: {mine:?}"

@@ -51,13 +51,11 @@ fn check_tiers(world: &World, claims: &Claims) -> Result<(), String> {
     }
     let transactions = world.mailbox.transactions.borrow();
     for transaction in transactions.iter() {
-        let may = valid(transaction, &transactions, claims)
-            .into_iter()
-            .any(|claim| {
-                let place = (claim.at.topic, claim.at.partition, claim.slot.offset);
-                due.get(&place)
-                    .is_none_or(|from| *from <= transaction.begun_at)
-            });
+        let may = valid(transaction, claims).into_iter().any(|claim| {
+            let place = (claim.at.topic, claim.at.partition, claim.slot.offset);
+            due.get(&place)
+                .is_none_or(|from| *from <= transaction.begun_at)
+        });
         if !may {
             return Err(format!("sent before it was due: {transaction:?}"));
         }

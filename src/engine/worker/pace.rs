@@ -7,8 +7,15 @@ use crate::queue::{Queue, QueueError, SlotRequest};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Slots are taken at most this long before they begin: long enough for a commit to come back.
-const HORIZON: Duration = Duration::from_millis(60);
+/// Slots are taken this long before they begin, or as long as a commit takes to come back where that is longer: a
+/// slot that has passed when the claim is acknowledged is lost.
+const SHORTEST_HORIZON: Duration = Duration::from_millis(60);
+const LONGEST_HORIZON: Duration = Duration::from_secs(1);
+
+/// How far ahead slots are taken when the slowest of the last cycles took this long.
+pub fn horizon(slowest_cycle: Duration) -> Duration {
+    (slowest_cycle * 2).clamp(SHORTEST_HORIZON, LONGEST_HORIZON)
+}
 
 #[derive(Debug)]
 pub struct Pace {
@@ -74,8 +81,8 @@ impl Pace {
     }
 
     /// The earliest moment at which asking for slots makes sense again; `None` when unlimited.
-    pub fn ask_at(&self) -> Option<Duration> {
-        (!self.is_unlimited()).then(|| self.next.saturating_sub(HORIZON))
+    pub fn ask_at(&self, horizon: Duration) -> Option<Duration> {
+        (!self.is_unlimited()).then(|| self.next.saturating_sub(horizon))
     }
 
     /// Fills the stock up to `want` slots that begin soon.
@@ -84,12 +91,13 @@ impl Pace {
         queue: &dyn Queue,
         want: usize,
         now: Duration,
+        horizon: Duration,
     ) -> Result<(), QueueError> {
         let Some(interval) = pacer::interval(self.rate) else {
             return Ok(());
         };
         let missing = want.saturating_sub(self.stock(now));
-        if missing == 0 || self.ask_at().is_some_and(|at| at > now) {
+        if missing == 0 || self.ask_at(horizon).is_some_and(|at| at > now) {
             return Ok(());
         }
         let want = u32::try_from(missing).unwrap_or(u32::MAX);
@@ -98,7 +106,7 @@ impl Pace {
             want,
             interval,
             burst: self.burst,
-            horizon: HORIZON,
+            horizon,
         };
         let slots = queue.take_slots(request).await?;
         self.next = slots.next;

@@ -1,6 +1,7 @@
 //! Second half of a cycle: how much may be claimed, one commit for all partitions, and what it claimed to the lanes.
 
 use super::super::lanes::Handed;
+use super::super::pace::horizon;
 use super::super::settings::Notice;
 use super::Journal;
 use super::gates::Gates;
@@ -20,7 +21,10 @@ impl Journal {
         let uncommitted: usize = self.machines.values().map(Machine::uncommitted).sum();
         let free = self.setup.max_uncommitted.saturating_sub(uncommitted);
         let claimable = self.claimable(free);
-        self.ask_slots_at = self.lanes.fill_paces(claimable).await;
+        self.ask_slots_at = self
+            .lanes
+            .fill_paces(claimable, horizon(self.slowest_cycle))
+            .await;
         self.lanes.room(free)
     }
 

@@ -64,6 +64,8 @@ pub struct Journal {
     renewed: BTreeMap<TopicPartition, Duration>,
     dropped: BTreeMap<TopicPartition, Offset>,
     stop_by: Option<Duration>,
+    /// Of the last cycles, slowly forgotten.
+    slowest_cycle: Duration,
     /// Since when cycles have found nothing to do.
     idle_since: Option<Duration>,
     started_at: Duration,
@@ -117,6 +119,7 @@ impl Journal {
             dropped: BTreeMap::new(),
             stop_by: None,
             idle_since: None,
+            slowest_cycle: Duration::ZERO,
             started_at: now,
             turn: 0,
             ask_slots_at: None,
@@ -250,6 +253,7 @@ impl Journal {
 
     /// One cycle. `false`: there was nothing to do.
     async fn cycle(&mut self) -> Result<bool, WorkerError> {
+        let begun = self.setup.clock.since_boot();
         let end = self.log_ends().await?;
         views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
         self.refresh_suppressions().await?;
@@ -259,6 +263,8 @@ impl Journal {
         let room = self.claim_room().await;
         busy |= self.commit(room, &end).await;
         self.read_on();
+        let took = self.setup.clock.since_boot().saturating_sub(begun);
+        self.slowest_cycle = took.max(self.slowest_cycle * 7 / 8);
         Ok(busy)
     }
 

@@ -15,7 +15,7 @@ enum PaceOf {
 
 impl Lanes {
     /// Fills the stocks of slots for `claimable` messages. Returns when asking again makes sense.
-    pub async fn fill_paces(&self, claimable: usize) -> Option<Duration> {
+    pub async fn fill_paces(&self, claimable: usize, horizon: Duration) -> Option<Duration> {
         let now = self.setup.clock.since_boot();
         let wanted = claimable + self.inner.borrow().waiting.len();
         if wanted == 0 {
@@ -30,11 +30,14 @@ impl Lanes {
             } else {
                 wanted.min(64)
             };
-            if let Err(error) = pace.fill(self.setup.queue.as_ref(), want, now).await {
+            if let Err(error) = pace
+                .fill(self.setup.queue.as_ref(), want, now, horizon)
+                .await
+            {
                 self.observer
                     .notice(Notice::QueueTrouble(error.to_string()));
             }
-            ask_at = ask_at.max(pace.ask_at());
+            ask_at = ask_at.max(pace.ask_at(horizon));
         }
         self.put_back(paces);
         self.wake();
