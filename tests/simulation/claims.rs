@@ -1,8 +1,8 @@
 //! The commit strings, one after the other: never more than K claimed, nothing with a relay that is not claimed by
 //! whom it is sent, and nothing while its claim is not young.
 
-use super::check::Totals;
 use super::relay::Transaction;
+use super::totals::Totals;
 use super::world::{K, LEASE, World};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::protocol::{Progress, Slot};
