@@ -5,8 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 seeds=${1:-400}
 [ $# -eq 0 ] || shift
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
-folder=$CARGO_TARGET_DIR/mutants
+# A target folder of its own: cargo takes two trees of one package for the same, and builds of both for fresh.
+folder=${CARGO_TARGET_DIR:-$PWD/target}/mutants/tree
+export CARGO_TARGET_DIR="${folder%/tree}/target"
 rm -rf "$folder"
 mkdir -p "$folder"
 

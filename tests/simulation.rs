@@ -12,6 +12,7 @@ mod process;
 mod profile;
 mod rates;
 mod relay;
+mod totals;
 mod world;
 
 use std::ops::Range;
@@ -37,7 +38,7 @@ fn every_promise_holds_under_faults() {
     // For `scripts/mutants.sh`.
     let stops_at_first = std::env::var_os("MAILQ_FIRST").is_some();
     let broken = std::sync::Mutex::new(Vec::new());
-    let totals = std::sync::Mutex::new(check::Totals::default());
+    let totals = std::sync::Mutex::new(totals::Totals::default());
     std::thread::scope(|scope| {
         for part in 0..threads {
             let (seeds, broken, totals) = (seeds.clone(), &broken, &totals);

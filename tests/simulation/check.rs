@@ -2,6 +2,7 @@
 
 use super::campaign::message_id;
 use super::profile::Profile;
+use super::totals::Totals;
 use super::world::{PARTITIONS, World};
 use super::{claims, delays, rates};
 use mailq::clock::Clock;
@@ -15,57 +16,6 @@ use mailq::engine::letters::{Naming, namings};
 use mailq::protocol::ledger::Standing;
 use mailq::protocol::{Ledger, Progress};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::AddAssign;
-
-/// That faults happened at all: over many runs each of these must be large.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Totals {
-    pub runs: u64,
-    pub accepted: u64,
-    pub extra: u64,
-    /// Ownerships that ended with something claimed.
-    pub losses: u64,
-    pub named: u64,
-    pub transactions: u64,
-    pub retried: u64,
-    pub replayed: u64,
-    pub expired: u64,
-    pub suppressed: u64,
-    pub held: u64,
-}
-
-impl Totals {
-    pub fn shows_faults(&self) -> bool {
-        let rare = [
-            self.losses,
-            self.named,
-            self.replayed,
-            self.expired,
-            self.suppressed,
-            self.held,
-        ];
-        rare.into_iter().all(|count| count > self.runs / 4)
-            && self.extra > self.runs / 10
-            && self.retried > self.runs
-            && self.accepted > self.runs * 10
-    }
-}
-
-impl AddAssign for Totals {
-    fn add_assign(&mut self, other: Totals) {
-        self.runs += other.runs;
-        self.accepted += other.accepted;
-        self.extra += other.extra;
-        self.losses += other.losses;
-        self.named += other.named;
-        self.transactions += other.transactions;
-        self.retried += other.retried;
-        self.replayed += other.replayed;
-        self.expired += other.expired;
-        self.suppressed += other.suppressed;
-        self.held += other.held;
-    }
-}
 
 pub fn ledger(world: &World) -> Ledger {
     let mut ledger = Ledger::with_letters();

@@ -1,8 +1,8 @@
 //! The commit strings, one after the other: never more than K claimed, nothing with a relay that is not claimed by
 //! whom it is sent, and nothing while its claim is not young.
 
-use super::check::Totals;
 use super::relay::Transaction;
+use super::totals::Totals;
 use super::world::{K, LEASE, World};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::protocol::{Progress, Slot};
@@ -183,35 +183,28 @@ impl Ids<'_> {
     }
 }
 
-/// The claims under which a transaction may have been made.
+/// The claims under which a transaction may have been begun. Every acknowledged commit renews the claims in it.
 pub fn valid<'a>(transaction: &Transaction, claims: &'a Claims) -> Vec<&'a Claim> {
+    covering(transaction, transaction.begun_at, claims)
+}
+
+fn covering<'a>(transaction: &Transaction, at: Duration, claims: &'a Claims) -> Vec<&'a Claim> {
     let validity = LEASE * 2 / 3;
-    let until = transaction.dot_at.unwrap_or(transaction.begun_at);
-    let mine = claims
-        .get(&transaction.id)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let mine: Vec<&Claim> = mine
-        .iter()
-        .filter(|claim| claim.process == transaction.process)
-        .collect();
-    // Every commit that has the claim in it renews it: one must cover the beginning, and one the final dot.
-    let covers =
-        |claim: &Claim, at: Duration| claim.written_at <= at && at < claim.sent_at + validity;
-    if !mine.iter().any(|claim| covers(claim, until)) {
-        return Vec::new();
-    }
-    mine.into_iter()
-        .filter(|claim| covers(claim, transaction.begun_at))
+    let all = claims.get(&transaction.id).into_iter().flatten();
+    all.filter(|claim| claim.process == transaction.process)
+        .filter(|claim| claim.written_at <= at && at < claim.sent_at + validity)
         .collect()
 }
 
 fn check_transaction(transaction: &Transaction, claims: &Claims) -> Result<(), String> {
-    if valid(transaction, claims).is_empty() {
-        let mine = claims.get(&transaction.id);
-        return Err(format!(
-            "sent without a young claim: {transaction:?}: {mine:?}"
-        ));
+    let dot_at = transaction.dot_at.unwrap_or(transaction.begun_at);
+    for at in [transaction.begun_at, dot_at] {
+        if covering(transaction, at, claims).is_empty() {
+            let mine = claims.get(&transaction.id);
+            return Err(format!(
+                "sent without a young claim at {at:?}: {transaction:?}: {mine:?}"
+            ));
+        }
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! One run of the simulation: processes, faults, and the end at which everything is counted.
 
 use super::campaign::{self, Plan};
-use super::check::{self, Totals};
+use super::check;
 use super::clients::{self, Job, Suppressed};
 use super::process::Process;
 use super::profile::Profile;
 use super::relay::{FaultyRelay, Mailbox};
+use super::totals::Totals;
 use mailq::clock::Clock;
 use mailq::domain::rate::Rate;
 use mailq::domain::records::RateInForce;
