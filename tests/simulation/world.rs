@@ -345,7 +345,7 @@ impl World {
 
     /// Half of the paced runs have no kills: there the rate must be used.
     fn rate_is_killed(&self) -> bool {
-        self.plans[0].rows % 2 == 0
+        self.plans[0].rows.is_multiple_of(2)
     }
 
     fn kill_worker(&mut self) {
