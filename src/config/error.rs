@@ -85,7 +85,7 @@ impl ConfigError {
             },
             ConfigError::MissingKey { key, example, .. } => format!("add `{key} = {example}`"),
             ConfigError::BadRelay { why, .. } => match why {
-                UrlError::Password { .. } => {
+                UrlError::Password => {
                     "leave it out of the URL, and set `password_env = \"SMTP_PASS\"`".into()
                 }
                 _ => "a relay is `smtp://user@host:587`, `smtps://user@host:465` or `maildir:PATH`"

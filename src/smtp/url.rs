@@ -46,13 +46,13 @@ pub enum UrlError {
     #[error("a relay URL begins with `smtp://`, `smtps://` or `maildir:`")]
     Scheme,
     #[error(
-        "a password stands in the relay URL of `{host}`; name where it is kept with `password_env` instead"
+        "a password stands in the relay URL; name where it is kept with `password_env` instead"
     )]
-    Password { host: String },
+    Password,
     #[error("`{0}` is not a host name")]
     Host(String),
-    #[error("`{0}` is not a port")]
-    Port(String),
+    #[error("what follows the colon after the host is not a port")]
+    Port,
     #[error(
         "`{0}` is not a setting of a relay URL; `tls=required`, `tls=opportunistic` and `tls=none` are"
     )]
@@ -63,8 +63,8 @@ pub enum UrlError {
     User,
     #[error("`maildir:` needs the path of a folder")]
     NoPath,
-    #[error("`/{0}` follows the host; a relay URL has no path")]
-    Path(String),
+    #[error("a relay URL has no path after the host")]
+    Path,
 }
 
 impl ServerAddress {
@@ -112,12 +112,13 @@ fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (host, port) = host_and_port(place, implicit)?;
+    // Before anything is said of the rest, which may hold a piece of the password too.
     if user.is_some_and(|user| user.contains(':')) {
-        return Err(UrlError::Password { host });
+        return Err(UrlError::Password);
     }
+    let (host, port) = host_and_port(place, implicit)?;
     if !path.is_empty() {
-        return Err(UrlError::Path(path.to_string()));
+        return Err(UrlError::Path);
     }
     let tls = tls_policy(query, &host, implicit)?;
     let user = user.filter(|user| !user.is_empty());
@@ -139,7 +140,7 @@ fn host_and_port(place: &str, implicit: bool) -> Result<(String, u16), UrlError>
             let port = match port.strip_prefix(':') {
                 Some(port) => Some(port),
                 None if port.is_empty() => None,
-                None => return Err(UrlError::Port(port.to_string())),
+                None => return Err(UrlError::Port),
             };
             (address.to_string(), port)
         }
@@ -157,7 +158,7 @@ fn host_and_port(place: &str, implicit: bool) -> Result<(String, u16), UrlError>
         None => SUBMISSION_PORT,
         Some(text) => match text.parse() {
             Ok(port) if port != 0 => port,
-            _ => return Err(UrlError::Port(text.to_string())),
+            _ => return Err(UrlError::Port),
         },
     };
     Ok((host, port))
@@ -321,9 +322,10 @@ mod tests {
             "smtp://me:hunter2@mx.example.com",
             "smtp://me@example.com:hunter2@mx.example.com:587",
             "smtp://me:hunter2?/@mx.example.com",
+            "smtp://me:hun@ter2@mxme:hunter2mx.example",
         ] {
             let error = text.parse::<RelayAddress>().unwrap_err();
-            assert!(matches!(error, UrlError::Password { .. }));
+            assert!(matches!(error, UrlError::Password));
             assert!(!error.to_string().contains("hunter2"));
         }
         for text in [
