@@ -23,7 +23,7 @@ simulate() {
 }
 
 fresh() {
-    cp -R Cargo.toml Cargo.lock src tests templates campaigns mailq.toml README.md "$folder"
+    cp -R Cargo.toml Cargo.lock src tests examples benches fuzz templates campaigns mailq.toml README.md "$folder"
     [ ! -f clippy.toml ] || cp clippy.toml "$folder"
 }
 

@@ -43,7 +43,9 @@ fn end_workers(setting: &Setting, signal: Signal, report: &mut Report) -> anyhow
         report.figure("sent in", format!("{:.1?}", began_at.elapsed()));
         report.figure("ends", setting.count);
         let share = flowing as f64 / setting.count.max(1) as f64;
-        report.at_least("share of ends while mail flowed", share, 0.9);
+        // A few ends beside a whole test run say little of when they fall.
+        let least = if setting.count >= 50 { 0.9 } else { 0.5 };
+        report.at_least("share of ends while mail flowed", share, least);
         let most = match signal {
             Signal::KILL => setting.count * MAX_UNCOMMITTED,
             _ => 0,
