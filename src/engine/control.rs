@@ -58,7 +58,8 @@ pub async fn control(
             .filter(|other| other.manifest.replay_of == Some(run.manifest.key));
         let changes: Vec<CampaignRecord> = std::iter::once(run)
             .chain(replays)
-            .filter(|_| !is_over)
+            // A run may be over by its counts and still have void records to pass: what is paused can be resumed.
+            .filter(|_| !is_over || wish == Wish::Resume)
             .filter_map(|run| change(run, wish, by, now))
             .collect();
         controlled.push(Controlled {

@@ -64,7 +64,11 @@ pub fn what_is_left(world: &World) -> String {
             let entered = entry.map(|entry| entry.next);
             let next = entered.or(run.left.get(&at).map(|left| left.next));
             if next.is_none_or(|next| next <= last) {
-                left.push(format!("{} {at}: {next:?} of {last}", run.manifest.id));
+                let standing = ledger.standing(key, now);
+                left.push(format!(
+                    "{} {at}: {next:?} of {last}, {standing:?}",
+                    run.manifest.id
+                ));
             }
         }
     }

@@ -156,8 +156,12 @@ impl World {
         let faults_for = Duration::from_secs(self.random.u64(10..60));
         self.drive(faults_for, true).await;
         self.settle().await;
-        for _ in 0..4_000 {
+        for round in 0..4_000 {
             self.drive(Duration::from_millis(500), false).await;
+            if round % 100 == 99 {
+                // A pause of a client that was killed may land after the last resume.
+                self.resume_all().await;
+            }
             if self.is_quiet() {
                 // Whatever was still to be committed or appended has its time.
                 self.drive(Duration::from_secs(3), false).await;
@@ -422,13 +426,17 @@ impl World {
         if self.workers.iter().all(|worker| worker.stop.is_asked()) {
             self.start_worker();
         }
-        let queue = self.log.start_process();
         if std::env::var_os("MAILQ_TRACE").is_some() {
             for (_, stored) in self.log.all_appended(Topic::Campaign) {
                 let text = stored.record.payload.unwrap_or_default();
                 println!("{} {}", stored.offset, String::from_utf8_lossy(&text));
             }
         }
+        self.resume_all().await;
+    }
+
+    async fn resume_all(&self) {
+        let queue = self.log.start_process();
         for plan in &self.plans {
             clients::until_told(&queue, self.log.clock(), &plan.id.campaign, Wish::Resume).await;
         }
