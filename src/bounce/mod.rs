@@ -19,7 +19,7 @@ struct Finding {
 
 /// Classifies a 4xx or 5xx reply (RFC 5321 §4.2, RFC 3463). A code that is neither, or 0 for bytes that were no
 /// reply, is a temporary `protocol` failure of this message, so that it ends some time. Never panics; reads at most
-/// [`evidence::MAX_TEXT_BYTES`] of the reply's text.
+/// `evidence::MAX_TEXT_BYTES` of the reply's text.
 pub fn classify(stage: Stage, reply: &Reply) -> Verdict {
     let evidence = Evidence::new(stage, reply);
     let finding = if evidence.severity == Severity::Junk {

@@ -1,12 +1,12 @@
 //! What became of everybody: reads what workers and enqueue have left in the queue, and changes nothing.
 //!
-//! - [`scan`] a log from here to there; the campaign topic to its end
-//! - [`view`] the commit strings and the ledger, read in the order that makes them agree
-//! - [`places`] where messages are that are still queued
-//! - [`status`] counts; [`remaining`] what `--drain` and `run` wait for
-//! - [`verify`] the same counts from events and queue, and whether they agree
-//! - [`recipients`] what became of each recipient, in row order
-//! - [`events`] outcomes as they were written
+//! - `scan` a log from here to there; the campaign topic to its end
+//! - `view` the commit strings and the ledger, read in the order that makes them agree
+//! - `places` where messages are that are still queued
+//! - `status` counts; `remaining` what `--drain` and `run` wait for
+//! - `verify` the same counts from events and queue, and whether they agree
+//! - `recipients` what became of each recipient, in row order
+//! - `events` outcomes as they were written
 
 pub mod error;
 pub mod events;

@@ -1,12 +1,12 @@
 //! A worker: owns partitions, hands their messages to relays, and commits what became of them. The rules are
 //! `protocol::machine`'s; here is the shell that carries them out, in one thread.
 //!
-//! - [`journal`] the journal: results in, events and copies appended, one commit, claims out
-//! - [`partitions`] gaining, reading for, and giving up partitions
-//! - [`lanes`] where connections take their messages from; breakers and pace
-//! - [`told`] events, copies and letters as records
-//! - [`views`] the campaign and suppression topics, followed
-//! - [`settings`] what a worker is given, what it reports
+//! - `journal` the journal: results in, events and copies appended, one commit, claims out
+//! - `partitions` gaining, reading for, and giving up partitions
+//! - `lanes` where connections take their messages from; breakers and pace
+//! - `told` events, copies and letters as records
+//! - `views` the campaign and suppression topics, followed
+//! - `settings` what a worker is given, what it reports
 
 mod answers;
 mod goal;
