@@ -22,6 +22,9 @@ cargo fmt --check
 echo "== cargo clippy"
 cargo clippy --locked --all-targets -- -D warnings
 echo "== cargo test"
+cargo test --locked --no-run
+# What the build wrote goes to the disk now, not beside tests that wait for theirs.
+sync
 cargo test --locked
 echo "== cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

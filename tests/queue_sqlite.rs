@@ -425,6 +425,12 @@ async fn oversleep(queue: &SqliteQueue, path: &Path) {
     }
 }
 
+/// As if another had taken everything and given it back.
+fn take_away(path: &Path) {
+    let sql = rusqlite::Connection::open(path).unwrap();
+    sql.execute_batch("DELETE FROM lease").unwrap();
+}
+
 #[tokio::test]
 async fn a_commit_stands_until_ownership_ends() {
     let file = file();
@@ -440,27 +446,30 @@ async fn a_commit_stands_until_ownership_ends() {
         let outcome = a.commit(SEND, token, bad).await;
         assert!(matches!(outcome, CommitOutcome::Unknown(_)));
     }
+    // Nobody else wanted it.
     oversleep(&queue, &file.path).await;
-    assert_eq!(a.commit(SEND, token, "two").await, CommitOutcome::Refused);
+    assert_eq!(a.commit(SEND, token, "two").await, CommitOutcome::Done);
+    take_away(&file.path);
+    assert_eq!(a.commit(SEND, token, "three").await, CommitOutcome::Refused);
     let other = TopicPartition::new(Topic::Send, 1);
     let found = queue.committed(&[SEND, other]).await.unwrap();
     let found: Vec<_> = found
         .iter()
         .map(|committed| committed.as_ref().map(|c| c.text.as_str()))
         .collect();
-    assert_eq!(found, [Some("one"), None]);
+    assert_eq!(found, [Some("two"), None]);
     queue.stop_beats(false);
     let change = a.next(Duration::from_secs(20)).await;
     assert!(matches!(change, Some(Ownership::Lost { .. })), "{change:?}");
     until(&mut [&mut a], &[8]).await;
     assert!(a.owned[&SEND] > token);
-    assert_eq!(a.commit(SEND, token, "two").await, CommitOutcome::Refused);
+    assert_eq!(a.commit(SEND, token, "three").await, CommitOutcome::Refused);
     let token = a.owned[&SEND];
-    assert_eq!(a.commit(SEND, token, "three").await, CommitOutcome::Done);
+    assert_eq!(a.commit(SEND, token, "four").await, CommitOutcome::Done);
 }
 
 #[tokio::test]
-async fn a_lease_ends_in_time() {
+async fn a_stopped_member_is_not_shown_and_loses_nothing_alone() {
     let file = file();
     let lease = Duration::from_millis(300);
     let queue = with_topics(&file.path, lease).await;
@@ -469,8 +478,11 @@ async fn a_lease_ends_in_time() {
     queue.stop_beats(true);
     tokio::time::sleep(lease * 4).await;
     assert_eq!(queue.members().await, Ok(vec![]));
+    queue.stop_beats(false);
+    tokio::time::sleep(lease).await;
+    assert_eq!(queue.members().await.map(|members| members.len()), Ok(1));
     let token = a.owned[&SEND];
-    assert_eq!(a.commit(SEND, token, "x").await, CommitOutcome::Refused);
+    assert_eq!(a.commit(SEND, token, "x").await, CommitOutcome::Done);
 }
 
 #[tokio::test]

@@ -46,6 +46,20 @@ pub(super) struct Beat {
     pub gained: Vec<(TopicPartition, Token)>,
     pub give: Vec<Partition>,
     pub others: Vec<(MemberId, String)>,
+    /// Leases of others whose time is over: the next beat ends those that still are as they were.
+    pub overdue: Overdue,
+}
+
+/// Partition and token of leases whose time is over.
+pub(super) type Overdue = BTreeSet<(i64, i64)>;
+
+/// What is known of the others before a beat.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Their lock files are free.
+    pub dead: Vec<MemberId>,
+    /// What the beat before this one found, if it succeeded.
+    pub overdue: Overdue,
 }
 
 /// A new member. An older one of the same name is dead: its lock file is ours now.
@@ -109,18 +123,21 @@ pub(super) fn beat(
     connection: &Connection,
     me: &Me,
     held: &Held,
-    dead: &[MemberId],
+    known: &Known,
 ) -> Result<Beat, Failure> {
     let now = now();
     let until = now.saturating_add(nanos(me.lease));
-    bury(connection, me, dead, now)?;
+    let overdue = bury(connection, me, known, now)?;
     connection.execute(
         "INSERT INTO member (id, name, expires) VALUES (?1, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET expires = excluded.expires",
         params![me.id, me.name, until],
     )?;
     let leases = leases(connection)?;
-    let mut beat = Beat::default();
+    let mut beat = Beat {
+        overdue,
+        ..Beat::default()
+    };
     let is_held = |lease: &&Lease| held.get(&lease.at).is_some_and(|h| h.token == lease.token);
     let (kept, released): (Vec<&Lease>, Vec<&Lease>) = leases
         .iter()
@@ -161,13 +178,25 @@ pub(super) fn beat(
     Ok(beat)
 }
 
-/// Ends memberships whose lock file is free, and every lease whose time is over, ours too.
-fn bury(connection: &Connection, me: &Me, dead: &[MemberId], now: i64) -> Result<(), Failure> {
-    for member in dead.iter().filter(|member| **member != me.id) {
+/// Ends memberships whose lock file is free, and leases of others whose time was over at the last beat already: a disk
+/// that stands still stops everybody's beats alike, so an owner gets one beat's time after it to renew. Until somebody
+/// ends it a lease is its owner's. Returns what is over by now.
+fn bury(connection: &Connection, me: &Me, known: &Known, now: i64) -> Result<Overdue, Failure> {
+    for member in known.dead.iter().filter(|member| **member != me.id) {
         remove(connection, *member)?;
     }
-    connection.execute("DELETE FROM lease WHERE expires <= ?1", [now])?;
-    Ok(())
+    let mut select = connection.prepare_cached(
+        "SELECT partition, token FROM lease WHERE expires <= ?1 AND member <> ?2",
+    )?;
+    let rows = select.query_map([now, me.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut overdue = rows.collect::<Result<Overdue, _>>()?;
+    for lease in known.overdue.intersection(&overdue) {
+        connection
+            .prepare_cached("DELETE FROM lease WHERE partition = ?1 AND token = ?2")?
+            .execute([lease.0, lease.1])?;
+    }
+    overdue.retain(|lease| !known.overdue.contains(lease));
+    Ok(overdue)
 }
 
 fn leases(connection: &Connection) -> Result<Vec<Lease>, Failure> {
@@ -253,8 +282,8 @@ pub(super) fn members(connection: &Connection) -> Result<Vec<Member>, Failure> {
     Ok(members.collect())
 }
 
-/// Judged here, where it is written: the token must still stand and its time not be over. A commit is contact, so it
-/// keeps a lease that has not ended; claims are younger than two thirds of that.
+/// Judged here, where it is written: the token must still stand. A commit is contact, so it renews the lease; claims
+/// are younger than two thirds of that.
 pub(super) fn commit(
     connection: &Connection,
     me: &Me,
@@ -278,19 +307,17 @@ fn commit_one(connection: &Connection, me: &Me, commit: &Commit) -> Result<Commi
     else {
         return Ok(CommitOutcome::Refused);
     };
-    let now = now();
     let partition: Option<i64> = connection
         .prepare_cached(
             "SELECT partition FROM lease JOIN partition ON partition = id
-             WHERE topic = ?1 AND number = ?2 AND member = ?3 AND token = ?4 AND expires > ?5",
+             WHERE topic = ?1 AND number = ?2 AND member = ?3 AND token = ?4",
         )?
         .query_row(
             params![
                 commit.at.topic.to_string(),
                 commit.at.partition,
                 me.id,
-                token,
-                now
+                token
             ],
             |row| row.get(0),
         )
@@ -303,7 +330,7 @@ fn commit_one(connection: &Connection, me: &Me, commit: &Commit) -> Result<Commi
             "INSERT OR REPLACE INTO progress (partition, offset, text) VALUES (?1, ?2, ?3)",
         )?
         .execute(params![partition, offset, commit.text])?;
-    renew(connection, partition, now.saturating_add(nanos(me.lease)))?;
+    renew(connection, partition, now().saturating_add(nanos(me.lease)))?;
     Ok(CommitOutcome::Done)
 }
 
@@ -352,11 +379,11 @@ mod tests {
         let tier = Topic::Retry(Duration::from_secs(60));
         super::super::log::create_topics(&connection, &[(Topic::Send, 8), (tier, 8)]).unwrap();
         let a = member(&connection, "a");
-        let first = beat(&connection, &a, &Held::new(), &[]).unwrap();
+        let first = beat(&connection, &a, &Held::new(), &Known::default()).unwrap();
         assert_eq!(first.gained.len(), 16);
         let mut holds = held(&first);
         let b = member(&connection, "b");
-        let second = beat(&connection, &a, &holds, &[]).unwrap();
+        let second = beat(&connection, &a, &holds, &Known::default()).unwrap();
         assert_eq!(second.give, [7, 6, 5, 4]);
         for (at, holding) in &mut holds {
             holding.giving = second.give.contains(&at.partition);
@@ -365,9 +392,9 @@ mod tests {
         let token = holds.remove(&send).unwrap().token;
         release(&connection, a.id, send, token).unwrap();
         holds.remove(&TopicPartition::new(tier, 7));
-        let third = beat(&connection, &a, &holds, &[]).unwrap();
+        let third = beat(&connection, &a, &holds, &Known::default()).unwrap();
         assert!(third.gained.is_empty() && third.give.is_empty() && third.lost.is_empty());
-        let other = beat(&connection, &b, &Held::new(), &[]).unwrap();
+        let other = beat(&connection, &b, &Held::new(), &Known::default()).unwrap();
         assert!(other.gained.is_empty(), "the tier of 7 is not released");
     }
 
@@ -376,12 +403,16 @@ mod tests {
         let connection = file();
         super::super::log::create_topics(&connection, &[(Topic::Send, 8)]).unwrap();
         let a = member(&connection, "a");
-        let holds = held(&beat(&connection, &a, &Held::new(), &[]).unwrap());
+        let holds = held(&beat(&connection, &a, &Held::new(), &Known::default()).unwrap());
         let b = member(&connection, "b");
         // Its lock file is free: dead, though its leases would last.
-        let taken = beat(&connection, &b, &Held::new(), &[a.id]).unwrap();
+        let dead = Known {
+            dead: vec![a.id],
+            ..Known::default()
+        };
+        let taken = beat(&connection, &b, &Held::new(), &dead).unwrap();
         assert_eq!(taken.gained.len(), 8);
-        let woken = beat(&connection, &a, &holds, &[]).unwrap();
+        let woken = beat(&connection, &a, &holds, &Known::default()).unwrap();
         assert_eq!(woken.lost.len(), 8);
         assert!(woken.gained.is_empty());
         let counts: i64 = connection
@@ -399,7 +430,7 @@ mod tests {
         let connection = file();
         super::super::log::create_topics(&connection, &[(Topic::Send, 2)]).unwrap();
         let a = member(&connection, "a");
-        let holds = held(&beat(&connection, &a, &Held::new(), &[]).unwrap());
+        let holds = held(&beat(&connection, &a, &Held::new(), &Known::default()).unwrap());
         let at = TopicPartition::new(Topic::Send, 0);
         let write = || {
             let commit = Commit {
@@ -426,10 +457,44 @@ mod tests {
         set(now() + nanos(LEASE / 9));
         assert_eq!(write(), [CommitOutcome::Done]);
         assert_eq!(kept(), [true, false]);
-        beat(&connection, &a, &holds, &[]).unwrap();
+        beat(&connection, &a, &holds, &Known::default()).unwrap();
         assert_eq!(kept(), [true, true]);
         set(now());
-        assert_eq!(write(), [CommitOutcome::Refused]);
-        assert_eq!(kept(), [false, false]);
+        assert_eq!(write(), [CommitOutcome::Done]);
+        assert_eq!(kept(), [true, false]);
+    }
+
+    #[test]
+    fn an_overdue_lease_is_ended_by_the_second_beat_that_finds_it() {
+        let connection = file();
+        super::super::log::create_topics(&connection, &[(Topic::Send, 2)]).unwrap();
+        let a = member(&connection, "a");
+        let holds = held(&beat(&connection, &a, &Held::new(), &Known::default()).unwrap());
+        let b = member(&connection, "b");
+        let expire = || {
+            connection
+                .execute_batch("UPDATE lease SET expires = 1")
+                .unwrap()
+        };
+        let b_beats = |overdue: &Overdue| {
+            let known = Known {
+                overdue: overdue.clone(),
+                ..Known::default()
+            };
+            beat(&connection, &b, &Held::new(), &known).unwrap()
+        };
+        expire();
+        let first = b_beats(&Overdue::new());
+        assert_eq!((first.overdue.len(), first.gained.len()), (2, 0));
+        // The owner beats in time, so nothing is lost, and the old finding is worth nothing.
+        let woken = beat(&connection, &a, &holds, &Known::default()).unwrap();
+        assert!(woken.lost.is_empty());
+        assert!(b_beats(&first.overdue).gained.is_empty());
+        expire();
+        let found = b_beats(&Overdue::new()).overdue;
+        assert_eq!(found.len(), 2);
+        assert!(!b_beats(&found).gained.is_empty());
+        let gone = beat(&connection, &a, &holds, &Known::default()).unwrap();
+        assert_eq!(gone.lost.len(), 2);
     }
 }

@@ -1,10 +1,9 @@
 //! A process's place among those that share the file: a thread that beats, and the changes that it finds.
 
-use super::leases::{self, Beat, Held, Holding, Me};
+use super::leases::{self, Beat, Held, Holding, Known, Me, Overdue};
 use super::lock_file::{LockFile, is_free};
 use super::share::MemberId;
 use super::threads::Thread;
-use crate::clock::{Clock, SystemClock};
 use crate::domain::topic::TopicPartition;
 use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Token};
 use async_trait::async_trait;
@@ -84,7 +83,7 @@ impl SqliteMembership {
             changes,
             folder: joined.folder,
             others: Vec::new(),
-            contact: SystemClock.since_boot(),
+            overdue: Overdue::new(),
         };
         let is_stopped = joined.is_stopped;
         std::thread::Builder::new()
@@ -171,8 +170,8 @@ struct Heart {
     changes: UnboundedSender<Ownership>,
     folder: PathBuf,
     others: Vec<(MemberId, String)>,
-    /// Before the last beat that succeeded was sent.
-    contact: Duration,
+    /// What the last beat found, if it succeeded.
+    overdue: Overdue,
 }
 
 impl Heart {
@@ -190,13 +189,14 @@ impl Heart {
     }
 
     fn beat(&mut self) {
-        let sent = SystemClock.since_boot();
-        let dead: Vec<MemberId> = self
-            .others
-            .iter()
-            .filter(|(_, name)| is_free(&self.folder, name))
-            .map(|(id, _)| *id)
-            .collect();
+        let others = self.others.iter();
+        let known = Known {
+            dead: others
+                .filter(|(_, name)| is_free(&self.folder, name))
+                .map(|(id, _)| *id)
+                .collect(),
+            overdue: std::mem::take(&mut self.overdue),
+        };
         let (me, shared) = (self.me.clone(), Arc::clone(&self.shared));
         let result = self.writer.ask_blocking(move |connection| {
             let state = shared.state();
@@ -205,16 +205,11 @@ impl Heart {
             }
             let held = state.held.clone();
             drop(state);
-            leases::beat(connection, &me, &held, &dead)
+            leases::beat(connection, &me, &held, &known)
         });
-        match result {
-            Ok(beat) => {
-                self.contact = sent;
-                self.apply(beat);
-            }
-            // Nothing was kept: at the lease's end everything is gone, whether or not we can read it.
-            Err(_) if sent.saturating_sub(self.contact) > self.me.lease => self.lose_all(),
-            Err(_) => {}
+        // After an error nothing is believed: who lost what stands in the file, and the next beat reads it.
+        if let Ok(beat) = result {
+            self.apply(beat);
         }
     }
 
@@ -229,6 +224,7 @@ impl Heart {
             return;
         }
         self.others = beat.others;
+        self.overdue = beat.overdue;
         for (at, token) in beat.gained {
             let giving = false;
             state.held.insert(at, Holding { token, giving });
@@ -240,13 +236,6 @@ impl Heart {
                 let (at, token) = (*at, holding.token);
                 self.tell(Ownership::Losing { at, token });
             }
-        }
-    }
-
-    fn lose_all(&self) {
-        for (at, holding) in std::mem::take(&mut self.shared.state().held) {
-            let token = holding.token;
-            self.tell(Ownership::Lost { at, token });
         }
     }
 
