@@ -82,13 +82,17 @@ pub struct Options {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let loaded = global.load(Some(&args.source), Flags::default())?;
+    let not_done = |failure: Failure| failure.not_done(NOT_DONE);
+    let loaded = global
+        .load(Some(&args.source), Flags::default())
+        .map_err(not_done)?;
     let campaign = Campaign::load(
         &args.source,
         args.options.campaign.as_deref(),
         &loaded,
         list_options(&args.options),
-    )?;
+    )
+    .map_err(not_done)?;
     let report = if args.options.dry_run && !Workplace::is_there(&loaded) {
         workplace::block_on(rehearse_without_queue(
             &loaded,
@@ -97,7 +101,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             global,
         ))?
     } else {
-        let place = Workplace::existing_or_new(loaded, global)?;
+        let place = Workplace::existing_or_new(loaded, global).map_err(not_done)?;
         workplace::block_on(enqueue(
             &place,
             campaign,

@@ -5,7 +5,7 @@ use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteConfig};
 use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
 use crate::engine::worker::{RelayLane, SiteLimit};
-use crate::smtp::{self, End, OpenError, Pipelining, Relay, RelayAddress, RelaySettings};
+use crate::smtp::{self, End, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -93,6 +93,13 @@ pub fn open_one(config: &RelayConfig, loaded: &Loaded) -> Result<Rc<dyn Relay>, 
     settings.user = config.user.clone();
     settings.password = password;
     settings.auth = config.auth;
+    settings.token = config.password.clone().map(|source| {
+        let (relay, variables) = (config.url.to_string(), loaded.variables.clone());
+        SecretSource::new(move || {
+            let fetched = source.read(&relay, &variables);
+            fetched.map_err(|error| error.to_string())
+        })
+    });
     settings.ca_file = config.ca_file.clone();
     if !config.pipelining {
         settings.pipelining = Pipelining::Off;

@@ -103,9 +103,10 @@ impl ConfigError {
             ConfigError::BadKeyFile { .. } => {
                 "copy it again from the first host: it is 64 hexadecimal digits".into()
             }
-            ConfigError::BadValue { .. }
-            | ConfigError::BadKey { .. }
-            | ConfigError::Syntax { .. }
+            ConfigError::BadValue { .. } | ConfigError::BadKey { .. } => {
+                "each key and its form is in `man 5 mailq.toml` (`mailq manual DIR` writes it)".into()
+            }
+            ConfigError::Syntax { .. }
             | ConfigError::Unreadable { .. }
             | ConfigError::Unwritable { .. } => return None,
         })

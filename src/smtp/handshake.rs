@@ -4,7 +4,7 @@ use super::End;
 use super::auth::{self, Credentials, Mechanism};
 use super::ehlo::Extensions;
 use super::reply::Answer;
-use super::settings::Deadlines;
+use super::settings::{Deadlines, SecretSource};
 use super::tls::Tls;
 use super::url::{ServerAddress, TlsPolicy};
 use super::wire::{Fault, Wire};
@@ -18,6 +18,8 @@ pub struct Server {
     /// Present unless the policy is none.
     pub tls: Option<Tls>,
     pub credentials: Option<Credentials>,
+    /// Where XOAUTH2 gets a fresh one from.
+    pub token: Option<SecretSource>,
     pub mechanism: Option<Mechanism>,
     pub helo_name: String,
     pub deadlines: Deadlines,
@@ -138,7 +140,11 @@ impl Server {
             ));
         }
         let mechanism = auth::choose(self.mechanism, &extensions.auth).map_err(failed)?;
-        let answer = auth::log_in(wire, mechanism, credentials, self.deadlines.command)
+        let mut credentials = credentials.clone();
+        if let Some(token) = self.token.as_ref().filter(|_| mechanism == Mechanism::XOAuth2) {
+            credentials.password = token.fetch().await.map_err(failed)?;
+        }
+        let answer = auth::log_in(wire, mechanism, &credentials, self.deadlines.command)
             .await
             .map_err(|fault| unavailable(Stage::Auth, fault))?;
         accepted(Stage::Auth, answer).map(|_| true)

@@ -25,7 +25,7 @@ mod wire;
 pub use auth::Mechanism;
 pub use open::open;
 pub use reply::reply_of;
-pub use settings::{Deadlines, OpenError, Pipelining, RelaySettings, Secret};
+pub use settings::{Deadlines, OpenError, Pipelining, RelaySettings, Secret, SecretSource};
 pub use url::{RelayAddress, ServerAddress, TlsPolicy, UrlError};
 
 use crate::domain::outcome::{Attempt, Reply, Stage};

@@ -43,6 +43,7 @@ fn server_relay(address: ServerAddress, settings: RelaySettings) -> Result<Serve
             address,
             tls,
             credentials,
+            token: settings.token,
             mechanism: settings.auth,
             helo_name: settings.helo_name,
             deadlines: settings.deadlines,

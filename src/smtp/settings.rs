@@ -5,6 +5,7 @@ use super::url::RelayAddress;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A password or token. Neither `Debug` nor `Display` shows it.
@@ -31,6 +32,28 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("hidden")
+    }
+}
+
+/// Fetches a secret anew. It may take its time: it is called on a thread of its own.
+#[derive(Clone)]
+pub struct SecretSource(Arc<dyn Fn() -> Result<Secret, String> + Send + Sync>);
+
+impl SecretSource {
+    pub fn new(fetch: impl Fn() -> Result<Secret, String> + Send + Sync + 'static) -> SecretSource {
+        SecretSource(Arc::new(fetch))
+    }
+
+    pub(super) async fn fetch(&self) -> Result<Secret, String> {
+        let fetch = Arc::clone(&self.0);
+        let fetched = tokio::task::spawn_blocking(move || fetch()).await;
+        fetched.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSource(hidden)")
     }
 }
 
@@ -82,6 +105,8 @@ pub struct RelaySettings {
     /// Goes before the user in the URL.
     pub user: Option<String>,
     pub password: Option<Secret>,
+    /// Asked at each login with XOAUTH2, because tokens end within the hour; without it `password` is the token.
+    pub token: Option<SecretSource>,
     /// Default: PLAIN, else LOGIN, whichever is offered.
     pub auth: Option<Mechanism>,
     /// PEM certificates trusted besides the system's.
@@ -101,6 +126,7 @@ impl RelaySettings {
             address,
             user: None,
             password: None,
+            token: None,
             auth: None,
             ca_file: None,
             deadlines: Deadlines::default(),

@@ -21,6 +21,9 @@ pub enum Fault {
     Junk(#[from] ReplyError),
     #[error("{0}")]
     OutOfPlace(String),
+    /// The certificate, or what both sides speak of TLS.
+    #[error("no TLS: {0}")]
+    Insecure(String),
 }
 
 impl Fault {
@@ -81,7 +84,10 @@ impl Wire {
         let stream = timeout(within, tls.wrap(stream))
             .await
             .map_err(|_| Fault::Silent(within))?
-            .map_err(|error| Fault::lost(&error))?;
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::InvalidData => Fault::Insecure(error.to_string()),
+                _ => Fault::lost(&error),
+            })?;
         Ok(Wire {
             transport: Transport::Tls(Box::new(stream)),
             input: self.input,

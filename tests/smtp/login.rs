@@ -5,7 +5,7 @@ use crate::support::behaviour::Behaviour;
 use crate::support::certificate::{self, Certificate};
 use crate::support::relay::FakeRelay;
 use mailq::domain::outcome::Stage;
-use mailq::smtp::{End, Mechanism, OpenError, RelaySettings, Secret, open};
+use mailq::smtp::{End, Mechanism, OpenError, RelaySettings, Secret, SecretSource, open};
 use std::io::Write;
 
 fn secured(certificate: &Certificate) -> Behaviour {
@@ -97,6 +97,39 @@ async fn required_tls_is_never_done_without() {
             assert_eq!(end, End::Finished);
         }
     }
+}
+
+/// An access token ends within the hour, a worker does not.
+#[tokio::test(flavor = "current_thread")]
+async fn a_token_is_fetched_for_each_login() {
+    let fake = FakeRelay::start(Behaviour {
+        login: Some(("me@x.example".into(), "token 2".into())),
+        mechanisms: "XOAUTH2",
+        ..Behaviour::default()
+    });
+    let mut settings = settings(&fake.url());
+    settings.user = Some("me@x.example".into());
+    settings.password = Some(Secret::new("token 0"));
+    settings.auth = Some(Mechanism::XOAuth2);
+    let fetched = std::sync::atomic::AtomicU32::new(0);
+    settings.token = Some(SecretSource::new(move || {
+        match fetched.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => Err("the vault is closed".to_string()),
+            n => Ok(Secret::new(format!("token {n}"))),
+        }
+    }));
+    let relay = open(settings).unwrap();
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        let list = List::to(&["a@x.example"]);
+        ends.push(match relay.converse(&list).await {
+            End::Unavailable { stage, why, .. } => format!("{stage:?}: {why}"),
+            end => format!("{end:?}"),
+        });
+    }
+    assert_eq!(ends[0], "Auth: the vault is closed");
+    assert!(ends[1].starts_with("Auth: 535"), "{}", ends[1]);
+    assert_eq!(ends[2], "Finished");
 }
 
 #[tokio::test(flavor = "current_thread")]
