@@ -5,7 +5,9 @@ use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteConfig};
 use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
 use crate::engine::worker::{RelayLane, SiteLimit};
-use crate::smtp::{self, End, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource};
+use crate::smtp::{
+    self, End, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource,
+};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

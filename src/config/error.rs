@@ -104,7 +104,8 @@ impl ConfigError {
                 "copy it again from the first host: it is 64 hexadecimal digits".into()
             }
             ConfigError::BadValue { .. } | ConfigError::BadKey { .. } => {
-                "each key and its form is in `man 5 mailq.toml` (`mailq manual DIR` writes it)".into()
+                "each key and its form is in `man 5 mailq.toml` (`mailq manual DIR` writes it)"
+                    .into()
             }
             ConfigError::Syntax { .. }
             | ConfigError::Unreadable { .. }

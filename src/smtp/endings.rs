@@ -178,7 +178,9 @@ pub(super) fn unanswered(fault: &Fault) -> Attempt {
                 within.as_secs_f64()
             )
         }
-        Fault::Junk(_) | Fault::OutOfPlace(_) | Fault::Insecure(_) => format!("junk after the final dot: {fault}"),
+        Fault::Junk(_) | Fault::OutOfPlace(_) | Fault::Insecure(_) => {
+            format!("junk after the final dot: {fault}")
+        }
     };
     Attempt::Unanswered { why }
 }

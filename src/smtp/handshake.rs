@@ -141,7 +141,11 @@ impl Server {
         }
         let mechanism = auth::choose(self.mechanism, &extensions.auth).map_err(failed)?;
         let mut credentials = credentials.clone();
-        if let Some(token) = self.token.as_ref().filter(|_| mechanism == Mechanism::XOAuth2) {
+        if let Some(token) = self
+            .token
+            .as_ref()
+            .filter(|_| mechanism == Mechanism::XOAuth2)
+        {
             credentials.password = token.fetch().await.map_err(failed)?;
         }
         let answer = auth::log_in(wire, mechanism, &credentials, self.deadlines.command)

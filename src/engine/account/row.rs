@@ -21,6 +21,9 @@ pub struct CampaignRow {
     /// Of a scheduled run: nothing is sent before this, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,
+    /// Sealed and free to go, but partitions have as many runs at work as they hold; the oldest seals go first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_turn: bool,
     pub enqueued: u64,
     pub delivered: u64,
     pub bounced: u64,
@@ -61,6 +64,7 @@ impl CampaignRow {
             run: run.manifest.id.run.clone(),
             state,
             not_before: not_before.filter(|_| state == State::Scheduled),
+            waits_for_turn: false,
             enqueued,
             delivered: get(Final::Delivered),
             bounced: get(Final::Bounced),
@@ -162,5 +166,7 @@ pub fn counted(view: &View, namings: &[Naming], run: &RunFacts, now: SystemTime)
         }
     }
     let retrying = all.moved.saturating_sub(tiers.left());
-    CampaignRow::new(run, view.ledger.standing(key, now), finals, retrying)
+    let mut row = CampaignRow::new(run, view.ledger.standing(key, now), finals, retrying);
+    row.waits_for_turn = row.state == State::Sending && view.strings.leave_no_room_for(key);
+    row
 }

@@ -6,6 +6,7 @@ use super::{AccountError, read_ledger};
 use crate::domain::counters::Counters;
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::protocol::progress::MAX_RUNS;
 use crate::protocol::{Ledger, Positions, Progress, RunFacts};
 use crate::queue::{Committed, Queue};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,6 +99,20 @@ impl Strings {
         progress.runs.get(&key).map(|entry| entry.counters)
     }
 
+    /// Whether a run is at work nowhere because some partition has no entry left to give.
+    pub fn leave_no_room_for(&self, run: RunKey) -> bool {
+        let sends = self.at.iter().filter(|(at, _)| at.topic == Topic::Send);
+        let strings: Vec<&Progress> = sends
+            .filter_map(|(_, progress)| progress.as_ref())
+            .collect();
+        !strings
+            .iter()
+            .any(|progress| progress.runs.contains_key(&run))
+            && strings
+                .iter()
+                .any(|progress| progress.runs.len() >= MAX_RUNS)
+    }
+
     pub fn progress(&self, at: TopicPartition) -> Option<&Progress> {
         self.at.get(&at)?.as_ref()
     }
@@ -164,4 +179,30 @@ pub async fn refresh(queue: &dyn Queue, ledger: &mut Ledger) -> Result<Strings, 
     let strings = Strings::read(queue).await?;
     catch_up(queue, ledger).await?;
     Ok(strings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::progress::RunEntry;
+
+    #[test]
+    fn a_run_waits_only_where_eight_others_are_at_work() {
+        let strings = |topic: Topic, runs: u64| {
+            let entries = (1..=runs).map(|key| (RunKey(key), RunEntry::default()));
+            let progress = Progress {
+                runs: entries.collect(),
+                ..Progress::default()
+            };
+            Strings {
+                at: [(TopicPartition::new(topic, 0), Some(progress))].into(),
+                ..Strings::default()
+            }
+        };
+        assert!(!strings(Topic::Send, 7).leave_no_room_for(RunKey(9)));
+        assert!(strings(Topic::Send, 8).leave_no_room_for(RunKey(9)));
+        assert!(!strings(Topic::Send, 8).leave_no_room_for(RunKey(8)));
+        let tier = Topic::Retry(std::time::Duration::from_secs(60));
+        assert!(!strings(tier, 8).leave_no_room_for(RunKey(9)));
+    }
 }
