@@ -6,10 +6,16 @@ cd "$(dirname "$0")/.."
 seeds=${1:-400}
 [ $# -eq 0 ] || shift
 # A target folder of its own: cargo takes two trees of one package for the same, and builds of both for fresh.
-folder=${CARGO_TARGET_DIR:-$PWD/target}/mutants/tree
-export CARGO_TARGET_DIR="${folder%/tree}/target"
+built=${CARGO_TARGET_DIR:-$PWD/target}
+folder=$built/mutants/tree
+export CARGO_TARGET_DIR="$built/mutants/target"
 rm -rf "$folder"
 mkdir -p "$folder"
+# The libraries are those of the tests, where these are built.
+if [ -d "$built/debug/deps" ] && [ ! -d "$CARGO_TARGET_DIR/debug" ]; then
+    mkdir -p "$CARGO_TARGET_DIR/debug"
+    cp -a "$built/debug/deps" "$built/debug/build" "$built/debug/.fingerprint" "$CARGO_TARGET_DIR/debug"
+fi
 
 # Prints the first seed that broke, or nothing.
 simulate() {

@@ -26,6 +26,8 @@ cargo test --locked --no-run
 # What the build wrote goes to the disk now, not beside tests that wait for theirs.
 sync
 cargo test --locked
+echo "== broken rules"
+scripts/mutants.sh 40 03 05 08 12 15 19
 echo "== cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 echo "== all passed"
