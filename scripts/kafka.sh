@@ -33,6 +33,13 @@ have() {
     command -v "$1" >/dev/null 2>&1 || fail "no $1, which Kafka brokers for tests need" "sudo apt-get install -y $2"
 }
 
+have_java() {
+    have java default-jre-headless
+    local found
+    found=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
+    [ "${found:-0}" -ge 17 ] || fail "Java ${found:-of an unknown version} is too old, brokers need 17" "sudo apt-get install -y default-jre-headless"
+}
+
 # fetch VERSION: the folder appears under its name when it is complete, so two at once do no harm.
 fetch() {
     local version=$1 folder=$cache/kafka/$1 partial=$cache/kafka/$1.partial.$$
@@ -332,13 +339,13 @@ command=${1:-}
 [ $# -eq 0 ] || shift
 case $command in
 fetch)
-    have java openjdk-17-jre-headless
+    have_java
     [ $# -gt 0 ] || set -- "$newest" "$oldest"
     for version in "$@"; do fetch "$version"; done
     ;;
 start)
     [ $# -gt 0 ] || fail "start needs a folder"
-    have java openjdk-17-jre-headless
+    have_java
     mkdir -p "$1"
     folder=$(cd "$1" && pwd)
     shift

@@ -272,7 +272,7 @@ pub fn missing() -> Option<String> {
         jars.is_dir()
     });
     let why = match () {
-        () if !found("java") => "no Java (Debian package `openjdk-17-jre-headless`)",
+        () if !found("java") => "no Java (Debian package `default-jre-headless`)",
         () if !fetched && !found("mvn") => "no Maven to fetch Kafka with (Debian package `maven`)",
         () => return None,
     };
