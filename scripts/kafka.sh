@@ -2,7 +2,7 @@
 # Real Kafka brokers on loopback, for tests and for trying out. Each cluster is a folder: any number may run at once.
 # usage: scripts/kafka.sh COMMAND [ARGUMENTS]
 #   fetch [VERSION…]          gets the brokers from Maven Central once; afterwards no network is needed
-#   start FOLDER [OPTIONS]    makes the cluster if the folder has none, starts what is not running, waits until it is ready
+#   start FOLDER [OPTIONS]    makes the cluster if the folder has none, starts what does not run, waits until it is ready
 #       --nodes 1|3           default 1; three keep three copies, of which two must have every record
 #       --port NUMBER         default 19092; node N uses 5 ports from NUMBER + 10 × (N − 1), all below 32768
 #       --version VERSION     default 4.3.1
@@ -37,7 +37,8 @@ have_java() {
     have java default-jre-headless
     local found
     found=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
-    [ "${found:-0}" -ge 17 ] || fail "Java ${found:-of an unknown version} is too old, brokers need 17" "sudo apt-get install -y default-jre-headless"
+    [ "${found:-0}" -ge 17 ] ||
+        fail "Java ${found:-of an unknown version} is too old, brokers need 17" "sudo apt-get install -y default-jre-headless"
 }
 
 # fetch VERSION: the folder appears under its name when it is complete, so two at once do no harm.
@@ -142,6 +143,7 @@ END
 
 # properties N: small buffers, few threads, and short waits where Kafka waits for its own comfort.
 properties() {
+    local own=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,SASL_PLAINTEXT:SASL_PLAINTEXT
     local n=$1 voters="" i listeners open copies=$nodes in_sync=$((nodes > 1 ? 2 : 1))
     for i in $(every_node); do voters=$voters,$i@127.0.0.1:$(port "$i" 1); done
     open=PLAINTEXT://127.0.0.1:$(port "$n" 0)
@@ -158,7 +160,7 @@ listeners=$listeners
 advertised.listeners=$open
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,SASL_PLAINTEXT:SASL_PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,$own
 log.dirs=$folder/node-$n
 auto.create.topics.enable=false
 default.replication.factor=$copies
@@ -206,7 +208,8 @@ create() {
         esac
         shift 2
     done
-    [ $((base + 10 * nodes)) -le 32768 ] || fail "ports from $base on may be taken by outgoing connections" "--port below 32700"
+    [ $((base + 10 * nodes)) -le 32768 ] ||
+        fail "ports from $base on may be taken by outgoing connections" "--port below 32700"
     fetch "$version"
     [ "$secure" = no ] || { have openssl openssl && certificates; }
     printf '%s\n' "nodes=$nodes" "port=$base" "version=$version" "secure=$secure" "heap=$heap" \
@@ -214,7 +217,10 @@ create() {
     for n in $(every_node); do format "$n" & done
     wait
     for n in $(every_node); do
-        [ -f "$folder/node-$n/meta.properties" ] || { cat "$folder/node-$n.format" >&2; fail "node $n could not be set up"; }
+        [ ! -f "$folder/node-$n/meta.properties" ] || continue
+        cat "$folder/node-$n.format" >&2
+        rm -f "$folder/cluster"
+        fail "node $n could not be set up"
     done
 }
 
@@ -275,10 +281,16 @@ ready() {
     done
     for n in ${wanted:-${running[*]}}; do
         while :; do
-            alive "$n" >/dev/null || { grep -m 5 -E 'ERROR|FATAL|Exception' "$folder/node-$n.log" >&2 || true; fail "node $n ended"; }
+            if ! alive "$n" >/dev/null; then
+                grep -m 5 -E 'ERROR|FATAL|Exception' "$folder/node-$n.log" >&2 || true
+                fail "node $n ended"
+            fi
             open=$(named "$(port "$n" 0)") || open=0
             [ "$open" -lt "${#running[@]}" ] || break
-            [ "$SECONDS" -lt "$until" ] || { tail -n 5 "$folder/node-$n.log" >&2; fail "node $n is not ready after $ready_seconds s"; }
+            if [ "$SECONDS" -ge "$until" ]; then
+                tail -n 5 "$folder/node-$n.log" >&2
+                fail "node $n is not ready after $ready_seconds s"
+            fi
             sleep 0.1
         done
     done

@@ -11,8 +11,8 @@ exec 9>"$folder/lock"
 flock 9
 if ! cmp -s "$wanted" "$folder/complete"; then
     rm -rf "$folder/python" "$folder/complete"
-    if ! { python3 -m venv "$folder/python" &&
-        "$folder/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"; } >"$folder/log" 2>&1; then
+    if ! python3 -m venv "$folder/python" >"$folder/log" 2>&1 ||
+        ! "$folder/python/bin/pip" install --quiet --requirement "$wanted" >>"$folder/log" 2>&1; then
         tail -n 5 "$folder/log" >&2
         printf 'error: the validator of manifests could not be installed\n' >&2
         printf 'hint: sudo apt-get install -y python3-venv; the first run needs the network, later ones do not\n' >&2

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything that must hold: formatting, lints, tests (against Postfix and real Kafka brokers too), manifests, documents.
-# What it fetches, Kafka from Maven Central and a validator from PyPI, is kept in ${MAILQ_TEST_CACHE:-~/.cache/mailq-tests}.
+# Kafka is fetched from Maven Central and a validator from PyPI, once, into ${MAILQ_TEST_CACHE:-~/.cache/mailq-tests}.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/prerequisites.sh
