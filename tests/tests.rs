@@ -15,6 +15,8 @@ mod architecture;
 mod cli;
 mod commands;
 mod fuzz_corpus;
+#[cfg(feature = "kafka")]
+mod kafka_brokers;
 mod postfix;
 mod queue_contract;
 mod queue_sqlite;

@@ -3,6 +3,8 @@
 
 pub mod behaviour;
 pub mod certificate;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log;
 pub mod relay;
 pub mod visit;
