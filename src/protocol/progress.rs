@@ -14,6 +14,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 const VERSION: &str = "mq1";
+/// The text of a partition that nobody has owned yet, where the queue must tell it from one whose commit is gone.
+pub const INITIAL: &str = "mq1;init";
 
 /// At most this many runs are at work in a partition; the others wait, oldest seal first.
 pub const MAX_RUNS: usize = 8;
@@ -151,6 +153,14 @@ impl Progress {
             let _ = write!(text, ";k{offset},{},{claimed},{moving},{done}", chunk.run);
         }
         text
+    }
+
+    /// What a commit's text says. `None`: nobody has owned the partition yet.
+    pub fn read(text: &str) -> Result<Option<Progress>, TextError> {
+        match text {
+            "" | INITIAL => Ok(None),
+            text => Progress::parse(text).map(Some),
+        }
     }
 
     pub fn parse(text: &str) -> Result<Progress, TextError> {

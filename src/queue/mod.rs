@@ -53,6 +53,10 @@ pub trait Queue {
     /// Any partition's last commit, whoever owns it, in one request.
     async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError>;
 
+    /// Whether commits are forgotten some time after the last member left. A partition without a commit may then have
+    /// had one; of those that keep commits it was never owned.
+    fn commits_expire(&self) -> bool;
+
     /// Drops everything below an offset, in steps short enough that nobody waits for it. Idempotent.
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError>;
 
