@@ -28,6 +28,17 @@ impl From<QueueError> for Failure {
                 Exit::TryLater,
                 "run it again later; it goes on where it was",
             ),
+            QueueError::Setting { .. } => {
+                (Exit::Usage, "take it out of `[kafka] properties` or `-X`")
+            }
+            QueueError::Login { .. } => (
+                Exit::Usage,
+                "check `sasl.username` and its password in `[kafka]`",
+            ),
+            QueueError::Denied { .. } => (
+                Exit::Usage,
+                "ask whoever runs the cluster for this right; docs/kafka.md lists all",
+            ),
             QueueError::NoTopic(_) => (Exit::Usage, "`mailq init` makes what is missing"),
             QueueError::BelowLowMark { .. } | QueueError::BadRecord { .. } => (
                 Exit::NeedsPerson,

@@ -2,6 +2,8 @@
 //! written here and nowhere else, and `tests/queue_contract.rs` holds each of them to it.
 
 pub mod chunk;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod memory;
 pub mod record;
 pub mod slots;
@@ -217,6 +219,13 @@ pub enum QueueError {
         bytes: usize,
         limit: usize,
     },
+    #[error("setting `{name}` of the queue is refused: {why}")]
+    Setting { name: String, why: String },
+    #[error("`{url}` refused our login: {what}; nothing was done")]
+    Login { url: String, what: String },
+    /// `what` names the right that is missing.
+    #[error("`{url}` does not allow it: {what}")]
+    Denied { url: String, what: String },
     /// The result is not known: the record may land later.
     #[error("the queue did not answer: {0}")]
     Unknown(String),
