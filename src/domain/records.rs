@@ -202,6 +202,7 @@ pub struct Left {
     pub at: String,
     /// The owner number under which it left; the highest counts, then the last in the log.
     pub owner: u64,
+    /// Where the run is read from next; in a tier, where the tier was: below it all of the run is in `counters`.
     pub next: Offset,
     pub last_row: Option<Row>,
     /// Open chunks, offset to the done positions as bitset text.

@@ -166,7 +166,11 @@ pub enum WorkerError {
 }
 
 fn names(partitions: &[TopicPartition]) -> String {
-    let shown: Vec<String> = partitions.iter().take(3).map(|at| format!("`{at}`")).collect();
+    let shown: Vec<String> = partitions
+        .iter()
+        .take(3)
+        .map(|at| format!("`{at}`"))
+        .collect();
     match partitions.len().saturating_sub(shown.len()) {
         0 => shown.join(", "),
         more => format!("{} and {more} more partitions", shown.join(", ")),

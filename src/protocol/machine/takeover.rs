@@ -29,10 +29,7 @@ impl Machine {
                     next: offset,
                     ..Progress::default()
                 };
-                (
-                    offset,
-                    Progress::read(&text)?.unwrap_or_else(unowned),
-                )
+                (offset, Progress::read(&text)?.unwrap_or_else(unowned))
             }
             None => (
                 gain.low,
