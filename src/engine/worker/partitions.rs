@@ -71,6 +71,7 @@ impl Journal {
                 tracing::info!(%at, number = machine.number(), "partition gained");
                 self.machines.insert(at, machine);
             }
+            Err(_) if self.is_stopping() => self.membership.release(at, token).await,
             Err(why) => self.stand_still(at, why),
         }
     }
