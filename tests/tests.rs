@@ -17,6 +17,8 @@ mod commands;
 mod fuzz_corpus;
 mod postfix;
 mod queue_contract;
+#[cfg(feature = "kafka")]
+mod queue_kafka;
 mod queue_sqlite;
 mod render;
 mod scenarios;

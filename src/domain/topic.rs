@@ -5,6 +5,9 @@ use super::span;
 use std::fmt;
 use std::time::Duration;
 
+/// What a partition's commit holds before anybody has owned it, where a missing commit means a lost one.
+pub const INITIAL_COMMIT: &str = "mq1;init";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// Chunks to be sent for the first time.

@@ -45,8 +45,8 @@ pub fn start(
 
 #[cfg(test)]
 mod tests {
-    use super::super::progress::INITIAL;
     use super::*;
+    use crate::domain::topic::INITIAL_COMMIT;
 
     fn string(number: u64) -> String {
         let owner = "w".to_string();
@@ -79,7 +79,12 @@ mod tests {
         let restored = Start::Restored((7, three.clone()));
         for (case, commit, last, start_here) in [
             ("new", None, None, Start::Fresh),
-            ("initial", committed(INITIAL), None, going_on(INITIAL)),
+            (
+                "initial",
+                committed(INITIAL_COMMIT),
+                None,
+                going_on(INITIAL_COMMIT),
+            ),
             ("at work", committed(&four), None, going_on(&four)),
             (
                 "numbered",
@@ -107,7 +112,7 @@ mod tests {
             ),
             (
                 "made new after it expired",
-                committed(INITIAL),
+                committed(INITIAL_COMMIT),
                 Some(checkpoint(3, true, three.clone())),
                 restored,
             ),
@@ -119,7 +124,7 @@ mod tests {
             ),
             (
                 "made new after a kill",
-                committed(INITIAL),
+                committed(INITIAL_COMMIT),
                 Some(checkpoint(4, false, three.clone())),
                 Start::Lost,
             ),

@@ -8,14 +8,12 @@
 use super::positions::Positions;
 use crate::domain::counters::{Counters, Final};
 use crate::domain::ids::{Offset, Row, RunKey};
-use crate::domain::topic::TopicPartition;
+use crate::domain::topic::{INITIAL_COMMIT, TopicPartition};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 const VERSION: &str = "mq1";
-/// The text of a partition that nobody has owned yet, where the queue must tell it from one whose commit is gone.
-pub const INITIAL: &str = "mq1;init";
 
 /// At most this many runs are at work in a partition; the others wait, oldest seal first.
 pub const MAX_RUNS: usize = 8;
@@ -158,12 +156,16 @@ impl Progress {
     /// What a commit's text says. `None`: nobody has owned the partition yet.
     pub fn read(text: &str) -> Result<Option<Progress>, TextError> {
         match text {
-            "" | INITIAL => Ok(None),
+            "" | INITIAL_COMMIT => Ok(None),
             text => Progress::parse(text).map(Some),
         }
     }
 
+    /// The text of a beginning is an empty progress.
     pub fn parse(text: &str) -> Result<Progress, TextError> {
+        if text == INITIAL_COMMIT {
+            return Ok(Progress::default());
+        }
         let mut fields = text.split(';');
         let version = fields.next().unwrap_or_default();
         if version != VERSION {
@@ -292,6 +294,12 @@ fn read_counters(text: &str) -> Option<Counters> {
 mod tests {
     use super::*;
     use crate::domain::topic::Topic;
+
+    #[test]
+    fn the_text_of_a_beginning_is_an_empty_progress() {
+        assert_eq!(Progress::parse(INITIAL_COMMIT), Ok(Progress::default()));
+        assert!(Progress::parse("mq1;inix").is_err());
+    }
     use proptest::prelude::*;
 
     fn any_positions() -> impl Strategy<Value = Positions> {
