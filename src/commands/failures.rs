@@ -14,7 +14,7 @@ impl From<QueueError> for Failure {
             QueueError::Newer { .. } => (Exit::Usage, "install the newer mailq here as well"),
             QueueError::OtherKey { .. } => (
                 Exit::Usage,
-                "copy `.mailq/key` from the host where the queue was made",
+                "copy `.mailq/key` from the first host, where the queue was made",
             ),
             QueueError::Damaged { .. } => (
                 Exit::Usage,
@@ -39,7 +39,7 @@ impl From<QueueError> for Failure {
                 Exit::Usage,
                 "ask whoever runs the cluster for this right; docs/kafka.md lists all",
             ),
-            QueueError::NoTopic(_) => (Exit::Usage, "`mailq init` makes what is missing"),
+            QueueError::NoTopic(_) => (Exit::Usage, "`mailq topics init` makes what is missing"),
             QueueError::BelowLowMark { .. } | QueueError::BadRecord { .. } => (
                 Exit::NeedsPerson,
                 "`mailq verify` names the recipients that it concerns",

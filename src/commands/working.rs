@@ -45,7 +45,7 @@ pub async fn work(
     global: &Global,
 ) -> Result<(Summary, Option<Signal>), Failure> {
     let lanes = relays::open(&place.loaded)?;
-    place.create_topics().await?;
+    place.require_topics().await?;
     let settings = &place.loaded.settings;
     let at = jiff::Timestamp::now().to_string();
     let (rate, burst) = (settings.send.rate, settings.send.burst);

@@ -39,6 +39,14 @@ impl Topic {
             .ok()
     }
 
+    /// How many partitions it has where send has so many.
+    pub fn partitions(&self, of_send: Partition) -> Partition {
+        match self {
+            Topic::Campaign | Topic::Suppression => 1,
+            Topic::Send | Topic::Retry(_) | Topic::Dlq | Topic::Event => of_send,
+        }
+    }
+
     /// Owned partition by partition and worked on by workers.
     pub fn is_owned(&self) -> bool {
         matches!(self, Topic::Send | Topic::Retry(_))

@@ -31,6 +31,20 @@ pub trait Queue {
     /// Topics that exist, among them retry tiers that the configuration no longer names.
     async fn topics(&self) -> Result<Vec<Topic>, QueueError>;
 
+    /// The same with how they are kept, and what is not as it must be.
+    async fn describe_topics(&self) -> Result<Vec<TopicState>, QueueError> {
+        let topics = self.topics().await?.into_iter();
+        let partitions = self.partitions();
+        Ok(topics
+            .map(|topic| TopicState {
+                topic,
+                partitions: topic.partitions(partitions),
+                replication: 1,
+                drift: Vec::new(),
+            })
+            .collect())
+    }
+
     /// Appends in order and resolves when all are durable: the offset of each. After an error of unknown result a
     /// record may still land, once, at any later time.
     async fn append(
@@ -71,6 +85,24 @@ pub trait Queue {
     /// Takes up to `want` slots of the queue-wide bucket that begin before `now + horizon`: exact over all processes
     /// of an embedded queue. Slots are instants on the boot-time clock.
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
+}
+
+/// How a topic is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicState {
+    pub topic: Topic,
+    pub partitions: Partition,
+    /// Copies on different brokers.
+    pub replication: usize,
+    pub drift: Vec<Drift>,
+}
+
+/// A topic's setting that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    pub key: String,
+    pub wanted: String,
+    pub found: String,
 }
 
 /// A process's place among those that share the partitions.

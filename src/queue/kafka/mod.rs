@@ -6,6 +6,7 @@ mod buckets;
 mod clients;
 mod codec;
 mod context;
+mod describe;
 mod failure;
 mod group;
 mod health;
@@ -23,6 +24,7 @@ pub use topics::configuration;
 
 use super::{
     Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots, Stored,
+    TopicState,
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -194,6 +196,11 @@ impl Queue for KafkaQueue {
             self.partitions.set(*count);
         }
         Ok(there.into_keys().collect())
+    }
+
+    async fn describe_topics(&self) -> Result<Vec<TopicState>, QueueError> {
+        let topics = self.topics().await?;
+        self.admin()?.describe(&topics).await
     }
 
     async fn append(

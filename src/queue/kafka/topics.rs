@@ -18,12 +18,12 @@ const LED_WITHIN: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) struct Topics {
-    admin: AdminClient<Context>,
+    pub(super) admin: AdminClient<Context>,
     asker: Asker,
-    explainer: Explainer,
+    pub(super) explainer: Explainer,
     partitions: Partition,
     replication: i16,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// What a topic is created with, and what `topics describe` compares with: name and value of each configuration.
@@ -66,7 +66,7 @@ impl Topics {
         })
     }
 
-    fn options(&self) -> AdminOptions {
+    pub(super) fn options(&self) -> AdminOptions {
         AdminOptions::new()
             .request_timeout(Some(self.timeout))
             .operation_timeout(Some(self.timeout))
