@@ -24,48 +24,71 @@ macro_rules! suite {
     ($arm:ident: $module:ident { $($question:ident),* $(,)? }) => {
         $(#[test] fn $question() { crate::queue_contract::$arm($module::$question) })*
     };
-    ($($arm:ident),*) => {
-        $(mod $arm {
+    (@log $arm:ident) => {
+        mod log {
+            use super::logs;
+            suite!($arm: logs {
+                topics_are_created_once_and_listed,
+                a_missing_topic_is_named,
+                offsets_grow_and_both_handles_read_in_order,
+                appends_of_both_handles_take_turns,
+                any_bytes_come_back,
+                fetch_begins_in_the_middle_and_ends_at_the_end,
+                fetch_gives_at_least_one_and_not_much_more_than_asked,
+                nothing_is_read_below_the_low_mark,
+                dropping_is_idempotent,
+                partitions_are_logs_of_their_own,
+                compaction_keeps_the_last_of_each_key,
+                buckets_do_not_share,
+            });
+        }
+    };
+    (@shared_slots $arm:ident) => {
+        mod shared_slots {
+            use super::logs;
+            suite!($arm: logs {
+                slots_of_two_handles_keep_one_rate,
+                a_burst_may_come_early_once,
+                slots_beyond_the_horizon_are_left,
+            });
+        }
+    };
+    (@ownership $arm:ident) => {
+        mod ownership {
+            use super::leases;
+            suite!($arm: leases {
+                the_only_member_gains_everything,
+                a_second_member_gains_its_share_after_the_release,
+                commits_are_seen_by_everyone_at_once,
+                a_stale_token_is_refused_and_the_old_text_stands,
+                one_lost_partition_refuses_only_its_own_commit,
+                a_stale_release_changes_nothing,
+                leaving_gives_everything_back,
+                tokens_never_repeat,
+            });
+        }
+    };
+    ($arm:ident { $($part:ident),* }) => {
+        mod $arm {
             use crate::queue_contract::{leases, logs};
-            mod log {
-                use super::logs;
-                suite!($arm: logs {
-                    topics_are_created_once_and_listed,
-                    a_missing_topic_is_named,
-                    offsets_grow_and_both_handles_read_in_order,
-                    appends_of_both_handles_take_turns,
-                    any_bytes_come_back,
-                    fetch_begins_in_the_middle_and_ends_at_the_end,
-                    fetch_gives_at_least_one_and_not_much_more_than_asked,
-                    nothing_is_read_below_the_low_mark,
-                    dropping_is_idempotent,
-                    partitions_are_logs_of_their_own,
-                    compaction_keeps_the_last_of_each_key,
-                    slots_of_two_handles_keep_one_rate,
-                    a_burst_may_come_early_once,
-                    slots_beyond_the_horizon_are_left,
-                    buckets_do_not_share,
-                });
-            }
-            mod ownership {
-                use super::leases;
-                suite!($arm: leases {
-                    the_only_member_gains_everything,
-                    a_second_member_gains_its_share_after_the_release,
-                    commits_are_seen_by_everyone_at_once,
-                    a_stale_token_is_refused_and_the_old_text_stands,
-                    one_lost_partition_refuses_only_its_own_commit,
-                    a_stale_release_changes_nothing,
-                    leaving_gives_everything_back,
-                    tokens_never_repeat,
-                });
-            }
-        })*
+            $(suite!(@$part $arm);)*
+        }
     };
 }
 
-suite!(memory);
-suite!(sqlite);
+suite!(memory {
+    log,
+    shared_slots,
+    ownership
+});
+suite!(sqlite {
+    log,
+    shared_slots,
+    ownership
+});
+// Without shared slots: each process has buckets of its own, and the engine shares the rate out.
+#[cfg(feature = "kafka")]
+suite!(kafka { log, ownership });
 
 fn memory(question: impl AsyncFnOnce(Store)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -99,6 +122,23 @@ fn sqlite(question: impl AsyncFnOnce(Store)) {
         let store = Store {
             a: open(),
             b: open(),
+            compact: Box::new(|| {}),
+        };
+        store.a.create_topics(&topics()).await.unwrap();
+        question(store).await;
+    });
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(question: impl AsyncFnOnce(Store)) {
+    use crate::queue_kafka::{open, settings};
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().unwrap();
+    let settings = settings();
+    runtime.block_on(async {
+        let store = Store {
+            a: open(&settings),
+            b: open(&settings),
             compact: Box::new(|| {}),
         };
         store.a.create_topics(&topics()).await.unwrap();

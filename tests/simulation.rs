@@ -8,6 +8,7 @@ mod check;
 mod claims;
 mod clients;
 mod delays;
+mod outage;
 mod process;
 mod profile;
 mod rates;

@@ -19,6 +19,8 @@ mod fuzz_corpus;
 mod kafka_brokers;
 mod postfix;
 mod queue_contract;
+#[cfg(feature = "kafka")]
+mod queue_kafka;
 mod queue_sqlite;
 mod render;
 mod scenarios;

@@ -4,7 +4,7 @@ use super::tree::{Cli, Command};
 use crate::commands::control::Verb;
 use crate::commands::{
     Exit, Failure, Global, bounce, check, completions, control, dlq, enqueue, events, init, manual,
-    preview, print_config, recipients, run, send, status, suppress, test, verify,
+    preview, print_config, recipients, recover, run, send, status, suppress, test, topics, verify,
 };
 use crate::config::Flags;
 use clap::CommandFactory;
@@ -34,6 +34,8 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Check(args)) => check::run(&args, global),
         Some(Command::Preview(args)) => preview::run(&args, global),
         Some(Command::Test(args)) => test::run(&args, global),
+        Some(Command::Topics(args)) => topics::run(&args, global),
+        Some(Command::Recover(args)) => recover::run(&args, global),
         Some(Command::Completions(args)) => completions::run(&args, global, Cli::command()),
         Some(Command::Manual(args)) => manual::run(&args, global, Cli::command()),
     }

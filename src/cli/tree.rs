@@ -2,7 +2,7 @@
 
 use crate::commands::{
     Global, bounce, check, completions, control, dlq, enqueue, events, init, manual, preview,
-    recipients, run, send, status, suppress, test, verify,
+    recipients, recover, run, send, status, suppress, test, topics, verify,
 };
 
 /// Bulk mail campaigns that lose nobody, send nothing twice unnamed, and keep to the rate
@@ -47,6 +47,8 @@ pub enum Command {
     Check(check::Args),
     Preview(preview::Args),
     Test(test::Args),
+    Topics(topics::Args),
+    Recover(recover::Args),
     Completions(completions::Args),
     Manual(manual::Args),
 }

@@ -3,10 +3,10 @@
 use super::campaign::Campaign;
 use super::progress::{Kind, Progress, Snapshot, grouped};
 use super::working::Voice;
-use super::workplace::{self, Workplace};
+use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output, time};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Flags, Loaded, OncePer, load_or_create_key};
+use crate::config::{Flags, Loaded, OncePer, QueueUrl, load_or_create_key};
 use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::span;
@@ -101,7 +101,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             global,
         ))?
     } else {
-        let place = Workplace::existing_or_new(loaded, global).map_err(not_done)?;
+        let opening = opening("enqueue", &args.options);
+        let place = Workplace::existing_or_new(loaded, &opening, global).map_err(not_done)?;
         workplace::block_on(enqueue(
             &place,
             campaign,
@@ -114,6 +115,23 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         output::json(&report)?;
     }
     Ok(exit(&report))
+}
+
+pub fn opening(role: &'static str, options: &Options) -> Opening {
+    Opening {
+        role,
+        instance_id: None,
+        queue_timeout: (!options.wait).then_some(options.queue_timeout),
+    }
+}
+
+/// A cluster's handle has waited itself when it gives up.
+fn patience(place: &Workplace, options: &Options) -> Patience {
+    let longest = match place.loaded.settings.queue {
+        QueueUrl::Sqlite(_) => options.queue_timeout,
+        QueueUrl::Kafka(_) => Duration::ZERO,
+    };
+    Patience((!options.wait).then_some(longest))
 }
 
 /// Rows that were left out need a person.
@@ -141,14 +159,14 @@ pub async fn enqueue(
     voice: Voice,
     global: &Global,
 ) -> Result<EnqueueReport, Failure> {
-    place.create_topics().await?;
+    place.require_topics().await?;
     let teller = Teller::new(voice, global);
     let mut observer = |progress: EnqueueProgress<'_>| teller.tell(progress);
-    let patience = Patience((!options.wait).then_some(options.queue_timeout));
+    let patience = patience(place, options);
     let suppressed =
         engine::suppressed(place.queue.as_ref(), &place.key, patience, &mut observer).await?;
     let name = campaign.file.name.clone();
-    let job = job(campaign, options, place.key.clone(), suppressed)?;
+    let job = job(campaign, options, place.key.clone(), suppressed, patience)?;
     let result = engine::enqueue(
         place.queue.as_ref(),
         &job,
@@ -185,7 +203,13 @@ async fn rehearse_without_queue(
     // Message-IDs of a rehearsal go nowhere, so any key will do where there is none yet.
     let key = load_or_create_key(&loaded.settings.key_file, false)
         .unwrap_or_else(|_| ProjectKey::new(&[0; ProjectKey::BYTES]));
-    let job = job(campaign, options, key, Arc::new(|_: &Address| None))?;
+    let job = job(
+        campaign,
+        options,
+        key,
+        Arc::new(|_: &Address| None),
+        Patience::default(),
+    )?;
     let mut observer = |progress: EnqueueProgress<'_>| teller.tell(progress);
     let report = engine::rehearse(&job, &SystemClock, &mut observer).await;
     teller.end();
@@ -199,6 +223,7 @@ fn job(
     options: &Options,
     key: ProjectKey,
     suppressed: Arc<engine::Suppressed>,
+    patience: Patience,
 ) -> Result<Job, Failure> {
     let now = Zoned::now();
     let not_before = options
@@ -225,7 +250,7 @@ fn job(
         suppressed,
         source: format!("{}/enqueue", workplace::host_name()),
         trace_id: format!("{:016x}", fastrand::u64(..)),
-        patience: Patience((!options.wait).then_some(options.queue_timeout)),
+        patience,
         render_threads: RENDER_THREADS
             .min(std::thread::available_parallelism().map_or(1, usize::from)),
         dry_run: options.dry_run,

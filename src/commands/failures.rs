@@ -14,7 +14,7 @@ impl From<QueueError> for Failure {
             QueueError::Newer { .. } => (Exit::Usage, "install the newer mailq here as well"),
             QueueError::OtherKey { .. } => (
                 Exit::Usage,
-                "copy `.mailq/key` from the host where the queue was made",
+                "copy `.mailq/key` from the first host, where the queue was made",
             ),
             QueueError::Damaged { .. } => (
                 Exit::Usage,
@@ -28,7 +28,18 @@ impl From<QueueError> for Failure {
                 Exit::TryLater,
                 "run it again later; it goes on where it was",
             ),
-            QueueError::NoTopic(_) => (Exit::Usage, "`mailq init` makes what is missing"),
+            QueueError::Setting { .. } => {
+                (Exit::Usage, "take it out of `[kafka] properties` or `-X`")
+            }
+            QueueError::Login { .. } => (
+                Exit::Usage,
+                "check `sasl.username` and its password in `[kafka]`",
+            ),
+            QueueError::Denied { .. } => (
+                Exit::Usage,
+                "ask whoever runs the cluster for this right; docs/kafka.md lists all",
+            ),
+            QueueError::NoTopic(_) => (Exit::Usage, "`mailq topics init` makes what is missing"),
             QueueError::BelowLowMark { .. } | QueueError::BadRecord { .. } => (
                 Exit::NeedsPerson,
                 "`mailq verify` names the recipients that it concerns",

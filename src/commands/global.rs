@@ -16,7 +16,7 @@ pub struct Global {
     )]
     pub config: Option<PathBuf>,
 
-    /// The queue, `sqlite:PATH` [default: sqlite:.mailq/queue.db in the project]
+    /// The queue, `sqlite:PATH` or `kafka://HOST:9092,HOST:9092` [default: sqlite:.mailq/queue.db in the project]
     #[arg(
         long,
         global = true,
@@ -24,6 +24,15 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub queue: Option<String>,
+
+    /// A property of librdkafka, over those of `[kafka] properties`; may be repeated [default: none]
+    #[arg(
+        short = 'X',
+        global = true,
+        value_name = "KEY=VALUE",
+        help_heading = "Global options"
+    )]
+    pub property: Vec<String>,
 
     /// Print one JSON document on stdout
     #[arg(long, global = true, help_heading = "Global options")]
@@ -45,7 +54,9 @@ pub struct Global {
 impl Global {
     /// The project and its settings. `campaign` is the file that the command names, `flags` what it adds.
     pub fn load(&self, campaign: Option<&Path>, flags: Flags) -> Result<Loaded, Failure> {
-        let flags = flags.set("queue", self.queue.as_ref());
+        let flags = flags
+            .set("queue", self.queue.as_ref())
+            .properties(&self.property);
         let variables = Variables::of_process();
         let loaded = config::load(campaign, self.config.as_deref(), &flags, variables)?;
         Ok(loaded)

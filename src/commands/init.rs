@@ -62,7 +62,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let loaded = config::load(
         None,
         Some(&root.join(PROJECT_FILE)),
-        &Flags::default().set("queue", global.queue.as_ref()),
+        &Flags::default()
+            .set("queue", global.queue.as_ref())
+            .properties(&global.property),
         Variables::of_process(),
     )?;
     make_queue(loaded, &mut files)?;
@@ -86,10 +88,13 @@ fn root(args: &Args, global: &Global) -> Result<PathBuf, Failure> {
 /// The queue and the key that it remembers.
 fn make_queue(loaded: Loaded, files: &mut Files) -> Result<(), Failure> {
     let key = loaded.settings.key_file.clone();
-    let QueueUrl::Sqlite(queue) = loaded.settings.queue.clone();
+    // A cluster's topics and key are made by `mailq topics init`.
+    let QueueUrl::Sqlite(queue) = loaded.settings.queue.clone() else {
+        return Ok(());
+    };
     let (has_key, has_queue) = (key.exists(), queue.exists());
-    let place = Workplace::create(loaded)?;
-    workplace::block_on(async { Ok(place.create_topics().await?) })?;
+    let place = Workplace::create(loaded, &queue)?;
+    workplace::block_on(place.require_topics())?;
     files.note(&key, has_key);
     files.note(&queue, has_queue);
     Ok(())

@@ -2,10 +2,9 @@
 
 use super::campaign::Campaign;
 use super::working::{self, SendReport, Voice};
-use super::workplace::{self, Workplace};
+use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, enqueue, output, send};
 use crate::clock::Clock;
-use crate::config::QueueUrl;
 use crate::domain::span;
 use crate::engine::account::{self, Remaining};
 use crate::engine::enqueue::EnqueueReport;
@@ -50,7 +49,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         );
     }
     let name = campaign.file.name.clone();
-    let place = Workplace::existing_or_new(loaded, global)?;
+    let opening = Opening {
+        instance_id: args.send.instance_id.clone(),
+        ..enqueue::opening("run", &args.enqueue)
+    };
+    let place = Workplace::existing_or_new(loaded, &opening, global)?;
     let Some(_lock) = RunLock::take(&place, &name)? else {
         global.say(format!(
             "another `mailq run` of campaign `{name}` is at work"
@@ -155,8 +158,7 @@ struct RunLock {
 
 impl RunLock {
     fn take(place: &Workplace, campaign: &str) -> Result<Option<RunLock>, Failure> {
-        let QueueUrl::Sqlite(queue) = &place.loaded.settings.queue;
-        let folder = queue.with_file_name("runs");
+        let folder = place.folder("runs");
         let name: String = campaign
             .chars()
             .map(|c| {

@@ -1,7 +1,7 @@
 //! `mailq send`: a worker.
 
 use super::working::{self, SendReport, Signal, Voice};
-use super::workplace::{self, Workplace};
+use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::rate::Rate;
@@ -69,7 +69,12 @@ impl Options {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let place = Workplace::existing(global.load(None, args.options.flags())?)?;
+    let opening = Opening {
+        role: "send",
+        instance_id: args.options.instance_id.clone(),
+        queue_timeout: None,
+    };
+    let place = Workplace::existing_for(global.load(None, args.options.flags())?, &opening)?;
     let goal = match args.drain {
         true => Goal::Drain {
             max_wait: args.options.max_wait,

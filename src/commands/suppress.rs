@@ -2,7 +2,7 @@
 
 mod import;
 
-use super::workplace::{self, Workplace};
+use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::address::Address;
@@ -59,7 +59,9 @@ pub enum Verb {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let loaded = global.load(None, Flags::default())?;
     let place = match args.verb {
-        Verb::Add { .. } | Verb::Import { .. } => Workplace::existing_or_new(loaded, global)?,
+        Verb::Add { .. } | Verb::Import { .. } => {
+            Workplace::existing_or_new(loaded, &Opening::default(), global)?
+        }
         _ => Workplace::existing(loaded)?,
     };
     workplace::block_on(async {
@@ -81,7 +83,7 @@ async fn add(
     global: &Global,
 ) -> Result<Exit, Failure> {
     let addresses = checked(addresses)?;
-    place.create_topics().await?;
+    place.require_topics().await?;
     let list = SuppressionList::read(place.queue.as_ref()).await?;
     let (reason, source) = match reason.parse() {
         Ok(reason) => (reason, "suppress add"),

@@ -45,7 +45,7 @@ pub async fn work(
     global: &Global,
 ) -> Result<(Summary, Option<Signal>), Failure> {
     let lanes = relays::open(&place.loaded)?;
-    place.create_topics().await?;
+    place.require_topics().await?;
     let settings = &place.loaded.settings;
     let at = jiff::Timestamp::now().to_string();
     let (rate, burst) = (settings.send.rate, settings.send.burst);
@@ -347,7 +347,9 @@ impl From<WorkerError> for Failure {
             WorkerError::Queue(error) => error.into(),
             WorkerError::Account(error) => error.into(),
             WorkerError::MissingTopic(_) => Failure::usage(format!("{error}; nothing was sent"))
-                .with_hint("`mailq init` makes what is missing"),
+                .with_hint("`mailq topics init` makes what is missing"),
+            WorkerError::CommitsLost(_) => Failure::usage(format!("{error}; nothing was sent"))
+                .with_hint("`mailq recover` finds it again, and says who may get a mail twice"),
             WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))
                 .with_hint("a newer mailq may have written it: install that version here as well"),
         }

@@ -6,10 +6,12 @@ use crate::config::{Loaded, QueueUrl, load_or_create_key};
 use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::Topic;
 use crate::engine::policy::{RetrySchedule, Schedule};
+use crate::queue::Queue;
 use crate::queue::sqlite::{OpenOptions, PARTITIONS, SqliteQueue};
-use crate::queue::{Queue, QueueError};
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::task::LocalSet;
 
 /// The queue of a project, open.
@@ -20,43 +22,80 @@ pub struct Workplace {
     pub clock: Rc<SystemClock>,
 }
 
+/// What a command opens the queue for.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The verb, for whoever looks at the cluster's clients.
+    pub role: &'static str,
+    pub instance_id: Option<String>,
+    /// How long a queue that is away is waited for; `None`: for ever.
+    pub queue_timeout: Option<Duration>,
+}
+
+impl Default for Opening {
+    fn default() -> Opening {
+        Opening {
+            role: "look",
+            instance_id: None,
+            queue_timeout: Some(Duration::from_secs(15)),
+        }
+    }
+}
+
 impl Workplace {
     /// For commands that look at or work on a queue: there must be one.
     pub fn existing(loaded: Loaded) -> Result<Workplace, Failure> {
-        let QueueUrl::Sqlite(path) = &loaded.settings.queue;
-        if !SqliteQueue::exists(path) {
-            let what = format!("no queue here (`sqlite:{}`)", path.display());
-            return Err(Failure::usage(what).with_hint(
-                "`mailq init` makes a project; `mailq enqueue` puts a campaign into its queue",
-            ));
+        Workplace::existing_for(loaded, &Opening::default())
+    }
+
+    pub fn existing_for(loaded: Loaded, opening: &Opening) -> Result<Workplace, Failure> {
+        match loaded.settings.queue.clone() {
+            QueueUrl::Sqlite(path) if !SqliteQueue::exists(&path) => {
+                let what = format!("no queue here (`sqlite:{}`)", path.display());
+                Err(Failure::usage(what).with_hint(
+                    "`mailq init` makes a project; `mailq enqueue` puts a campaign into its queue",
+                ))
+            }
+            QueueUrl::Sqlite(path) => Workplace::open_file(loaded, &path, false),
+            QueueUrl::Kafka(_) => {
+                let queue = super::cluster::open(&loaded, opening)?;
+                let key = super::cluster::key(&loaded, queue.as_ref())?;
+                Ok(Workplace::of(loaded, queue, key))
+            }
         }
-        Workplace::open(loaded, false)
     }
 
     pub fn is_there(loaded: &Loaded) -> bool {
-        let QueueUrl::Sqlite(path) = &loaded.settings.queue;
-        SqliteQueue::exists(path)
+        match &loaded.settings.queue {
+            QueueUrl::Sqlite(path) => SqliteQueue::exists(path),
+            QueueUrl::Kafka(_) => true,
+        }
     }
 
-    /// For commands that put something into the queue; one that is created is announced in one line.
-    pub fn existing_or_new(loaded: Loaded, global: &Global) -> Result<Workplace, Failure> {
-        let QueueUrl::Sqlite(path) = &loaded.settings.queue;
-        let is_new = !SqliteQueue::exists(path);
-        let shown = path.display().to_string();
-        let place = Workplace::open(loaded, true)?;
+    /// For commands that put something into the queue; a file that is created is announced in one line. On a cluster
+    /// nothing is: that is for `mailq topics init`.
+    pub fn existing_or_new(
+        loaded: Loaded,
+        opening: &Opening,
+        global: &Global,
+    ) -> Result<Workplace, Failure> {
+        let QueueUrl::Sqlite(path) = loaded.settings.queue.clone() else {
+            return Workplace::existing_for(loaded, opening);
+        };
+        let is_new = !SqliteQueue::exists(&path);
+        let place = Workplace::open_file(loaded, &path, true)?;
         if is_new {
-            global.say(format!("created queue `sqlite:{shown}`"));
+            global.say(format!("created queue `sqlite:{}`", path.display()));
         }
         Ok(place)
     }
 
     /// For `init`, which tells itself what it has made.
-    pub fn create(loaded: Loaded) -> Result<Workplace, Failure> {
-        Workplace::open(loaded, true)
+    pub fn create(loaded: Loaded, path: &Path) -> Result<Workplace, Failure> {
+        Workplace::open_file(loaded, path, true)
     }
 
-    fn open(loaded: Loaded, create: bool) -> Result<Workplace, Failure> {
-        let QueueUrl::Sqlite(path) = &loaded.settings.queue;
+    fn open_file(loaded: Loaded, path: &Path, create: bool) -> Result<Workplace, Failure> {
         // A key is made only where no queue remembers another one.
         let has_fingerprint =
             SqliteQueue::exists(path) && SqliteQueue::fingerprint(path)?.is_some();
@@ -76,21 +115,46 @@ impl Workplace {
             lease: loaded.settings.lease,
         };
         let queue = SqliteQueue::open(path, options)?;
-        Ok(Workplace {
+        Ok(Workplace::of(loaded, queue, key))
+    }
+
+    pub fn of(loaded: Loaded, queue: Rc<dyn Queue>, key: ProjectKey) -> Workplace {
+        Workplace {
             queue,
             key,
             loaded,
             clock: Rc::new(SystemClock),
-        })
+        }
+    }
+
+    /// A folder of this project for locks and the like.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        match &self.loaded.settings.queue {
+            QueueUrl::Sqlite(queue) => queue.with_file_name(name),
+            QueueUrl::Kafka(_) => self.loaded.settings.key_file.with_file_name(name),
+        }
     }
 
     pub fn schedule(&self) -> RetrySchedule {
         self.loaded.settings.retry.clone()
     }
 
-    /// Makes what is missing of the topics: an embedded queue needs nobody's permission for that.
-    pub async fn create_topics(&self) -> Result<(), QueueError> {
-        self.queue.create_topics(&topics(&self.schedule())).await
+    /// All topics must be there. An embedded queue makes what is missing; a cluster has owners, who decide.
+    pub async fn require_topics(&self) -> Result<(), Failure> {
+        let wanted = topics(&self.schedule());
+        if matches!(self.loaded.settings.queue, QueueUrl::Sqlite(_)) {
+            return Ok(self.queue.create_topics(&wanted).await?);
+        }
+        let there = self.queue.topics().await?;
+        match wanted.iter().find(|topic| !there.contains(topic)) {
+            None => Ok(()),
+            Some(missing) => Err(Failure::usage(format!(
+                "topic `{}` does not exist at `{}`; nothing was done",
+                missing.name(&self.loaded.settings.env),
+                self.queue.url()
+            ))
+            .with_hint("`mailq topics init` makes what is missing")),
+        }
     }
 }
 

@@ -178,17 +178,22 @@ impl Reader<'_> {
     }
 
     fn leaves(
-        &self,
+        &mut self,
         section: &str,
         table: &DeTable<'_>,
     ) -> Result<BTreeMap<String, Found>, ConfigError> {
-        table
-            .iter()
-            .map(|(key, value)| {
-                let found = self.leaf(section, key, value)?;
-                Ok((key.get_ref().to_string(), found))
-            })
-            .collect()
+        let mut values = BTreeMap::new();
+        for (key, value) in table {
+            let nested = format!("{section}.{}", key.get_ref());
+            match self.schema.shape(&nested) {
+                Some((section, shape)) => self.section(section, shape, key, value)?,
+                None => {
+                    let found = self.leaf(section, key, value)?;
+                    values.insert(key.get_ref().to_string(), found);
+                }
+            }
+        }
+        Ok(values)
     }
 
     fn leaf(

@@ -52,6 +52,14 @@ pub enum ConfigError {
     },
     #[error("no password for relay `{relay}`: {why}")]
     NoPassword { relay: String, why: String },
+    #[error("no `{name}`: {why}")]
+    NoSecret { name: &'static str, why: String },
+    #[error("`-X {0}` is a secret, and others can read a command line; nothing was done")]
+    SecretOnCommandLine(String),
+    #[error("`-X {0}` is not `key=value`")]
+    BadProperty(String),
+    #[error("`-X` is for a queue on Kafka, and this one is `{0}`")]
+    NoKafka(String),
     #[error("no key `{0}`")]
     NoKey(PathBuf),
     #[error("key `{path}` is damaged: {why}")]
@@ -95,6 +103,25 @@ impl ConfigError {
             ConfigError::NoPassword { .. } => {
                 "set `password_env`, `password_file` or `password_command` in its `[[relay]]`"
                     .into()
+            }
+            ConfigError::NoSecret { name, .. } => {
+                let key = name.replace('.', "_");
+                format!("set `{key}_env`, `{key}_file` or `{key}_command` in `[kafka]`")
+            }
+            ConfigError::SecretOnCommandLine(name) => match name.as_str() {
+                "sasl.password" | "ssl.key.password" => {
+                    let key = name.replace('.', "_");
+                    format!("set `{key}_env`, `{key}_file` or `{key}_command` in `[kafka]`")
+                }
+                _ => "name a file instead where there is such a property, or write it into `[kafka] properties` \
+                      of a file that only you can read"
+                    .into(),
+            },
+            ConfigError::BadProperty(_) => {
+                "for instance `-X security.protocol=SASL_SSL`".into()
+            }
+            ConfigError::NoKafka(_) => {
+                "leave it out, or name the cluster: `--queue kafka://host:9092`".into()
             }
             ConfigError::NoKey(_) => {
                 "copy it from the host where the queue was made; `mailq init` makes the first one"

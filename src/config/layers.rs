@@ -9,14 +9,24 @@ use std::collections::BTreeMap;
 
 /// Settings given on the command line, by key (`send.rate`), as text.
 #[derive(Debug, Clone, Default)]
-pub struct Flags(BTreeMap<&'static str, String>);
+pub struct Flags {
+    keys: BTreeMap<&'static str, String>,
+    /// `key=value`, as given to `-X`.
+    properties: Vec<String>,
+}
 
 impl Flags {
     /// Notes a flag that was given; `None` changes nothing.
     pub fn set(mut self, key: &'static str, value: Option<impl ToString>) -> Flags {
         if let Some(value) = value {
-            self.0.insert(key, value.to_string());
+            self.keys.insert(key, value.to_string());
         }
+        self
+    }
+
+    /// What `-X` was given.
+    pub fn properties(mut self, given: &[String]) -> Flags {
+        self.properties.extend_from_slice(given);
         self
     }
 }
@@ -85,10 +95,15 @@ impl<'a> Layers<'a> {
             .map_err(|why| ConfigError::bad_value(&setting.source, &key, &setting.text, why))
     }
 
+    /// `key=value`, as given to `-X`.
+    pub fn properties(&self) -> &[String] {
+        &self.flags.properties
+    }
+
     /// A flag or a variable.
     pub fn outside(&self, key: &Key) -> Option<Setting> {
         let flag = key.flag.and_then(|flag| {
-            let text = self.flags.0.get(key.path().as_str())?.clone();
+            let text = self.flags.keys.get(key.path().as_str())?.clone();
             Some(Setting {
                 text,
                 source: Source::Flag(flag),

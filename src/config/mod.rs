@@ -4,6 +4,7 @@
 mod campaign;
 mod document;
 mod error;
+mod kafka;
 mod key_file;
 mod keys;
 mod layers;
@@ -17,6 +18,7 @@ mod source;
 
 pub use campaign::{CampaignFile, Mailbox, OncePer};
 pub use error::ConfigError;
+pub use kafka::KafkaConfig;
 pub use key_file::load_or_create_key;
 pub use keys::{CAMPAIGN, Key, Kind, PROJECT, Schema, Shape};
 pub use layers::Flags;

@@ -17,6 +17,10 @@ pub fn project_sample() -> String {
                 text.push_str(&comment(doc));
                 text.push_str(&format!("# [{name}.\"gmail.com\"]\n"));
             }
+            (name, Shape::Free, doc) => {
+                text.push_str(&comment(doc));
+                text.push_str(&format!("# [{name}]\n"));
+            }
             (name, _, doc) => {
                 text.push_str(&comment(doc));
                 text.push_str(&format!("[{name}]\n"));

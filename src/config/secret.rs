@@ -19,26 +19,33 @@ pub enum PasswordSource {
 impl PasswordSource {
     /// Fetches it; called for each login, so that tokens of `xoauth2` are fresh. `relay` is for messages.
     pub fn read(&self, relay: &str, variables: &Variables) -> Result<Secret, ConfigError> {
-        let missing = |why: String| ConfigError::NoPassword {
-            relay: relay.to_string(),
-            why,
-        };
+        match self.fetch(variables) {
+            Ok(secret) => Ok(Secret::new(secret)),
+            Err(why) => Err(ConfigError::NoPassword {
+                relay: relay.to_string(),
+                why,
+            }),
+        }
+    }
+
+    /// As text: not to be printed. Errors: why there is none.
+    pub(super) fn fetch(&self, variables: &Variables) -> Result<String, String> {
         let text = match self {
             PasswordSource::Variable(name) => variables
                 .get(name)
-                .ok_or_else(|| missing(format!("variable `{name}` is not set")))?
+                .ok_or_else(|| format!("variable `{name}` is not set"))?
                 .to_string(),
             PasswordSource::File(path) => std::fs::read_to_string(path)
-                .map_err(|error| missing(format!("cannot read `{}`: {error}", path.display())))?,
-            PasswordSource::Command(command) => output_of(command).map_err(missing)?,
+                .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?,
+            PasswordSource::Command(command) => output_of(command)?,
         };
         let first = match self {
             PasswordSource::Variable(_) => text.as_str(),
             _ => text.lines().next().unwrap_or_default(),
         };
         match first {
-            "" => Err(missing(format!("{self} gives nothing"))),
-            secret => Ok(Secret::new(secret)),
+            "" => Err(format!("{self} gives nothing")),
+            secret => Ok(secret.to_string()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::error::{ConfigError, at};
+use super::kafka::{self, KafkaConfig};
 use super::keys::PROJECT;
 use super::layers::{Flags, Layers, Setting, check};
 use super::project::{Project, display_name};
@@ -24,6 +25,7 @@ pub struct Settings {
     pub env: String,
     pub key_file: PathBuf,
     pub lease: Duration,
+    pub kafka: KafkaConfig,
     pub send: SendSettings,
     /// Empty where none is named anywhere.
     pub relays: Vec<RelayConfig>,
@@ -59,12 +61,15 @@ pub struct SiteConfig {
 pub enum QueueUrl {
     /// Absolute path of the database file.
     Sqlite(PathBuf),
+    /// Brokers, `host:9092,host:9092`.
+    Kafka(String),
 }
 
 impl fmt::Display for QueueUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             QueueUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            QueueUrl::Kafka(brokers) => write!(f, "kafka://{brokers}"),
         }
     }
 }
@@ -97,12 +102,17 @@ impl Settings {
             resolve(project, setting.text.as_ref(), &setting.source)
         });
         let lease = layers.get("", "lease", lease)?.unwrap_or_default();
+        let kafka = kafka::read(&layers, project)?;
+        if matches!(queue, QueueUrl::Sqlite(_)) && !layers.properties().is_empty() {
+            return Err(ConfigError::NoKafka(queue.to_string()));
+        }
         let relays = relays::read(&layers, project)?;
         Ok(Settings {
             queue,
             env,
             key_file,
             lease,
+            kafka,
             send: send(&layers, &relays)?,
             sites: sites(&layers)?,
             retry: retry(&layers)?,
@@ -130,7 +140,18 @@ fn queue(layers: &Layers<'_>, project: &Project) -> Result<QueueUrl, ConfigError
             path.as_ref(),
             &setting.source,
         ))),
-        _ => Err(wrong("not a queue like `sqlite:.mailq/queue.db`")),
+        Some(("kafka", brokers)) => {
+            kafka::brokers(brokers)
+                .map(QueueUrl::Kafka)
+                .map_err(|why| ConfigError::BadKey {
+                    at: at(&setting.source),
+                    key: "queue".into(),
+                    why: why.into(),
+                })
+        }
+        _ => Err(wrong(
+            "not a queue like `sqlite:.mailq/queue.db` or `kafka://host:9092`",
+        )),
     }
 }
 

@@ -25,6 +25,10 @@ pub enum CampaignRecord {
     Rate(RateInForce),
     /// An unsealed run that other inputs, or a later period, have made void.
     Dropped(Dropped),
+    /// Where a partition stood, for queues that forget commits.
+    Checkpoint(Checkpoint),
+    /// Which key the queue belongs to, for queues that have no other place to say so.
+    Key(KeyInForce),
 }
 
 impl CampaignRecord {
@@ -42,6 +46,8 @@ impl CampaignRecord {
             CampaignRecord::Left(l) => format!("left/{}/{}/{}", l.key, l.at, l.owner),
             CampaignRecord::Rate(_) => "rate".to_string(),
             CampaignRecord::Dropped(d) => format!("dropped/{}/{}/{}", d.key, d.draw, d.append),
+            CampaignRecord::Checkpoint(c) => Checkpoint::key(&c.at, c.owner),
+            CampaignRecord::Key(k) => format!("key/{}", k.draw),
         }
     }
 }
@@ -196,6 +202,7 @@ pub struct Left {
     pub at: String,
     /// The owner number under which it left; the highest counts, then the last in the log.
     pub owner: u64,
+    /// Where the run is read from next; in a tier, where the tier was: below it all of the run is in `counters`.
     pub next: Offset,
     pub last_row: Option<Row>,
     /// Open chunks, offset to the done positions as bitset text.
@@ -235,6 +242,42 @@ pub struct Dropped {
     /// longer come after the drop.
     pub append: u64,
     pub why: String,
+}
+
+/// A partition's last commit as its owner knew it. The highest owner number counts, then the last in the log: what a
+/// former owner appends late must not replace what its successor wrote, so each number has a key of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// `topic/partition`.
+    pub at: String,
+    /// That of `text`.
+    pub owner: u64,
+    /// Nothing is committed after this under this number.
+    pub clean: bool,
+    pub offset: Offset,
+    /// The commit string.
+    pub text: String,
+    /// K of the owner: as many messages at most were claimed and not done at any moment.
+    pub claims: u64,
+    /// The worker's name.
+    pub by: String,
+    pub written_at: String,
+}
+
+impl Checkpoint {
+    pub fn key(at: &str, owner: u64) -> String {
+        format!("checkpoint/{at}/{owner}")
+    }
+}
+
+/// The project key's fingerprint. The first in the log counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyInForce {
+    pub fingerprint: String,
+    /// Drawn at random for each append, so that compaction keeps the first.
+    pub draw: u64,
+    pub host: String,
+    pub made_at: String,
 }
 
 /// A dead letter: a record of the dlq topic, under the key `{message id}/{round}`. The message's bytes follow in a

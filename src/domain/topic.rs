@@ -5,6 +5,9 @@ use super::span;
 use std::fmt;
 use std::time::Duration;
 
+/// What a partition's commit holds before anybody has owned it, where a missing commit means a lost one.
+pub const INITIAL_COMMIT: &str = "mq1;init";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// Chunks to be sent for the first time.
@@ -34,6 +37,14 @@ impl Topic {
             .strip_suffix(".v1")?
             .parse()
             .ok()
+    }
+
+    /// How many partitions it has where send has so many.
+    pub fn partitions(&self, of_send: Partition) -> Partition {
+        match self {
+            Topic::Campaign | Topic::Suppression => 1,
+            Topic::Send | Topic::Retry(_) | Topic::Dlq | Topic::Event => of_send,
+        }
     }
 
     /// Owned partition by partition and worked on by workers.

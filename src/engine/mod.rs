@@ -7,6 +7,7 @@ pub mod enqueue;
 pub mod letters;
 pub mod pacer;
 pub mod policy;
+pub mod recover;
 pub mod retention;
 pub mod suppress;
 pub mod worker;

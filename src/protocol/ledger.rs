@@ -3,8 +3,8 @@
 
 use crate::domain::ids::{Offset, Partition, RunKey};
 use crate::domain::records::{
-    BatchState, CampaignRecord, Cancel, Control, Dropped, Left, Letters, Manifest, RateInForce,
-    Seal,
+    BatchState, CampaignRecord, Cancel, Checkpoint, Control, Dropped, Left, Letters, Manifest,
+    RateInForce, Seal,
 };
 use crate::domain::topic::{Topic, TopicPartition};
 use std::collections::BTreeMap;
@@ -18,6 +18,10 @@ pub struct Ledger {
     /// Oldest seal first.
     sealed: Vec<RunKey>,
     rate: Option<RateInForce>,
+    /// Of each partition the one with the highest owner number, then the last.
+    checkpoints: BTreeMap<TopicPartition, Checkpoint>,
+    /// Of the project's key.
+    key_fingerprint: Option<String>,
     /// Replay manifests' ids, where they were asked for.
     letters: BTreeMap<(RunKey, u64), Vec<Letters>>,
     /// What was purged, with its place in the log, where ids were asked for.
@@ -130,6 +134,10 @@ impl Ledger {
             }),
             CampaignRecord::Dropped(dropped) => self.with(dropped.key, |run| run.drop(dropped)),
             CampaignRecord::Left(left) => self.with(left.key, |run| run.left(left)),
+            CampaignRecord::Checkpoint(checkpoint) => self.checkpointed(checkpoint),
+            CampaignRecord::Key(key) => {
+                self.key_fingerprint.get_or_insert(key.fingerprint);
+            }
         }
     }
 
@@ -152,6 +160,16 @@ impl Ledger {
         }
     }
 
+    fn checkpointed(&mut self, new: Checkpoint) {
+        let Ok(at) = new.at.parse::<TopicPartition>() else {
+            return;
+        };
+        let known = self.checkpoints.get(&at);
+        if known.is_none_or(|old| new.owner >= old.owner) {
+            self.checkpoints.insert(at, new);
+        }
+    }
+
     fn with(&mut self, key: RunKey, change: impl FnOnce(&mut RunFacts)) {
         if let Some(run) = self.runs.get_mut(&key) {
             change(run);
@@ -160,6 +178,21 @@ impl Ledger {
 
     pub fn rate(&self) -> Option<&RateInForce> {
         self.rate.as_ref()
+    }
+
+    pub fn checkpoint(&self, at: TopicPartition) -> Option<&Checkpoint> {
+        self.checkpoints.get(&at)
+    }
+
+    pub fn checkpoints(&self) -> impl Iterator<Item = (TopicPartition, &Checkpoint)> {
+        self.checkpoints
+            .iter()
+            .map(|(at, checkpoint)| (*at, checkpoint))
+    }
+
+    /// Of the key that the queue belongs to; `None`: the queue says so elsewhere, or nobody has said so yet.
+    pub fn key_fingerprint(&self) -> Option<&str> {
+        self.key_fingerprint.as_deref()
     }
 
     pub fn run(&self, key: RunKey) -> Option<&RunFacts> {

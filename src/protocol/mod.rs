@@ -3,9 +3,11 @@
 //!
 //! - [`positions`] a set of messages within a chunk
 //! - [`progress`] what a partition's commit string holds, and its text
+//! - [`checkpoint`] where to begin on a queue that forgets commits
 //! - [`ledger`] what the campaign topic says of every run
 //! - [`machine`] one owned partition: gained, results in, moves and claims out, left
 
+pub mod checkpoint;
 pub mod ledger;
 pub mod machine;
 pub mod positions;

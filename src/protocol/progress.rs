@@ -8,7 +8,7 @@
 use super::positions::Positions;
 use crate::domain::counters::{Counters, Final};
 use crate::domain::ids::{Offset, Row, RunKey};
-use crate::domain::topic::TopicPartition;
+use crate::domain::topic::{INITIAL_COMMIT, TopicPartition};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -153,7 +153,19 @@ impl Progress {
         text
     }
 
+    /// What a commit's text says. `None`: nobody has owned the partition yet.
+    pub fn read(text: &str) -> Result<Option<Progress>, TextError> {
+        match text {
+            "" | INITIAL_COMMIT => Ok(None),
+            text => Progress::parse(text).map(Some),
+        }
+    }
+
+    /// The text of a beginning is an empty progress.
     pub fn parse(text: &str) -> Result<Progress, TextError> {
+        if text == INITIAL_COMMIT {
+            return Ok(Progress::default());
+        }
         let mut fields = text.split(';');
         let version = fields.next().unwrap_or_default();
         if version != VERSION {
@@ -282,6 +294,12 @@ fn read_counters(text: &str) -> Option<Counters> {
 mod tests {
     use super::*;
     use crate::domain::topic::Topic;
+
+    #[test]
+    fn the_text_of_a_beginning_is_an_empty_progress() {
+        assert_eq!(Progress::parse(INITIAL_COMMIT), Ok(Progress::default()));
+        assert!(Progress::parse("mq1;inix").is_err());
+    }
     use proptest::prelude::*;
 
     fn any_positions() -> impl Strategy<Value = Positions> {

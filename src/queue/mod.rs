@@ -2,6 +2,8 @@
 //! written here and nowhere else, and `tests/queue_contract.rs` holds each of them to it.
 
 pub mod chunk;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod memory;
 pub mod record;
 pub mod slots;
@@ -29,6 +31,20 @@ pub trait Queue {
     /// Topics that exist, among them retry tiers that the configuration no longer names.
     async fn topics(&self) -> Result<Vec<Topic>, QueueError>;
 
+    /// The same with how they are kept, and what is not as it must be.
+    async fn describe_topics(&self) -> Result<Vec<TopicState>, QueueError> {
+        let topics = self.topics().await?.into_iter();
+        let partitions = self.partitions();
+        Ok(topics
+            .map(|topic| TopicState {
+                topic,
+                partitions: topic.partitions(partitions),
+                replication: 1,
+                drift: Vec::new(),
+            })
+            .collect())
+    }
+
     /// Appends in order and resolves when all are durable: the offset of each. After an error of unknown result a
     /// record may still land, once, at any later time.
     async fn append(
@@ -53,6 +69,10 @@ pub trait Queue {
     /// Any partition's last commit, whoever owns it, in one request.
     async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError>;
 
+    /// Whether commits are forgotten some time after the last member left. A partition without a commit may then have
+    /// had one; of those that keep commits it was never owned.
+    fn commits_expire(&self) -> bool;
+
     /// Drops everything below an offset, in steps short enough that nobody waits for it. Idempotent.
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError>;
 
@@ -65,6 +85,24 @@ pub trait Queue {
     /// Takes up to `want` slots of the queue-wide bucket that begin before `now + horizon`: exact over all processes
     /// of an embedded queue. Slots are instants on the boot-time clock.
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
+}
+
+/// How a topic is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicState {
+    pub topic: Topic,
+    pub partitions: Partition,
+    /// Copies on different brokers.
+    pub replication: usize,
+    pub drift: Vec<Drift>,
+}
+
+/// A topic's setting that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    pub key: String,
+    pub wanted: String,
+    pub found: String,
 }
 
 /// A process's place among those that share the partitions.
@@ -213,6 +251,13 @@ pub enum QueueError {
         bytes: usize,
         limit: usize,
     },
+    #[error("setting `{name}` of the queue is refused: {why}")]
+    Setting { name: String, why: String },
+    #[error("`{url}` refused our login: {what}; nothing was done")]
+    Login { url: String, what: String },
+    /// `what` names the right that is missing.
+    #[error("`{url}` does not allow it: {what}")]
+    Denied { url: String, what: String },
     /// The result is not known: the record may land later.
     #[error("the queue did not answer: {0}")]
     Unknown(String),

@@ -3,6 +3,7 @@
 use super::campaign::{self, Plan};
 use super::check;
 use super::clients::{self, Job, Suppressed};
+use super::outage;
 use super::process::Process;
 use super::profile::Profile;
 use super::relay::{FaultyRelay, Mailbox};
@@ -13,6 +14,7 @@ use mailq::domain::records::RateInForce;
 use mailq::domain::topic::Topic;
 use mailq::engine::control::Wish;
 use mailq::engine::policy::{RetrySchedule, Schedule};
+use mailq::engine::recover::Recovered;
 use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
 use mailq::queue::Queue;
 use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind};
@@ -35,22 +37,26 @@ pub struct World {
     pub plans: Vec<Plan>,
     pub suppressed: Suppressed,
     pub kills: u32,
+    /// The queue forgets commits, and has done so once.
+    pub is_forgetful: bool,
+    /// What `recover` said may be sent twice.
+    pub recovered: Option<Recovered>,
     /// Clean stops and starts of workers, and partitions that were asked for.
     pub rebalances: u32,
-    random: fastrand::Rng,
-    workers: Vec<Worker>,
+    pub random: fastrand::Rng,
+    pub workers: Vec<Worker>,
     clients: Vec<(ProcessId, Process, Job)>,
     started: u32,
 }
 
-struct Worker {
-    id: ProcessId,
-    process: Process,
-    stop: Rc<Stop>,
+pub struct Worker {
+    pub id: ProcessId,
+    pub process: Process,
+    pub stop: Rc<Stop>,
 }
 
-struct Watcher {
-    is_traced: bool,
+pub struct Watcher {
+    pub is_traced: bool,
 }
 
 impl Observer for Watcher {
@@ -112,6 +118,10 @@ impl World {
         topics.extend(tiers.into_iter().map(Topic::Retry));
         queue.create_topics(&topics).await.unwrap();
         log.set_unkind(profile.unkind());
+        let is_forgetful = profile != Profile::Paced && (seed / 10).is_multiple_of(4);
+        if is_forgetful {
+            log.let_commits_expire();
+        }
         let campaigns = if profile == Profile::Paced {
             1
         } else {
@@ -135,6 +145,8 @@ impl World {
             plans,
             suppressed: Suppressed::default(),
             kills: 0,
+            is_forgetful,
+            recovered: None,
             rebalances: 0,
             random,
             workers: Vec::new(),
@@ -155,6 +167,9 @@ impl World {
         }
         let faults_for = Duration::from_secs(self.random.u64(10..60));
         self.drive(faults_for, true).await;
+        if self.is_forgetful {
+            outage::happen(&mut self).await?;
+        }
         self.settle().await;
         for round in 0..4_000 {
             self.drive(Duration::from_millis(500), false).await;
@@ -205,7 +220,7 @@ impl World {
         }
     }
 
-    fn start_worker(&mut self) {
+    pub fn start_worker(&mut self) {
         self.started += 1;
         let queue = Rc::new(self.log.start_process());
         let (id, stop) = (queue.process_id(), Rc::new(Stop::default()));
@@ -222,7 +237,7 @@ impl World {
         self.workers.push(Worker { id, process, stop });
     }
 
-    fn setup(&mut self, queue: Rc<MemoryQueue>) -> Setup {
+    pub fn setup(&mut self, queue: Rc<MemoryQueue>) -> Setup {
         let random = RefCell::new(fastrand::Rng::with_seed(self.random.u64(..)));
         let relay = FaultyRelay {
             mailbox: self.mailbox.clone(),
@@ -274,7 +289,7 @@ impl World {
     }
 
     /// Lets virtual time pass, with faults or without.
-    async fn drive(&mut self, span: Duration, faults: bool) {
+    pub async fn drive(&mut self, span: Duration, faults: bool) {
         let clock = self.log.clock();
         let until = clock.since_boot() + span;
         while clock.since_boot() < until {
@@ -381,7 +396,7 @@ impl World {
         }
     }
 
-    fn wake_all(&mut self) {
+    pub fn wake_all(&mut self) {
         for worker in &self.workers {
             worker.process.frozen.set(false);
             self.log.set_running(worker.id, true);

@@ -36,7 +36,7 @@ pub async fn run(place: &Workplace, file: &Path, global: &Global) -> Result<Exit
                 .with_hint("check the path and the file's permissions")
         })?)),
     };
-    place.create_topics().await?;
+    place.require_topics().await?;
     let mut counts = Counts::default();
     take(place, Import::new(source), &name, &mut counts).await?;
     if global.json {

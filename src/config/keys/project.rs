@@ -22,6 +22,16 @@ pub const PROJECT: Schema = Schema {
             "When a message is tried again after a temporary failure.",
         ),
         ("events", Shape::Table, "The record of every outcome."),
+        (
+            "kafka",
+            Shape::Table,
+            "For a queue on Apache Kafka, `kafka://HOST:9092,HOST:9092`; `mailq topics init` makes its topics.",
+        ),
+        (
+            "kafka.properties",
+            Shape::Free,
+            "Passed through to librdkafka, as `-X key=value` is, which wins: `\"security.protocol\" = \"SASL_SSL\"`, `\"sasl.mechanisms\" = \"SCRAM-SHA-512\"`, `\"sasl.username\" = \"mailq\"`, `\"ssl.ca.location\" = \"/etc/ssl/kafka-ca.pem\"`. Those on which the promises rest (acknowledgements, commits, offsets, assignment) are refused by name.",
+        ),
     ],
     keys: &[
         Key {
@@ -30,7 +40,7 @@ pub const PROJECT: Schema = Schema {
             variables: &["MAILQ_QUEUE"],
             flag: Some("--queue"),
             example: "sqlite:.mailq/queue.db",
-            doc: "The queue, `sqlite:PATH`: an embedded database file, for all processes of one machine.",
+            doc: "The queue. `sqlite:PATH`: an embedded database file, for all processes of one machine. `kafka://HOST:9092,HOST:9092`: a cluster, for workers on as many hosts as you like.",
             ..UNSET
         },
         Key {
@@ -273,6 +283,77 @@ pub const PROJECT: Schema = Schema {
             variables: &["MAILQ_EVENTS_KEEP"],
             example: "90d",
             doc: "How long outcomes are kept after their run is done. `mailq verify` and `mailq recipients` can answer that long.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "partitions",
+            kind: Kind::Count(1, 1_000),
+            default: Some("12"),
+            variables: &["MAILQ_KAFKA_PARTITIONS"],
+            example: "12",
+            doc: "Partitions of the send topic and every retry tier, when `mailq topics init` makes them: as many workers at most have something to do.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "replication",
+            kind: Kind::Count(1, 9),
+            default: Some("3"),
+            variables: &["MAILQ_KAFKA_REPLICATION"],
+            example: "3",
+            doc: "Copies of each topic on different brokers, when they are made; never more than there are brokers.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "sasl_password_env",
+            example: "KAFKA_PASSWORD",
+            doc: "Name of the variable that holds `sasl.password`.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "sasl_password_file",
+            kind: Kind::Path,
+            example: "/run/secrets/kafka",
+            doc: "A file whose first line is it.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "sasl_password_command",
+            example: "pass show kafka",
+            doc: "A shell command whose first line of output is it.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "ssl_key_password_env",
+            example: "KAFKA_KEY_PASSWORD",
+            doc: "Name of the variable that holds `ssl.key.password`, of the private key that `ssl.key.location` names.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "ssl_key_password_file",
+            kind: Kind::Path,
+            example: "/run/secrets/kafka-key",
+            doc: "A file whose first line is it.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "ssl_key_password_command",
+            example: "pass show kafka-key",
+            doc: "A shell command whose first line of output is it.",
+            ..UNSET
+        },
+        Key {
+            section: "kafka",
+            name: "token_command",
+            example: "get-token --audience kafka",
+            doc: "A shell command that prints an access token, for `\"sasl.mechanisms\" = \"OAUTHBEARER\"`; run again before the token expires.",
             ..UNSET
         },
     ],

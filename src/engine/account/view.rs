@@ -167,10 +167,10 @@ fn parse(
     committed: Option<Committed>,
 ) -> Result<Option<Progress>, AccountError> {
     match committed {
-        Some(committed) if !committed.text.is_empty() => Progress::parse(&committed.text)
-            .map(Some)
-            .map_err(|error| AccountError::Text { at, error }),
-        _ => Ok(None),
+        Some(committed) => {
+            Progress::read(&committed.text).map_err(|error| AccountError::Text { at, error })
+        }
+        None => Ok(None),
     }
 }
 

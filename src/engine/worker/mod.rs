@@ -2,6 +2,7 @@
 //! `protocol::machine`'s; here is the shell that carries them out, in one thread.
 //!
 //! - `journal` the journal: results in, events and copies appended, one commit, claims out
+//! - `checkpoints` commits in the campaign topic, for queues that forget them
 //! - `partitions` gaining, reading for, and giving up partitions
 //! - `lanes` where connections take their messages from; breakers and pace
 //! - `told` events, copies and letters as records
@@ -9,6 +10,7 @@
 //! - `settings` what a worker is given, what it reports
 
 mod answers;
+mod checkpoints;
 mod goal;
 mod journal;
 mod lanes;

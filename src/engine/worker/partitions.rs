@@ -71,11 +71,12 @@ impl Journal {
                 tracing::info!(%at, number = machine.number(), "partition gained");
                 self.machines.insert(at, machine);
             }
+            Err(_) if self.is_stopping() => self.membership.release(at, token).await,
             Err(why) => self.stand_still(at, why),
         }
     }
 
-    async fn take_over(&self, at: TopicPartition, token: Token) -> Result<Machine, String> {
+    async fn take_over(&mut self, at: TopicPartition, token: Token) -> Result<Machine, String> {
         let committed = self
             .setup
             .queue
@@ -94,6 +95,7 @@ impl Journal {
             .next()
             .flatten()
             .map(|last| (last.offset, last.text));
+        let committed = self.starting_point(at, committed).await?;
         let gain = Gain {
             at,
             token,
@@ -132,6 +134,7 @@ impl Journal {
             return self.membership.release(at, token).await;
         };
         if machine.is_taking_over() {
+            self.last_words(&[at]).await;
             self.forget(at);
             return self.membership.release(at, token).await;
         }
@@ -143,6 +146,7 @@ impl Journal {
 
     /// Ownership is gone: what was answered and not told gets its event under the old number, nothing else.
     pub(super) fn lose(&mut self, at: TopicPartition, token: Token) {
+        self.forget_commit(at, token);
         if self
             .machines
             .get(&at)
@@ -278,6 +282,7 @@ impl Journal {
             })
             .map(|(at, _)| at)
             .collect();
+        self.last_words(&over).await;
         for at in over {
             self.leaving.remove(&at);
             if let Some(token) = self.machines.get(&at).map(Machine::token) {

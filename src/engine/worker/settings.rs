@@ -5,6 +5,7 @@ use crate::domain::ids::RunKey;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
+use crate::domain::topic::TopicPartition;
 use crate::engine::account::AccountError;
 use crate::engine::policy::RetrySchedule;
 use crate::protocol::ledger::LedgerError;
@@ -159,4 +160,19 @@ pub enum WorkerError {
     Account(#[from] AccountError),
     #[error("topic `{0}` does not exist")]
     MissingTopic(String),
+    /// The last owner of these was killed and its commits were forgotten since.
+    #[error("the queue has lost where {} stood, and its last worker did not stop cleanly", names(.0))]
+    CommitsLost(Vec<TopicPartition>),
+}
+
+fn names(partitions: &[TopicPartition]) -> String {
+    let shown: Vec<String> = partitions
+        .iter()
+        .take(3)
+        .map(|at| format!("`{at}`"))
+        .collect();
+    match partitions.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more partitions", shown.join(", ")),
+    }
 }

@@ -76,7 +76,10 @@ impl Machine {
             key,
             at: self.at.to_string(),
             owner: self.progress.number,
-            next: entry.next,
+            next: match self.is_send() {
+                true => entry.next,
+                false => self.progress.next,
+            },
             last_row: entry.last_row,
             open: open
                 .into_iter()

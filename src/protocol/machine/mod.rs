@@ -15,7 +15,7 @@ mod takeover;
 mod tell;
 
 pub use compose::{Draft, Limits};
-pub use open::{Found, Want};
+pub use open::{Found, READ_AHEAD, Want};
 pub use takeover::Gain;
 pub use tell::{Copy, Tell, Telling};
 

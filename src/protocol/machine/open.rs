@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// Fewer free messages of a run than this, and its next chunk is read.
-const READ_AHEAD: usize = 128;
+pub const READ_AHEAD: usize = 128;
 
 /// What the shell should read now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,14 +24,13 @@ impl Machine {
     /// Errors: a text that this version cannot read; the partition then stays as it is.
     pub fn gain(gain: Gain, rules: Rules) -> Result<Machine, TextError> {
         let (offset, mut progress) = match gain.committed {
-            Some((offset, text)) if !text.is_empty() => (offset, Progress::parse(&text)?),
-            Some((offset, _)) => (
-                offset,
-                Progress {
+            Some((offset, text)) => {
+                let unowned = || Progress {
                     next: offset,
                     ..Progress::default()
-                },
-            ),
+                };
+                (offset, Progress::read(&text)?.unwrap_or_else(unowned))
+            }
             None => (
                 gain.low,
                 Progress {

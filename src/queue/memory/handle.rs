@@ -125,6 +125,10 @@ impl Queue for MemoryQueue {
         Ok(self.log().ask(find).await)
     }
 
+    fn commits_expire(&self) -> bool {
+        self.log().settled(|state, _| state.do_commits_expire)
+    }
+
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
         let drop = |state: &mut super::State, _| {
             let log = state.logs.get_mut(&at);

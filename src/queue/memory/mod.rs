@@ -79,6 +79,22 @@ impl MemoryLog {
         });
     }
 
+    /// From now on this is a queue that forgets commits, at [`MemoryLog::expire_commits`].
+    pub fn let_commits_expire(&self) {
+        self.settled(|state, _| state.do_commits_expire = true);
+    }
+
+    /// All commits are gone, if nobody is a member. `false`: somebody is.
+    pub fn expire_commits(&self) -> bool {
+        self.settled(|state, _| {
+            let is_empty = state.seats.members.living().next().is_none();
+            if is_empty {
+                state.commits.clear();
+            }
+            is_empty
+        })
+    }
+
     /// The process never runs again. What it sent may still land; its partitions are free after the lease.
     pub fn kill(&self, process: ProcessId) {
         self.settled(|state, now| state.seats.members.kill(process, now));

@@ -43,6 +43,7 @@ pub(super) struct State {
     pub dice: Dice,
     pub logs: BTreeMap<TopicPartition, PartitionLog>,
     pub commits: BTreeMap<TopicPartition, Committed>,
+    pub do_commits_expire: bool,
     pub written: Vec<WrittenCommit>,
     pub seats: Seats,
     /// By the time when each is due, then in the order of sending.
@@ -61,6 +62,7 @@ impl State {
             dice,
             logs: BTreeMap::new(),
             commits: BTreeMap::new(),
+            do_commits_expire: false,
             written: Vec::new(),
             seats: Seats::new(lease),
             under_way: BTreeMap::new(),

@@ -243,6 +243,10 @@ impl Queue for SqliteQueue {
             .await
     }
 
+    fn commits_expire(&self) -> bool {
+        false
+    }
+
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
         let check =
             move |connection: &rusqlite::Connection| log::is_droppable(connection, at, offset);

@@ -2,7 +2,7 @@
 
 use super::super::lanes::Handed;
 use super::super::pace::horizon;
-use super::super::settings::Notice;
+use super::super::settings::{Notice, WorkerError};
 use super::Journal;
 use super::gates::Gates;
 use crate::domain::address;
@@ -47,17 +47,22 @@ impl Journal {
         &mut self,
         room: usize,
         ends: &BTreeMap<TopicPartition, Offset>,
-    ) -> bool {
+    ) -> Result<bool, WorkerError> {
         let commits = self.compose(room, ends);
         if commits.is_empty() {
-            return false;
+            return Ok(false);
         }
         let sent_at = self.setup.clock.since_boot();
         let outcomes = self.membership.commit(commits.clone()).await;
         let valid_until = sent_at + self.membership.lease() * 2 / 3;
+        let mut gained = Vec::new();
         for (commit, outcome) in commits.into_iter().zip(outcomes) {
             match outcome {
                 CommitOutcome::Done => {
+                    let number = self.machines.get(&commit.at).map(Machine::number);
+                    if number.is_some_and(|number| self.note_commit(&commit, number)) {
+                        gained.push(commit.at);
+                    }
                     self.lanes.renew(commit.at, commit.token, valid_until);
                     self.renewed.insert(commit.at, sent_at);
                     self.committed(&commit);
@@ -70,7 +75,8 @@ impl Journal {
                 }
             }
         }
-        true
+        self.first_checkpoints(&gained).await?;
+        Ok(true)
     }
 
     pub(super) fn compose(

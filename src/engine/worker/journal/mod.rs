@@ -7,6 +7,7 @@ mod gates;
 mod rate;
 mod tell;
 
+use super::checkpoints::{self, Checkpoints};
 use super::goal::{GoalWatch, Look};
 use super::lanes::Lanes;
 use super::partitions::Inbox;
@@ -63,6 +64,9 @@ pub struct Journal {
     /// When the last acknowledged commit of each partition was sent.
     renewed: BTreeMap<TopicPartition, Duration>,
     dropped: BTreeMap<TopicPartition, Offset>,
+    pub(super) checkpoints: Checkpoints,
+    /// Why the worker stops.
+    refused: Option<WorkerError>,
     stop_by: Option<Duration>,
     /// Of the last cycles, slowly forgotten.
     slowest_cycle: Duration,
@@ -90,6 +94,7 @@ impl Journal {
         Suppressions::refresh(&suppressions, queue.as_ref()).await?;
         let schedule = Schedule::from(&setup.retry);
         require_topics(&setup, &schedule).await?;
+        checkpoints::require(queue.as_ref(), &ledger).await?;
         let membership = queue.join(&setup.name).await?;
         let inbox = Rc::new(Inbox::default());
         let listener = tokio::task::spawn_local(inbox.clone().listen(membership.clone()));
@@ -117,6 +122,8 @@ impl Journal {
             raised_at: Duration::ZERO,
             renewed: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            checkpoints: Checkpoints::default(),
+            refused: None,
             stop_by: None,
             idle_since: None,
             slowest_cycle: Duration::ZERO,
@@ -147,7 +154,8 @@ impl Journal {
             if let Some(by) = self.stop_by
                 && (self.machines.is_empty() || by <= self.setup.clock.since_boot())
             {
-                return self.append_all(Vec::new()).await;
+                self.append_all(Vec::new()).await?;
+                return self.refused.take().map_or(Ok(()), Err);
             }
             self.idle_since = if busy {
                 None
@@ -166,6 +174,7 @@ impl Journal {
         for task in self.tasks.drain(..) {
             task.abort();
         }
+        self.last_words(&self.checkpointed()).await;
         self.membership.leave().await;
     }
 
@@ -179,6 +188,14 @@ impl Journal {
             attempts: self.lanes.attempts(),
             elapsed,
             ..self.summary.clone()
+        }
+    }
+
+    /// Stops cleanly and then says why.
+    pub(super) fn refuse(&mut self, why: WorkerError) {
+        self.refused.get_or_insert(why);
+        if !self.is_stopping() {
+            self.begin_stop(Some(LeftWork::Stopped));
         }
     }
 
@@ -261,7 +278,8 @@ impl Journal {
         self.take_back_held();
         let mut busy = self.tell().await?;
         let room = self.claim_room().await;
-        busy |= self.commit(room, &end).await;
+        busy |= self.commit(room, &end).await?;
+        self.checkpoint_now_and_then().await;
         self.read_on();
         let took = self.setup.clock.since_boot().saturating_sub(begun);
         self.slowest_cycle = took.max(self.slowest_cycle * 63 / 64);

@@ -110,7 +110,7 @@ impl Journal {
 
     /// Appends until all is durable. What is repeated is harmless: events of one rank and outcome are one event,
     /// copies carry their move's number.
-    pub(super) async fn append_all(
+    pub(in super::super) async fn append_all(
         &mut self,
         appends: Vec<(TopicPartition, Vec<Record>)>,
     ) -> Result<(), WorkerError> {

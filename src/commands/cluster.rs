@@ -1,0 +1,95 @@
+//! A queue on Kafka: how it is opened, and which key it belongs to. Without the feature there is none.
+
+use super::Failure;
+use super::workplace::{self, Opening, host_name};
+use crate::config::{Loaded, QueueUrl, load_or_create_key};
+use crate::domain::project_key::ProjectKey;
+use crate::domain::records::{CampaignRecord, KeyInForce};
+use crate::engine::account::scan::announce;
+use crate::engine::account::{AccountError, read_ledger};
+use crate::queue::{Queue, QueueError};
+use std::rc::Rc;
+
+/// Connects. Errors: a property that is refused, the cluster's, a secret that cannot be fetched.
+#[cfg(feature = "kafka")]
+pub fn open(loaded: &Loaded, opening: &Opening) -> Result<Rc<dyn Queue>, Failure> {
+    use crate::queue::kafka::{KafkaQueue, KafkaSettings};
+    let settings = &loaded.settings;
+    let QueueUrl::Kafka(brokers) = &settings.queue else {
+        return Err(Failure::usage(format!(
+            "`{}` is no cluster",
+            settings.queue
+        )));
+    };
+    let queue = KafkaQueue::open(KafkaSettings {
+        brokers: brokers.clone(),
+        env: settings.env.clone(),
+        partitions: settings.kafka.partitions,
+        replication: i16::try_from(settings.kafka.replication).unwrap_or(i16::MAX),
+        properties: settings.kafka.properties(&loaded.variables)?,
+        role: opening.role.to_string(),
+        instance_id: opening.instance_id.clone(),
+        queue_timeout: opening.queue_timeout,
+        token_command: settings.kafka.token_command.clone(),
+    })?;
+    Ok(queue)
+}
+
+#[cfg(not(feature = "kafka"))]
+pub fn open(loaded: &Loaded, _: &Opening) -> Result<Rc<dyn Queue>, Failure> {
+    let url: &QueueUrl = &loaded.settings.queue;
+    Err(Failure::usage(format!(
+        "`{url}`: this build of mailq has no Kafka; nothing was done"
+    ))
+    .with_hint("build it with `cargo build --release --features kafka`, or use the embedded queue"))
+}
+
+/// The project's key, which must be the one that the queue belongs to.
+pub fn key(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
+    let key = load_or_create_key(&loaded.settings.key_file, false)?;
+    let known = workplace::block_on(async { Ok(fingerprint(queue).await?) })?;
+    match known {
+        Some(known) => check(queue, &key, known).map(|()| key),
+        None => Ok(key),
+    }
+}
+
+/// As `key`, for `topics init`: makes one where the queue belongs to none yet, and says so in the queue.
+pub async fn claim(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
+    let known = fingerprint(queue).await?;
+    let key = load_or_create_key(&loaded.settings.key_file, known.is_none())?;
+    let known = match known {
+        Some(known) => known,
+        None => {
+            let record = CampaignRecord::Key(KeyInForce {
+                fingerprint: key.fingerprint().to_string(),
+                draw: fastrand::u64(..),
+                host: host_name(),
+                made_at: jiff::Timestamp::now().to_string(),
+            });
+            announce(queue, &[record]).await?;
+            // Of two hosts that made one at the same time, the first in the log counts.
+            fingerprint(queue)
+                .await?
+                .unwrap_or_else(|| key.fingerprint().to_string())
+        }
+    };
+    check(queue, &key, known).map(|()| key)
+}
+
+async fn fingerprint(queue: &dyn Queue) -> Result<Option<String>, AccountError> {
+    let ledger = read_ledger(queue, false).await?;
+    Ok(ledger.key_fingerprint().map(str::to_string))
+}
+
+fn check(queue: &dyn Queue, key: &ProjectKey, known: String) -> Result<(), Failure> {
+    if known == key.fingerprint() {
+        return Ok(());
+    }
+    Err(QueueError::OtherKey {
+        path: queue.url(),
+        found: known,
+        expected: key.fingerprint().to_string(),
+    }
+    .into())
+}

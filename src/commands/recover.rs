@@ -1,0 +1,106 @@
+//! `mailq recover`: where partitions stood whose commits the queue has lost.
+
+use super::progress::grouped;
+use super::time::local;
+use super::workplace::{self, Opening, Workplace, worker_name};
+use super::{Exit, Failure, Global, output};
+use crate::config::Flags;
+use crate::engine::recover::{RecoverError, Recovered, Recovery, recover};
+use std::time::Duration;
+
+/// Find where the queue stood after it has lost that, and say who may get a mail twice
+///
+/// Kafka forgets how far a group of workers has come some days after the last one left. Where that one stopped cleanly
+/// the next worker goes on by itself; where it was killed, `mailq send` refuses, and this rebuilds it from the last
+/// checkpoint and the events. No worker may be running.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Use no checkpoint: read every run from its start, and skip only what the events say is done
+    #[arg(long)]
+    pub to_earliest: bool,
+
+    /// Say what would be done, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Named one by one.
+const NAMED: usize = 20;
+
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let opening = Opening {
+        role: "recover",
+        instance_id: None,
+        queue_timeout: Some(Duration::from_secs(60)),
+    };
+    let place = Workplace::existing_for(global.load(None, Flags::default())?, &opening)?;
+    let recovered = workplace::block_on(async {
+        let recovery = Recovery {
+            queue: place.queue.as_ref(),
+            clock: place.clock.as_ref(),
+            name: worker_name(Some("recover")),
+            to_earliest: args.to_earliest,
+            dry_run: args.dry_run,
+        };
+        Ok(recover(&recovery).await?)
+    })?;
+    match global.json {
+        true => output::json(&recovered)?,
+        false => tell(&recovered)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn tell(recovered: &Recovered) -> Result<(), Failure> {
+    if recovered.partitions.is_empty() {
+        return output::line("nothing is lost: the queue knows where every partition stands");
+    }
+    for one in &recovered.partitions {
+        let from = match &one.checkpoint {
+            Some(at) => format!("from the checkpoint of {}", local(at)),
+            None => "from its start".to_string(),
+        };
+        output::line(format!(
+            "{}: {from}, last worker {}; {} done by the events, {} may be sent twice",
+            one.partition,
+            one.worker,
+            grouped(one.found_done),
+            grouped(one.may_get_twice)
+        ))?;
+    }
+    for doubt in recovered.may_get_twice.iter().take(NAMED) {
+        output::line(format!(
+            "may get it twice: {} ({}/{}, row {})",
+            doubt.address, doubt.campaign, doubt.run, doubt.row
+        ))?;
+    }
+    let count = recovered.may_get_twice.len();
+    if count > NAMED {
+        output::line(format!(
+            "and {} more: `--json` names all",
+            grouped((count - NAMED) as u64)
+        ))?;
+    }
+    let verb = if recovered.dry_run { "would be" } else { "is" };
+    output::line(format!(
+        "{verb} repaired; of these {} at most {} were with a relay. `mailq send` goes on, and names each in an event \
+         (`mailq events --type in_doubt`)",
+        grouped(count as u64),
+        grouped(recovered.at_most)
+    ))
+}
+
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Failure {
+        match error {
+            RecoverError::Account(error) => error.into(),
+            RecoverError::AtWork(_) => {
+                Failure::usage(error.to_string()).with_hint("stop all workers, then run it again")
+            }
+            RecoverError::Taken(_) => Failure::try_later(error.to_string())
+                .with_hint("stop all workers, then run it again; what was repaired stays"),
+            RecoverError::TooLong { .. } => Failure::usage(error.to_string())
+                .with_hint("cancel runs that are not needed any more, then run it again"),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `mailq topics`: the queue's set-up.
+
+use super::table::{Align, Table};
+use super::workplace::{self, Opening, Workplace, topics};
+use super::{Exit, Failure, Global, cluster, output};
+use crate::config::{Flags, Loaded, QueueUrl};
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::{Queue, TopicState};
+use serde_json::json;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Make the queue's topics, or show them
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Verb {
+    /// Make what is missing: topics, the beginning of each partition, the project's key
+    ///
+    /// Run it once for a cluster, and again after `[retry]` has changed. What is there stays as it is.
+    Init(InitArgs),
+    /// Show the topics, and where their configuration is not what mailq needs
+    Describe,
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct InitArgs {
+    /// Say what would be made, make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let loaded = global.load(None, Flags::default())?;
+    match &args.verb {
+        Verb::Init(args) => init(args, loaded, global),
+        Verb::Describe => describe(loaded, global),
+    }
+}
+
+fn opening() -> Opening {
+    Opening {
+        role: "topics",
+        instance_id: None,
+        queue_timeout: Some(Duration::from_secs(60)),
+    }
+}
+
+fn queue(loaded: &Loaded) -> Result<Rc<dyn Queue>, Failure> {
+    match &loaded.settings.queue {
+        QueueUrl::Sqlite(_) => Ok(Workplace::existing(loaded.clone())?.queue),
+        QueueUrl::Kafka(_) => cluster::open(loaded, &opening()),
+    }
+}
+
+fn init(args: &InitArgs, loaded: Loaded, global: &Global) -> Result<Exit, Failure> {
+    if let QueueUrl::Sqlite(_) = &loaded.settings.queue {
+        if !args.dry_run {
+            let place = Workplace::existing_or_new(loaded.clone(), &opening(), global)?;
+            workplace::block_on(place.require_topics())?;
+        }
+        global.say("an embedded queue makes its topics itself: nothing to do");
+        return told(&loaded, &[], args, global);
+    }
+    let queue = queue(&loaded)?;
+    let wanted = topics(&loaded.settings.retry);
+    workplace::block_on(async {
+        let there = queue.topics().await?;
+        let missing: Vec<Topic> = wanted
+            .iter()
+            .copied()
+            .filter(|topic| !there.contains(topic))
+            .collect();
+        if !args.dry_run {
+            queue.create_topics(&wanted).await?;
+            cluster::claim(&loaded, queue.as_ref()).await?;
+        }
+        told(&loaded, &missing, args, global)
+    })
+}
+
+fn told(
+    loaded: &Loaded,
+    missing: &[Topic],
+    args: &InitArgs,
+    global: &Global,
+) -> Result<Exit, Failure> {
+    let env = &loaded.settings.env;
+    let names: Vec<String> = missing.iter().map(|topic| topic.name(env)).collect();
+    if global.json {
+        output::json(&json!({
+            "queue": loaded.settings.queue.to_string(),
+            "created": names,
+            "dry_run": args.dry_run,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    let verb = if args.dry_run {
+        "would create"
+    } else {
+        "created"
+    };
+    for name in &names {
+        output::line(format!("{verb} {name}"))?;
+    }
+    if names.is_empty() {
+        global.say("every topic is there");
+    }
+    Ok(Exit::Done)
+}
+
+fn describe(loaded: Loaded, global: &Global) -> Result<Exit, Failure> {
+    let queue = queue(&loaded)?;
+    let wanted = topics(&loaded.settings.retry);
+    let (states, missing) = workplace::block_on(async {
+        let there = queue.topics().await?;
+        let missing: Vec<Topic> = wanted
+            .into_iter()
+            .filter(|topic| !there.contains(topic))
+            .collect();
+        let mut states = Vec::new();
+        for state in queue.describe_topics().await? {
+            let records = records(queue.as_ref(), &state).await?;
+            states.push((state, records));
+        }
+        Ok((states, missing))
+    })?;
+    let env = &loaded.settings.env;
+    let missing: Vec<String> = missing.iter().map(|topic| topic.name(env)).collect();
+    let drifts = states.iter().any(|(state, _)| !state.drift.is_empty());
+    match global.json {
+        true => output::json(&as_json(&loaded, &states, &missing))?,
+        false => tell(&loaded, &states, &missing, queue.as_ref())?,
+    }
+    Ok(match missing.is_empty() && !drifts {
+        true => Exit::Done,
+        false => Exit::NeedsPerson,
+    })
+}
+
+/// Offsets that are not dropped, compacted ones included.
+async fn records(queue: &dyn Queue, state: &TopicState) -> Result<u64, Failure> {
+    let mut count = 0;
+    for partition in 0..state.partitions {
+        let at = TopicPartition::new(state.topic, partition);
+        let bounds = queue.bounds(at).await?;
+        count += bounds.end.saturating_sub(bounds.low);
+    }
+    Ok(count)
+}
+
+fn as_json(loaded: &Loaded, states: &[(TopicState, u64)], missing: &[String]) -> serde_json::Value {
+    let env = &loaded.settings.env;
+    let topics: Vec<_> = states
+        .iter()
+        .map(|(state, records)| {
+            let drift: Vec<_> = state
+                .drift
+                .iter()
+                .map(
+                    |drift| json!({"key": drift.key, "wanted": drift.wanted, "found": drift.found}),
+                )
+                .collect();
+            json!({
+                "topic": state.topic.name(env),
+                "partitions": state.partitions,
+                "replication": state.replication,
+                "records": records,
+                "drift": drift,
+            })
+        })
+        .collect();
+    json!({"queue": loaded.settings.queue.to_string(), "topics": topics, "missing": missing})
+}
+
+fn tell(
+    loaded: &Loaded,
+    states: &[(TopicState, u64)],
+    missing: &[String],
+    queue: &dyn Queue,
+) -> Result<(), Failure> {
+    let env = &loaded.settings.env;
+    output::line(format!("queue    {}", queue.url()))?;
+    let mut table = Table::new(&[
+        ("TOPIC", Align::Left),
+        ("PARTITIONS", Align::Right),
+        ("COPIES", Align::Right),
+        ("RECORDS", Align::Right),
+    ]);
+    for (state, records) in states {
+        table.row(vec![
+            state.topic.name(env),
+            state.partitions.to_string(),
+            state.replication.to_string(),
+            records.to_string(),
+        ]);
+    }
+    for line in table.lines() {
+        output::line(line)?;
+    }
+    for name in missing {
+        output::note(format!(
+            "warning: {name} is missing: `mailq topics init` makes it"
+        ));
+    }
+    for (state, _) in states {
+        for drift in &state.drift {
+            output::note(format!(
+                "warning: {}: `{}` is `{}`, and mailq needs `{}`",
+                state.topic.name(env),
+                drift.key,
+                drift.found,
+                drift.wanted
+            ));
+        }
+    }
+    Ok(())
+}

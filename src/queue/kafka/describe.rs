@@ -1,0 +1,112 @@
+//! Topics as they are, beside what they must be.
+
+use super::failure::Doing;
+use super::topics::{Topics, configuration};
+use crate::domain::ids::Partition;
+use crate::domain::topic::Topic;
+use crate::queue::{Drift, QueueError, TopicState};
+use rdkafka::admin::ResourceSpecifier;
+use std::collections::BTreeMap;
+
+impl Topics {
+    /// Configurations and copies of these topics. Blocks for the metadata.
+    pub async fn describe(&self, topics: &[Topic]) -> Result<Vec<TopicState>, QueueError> {
+        let names: Vec<String> = topics
+            .iter()
+            .map(|topic| topic.name(&self.explainer.env))
+            .collect();
+        let asked: Vec<ResourceSpecifier<'_>> = names
+            .iter()
+            .map(|name| ResourceSpecifier::Topic(name))
+            .collect();
+        let described = self
+            .admin
+            .describe_configs(&asked, &self.options())
+            .await
+            .map_err(|error| self.explainer.explain(Doing::List, &error))?;
+        let mut states = Vec::new();
+        for ((topic, name), described) in topics.iter().zip(&names).zip(described) {
+            let described = described
+                .map_err(|code| self.explainer.explain_code(Doing::Describe(*topic), code))?;
+            let (partitions, replication) = self.copies(name)?;
+            let found: BTreeMap<String, String> = described
+                .entries
+                .into_iter()
+                .map(|entry| (entry.name, entry.value.unwrap_or_default()))
+                .collect();
+            states.push(TopicState {
+                topic: *topic,
+                partitions,
+                replication,
+                drift: drift(*topic, replication, &found),
+            });
+        }
+        Ok(states)
+    }
+
+    /// Partitions, and copies of the partition that has fewest.
+    fn copies(&self, name: &str) -> Result<(Partition, usize), QueueError> {
+        let metadata = self
+            .admin
+            .inner()
+            .fetch_metadata(Some(name), self.timeout)
+            .map_err(|error| self.explainer.explain(Doing::List, &error))?;
+        let topic = metadata.topics().iter().find(|topic| topic.name() == name);
+        let partitions = topic.map(|topic| topic.partitions()).unwrap_or_default();
+        let copies = partitions.iter().map(|one| one.replicas().len()).min();
+        let count = Partition::try_from(partitions.len()).unwrap_or(Partition::MAX);
+        Ok((count, copies.unwrap_or(0)))
+    }
+}
+
+/// Settings that are not as they were made. What a broker does not tell is not judged.
+fn drift(topic: Topic, replication: usize, found: &BTreeMap<String, String>) -> Vec<Drift> {
+    let wanted = configuration(topic, i16::try_from(replication).unwrap_or(i16::MAX));
+    wanted
+        .into_iter()
+        .filter_map(|(key, wanted)| {
+            let found = found.get(key)?;
+            (!is_same(&wanted, found)).then(|| Drift {
+                key: key.to_string(),
+                wanted,
+                found: found.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Lists in any order are the same.
+fn is_same(wanted: &str, found: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut parts: Vec<String> = text
+            .split(',')
+            .map(|part| part.trim().to_string())
+            .collect();
+        parts.sort();
+        parts
+    };
+    sorted(wanted) == sorted(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_deletes_mail_is_drift() {
+        let mut found: BTreeMap<String, String> = configuration(Topic::Campaign, 3)
+            .into_iter()
+            .map(|(key, value)| (key.to_string(), value))
+            .collect();
+        found.insert("cleanup.policy".into(), "delete, compact".into());
+        assert_eq!(drift(Topic::Campaign, 3, &found), []);
+        found.insert("retention.ms".into(), "604800000".into());
+        found.remove("min.insync.replicas");
+        let drift = drift(Topic::Campaign, 3, &found);
+        assert_eq!(drift.len(), 1);
+        assert_eq!(
+            (drift[0].key.as_str(), drift[0].wanted.as_str()),
+            ("retention.ms", "-1")
+        );
+    }
+}

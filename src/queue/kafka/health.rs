@@ -1,0 +1,61 @@
+//! What the clients of a handle last heard from brokers: kept for messages, and to tell a refused login from absence.
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The same trouble is logged this often: librdkafka repeats it dozens of times a second.
+const SELDOM: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct State {
+    login: Option<String>,
+    trouble: Option<String>,
+    logged_at: Option<Instant>,
+    /// Of the producer: nothing can be appended by this process any more.
+    fatal: Option<String>,
+}
+
+/// Shared by all clients of a handle.
+#[derive(Clone, Default)]
+pub(super) struct Health(Arc<Mutex<State>>);
+
+impl Health {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note(&self, code: Code, reason: &str) {
+        let mut state = self.state();
+        match code {
+            Code::Authentication | Code::SaslAuthenticationFailed => {
+                state.login = Some(reason.to_string());
+            }
+            Code::Fatal => state.fatal = Some(reason.to_string()),
+            _ => state.trouble = Some(reason.to_string()),
+        }
+        if state.logged_at.is_none_or(|at| at.elapsed() >= SELDOM) {
+            state.logged_at = Some(Instant::now());
+            tracing::warn!(reason, "the Kafka cluster does not answer as it should");
+        }
+    }
+
+    /// Something was answered: what was said before does not explain later silence.
+    pub fn well(&self) {
+        let mut state = self.state();
+        state.login = None;
+        state.trouble = None;
+    }
+
+    pub fn refused_login(&self) -> Option<String> {
+        self.state().login.clone()
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.state().trouble.clone()
+    }
+
+    pub fn fatal(&self) -> Option<String> {
+        self.state().fatal.clone()
+    }
+}

@@ -1,0 +1,259 @@
+//! Commits: one synchronous request for all partitions, on a thread of its own, sent only by who owns them.
+
+use super::super::asker::{Asker, add_commit};
+use super::rebalance::Member;
+use super::shared::Shared;
+use crate::clock::{Clock, SystemClock};
+use crate::domain::topic::TopicPartition;
+use crate::queue::{Commit, CommitOutcome, Committed};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Between tries of a commit that a rebalance has refused.
+const RETRY: Duration = Duration::from_millis(50);
+
+pub(super) type Order = (Vec<Commit>, oneshot::Sender<Vec<CommitOutcome>>);
+
+/// What an answer of the coordinator means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Not written, and the same may be sent again.
+    Again,
+    /// The member is not one any more.
+    Fenced,
+    /// Perhaps written, perhaps later.
+    Unknown,
+}
+
+fn judge(code: Code) -> Verdict {
+    match code {
+        Code::IllegalGeneration
+        | Code::RebalanceInProgress
+        | Code::StaleMemberEpoch
+        | Code::NotCoordinator
+        | Code::CoordinatorLoadInProgress
+        | Code::CoordinatorNotAvailable
+        | Code::WaitingForCoordinator
+        | Code::TimedOutQueue => Verdict::Again,
+        Code::UnknownMemberId
+        | Code::FencedInstanceId
+        | Code::FencedMemberEpoch
+        | Code::UnreleasedInstanceId
+        | Code::AssignmentLost
+        | Code::Fenced => Verdict::Fenced,
+        _ => Verdict::Unknown,
+    }
+}
+
+/// The committing thread's side.
+pub(super) struct Committer {
+    pub consumer: Arc<BaseConsumer<Member>>,
+    pub shared: Arc<Shared>,
+    pub asker: Asker,
+    pub env: String,
+    pub session: Duration,
+    pub socket_timeout: Duration,
+    /// When the coordinator last took a commit: on the boot-time clock, which counts while the machine sleeps.
+    pub contact: Duration,
+}
+
+impl Committer {
+    pub fn run(mut self, orders: &Receiver<Order>) {
+        while let Ok((commits, answer)) = orders.recv() {
+            let outcomes = self.commit(commits);
+            // Who asked may have gone.
+            let _ = answer.send(outcomes);
+        }
+    }
+
+    /// In the order given, as many requests as a partition is named.
+    fn commit(&mut self, commits: Vec<Commit>) -> Vec<CommitOutcome> {
+        let mut outcomes = Vec::with_capacity(commits.len());
+        let mut rest = commits.into_iter().peekable();
+        while rest.peek().is_some() {
+            let mut round = Vec::new();
+            let mut named = BTreeSet::new();
+            while let Some(commit) = rest.next_if(|commit| named.insert(commit.at)) {
+                round.push(commit);
+            }
+            outcomes.extend(self.round(&round));
+        }
+        outcomes
+    }
+
+    fn round(&mut self, round: &[Commit]) -> Vec<CommitOutcome> {
+        let begun = Instant::now();
+        self.look_after_a_gap(round);
+        loop {
+            // Taken before the question who owns what, and held until the coordinator has answered.
+            let gate_of = Arc::clone(&self.shared);
+            let gate = gate_of.gate();
+            let owned = self.owned(round);
+            if owned.is_empty() {
+                return vec![CommitOutcome::Refused; round.len()];
+            }
+            let sent = SystemClock.since_boot();
+            let asked = Instant::now();
+            let answer = self.send(&owned);
+            let took = asked.elapsed();
+            match answer {
+                Ok(()) if took >= self.socket_timeout => {
+                    drop(gate);
+                    let why =
+                        format!("a commit took {took:?}; an earlier copy of it may land later");
+                    return self.unknown(round, why);
+                }
+                Ok(()) => {
+                    self.contact = sent;
+                    return self.done(round, &owned);
+                }
+                Err(code) => {
+                    drop(gate);
+                    match judge(code) {
+                        Verdict::Again if begun.elapsed() < self.session => {
+                            std::thread::sleep(RETRY);
+                        }
+                        Verdict::Fenced => return self.fenced(round, code),
+                        _ => return self.unknown(round, format!("a commit failed: {code}")),
+                    }
+                }
+            }
+        }
+    }
+
+    fn owned<'a>(&self, round: &'a [Commit]) -> Vec<&'a Commit> {
+        let seats = self.shared.seats();
+        let owned = round
+            .iter()
+            .filter(|commit| seats.owns(commit.at, commit.token));
+        owned.collect()
+    }
+
+    fn send(&self, owned: &[&Commit]) -> Result<(), Code> {
+        let mut list = TopicPartitionList::new();
+        let code =
+            |error: rdkafka::error::KafkaError| error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        for commit in owned {
+            let name = commit.at.topic.name(&self.env);
+            add_commit(&mut list, (&name, commit.at), &value(commit)).map_err(code)?;
+        }
+        self.consumer.commit(&list, CommitMode::Sync).map_err(code)
+    }
+
+    fn done(&self, round: &[Commit], owned: &[&Commit]) -> Vec<CommitOutcome> {
+        let mut seats = self.shared.seats();
+        let names: BTreeSet<TopicPartition> = owned.iter().map(|commit| commit.at).collect();
+        for commit in owned {
+            seats.wrote(commit.at, value(commit));
+        }
+        let outcome = |commit: &Commit| match names.contains(&commit.at) {
+            true => CommitOutcome::Done,
+            false => CommitOutcome::Refused,
+        };
+        round.iter().map(outcome).collect()
+    }
+
+    /// The coordinator does not know us: whatever this process believes, nothing is owned.
+    fn fenced(&self, round: &[Commit], code: Code) -> Vec<CommitOutcome> {
+        tracing::warn!(%code, "the group has gone on without this worker");
+        self.give_up(round);
+        self.shared.change(|seats| seats.lose_all());
+        vec![CommitOutcome::Refused; round.len()]
+    }
+
+    /// The group is left and joined again: a new generation fences what may still be under way.
+    fn unknown(&self, round: &[Commit], why: String) -> Vec<CommitOutcome> {
+        tracing::warn!(why, "the group is left and joined again");
+        self.give_up(round);
+        self.shared.change(|seats| {
+            seats.must_rejoin = true;
+            seats.lose_all()
+        });
+        vec![CommitOutcome::Unknown(why); round.len()]
+    }
+
+    /// Their fate is in the outcomes; it need not be told twice.
+    fn give_up(&self, round: &[Commit]) {
+        for commit in round {
+            self.shared.give_up(commit.at, commit.token);
+        }
+    }
+
+    /// This process may have been stopped, and its partitions may have had other owners: what stands there must be
+    /// byte for byte what was written last.
+    fn look_after_a_gap(&mut self, round: &[Commit]) {
+        let silent = SystemClock.since_boot().saturating_sub(self.contact);
+        if silent <= self.session * 2 / 3 {
+            return;
+        }
+        let owned = self.owned(round);
+        let expected: Vec<(TopicPartition, u64, Option<Committed>)> = {
+            let seats = self.shared.seats();
+            let of = |commit: &&Commit| {
+                let written = seats.written(commit.at).cloned();
+                (commit.at, commit.token, written)
+            };
+            owned.iter().map(of).collect()
+        };
+        // An ownership that has written nothing yet has nothing to compare, and has claimed nothing.
+        let expected: Vec<_> = expected.into_iter().filter(|e| e.2.is_some()).collect();
+        let at: Vec<TopicPartition> = expected.iter().map(|(at, ..)| *at).collect();
+        let found = self.asker.committed_blocking(&at);
+        let found = found.unwrap_or_else(|_| vec![None; at.len()]);
+        for ((at, token, written), found) in expected.into_iter().zip(found) {
+            if found != written {
+                tracing::warn!(%at, ?silent, "somebody else has written here meanwhile");
+                self.shared.give_up(at, token);
+            }
+        }
+    }
+}
+
+fn value(commit: &Commit) -> Committed {
+    Committed {
+        offset: commit.offset,
+        text: commit.text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rebalance_is_waited_for_and_a_fence_is_not() {
+        for code in [
+            Code::IllegalGeneration,
+            Code::RebalanceInProgress,
+            Code::StaleMemberEpoch,
+        ] {
+            assert_eq!(judge(code), Verdict::Again, "{code}");
+        }
+        for code in [
+            Code::UnknownMemberId,
+            Code::FencedInstanceId,
+            Code::FencedMemberEpoch,
+        ] {
+            assert_eq!(judge(code), Verdict::Fenced, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_to_be_refused_is_unknown() {
+        for code in [
+            Code::RequestTimedOut,
+            Code::OperationTimedOut,
+            Code::BrokerTransportFailure,
+            Code::OffsetMetadataTooLarge,
+            Code::GroupAuthorizationFailed,
+        ] {
+            assert_eq!(judge(code), Verdict::Unknown, "{code}");
+        }
+    }
+}

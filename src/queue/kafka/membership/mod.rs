@@ -1,0 +1,248 @@
+//! A worker's place in the consumer group: a thread that polls (rebalances run there) and one that commits. The
+//! engine hears of changes through a channel and waits for nothing else.
+
+mod commits;
+mod rebalance;
+mod seats;
+mod shared;
+
+use super::asker::{Asker, unusable};
+use super::context::Context;
+use super::settings::KafkaSettings;
+use crate::clock::{Clock, SystemClock};
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Token};
+use async_trait::async_trait;
+use commits::{Committer, Order};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rebalance::Member;
+use shared::Shared;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+
+const POLL: Duration = Duration::from_millis(100);
+/// librdkafka may hang when it closes: who leaves does not wait longer.
+const CLOSE: Duration = Duration::from_secs(10);
+/// A group that is left and joined again settles before it is left again.
+const REJOIN_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_REJOIN_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) struct KafkaMembership {
+    lease: Duration,
+    shared: Arc<Shared>,
+    changes: tokio::sync::Mutex<UnboundedReceiver<Ownership>>,
+    /// Dropped: the committing thread ends, and after it the polling one.
+    orders: RefCell<Option<Sender<Order>>>,
+    closed: RefCell<Option<oneshot::Receiver<()>>>,
+    before_leaving: Arc<dyn Fn(Duration) + Send + Sync>,
+}
+
+/// What a new membership is made of.
+pub(super) struct Joining<'a> {
+    pub name: &'a str,
+    pub settings: &'a KafkaSettings,
+    pub context: Context,
+    pub asker: Asker,
+    pub topics: Vec<Topic>,
+    /// Flushes what was appended, for so long at the most.
+    pub before_leaving: Arc<dyn Fn(Duration) + Send + Sync>,
+}
+
+impl KafkaMembership {
+    pub fn start(joining: Joining<'_>) -> Result<KafkaMembership, QueueError> {
+        let settings = joining.settings;
+        let (changes, received) = unbounded_channel();
+        let shared = Arc::new(Shared::new(changes));
+        let member = Member {
+            context: joining.context,
+            shared: Arc::clone(&shared),
+            env: settings.env.clone(),
+        };
+        let consumer: BaseConsumer<Member> = settings
+            .member(joining.name)
+            .create_with_context(member)
+            .map_err(|error| unusable(&error))?;
+        let consumer = Arc::new(consumer);
+        let committer = Committer {
+            consumer: Arc::clone(&consumer),
+            shared: Arc::clone(&shared),
+            asker: joining.asker,
+            env: settings.env.clone(),
+            session: settings.session(),
+            socket_timeout: settings.socket_timeout(),
+            contact: SystemClock.since_boot(),
+        };
+        let (orders, ordered) = channel();
+        let committing = spawn("kafka-commits", move || committer.run(&ordered))?;
+        let poller = Poller {
+            consumer,
+            shared: Arc::clone(&shared),
+            topics: joining
+                .topics
+                .iter()
+                .map(|t| t.name(&settings.env))
+                .collect(),
+            rejoin: None,
+            pause: REJOIN_PAUSE,
+            subscribed_at: Instant::now(),
+        };
+        let (closing, closed) = oneshot::channel();
+        spawn("kafka-member", move || {
+            poller.run(&committing);
+            // Nobody may wait for it.
+            let _ = closing.send(());
+        })?;
+        Ok(KafkaMembership {
+            lease: settings.session(),
+            shared,
+            changes: tokio::sync::Mutex::new(received),
+            orders: RefCell::new(Some(orders)),
+            closed: RefCell::new(Some(closed)),
+            before_leaving: joining.before_leaving,
+        })
+    }
+
+    fn end(&self) {
+        self.shared.change(|seats| {
+            seats.has_left = true;
+            seats.lose_all()
+        });
+        self.orders.replace(None);
+    }
+}
+
+fn spawn(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, QueueError> {
+    let thread = std::thread::Builder::new().name(name.to_string());
+    let failed = |error: std::io::Error| QueueError::Unknown(error.to_string());
+    thread.spawn(run).map_err(failed)
+}
+
+impl Drop for KafkaMembership {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[async_trait(?Send)]
+impl Membership for KafkaMembership {
+    fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    async fn changed(&self) -> Ownership {
+        match self.changes.lock().await.recv().await {
+            Some(change) => change,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitOutcome> {
+        let count = commits.len();
+        let (answer, answered) = oneshot::channel();
+        let order = (commits, answer);
+        let is_sent = match self.orders.borrow().as_ref() {
+            Some(orders) => orders.send(order).is_ok(),
+            // Left: whatever was owned is not any more.
+            None => return vec![CommitOutcome::Refused; count],
+        };
+        let gone = || vec![CommitOutcome::Unknown("the committing thread has ended".into()); count];
+        match is_sent {
+            true => answered.await.unwrap_or_else(|_| gone()),
+            false => gone(),
+        }
+    }
+
+    async fn release(&self, at: TopicPartition, token: Token) {
+        self.shared.give_up(at, token);
+    }
+
+    async fn leave(&self) {
+        let begun = Instant::now();
+        let flush = Arc::clone(&self.before_leaving);
+        // What it could not do is in the log.
+        let _ = tokio::task::spawn_blocking(move || flush(CLOSE)).await;
+        self.end();
+        let closed = self.closed.borrow_mut().take();
+        if let Some(closed) = closed
+            && tokio::time::timeout(CLOSE.saturating_sub(begun.elapsed()), closed)
+                .await
+                .is_err()
+        {
+            tracing::warn!("the group was left without waiting for its coordinator");
+        }
+    }
+}
+
+/// The polling thread's side.
+struct Poller {
+    consumer: Arc<BaseConsumer<Member>>,
+    shared: Arc<Shared>,
+    topics: Vec<String>,
+    /// When the group is joined again.
+    rejoin: Option<Instant>,
+    pause: Duration,
+    subscribed_at: Instant,
+}
+
+impl Poller {
+    fn run(mut self, committing: &std::thread::JoinHandle<()>) {
+        self.subscribe();
+        while !self.shared.seats().has_left {
+            match self.consumer.poll(POLL) {
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    tracing::error!(%code, "this worker cannot be a member any more; start it again");
+                    self.shared.change(|seats| {
+                        seats.must_rejoin = true;
+                        seats.lose_all()
+                    });
+                    break;
+                }
+                Some(Err(error)) => tracing::debug!(%error, "the group's consumer"),
+                Some(Ok(_)) | None => {}
+            }
+            self.join_again();
+            self.shared.change(|seats| seats.offer_again());
+        }
+        // The last handle closes the consumer, which tells the coordinator; here, since it may take long.
+        while !committing.is_finished() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(self.consumer);
+    }
+
+    fn subscribe(&mut self) {
+        let names: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        self.subscribed_at = Instant::now();
+        if let Err(error) = self.consumer.subscribe(&names) {
+            tracing::error!(%error, "the group cannot be joined");
+        }
+    }
+
+    /// Leaves when that is wanted, and joins again when nothing is assigned any more.
+    fn join_again(&mut self) {
+        match self.rejoin {
+            None if self.shared.seats().must_rejoin => {
+                if self.subscribed_at.elapsed() > LONGEST_REJOIN_PAUSE * 2 {
+                    self.pause = REJOIN_PAUSE;
+                }
+                self.consumer.unsubscribe();
+                self.rejoin = Some(Instant::now() + self.pause);
+                self.pause = (self.pause * 2).min(LONGEST_REJOIN_PAUSE);
+            }
+            Some(at) if Instant::now() >= at && self.shared.seats().assigned() == 0 => {
+                self.rejoin = None;
+                self.shared.seats().must_rejoin = false;
+                self.subscribe();
+            }
+            _ => {}
+        }
+    }
+}

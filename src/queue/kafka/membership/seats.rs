@@ -1,0 +1,226 @@
+//! Which partitions the group has given to this member, and which of them it owns: pure but for the mutex around it.
+
+use crate::domain::topic::TopicPartition;
+use crate::queue::{Committed, Ownership, Token};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A partition that was given up by itself is offered again after this.
+const OFFER_AGAIN: Duration = Duration::from_secs(1);
+
+/// Of the process: tokens never repeat, whichever membership they are of.
+static LAST_TOKEN: AtomicU64 = AtomicU64::new(0);
+
+/// One partition that the group has assigned to this member.
+#[derive(Debug)]
+struct Seat {
+    /// `None`: it was given up or lost, and is not owned until it is offered again.
+    token: Option<Token>,
+    given_up: Instant,
+    /// Another member waits for it.
+    is_leaving: bool,
+    /// What this ownership has committed last.
+    written: Option<Committed>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Seats {
+    seats: BTreeMap<TopicPartition, Seat>,
+    /// The group is to be left and joined again, so that nothing that is under way can land.
+    pub must_rejoin: bool,
+    pub has_left: bool,
+}
+
+impl Seats {
+    /// The group has assigned these.
+    pub fn assign(&mut self, at: &[TopicPartition]) -> Vec<Ownership> {
+        if self.has_left || self.must_rejoin {
+            return Vec::new();
+        }
+        at.iter().map(|at| self.gain(*at)).collect()
+    }
+
+    fn gain(&mut self, at: TopicPartition) -> Ownership {
+        let token = LAST_TOKEN.fetch_add(1, Ordering::Relaxed) + 1;
+        let seat = Seat {
+            token: Some(token),
+            given_up: Instant::now(),
+            is_leaving: false,
+            written: None,
+        };
+        self.seats.insert(at, seat);
+        Ownership::Gained { at, token }
+    }
+
+    /// Assigned and not owned for a while: nobody else has it, so it is offered again under a new token.
+    pub fn offer_again(&mut self) -> Vec<Ownership> {
+        if self.has_left || self.must_rejoin {
+            return Vec::new();
+        }
+        let idle = self.seats.iter().filter(|(_, seat)| {
+            seat.token.is_none() && !seat.is_leaving && seat.given_up.elapsed() >= OFFER_AGAIN
+        });
+        let idle: Vec<TopicPartition> = idle.map(|(at, _)| *at).collect();
+        idle.into_iter().map(|at| self.gain(at)).collect()
+    }
+
+    pub fn owns(&self, at: TopicPartition, token: Token) -> bool {
+        let seat = self.seats.get(&at);
+        seat.is_some_and(|seat| seat.token == Some(token))
+    }
+
+    /// False: it was not owned under this token.
+    pub fn give_up(&mut self, at: TopicPartition, token: Token) -> bool {
+        let seat = self.seats.get_mut(&at);
+        let Some(seat) = seat.filter(|seat| seat.token == Some(token)) else {
+            return false;
+        };
+        seat.token = None;
+        seat.given_up = Instant::now();
+        true
+    }
+
+    /// Others should have these: their owner is asked to give them up.
+    pub fn ask_for(&mut self, wanted: &[TopicPartition]) -> Vec<Ownership> {
+        let mut asked = Vec::new();
+        for at in wanted {
+            let Some(seat) = self.seats.get_mut(at) else {
+                continue;
+            };
+            seat.is_leaving = true;
+            let at = *at;
+            asked.extend(seat.token.map(|token| Ownership::Losing { at, token }));
+        }
+        asked
+    }
+
+    pub fn owns_any(&self, of: &[TopicPartition]) -> bool {
+        let mut seats = of.iter().filter_map(|at| self.seats.get(at));
+        seats.any(|seat| seat.token.is_some())
+    }
+
+    /// Not assigned any more.
+    pub fn take_away(&mut self, at: &[TopicPartition]) -> Vec<Ownership> {
+        let lost = self.lose(at);
+        for at in at {
+            self.seats.remove(at);
+        }
+        lost
+    }
+
+    fn lose(&mut self, at: &[TopicPartition]) -> Vec<Ownership> {
+        let mut lost = Vec::new();
+        for at in at {
+            let seat = self.seats.get_mut(at);
+            let token = seat.and_then(|seat| seat.token.take());
+            let at = *at;
+            lost.extend(token.map(|token| Ownership::Lost { at, token }));
+        }
+        if self.has_left {
+            return Vec::new();
+        }
+        lost
+    }
+
+    /// Nothing is owned any more, though the group may still think so.
+    pub fn lose_all(&mut self) -> Vec<Ownership> {
+        let all: Vec<TopicPartition> = self.seats.keys().copied().collect();
+        for seat in self.seats.values_mut() {
+            seat.given_up = Instant::now();
+        }
+        self.lose(&all)
+    }
+
+    pub fn assigned(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub fn wrote(&mut self, at: TopicPartition, commit: Committed) {
+        if let Some(seat) = self.seats.get_mut(&at) {
+            seat.written = Some(commit);
+        }
+    }
+
+    pub fn written(&self, at: TopicPartition) -> Option<&Committed> {
+        self.seats.get(&at)?.written.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::topic::Topic;
+
+    const A: TopicPartition = TopicPartition::new(Topic::Send, 0);
+    const B: TopicPartition = TopicPartition::new(Topic::Send, 1);
+
+    fn token(change: &Ownership) -> Token {
+        match change {
+            Ownership::Gained { token, .. }
+            | Ownership::Losing { token, .. }
+            | Ownership::Lost { token, .. } => *token,
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_by_itself_is_offered_again_later() {
+        let mut seats = Seats::default();
+        let gained = seats.assign(&[A]);
+        let first = token(&gained[0]);
+        assert!(!seats.give_up(A, first + 1));
+        assert!(seats.give_up(A, first) && !seats.give_up(A, first));
+        assert_eq!(seats.offer_again(), []);
+        if let Some(seat) = seats.seats.get_mut(&A) {
+            seat.given_up = Instant::now() - OFFER_AGAIN;
+        }
+        let again = seats.offer_again();
+        assert!(token(&again[0]) > first);
+        assert!(seats.owns(A, token(&again[0])) && !seats.owns(A, first));
+    }
+
+    #[test]
+    fn what_others_wait_for_is_asked_for_and_not_offered() {
+        let mut seats = Seats::default();
+        let gained = seats.assign(&[A, B]);
+        assert_eq!(
+            seats.ask_for(&[A]),
+            [Ownership::Losing {
+                at: A,
+                token: token(&gained[0])
+            }]
+        );
+        assert!(seats.owns_any(&[A]));
+        seats.give_up(A, token(&gained[0]));
+        assert!(!seats.owns_any(&[A]) && seats.owns_any(&[B]));
+        assert_eq!(seats.take_away(&[A]), []);
+        assert_eq!(seats.assigned(), 1);
+        let lost = Ownership::Lost {
+            at: B,
+            token: token(&gained[1]),
+        };
+        assert_eq!(seats.take_away(&[B]), [lost]);
+    }
+
+    #[test]
+    fn nothing_is_offered_while_the_group_is_joined_again() {
+        let mut seats = Seats::default();
+        seats.assign(&[A]);
+        seats.must_rejoin = true;
+        assert_eq!(seats.lose_all().len(), 1);
+        assert_eq!(seats.assign(&[B]), []);
+        assert_eq!(seats.offer_again(), []);
+        seats.must_rejoin = false;
+        assert_eq!(seats.assign(&[B]).len(), 1);
+    }
+
+    #[test]
+    fn who_has_left_hears_nothing() {
+        let mut seats = Seats::default();
+        let gained = seats.assign(&[A]);
+        seats.has_left = true;
+        assert_eq!(seats.lose_all(), []);
+        assert!(!seats.owns(A, token(&gained[0])));
+        assert_eq!(seats.assign(&[B]), []);
+    }
+}

@@ -1,0 +1,277 @@
+//! The queue on Apache Kafka: topics, a consumer group, and progress in the metadata of its offsets. Everything that
+//! blocks has threads of its own: questions, reading, the group, commits.
+
+mod asker;
+mod buckets;
+mod clients;
+mod codec;
+mod context;
+mod describe;
+mod failure;
+mod group;
+mod health;
+mod locked;
+mod membership;
+mod patience;
+mod producer;
+mod reader;
+pub mod settings;
+mod token;
+mod topics;
+
+pub use settings::KafkaSettings;
+pub use topics::configuration;
+
+use super::{
+    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots, Stored,
+    TopicState,
+};
+use crate::domain::ids::{Offset, Partition};
+use crate::domain::topic::{Topic, TopicPartition};
+use asker::Asker;
+use async_trait::async_trait;
+use buckets::Buckets;
+use context::Context;
+use failure::Explainer;
+use health::Health;
+use membership::{Joining, KafkaMembership};
+use patience::{Patience, patiently};
+use producer::Appender;
+use reader::{Reader, Span};
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use topics::Topics;
+
+/// A record that is there comes within this, or the cluster is away.
+const READ: Duration = Duration::from_secs(10);
+
+/// A handle on a cluster. One per process; its clients have threads of their own.
+pub struct KafkaQueue {
+    settings: KafkaSettings,
+    context: Context,
+    explainer: Explainer,
+    partitions: Cell<Partition>,
+    asker: Asker,
+    buckets: Buckets,
+    // What a command does not need is not connected.
+    appender: OnceCell<Arc<Appender>>,
+    reader: OnceCell<Reader>,
+    topics: OnceCell<Topics>,
+}
+
+impl KafkaQueue {
+    /// Checks the settings and asks the cluster for its topics; blocks while it does, for the queue timeout at the
+    /// most. Errors: `Setting`, `Login`, `Denied`, `Away`.
+    pub fn open(settings: KafkaSettings) -> Result<Rc<KafkaQueue>, QueueError> {
+        settings.check()?;
+        let health = Health::default();
+        let context = Context {
+            health: health.clone(),
+            token_command: settings.token_command.clone(),
+        };
+        let explainer = Explainer {
+            url: settings.url(),
+            env: settings.env.clone(),
+            health,
+        };
+        let asker = Asker::start(&settings, context.clone(), explainer.clone())?;
+        let mut patience = Patience::new(settings.queue_timeout);
+        let there = loop {
+            match asker.list_blocking() {
+                Ok(there) => break there,
+                Err(why) => std::thread::sleep(patience.next(&why).ok_or(why)?),
+            }
+        };
+        let partitions = there.get(&Topic::Send).copied();
+        Ok(Rc::new(KafkaQueue {
+            partitions: Cell::new(partitions.unwrap_or(settings.partitions.max(1))),
+            settings,
+            context,
+            explainer,
+            asker,
+            buckets: Buckets::default(),
+            appender: OnceCell::new(),
+            reader: OnceCell::new(),
+            topics: OnceCell::new(),
+        }))
+    }
+
+    /// Of the consumer group: `prod.mail`.
+    pub fn group(&self) -> String {
+        self.settings.group()
+    }
+
+    fn appender(&self) -> Result<Arc<Appender>, QueueError> {
+        if let Some(appender) = self.appender.get() {
+            return Ok(Arc::clone(appender));
+        }
+        let (context, explainer) = (self.context.clone(), self.explainer.clone());
+        let appender = Arc::new(Appender::start(&self.settings, context, explainer)?);
+        Ok(Arc::clone(self.appender.get_or_init(|| appender)))
+    }
+
+    fn reader(&self) -> Result<&Reader, QueueError> {
+        if let Some(reader) = self.reader.get() {
+            return Ok(reader);
+        }
+        let (context, explainer) = (self.context.clone(), self.explainer.clone());
+        let reader = Reader::start(&self.settings, context, explainer)?;
+        Ok(self.reader.get_or_init(|| reader))
+    }
+
+    fn admin(&self) -> Result<&Topics, QueueError> {
+        if let Some(topics) = self.topics.get() {
+            return Ok(topics);
+        }
+        let (context, explainer) = (self.context.clone(), self.explainer.clone());
+        let topics = Topics::start(&self.settings, context, explainer, self.asker.clone())?;
+        Ok(self.topics.get_or_init(|| topics))
+    }
+
+    async fn read(
+        &self,
+        at: TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let reader = self.reader()?;
+        let mut span = Span {
+            at,
+            place: self.asker.place(at).await?,
+            from,
+            max_bytes,
+        };
+        loop {
+            if let Some(records) = reader.take(span.clone()).await? {
+                return Ok(records);
+            }
+            // Asked for anew each time: what was appended before this call must be seen.
+            let bounds = self.asker.bounds(at).await?;
+            if from < bounds.low && !at.topic.is_compacted() {
+                return Err(QueueError::BelowLowMark {
+                    at,
+                    offset: from,
+                    low: bounds.low,
+                });
+            }
+            span.from = from.max(bounds.low);
+            if span.from >= bounds.end {
+                reader.rest(at);
+                return Ok(Vec::new());
+            }
+            if let Some(records) = reader.read(span.clone(), READ).await? {
+                return Ok(records);
+            }
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Queue for KafkaQueue {
+    fn url(&self) -> String {
+        self.settings.url()
+    }
+
+    fn partitions(&self) -> Partition {
+        self.partitions.get()
+    }
+
+    async fn create_topics(&self, topics: &[Topic]) -> Result<(), QueueError> {
+        let admin = self.admin()?;
+        patiently(self.settings.queue_timeout, async || {
+            admin.create(topics).await
+        })
+        .await?;
+        self.topics().await.map(drop)
+    }
+
+    async fn topics(&self) -> Result<Vec<Topic>, QueueError> {
+        let there = patiently(self.settings.queue_timeout, async || {
+            self.asker.list().await
+        })
+        .await?;
+        if let Some(count) = there.get(&Topic::Send) {
+            self.partitions.set(*count);
+        }
+        Ok(there.into_keys().collect())
+    }
+
+    async fn describe_topics(&self) -> Result<Vec<TopicState>, QueueError> {
+        let topics = self.topics().await?;
+        self.admin()?.describe(&topics).await
+    }
+
+    async fn append(
+        &self,
+        at: TopicPartition,
+        records: Vec<Record>,
+    ) -> Result<Vec<Offset>, QueueError> {
+        let place = patiently(self.settings.queue_timeout, async || {
+            self.asker.place(at).await
+        })
+        .await?;
+        self.appender()?.append(at, place, records).await
+    }
+
+    async fn fetch(
+        &self,
+        at: TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        patiently(self.settings.queue_timeout, async || {
+            self.read(at, from, max_bytes).await
+        })
+        .await
+    }
+
+    async fn bounds(&self, at: TopicPartition) -> Result<Bounds, QueueError> {
+        patiently(self.settings.queue_timeout, async || {
+            self.asker.bounds(at).await
+        })
+        .await
+    }
+
+    async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError> {
+        patiently(self.settings.queue_timeout, async || {
+            self.asker.committed(at.to_vec()).await
+        })
+        .await
+    }
+
+    fn commits_expire(&self) -> bool {
+        true
+    }
+
+    async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
+        let place = self.asker.place(at).await?;
+        self.admin()?.drop_below(at, place, offset).await
+    }
+
+    async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
+        let topics = self.topics().await?;
+        let appender = self.appender()?;
+        let joining = Joining {
+            name,
+            settings: &self.settings,
+            context: self.context.clone(),
+            asker: self.asker.clone(),
+            topics: topics.into_iter().filter(Topic::is_owned).collect(),
+            before_leaving: Arc::new(move |longest| appender.flush(longest)),
+        };
+        Ok(Rc::new(KafkaMembership::start(joining)?))
+    }
+
+    async fn members(&self) -> Result<Vec<Member>, QueueError> {
+        patiently(self.settings.queue_timeout, async || {
+            self.asker.members().await
+        })
+        .await
+    }
+
+    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
+        Ok(self.buckets.take(&request))
+    }
+}

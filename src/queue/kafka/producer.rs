@@ -1,0 +1,251 @@
+//! Appending: one idempotent producer for the life of the process. librdkafka tries a record until it is there; here
+//! it is watched, said aloud when it takes long, and given up by name when `--queue-timeout` is over.
+
+use super::codec;
+use super::context::Context;
+use super::failure::{Doing, Explainer};
+use super::settings::KafkaSettings;
+use crate::domain::ids::Offset;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::{QueueError, Record};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer as _;
+use rdkafka::producer::future_producer::{DeliveryFuture, FutureProducer, FutureRecord};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// librdkafka's `message.max.bytes`, unless told otherwise; brokers take 1,048,588 by default.
+const MAX_RECORD_BYTES: usize = 1_000_000;
+/// Who waits for acknowledgements says so after this, and then once in each.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// The producer's queue is full: looked at again after this, then after twice as long, up to the longest.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) struct Appender {
+    producer: FutureProducer<Context>,
+    explainer: Explainer,
+    limit: Option<Duration>,
+    max_bytes: usize,
+    /// Given to the producer and not acknowledged, over all appends.
+    waiting: AtomicUsize,
+}
+
+/// One append's records in flight, counted as waiting until it ends.
+struct InFlight<'a> {
+    waiting: &'a AtomicUsize,
+    deliveries: Vec<DeliveryFuture>,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.waiting
+            .fetch_sub(self.deliveries.len(), Ordering::Relaxed);
+    }
+}
+
+impl Appender {
+    pub fn start(
+        settings: &KafkaSettings,
+        context: Context,
+        explainer: Explainer,
+    ) -> Result<Appender, QueueError> {
+        let config = settings.producer();
+        let max_bytes = config.get("message.max.bytes");
+        let max_bytes = max_bytes.and_then(|bytes| bytes.parse().ok());
+        Ok(Appender {
+            producer: config
+                .create_with_context(context)
+                .map_err(|error| super::asker::unusable(&error))?,
+            explainer,
+            limit: settings.queue_timeout,
+            max_bytes: max_bytes.unwrap_or(MAX_RECORD_BYTES),
+            waiting: AtomicUsize::new(0),
+        })
+    }
+
+    /// Resolves when all are acknowledged by all replicas in sync. `place`: the topic's name and the partition.
+    pub async fn append(
+        &self,
+        at: TopicPartition,
+        place: (String, i32),
+        records: Vec<Record>,
+    ) -> Result<Vec<Offset>, QueueError> {
+        self.check(at.topic, &records)?;
+        let begun = Instant::now();
+        let mut flight = InFlight {
+            waiting: &self.waiting,
+            deliveries: Vec::with_capacity(records.len()),
+        };
+        for record in &records {
+            let delivery = self.send(at.topic, &place, record, begun).await;
+            let delivery = delivery.map_err(|error| match flight.deliveries.is_empty() {
+                true => error,
+                // Those before it may land.
+                false => QueueError::Unknown(error.to_string()),
+            })?;
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            flight.deliveries.push(delivery);
+        }
+        self.acknowledged(at.topic, flight, begun).await
+    }
+
+    fn check(&self, topic: Topic, records: &[Record]) -> Result<(), QueueError> {
+        if let Some(why) = self.explainer.health.fatal() {
+            return Err(self.broken(topic, &why));
+        }
+        let largest = records.iter().map(codec::bytes).max().unwrap_or(0);
+        if largest > self.max_bytes {
+            return Err(QueueError::TooLarge {
+                topic,
+                bytes: largest,
+                limit: self.max_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives one record to the producer; waits while its queue is full.
+    async fn send(
+        &self,
+        topic: Topic,
+        (name, partition): &(String, i32),
+        record: &Record,
+        begun: Instant,
+    ) -> Result<DeliveryFuture, QueueError> {
+        let mut pause = FULL_PAUSE;
+        let mut patience = super::patience::Patience::new(self.limit);
+        loop {
+            let mut future = FutureRecord::<str, [u8]>::to(name).partition(*partition);
+            future.key = record.key.as_deref();
+            future.payload = record.payload.as_deref();
+            future.headers = codec::headers(record);
+            let error = match self.producer.send_result(future) {
+                Ok(delivery) => return Ok(delivery),
+                Err((error, _)) => error,
+            };
+            if error.rdkafka_error_code() != Some(Code::QueueFull) {
+                return Err(self.failed(topic, &error));
+            }
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            let what = format!("{waiting} records wait to be appended");
+            let full = self.explainer.away(Doing::Write(topic), &what);
+            if patience.next(&full).is_none() || self.is_over(begun) {
+                return Err(full);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn acknowledged(
+        &self,
+        topic: Topic,
+        mut flight: InFlight<'_>,
+        begun: Instant,
+    ) -> Result<Vec<Offset>, QueueError> {
+        let count = flight.deliveries.len();
+        let mut offsets = Vec::with_capacity(count);
+        let mut first_error = None;
+        for index in 0..count {
+            let Some(delivery) = flight.deliveries.get_mut(index) else {
+                break;
+            };
+            match self
+                .delivered(topic, delivery, (offsets.len(), count), begun)
+                .await
+            {
+                Ok(offset) => offsets.push(offset),
+                Err(error) if first_error.is_none() => first_error = Some(error),
+                Err(_) => {}
+            }
+        }
+        match first_error {
+            None => {
+                self.explainer.health.well();
+                Ok(offsets)
+            }
+            // Nothing of it is there.
+            Some(error) if offsets.is_empty() => Err(error),
+            Some(error) => Err(QueueError::Unknown(format!(
+                "{} of {count} records are there: {error}",
+                offsets.len()
+            ))),
+        }
+    }
+
+    /// Waits for one acknowledgement, aloud when it takes long.
+    async fn delivered(
+        &self,
+        topic: Topic,
+        delivery: &mut DeliveryFuture,
+        (done, count): (usize, usize),
+        begun: Instant,
+    ) -> Result<Offset, QueueError> {
+        loop {
+            let left = self
+                .limit
+                .map(|limit| limit.saturating_sub(begun.elapsed()));
+            let wait = left.map_or(SAY_EVERY, |left| left.min(SAY_EVERY));
+            match tokio::time::timeout(wait, &mut *delivery).await {
+                Ok(Ok(Ok(delivery))) => {
+                    let nowhere = || QueueError::Unknown("acknowledged without an offset".into());
+                    return Offset::try_from(delivery.offset).map_err(|_| nowhere());
+                }
+                Ok(Ok(Err((error, _)))) => return Err(self.failed(topic, &error)),
+                Ok(Err(_)) => return Err(QueueError::Unknown("the producer has gone".into())),
+                Err(_) => {
+                    let what = format!("{done} of {count} records acknowledged");
+                    let waiting = self.waiting.load(Ordering::Relaxed);
+                    let away = self.explainer.away(Doing::Write(topic), &what);
+                    if self.is_over(begun) {
+                        return Err(QueueError::Unknown(format!(
+                            "{away}; the rest may still land"
+                        )));
+                    }
+                    let seconds = begun.elapsed().as_secs();
+                    tracing::warn!(seconds, waiting, "waiting: {away}");
+                }
+            }
+        }
+    }
+
+    fn is_over(&self, begun: Instant) -> bool {
+        self.limit.is_some_and(|limit| begun.elapsed() >= limit)
+    }
+
+    fn failed(&self, topic: Topic, error: &KafkaError) -> QueueError {
+        match error.rdkafka_error_code() {
+            Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => QueueError::TooLarge {
+                topic,
+                bytes: self.max_bytes,
+                limit: self.max_bytes,
+            },
+            Some(Code::Fatal) => {
+                let why = self.producer.client().fatal_error();
+                let why = why.map_or(error.to_string(), |(code, text)| format!("{code}: {text}"));
+                self.explainer.health.note(Code::Fatal, &why);
+                self.broken(topic, &why)
+            }
+            Some(Code::PurgeInflight | Code::MessageTimedOut | Code::RequestTimedOut) => {
+                let away = self.explainer.explain(Doing::Write(topic), error);
+                QueueError::Unknown(format!("{away}; they may still land"))
+            }
+            _ => self.explainer.explain(Doing::Write(topic), error),
+        }
+    }
+
+    /// Only another process can append again.
+    fn broken(&self, topic: Topic, why: &str) -> QueueError {
+        let what = format!("the producer of this process is broken, start mailq again: {why}");
+        self.explainer.away(Doing::Write(topic), &what)
+    }
+
+    /// Waits until what was given to the producer is acknowledged, for so long at the most.
+    pub fn flush(&self, longest: Duration) {
+        if let Err(error) = self.producer.flush(longest) {
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            tracing::warn!(waiting, %error, "left before everything was acknowledged");
+        }
+    }
+}

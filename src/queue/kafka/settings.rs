@@ -1,0 +1,188 @@
+//! What a Kafka queue is opened with: where the cluster is, what librdkafka is told beside it, and which of its
+//! properties are not for the user to set, because the promises rest on them.
+
+use super::locked;
+use crate::domain::ids::Partition;
+use crate::queue::QueueError;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long ownership lasts without contact, unless `session.timeout.ms` says otherwise.
+pub const SESSION: Duration = Duration::from_secs(30);
+/// With `group.protocol=consumer` the broker has the say; this is its default.
+pub const BROKER_SESSION: Duration = Duration::from_secs(45);
+/// How long a request waits for its answer, unless `socket.timeout.ms` says otherwise.
+pub const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Everything about a cluster that a handle needs. Holds secrets in `properties`: not to be printed.
+#[derive(Clone, Default)]
+pub struct KafkaSettings {
+    /// `host:9092,host:9092`
+    pub brokers: String,
+    /// First part of the topics' names and of the group's.
+    pub env: String,
+    /// Of the send topic and every retry tier when they are created; what exists has what it has.
+    pub partitions: Partition,
+    /// Wanted; never more than there are brokers.
+    pub replication: i16,
+    /// Passed through to librdkafka: those of `[kafka] properties`, and over them those of `-X`.
+    pub properties: BTreeMap<String, String>,
+    /// The verb: `send`, `enqueue`. Part of the client ids, beside host and process.
+    pub role: String,
+    /// Static membership: a worker that is back within the session keeps its partitions.
+    pub instance_id: Option<String>,
+    /// How long an append may wait for the cluster. `None`: for ever.
+    pub queue_timeout: Option<Duration>,
+    /// Prints an OAUTHBEARER token when run by a shell.
+    pub token_command: Option<String>,
+}
+
+impl KafkaSettings {
+    /// Errors: `QueueError::Setting`, which names the property and the reason.
+    pub fn check(&self) -> Result<(), QueueError> {
+        for (name, value) in &self.properties {
+            if let Some(why) = locked::reason(name) {
+                return Err(refused(name, why));
+            }
+            if value.contains('\0') {
+                return Err(refused(name, "its value holds a NUL"));
+            }
+        }
+        if self.brokers.trim().is_empty() {
+            return Err(refused("queue", "it names no broker"));
+        }
+        if self.uses_broker_assignor() {
+            for name in ["session.timeout.ms", "heartbeat.interval.ms"] {
+                if self.properties.contains_key(name) {
+                    let why = "with `group.protocol=consumer` it is a setting of the group on the brokers";
+                    return Err(refused(name, why));
+                }
+            }
+        }
+        for name in ["session.timeout.ms", "socket.timeout.ms"] {
+            let value = self.properties.get(name);
+            if value.is_some_and(|value| value.parse::<u32>().is_err()) {
+                return Err(refused(name, "it is not a number of milliseconds"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The consumer group of all workers of the environment: `prod.mail`.
+    pub fn group(&self) -> String {
+        format!("{}.mail", self.env)
+    }
+
+    /// For messages: `kafka://host:9092,host:9092`.
+    pub fn url(&self) -> String {
+        format!("kafka://{}", self.brokers)
+    }
+
+    pub fn session(&self) -> Duration {
+        let session = self.milliseconds("session.timeout.ms");
+        session.unwrap_or(if self.uses_broker_assignor() {
+            BROKER_SESSION
+        } else {
+            SESSION
+        })
+    }
+
+    pub(super) fn socket_timeout(&self) -> Duration {
+        self.milliseconds("socket.timeout.ms")
+            .unwrap_or(SOCKET_TIMEOUT)
+    }
+
+    /// The newer protocol, in which brokers assign partitions (KIP-848).
+    pub(super) fn uses_broker_assignor(&self) -> bool {
+        let protocol = self.properties.get("group.protocol");
+        protocol.is_some_and(|value| value.eq_ignore_ascii_case("consumer"))
+    }
+
+    fn milliseconds(&self, name: &str) -> Option<Duration> {
+        let value = self.properties.get(name)?.parse().ok()?;
+        Some(Duration::from_millis(value))
+    }
+}
+
+fn refused(name: &str, why: &str) -> QueueError {
+    QueueError::Setting {
+        name: name.to_string(),
+        why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(properties: &[(&str, &str)]) -> KafkaSettings {
+        let own = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        KafkaSettings {
+            brokers: "127.0.0.1:9092".to_string(),
+            env: "test".to_string(),
+            properties: properties.iter().map(own).collect(),
+            ..KafkaSettings::default()
+        }
+    }
+
+    fn refused_name(settings: &KafkaSettings) -> Option<String> {
+        match settings.check() {
+            Err(QueueError::Setting { name, why }) => {
+                assert!(why.len() > 10, "{name}: {why}");
+                Some(name)
+            }
+            Err(other) => panic!("{other}"),
+            Ok(()) => None,
+        }
+    }
+
+    #[test]
+    fn locked_properties_are_refused_by_name() {
+        for name in [
+            "enable.auto.commit",
+            "enable.auto.offset.store",
+            "auto.offset.reset",
+            "acks",
+            "request.required.acks",
+            "topic.acks",
+            "enable.idempotence",
+            "partition.assignment.strategy",
+            "isolation.level",
+            "group.id",
+            "transactional.id",
+            "bootstrap.servers",
+            "client.id",
+            "group.instance.id",
+        ] {
+            let settings = with(&[("security.protocol", "SASL_SSL"), (name, "x")]);
+            assert_eq!(refused_name(&settings).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn the_rest_passes() {
+        let settings = with(&[
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanisms", "SCRAM-SHA-512"),
+            ("session.timeout.ms", "6000"),
+            ("socket.timeout.ms", "8000"),
+        ]);
+        assert_eq!(settings.check(), Ok(()));
+        assert_eq!(settings.session(), Duration::from_secs(6));
+        assert_eq!(settings.socket_timeout(), Duration::from_secs(8));
+        assert_eq!(with(&[]).session(), SESSION);
+        assert_eq!(settings.group(), "test.mail");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let consumer = ("group.protocol", "consumer");
+        assert_eq!(with(&[consumer]).session(), BROKER_SESSION);
+        let both = with(&[consumer, ("session.timeout.ms", "6000")]);
+        assert_eq!(refused_name(&both).as_deref(), Some("session.timeout.ms"));
+        let words = with(&[("session.timeout.ms", "long")]);
+        assert_eq!(refused_name(&words).as_deref(), Some("session.timeout.ms"));
+        let nowhere = KafkaSettings::default();
+        assert_eq!(refused_name(&nowhere).as_deref(), Some("queue"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Nobody is at work for so long that the queue forgets every commit: after clean stops the next worker goes on, after
+//! a kill it refuses, and `recover` says who may get a mail twice.
+
+use super::profile::Profile;
+use super::world::{LEASE, Watcher, World};
+use mailq::engine::recover::{Recovery, recover};
+use mailq::engine::worker::{self, Stop, WorkerError};
+use mailq::queue::memory::Unkind;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub async fn happen(world: &mut World) -> Result<(), String> {
+    let unkind = world.profile.unkind();
+    world.wake_all();
+    world.log.set_unkind(Unkind::none());
+    let is_clean = world.profile == Profile::Clean || world.random.bool();
+    if is_clean {
+        for worker in &world.workers {
+            worker.stop.ask();
+        }
+        while !world.workers.is_empty() {
+            world.drive(Duration::from_secs(1), false).await;
+        }
+    } else {
+        world.kills += world.workers.len() as u32;
+        for worker in std::mem::take(&mut world.workers) {
+            drop(worker.process);
+            world.log.kill(worker.id);
+        }
+    }
+    world.drive(LEASE + Duration::from_secs(12), false).await;
+    while !world.log.expire_commits() {
+        world.drive(LEASE, false).await;
+    }
+    // Whom a fault had killed before, and whose partitions nobody took over, did not stop cleanly either.
+    let may_refuse = !is_clean || world.profile.has_faults();
+    match refusal(world).await {
+        true if may_refuse => repair(world).await?,
+        true => return Err("refused after clean stops".into()),
+        false => {}
+    }
+    world.log.set_unkind(unkind);
+    world.start_worker();
+    world.start_worker();
+    Ok(())
+}
+
+async fn repair(world: &mut World) -> Result<(), String> {
+    let queue = world.log.start_process();
+    let clock = world.log.clock();
+    let recovery = Recovery {
+        queue: &queue,
+        clock: &clock,
+        name: "recover".into(),
+        to_earliest: world.random.u32(..4) == 0,
+        dry_run: false,
+    };
+    let recovered = recover(&recovery)
+        .await
+        .map_err(|error| error.to_string())?;
+    if recovered.partitions.is_empty() {
+        return Err("nothing was lost, and a worker refused".into());
+    }
+    if std::env::var_os("MAILQ_TRACE").is_some() {
+        println!("{recovered:?} {}", recovery.to_earliest);
+    }
+    world.recovered = Some(recovered);
+    match refusal(world).await {
+        true => Err("refused after recover".into()),
+        false => Ok(()),
+    }
+}
+
+/// Whether a worker that starts now refuses to.
+async fn refusal(world: &mut World) -> bool {
+    let queue = Rc::new(world.log.start_process());
+    let setup = world.setup(queue);
+    let stop = Rc::new(Stop::default());
+    stop.ask();
+    let observer = Rc::new(Watcher { is_traced: false });
+    let set = tokio::task::LocalSet::new();
+    match set.run_until(worker::run(setup, stop, observer)).await {
+        Err(WorkerError::CommitsLost(_)) => true,
+        Ok(_) => false,
+        Err(other) => panic!("{other}"),
+    }
+}
