@@ -1,5 +1,7 @@
 //! What the contract does not say of the queue on Kafka: settings, results that are not known, and reading at speed.
 
+mod working;
+
 use crate::queue_contract::*;
 use mailq::domain::topic::{INITIAL_COMMIT, TopicPartition};
 use mailq::queue::kafka::{KafkaQueue, KafkaSettings};
