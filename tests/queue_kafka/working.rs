@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const ROWS: u32 = 5_000;
+const ROWS: u32 = 2_000;
 
 struct Plain;
 

@@ -75,6 +75,11 @@ impl Asker {
         })
     }
 
+    /// What the coordinator has refused, for messages.
+    pub fn explain_commit(&self, code: Code) -> QueueError {
+        self.explainer.explain_code(Doing::Commit, code)
+    }
+
     /// Runs a question on a thread that may block.
     async fn ask<T: Send + 'static>(
         &self,

@@ -107,7 +107,7 @@ impl Explainer {
             Doing::Drop(_) => format!("dropping from `{topic}`"),
             Doing::Create(_) => format!("creating `{topic}`"),
             Doing::List => "asking for topics".to_string(),
-            Doing::Commit => format!("asking for commits of `{}.mail`", self.env),
+            Doing::Commit => format!("commits of `{}.mail`", self.env),
             Doing::Members => format!("asking for members of `{}.mail`", self.env),
         }
     }
@@ -127,11 +127,11 @@ impl Doing {
 
     fn operation(self) -> &'static str {
         match self {
-            Doing::Read(_) => "Read",
+            Doing::Read(_) | Doing::Commit => "Read",
             Doing::Write(_) => "Write",
             Doing::Drop(_) => "Delete",
             Doing::Create(_) => "Create",
-            Doing::Describe(_) | Doing::List | Doing::Commit | Doing::Members => "Describe",
+            Doing::Describe(_) | Doing::List | Doing::Members => "Describe",
         }
     }
 }
@@ -196,7 +196,7 @@ mod tests {
             "`Read` on group `prod.mail`",
         ),
         (Doing::Members, GROUP, "`Describe` on group `prod.mail`"),
-        (Doing::Commit, TOPIC, "`Describe` on topics `prod.mail.*`"),
+        (Doing::Commit, TOPIC, "`Read` on topics `prod.mail.*`"),
     ];
 
     #[test]

@@ -120,7 +120,10 @@ impl Committer {
                             std::thread::sleep(RETRY);
                         }
                         Verdict::Fenced => return self.fenced(round, code),
-                        _ => return self.unknown(round, format!("a commit failed: {code}")),
+                        _ => {
+                            let why = self.asker.explain_commit(code);
+                            return self.unknown(round, format!("a commit failed: {why}"));
+                        }
                     }
                 }
             }

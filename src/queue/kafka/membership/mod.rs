@@ -15,7 +15,7 @@ use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Tok
 use async_trait::async_trait;
 use commits::{Committer, Order};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rebalance::Member;
 use shared::Shared;
 use std::cell::RefCell;
@@ -30,6 +30,8 @@ const POLL: Duration = Duration::from_millis(100);
 const CLOSE: Duration = Duration::from_secs(10);
 /// A group that is left and joined again settles before it is left again.
 const REJOIN_PAUSE: Duration = Duration::from_secs(1);
+/// What needs a person is said this often.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 const LONGEST_REJOIN_PAUSE: Duration = Duration::from_secs(30);
 
 pub(super) struct KafkaMembership {
@@ -71,7 +73,7 @@ impl KafkaMembership {
         let committer = Committer {
             consumer: Arc::clone(&consumer),
             shared: Arc::clone(&shared),
-            asker: joining.asker,
+            asker: joining.asker.clone(),
             env: settings.env.clone(),
             session: settings.session(),
             socket_timeout: settings.socket_timeout(),
@@ -90,6 +92,8 @@ impl KafkaMembership {
             rejoin: None,
             pause: REJOIN_PAUSE,
             subscribed_at: Instant::now(),
+            told_at: None,
+            asker: joining.asker.clone(),
         };
         let (closing, closed) = oneshot::channel();
         spawn("kafka-member", move || {
@@ -190,6 +194,8 @@ struct Poller {
     rejoin: Option<Instant>,
     pause: Duration,
     subscribed_at: Instant,
+    told_at: Option<Instant>,
+    asker: Asker,
 }
 
 impl Poller {
@@ -205,7 +211,7 @@ impl Poller {
                     });
                     break;
                 }
-                Some(Err(error)) => tracing::debug!(%error, "the group's consumer"),
+                Some(Err(error)) => self.tell(&error),
                 Some(Ok(_)) | None => {}
             }
             self.join_again();
@@ -216,6 +222,24 @@ impl Poller {
             std::thread::sleep(Duration::from_millis(5));
         }
         drop(self.consumer);
+    }
+
+    /// A right that is missing needs a person; all else passes by itself, and is told by the clients' health.
+    fn tell(&mut self, error: &KafkaError) {
+        tracing::debug!(%error, "the group's consumer");
+        let denied = error.rdkafka_error_code().filter(|code| {
+            matches!(
+                code,
+                Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed
+            )
+        });
+        if let Some(code) = denied
+            && self.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY)
+        {
+            self.told_at = Some(Instant::now());
+            let why = self.asker.explain_commit(code);
+            tracing::error!("the group cannot be joined: {why}");
+        }
     }
 
     fn subscribe(&mut self) {
