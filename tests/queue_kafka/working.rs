@@ -111,7 +111,7 @@ fn setup(settings: &KafkaSettings, queue: Rc<dyn Queue>, name: &str, outbox: &Pa
         trace_id: "test".to_owned(),
         key: key(),
         rate: RateInForce {
-            rate: Rate::Unlimited,
+            rate: "300/s".parse().unwrap(),
             burst: 1,
             host: "test".to_owned(),
             source: "default".to_owned(),
@@ -150,7 +150,7 @@ fn two_workers_send_a_campaign_once() {
         let (stay, go) = (Rc::new(Stop::default()), Rc::new(Stop::default()));
         let asked = go.clone();
         let leaving = async {
-            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            tokio::time::sleep(Duration::from_secs(4)).await;
             asked.ask();
         };
         let (first, second, ()) = futures_util::future::join3(
@@ -173,6 +173,7 @@ fn two_workers_send_a_campaign_once() {
             .unwrap();
         println!("proved in {:?}", begun.elapsed());
         assert!(proof.ok, "{:?}", proof.findings);
+        assert!(second.attempts > 0, "the second had no share");
         assert_eq!(first.attempts + second.attempts, u64::from(ROWS));
         let mails = std::fs::read_dir(outbox.join("new")).unwrap().count();
         assert_eq!(mails, ROWS as usize);

@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
+/// Topics are looked for this often.
+const LOOK: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 /// librdkafka may hang when it closes: who leaves does not wait longer.
 const CLOSE: Duration = Duration::from_secs(10);
@@ -59,7 +61,7 @@ impl KafkaMembership {
     pub fn start(joining: Joining<'_>) -> Result<KafkaMembership, QueueError> {
         let settings = joining.settings;
         let (changes, received) = unbounded_channel();
-        let shared = Arc::new(Shared::new(changes));
+        let shared = Arc::new(Shared::new(changes, joining.topics));
         let member = Member {
             context: joining.context,
             shared: Arc::clone(&shared),
@@ -84,11 +86,8 @@ impl KafkaMembership {
         let poller = Poller {
             consumer,
             shared: Arc::clone(&shared),
-            topics: joining
-                .topics
-                .iter()
-                .map(|t| t.name(&settings.env))
-                .collect(),
+            send: Topic::Send.name(&settings.env),
+            looked_at: Instant::now(),
             rejoin: None,
             pause: REJOIN_PAUSE,
             subscribed_at: Instant::now(),
@@ -189,7 +188,9 @@ impl Membership for KafkaMembership {
 struct Poller {
     consumer: Arc<BaseConsumer<Member>>,
     shared: Arc<Shared>,
-    topics: Vec<String>,
+    /// The name of the one topic that is subscribed to.
+    send: String,
+    looked_at: Instant,
     /// When the group is joined again.
     rejoin: Option<Instant>,
     pause: Duration,
@@ -215,6 +216,7 @@ impl Poller {
                 Some(Ok(_)) | None => {}
             }
             self.join_again();
+            self.look_for_topics();
             self.shared.change(|seats| seats.offer_again());
         }
         // The last handle closes the consumer, which tells the coordinator; here, since it may take long.
@@ -243,10 +245,22 @@ impl Poller {
     }
 
     fn subscribe(&mut self) {
-        let names: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         self.subscribed_at = Instant::now();
-        if let Err(error) = self.consumer.subscribe(&names) {
+        if let Err(error) = self.consumer.subscribe(&[&self.send]) {
             tracing::error!(%error, "the group cannot be joined");
+        }
+    }
+
+    /// A tier that was created meanwhile is worked on too.
+    fn look_for_topics(&mut self) {
+        if self.looked_at.elapsed() < LOOK {
+            return;
+        }
+        self.looked_at = Instant::now();
+        if let Ok(there) = self.asker.list_blocking() {
+            let owned: Vec<Topic> = there.into_keys().filter(Topic::is_owned).collect();
+            self.shared.set_topics(owned.clone());
+            self.shared.change(|seats| seats.add_topics(&owned));
         }
     }
 
