@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
+    /// In a compacted topic every record has one.
     pub key: Option<String>,
     /// UTF-8 names and values, in order.
     pub headers: Vec<(String, String)>,

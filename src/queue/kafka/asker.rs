@@ -75,6 +75,11 @@ impl Asker {
         })
     }
 
+    /// What the coordinator has refused, for messages.
+    pub fn explain_commit(&self, code: Code) -> QueueError {
+        self.explainer.explain_code(Doing::Commit, code)
+    }
+
     /// Runs a question on a thread that may block.
     async fn ask<T: Send + 'static>(
         &self,
@@ -258,12 +263,19 @@ impl Asker {
                 .consumer
                 .fetch_group_list(Some(&asker.group), asker.timeout)
                 .map_err(|error| asker.explainer.explain(Doing::Members, &error))?;
+            // Every tier's partition goes with send's of the same index.
+            let topics: Vec<Topic> = asker.list_blocking()?.into_keys().collect();
+            let topics: Vec<Topic> = topics.into_iter().filter(Topic::is_owned).collect();
             let groups = listed.groups().iter();
             let members = groups.flat_map(|group| group.members());
             Ok(members
                 .map(|member| Member {
                     name: group::member_name(member.client_id()).to_string(),
-                    owned: group::owned(&asker.env, member.assignment().unwrap_or_default()),
+                    owned: group::owned(
+                        &asker.env,
+                        &topics,
+                        member.assignment().unwrap_or_default(),
+                    ),
                 })
                 .collect())
         })

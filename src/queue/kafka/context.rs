@@ -18,11 +18,11 @@ impl ClientContext for Context {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        use RDKafkaLogLevel::{Alert, Critical, Emerg, Error, Warning};
-        // What matters comes as an error too; properties of the other kind of client are given to both.
+        use RDKafkaLogLevel::{Alert, Critical, Emerg};
+        // What matters comes as an error too; while a broker is away the same is said many times a second, and
+        // properties of the other kind of client are given to both.
         match level {
             Emerg | Alert | Critical => tracing::error!(facility, "{message}"),
-            Error | Warning => tracing::info!(facility, "{message}"),
             _ => tracing::debug!(facility, "{message}"),
         }
     }

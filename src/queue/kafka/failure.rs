@@ -107,7 +107,7 @@ impl Explainer {
             Doing::Drop(_) => format!("dropping from `{topic}`"),
             Doing::Create(_) => format!("creating `{topic}`"),
             Doing::List => "asking for topics".to_string(),
-            Doing::Commit => format!("asking for commits of `{}.mail`", self.env),
+            Doing::Commit => format!("commits of `{}.mail`", self.env),
             Doing::Members => format!("asking for members of `{}.mail`", self.env),
         }
     }
@@ -127,11 +127,11 @@ impl Doing {
 
     fn operation(self) -> &'static str {
         match self {
-            Doing::Read(_) => "Read",
+            Doing::Read(_) | Doing::Commit => "Read",
             Doing::Write(_) => "Write",
             Doing::Drop(_) => "Delete",
             Doing::Create(_) => "Create",
-            Doing::Describe(_) | Doing::List | Doing::Commit | Doing::Members => "Describe",
+            Doing::Describe(_) | Doing::List | Doing::Members => "Describe",
         }
     }
 }
@@ -148,73 +148,66 @@ mod tests {
         }
     }
 
+    const TOPIC: Code = Code::TopicAuthorizationFailed;
+    const GROUP: Code = Code::GroupAuthorizationFailed;
+    const CLUSTER: Code = Code::ClusterAuthorizationFailed;
+
+    /// What was done, what the broker said, and the right that is missing.
+    const RIGHTS: [(Doing, Code, &str); 11] = [
+        (
+            Doing::Read(Topic::Send),
+            TOPIC,
+            "`Read` on topic `prod.mail.send.v1`",
+        ),
+        (
+            Doing::Write(Topic::Event),
+            TOPIC,
+            "`Write` on topic `prod.mail.event.v1`",
+        ),
+        (
+            Doing::Describe(Topic::Send),
+            TOPIC,
+            "`Describe` on topic `prod.mail.send.v1`",
+        ),
+        (
+            Doing::Drop(Topic::Send),
+            TOPIC,
+            "`Delete` on topic `prod.mail.send.v1`",
+        ),
+        (
+            Doing::Create(Topic::Send),
+            TOPIC,
+            "`Create` on topic `prod.mail.send.v1`",
+        ),
+        (
+            Doing::Create(Topic::Send),
+            CLUSTER,
+            "`Create` on the cluster",
+        ),
+        (
+            Doing::Write(Topic::Send),
+            CLUSTER,
+            "`IdempotentWrite` on the cluster",
+        ),
+        (Doing::Commit, GROUP, "`Read` on group `prod.mail`"),
+        (
+            Doing::Read(Topic::Send),
+            GROUP,
+            "`Read` on group `prod.mail`",
+        ),
+        (Doing::Members, GROUP, "`Describe` on group `prod.mail`"),
+        (Doing::Commit, TOPIC, "`Read` on topics `prod.mail.*`"),
+    ];
+
     #[test]
     fn a_missing_right_is_named() {
-        let send = Topic::Send;
-        let cases = [
-            (
-                Doing::Read(send),
-                Code::TopicAuthorizationFailed,
-                "operation `Read` on topic `prod.mail.send.v1`",
-            ),
-            (
-                Doing::Write(Topic::Event),
-                Code::TopicAuthorizationFailed,
-                "operation `Write` on topic `prod.mail.event.v1`",
-            ),
-            (
-                Doing::Describe(send),
-                Code::TopicAuthorizationFailed,
-                "operation `Describe` on topic `prod.mail.send.v1`",
-            ),
-            (
-                Doing::Drop(send),
-                Code::TopicAuthorizationFailed,
-                "operation `Delete` on topic `prod.mail.send.v1`",
-            ),
-            (
-                Doing::Create(send),
-                Code::TopicAuthorizationFailed,
-                "operation `Create` on topic `prod.mail.send.v1`",
-            ),
-            (
-                Doing::Create(send),
-                Code::ClusterAuthorizationFailed,
-                "operation `Create` on the cluster",
-            ),
-            (
-                Doing::Write(send),
-                Code::ClusterAuthorizationFailed,
-                "operation `IdempotentWrite` on the cluster",
-            ),
-            (
-                Doing::Commit,
-                Code::GroupAuthorizationFailed,
-                "operation `Read` on group `prod.mail`",
-            ),
-            (
-                Doing::Read(send),
-                Code::GroupAuthorizationFailed,
-                "operation `Read` on group `prod.mail`",
-            ),
-            (
-                Doing::Members,
-                Code::GroupAuthorizationFailed,
-                "operation `Describe` on group `prod.mail`",
-            ),
-            (
-                Doing::Commit,
-                Code::TopicAuthorizationFailed,
-                "operation `Describe` on topics `prod.mail.*`",
-            ),
-        ];
-        for (doing, code, expected) in cases {
+        for (doing, code, expected) in RIGHTS {
             let error = explainer().explain_code(doing, code);
             let QueueError::Denied { url, what } = &error else {
                 panic!("{error:?}");
             };
             assert_eq!(url, "kafka://broker:9092");
-            assert!(what.starts_with(expected), "{what}");
+            assert!(what.starts_with(&format!("operation {expected}")), "{what}");
         }
     }
 

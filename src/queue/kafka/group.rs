@@ -9,13 +9,24 @@ pub(super) fn member_name(client_id: &str) -> &str {
         .map_or(client_id, |(_, name)| name)
 }
 
+/// What a member owns: the partitions of send that it was assigned, and with each those of every tier.
+pub(super) fn owned(env: &str, topics: &[Topic], assignment: &[u8]) -> Vec<TopicPartition> {
+    let assigned = assigned(env, assignment).into_iter();
+    let send = assigned.filter(|at| at.topic == Topic::Send);
+    let of = |at: TopicPartition| {
+        let with = move |topic: &Topic| TopicPartition::new(*topic, at.partition);
+        topics.iter().map(with).collect::<Vec<_>>()
+    };
+    send.flat_map(of).collect()
+}
+
 /// A member's assignment as consumers write it: version, topics, each with its partitions. What is not that, or not
 /// of this environment, is left out.
-pub(super) fn owned(env: &str, assignment: &[u8]) -> Vec<TopicPartition> {
+fn assigned(env: &str, assignment: &[u8]) -> Vec<TopicPartition> {
     let mut bytes = Bytes(assignment);
-    let mut owned = Vec::new();
-    let _ = read(env, &mut bytes, &mut owned);
-    owned
+    let mut assigned = Vec::new();
+    let _ = read(env, &mut bytes, &mut assigned);
+    assigned
 }
 
 fn read(env: &str, bytes: &mut Bytes<'_>, owned: &mut Vec<TopicPartition>) -> Option<()> {
@@ -78,20 +89,23 @@ mod tests {
             TopicPartition::new(Topic::Send, 7),
             TopicPartition::new(retry, 3),
         ];
-        assert_eq!(owned("e", &assignment()), expected);
-        assert_eq!(owned("other", &assignment()), []);
+        assert_eq!(assigned("e", &assignment()), expected);
+        assert_eq!(assigned("other", &assignment()), []);
+        let both = owned("e", &[Topic::Send, retry], &assignment());
+        assert_eq!(both.len(), 4);
+        assert_eq!(both[3], TopicPartition::new(retry, 7));
     }
 
     #[test]
     fn any_bytes_are_survived() {
         let whole = assignment();
         for length in 0..whole.len() {
-            owned("e", &whole[..length]);
+            assigned("e", &whole[..length]);
         }
-        owned("e", &[0xff; 64]);
+        assigned("e", &[0xff; 64]);
         let mut endless = vec![0, 1];
         endless.extend(i32::MAX.to_be_bytes());
-        assert_eq!(owned("e", &endless), []);
+        assert_eq!(assigned("e", &endless), []);
     }
 
     #[test]

@@ -32,6 +32,8 @@ impl Health {
                 state.login = Some(reason.to_string());
             }
             Code::Fatal => state.fatal = Some(reason.to_string()),
+            // Says less than what was heard before it.
+            Code::AllBrokersDown if state.trouble.is_some() => {}
             _ => state.trouble = Some(reason.to_string()),
         }
         if state.logged_at.is_none_or(|at| at.elapsed() >= SELDOM) {

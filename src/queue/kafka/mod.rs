@@ -252,6 +252,9 @@ impl Queue for KafkaQueue {
 
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
         let topics = self.topics().await?;
+        // A right that is missing is an error here; as a member one would wait for partitions for ever.
+        self.committed(&[TopicPartition::new(Topic::Send, 0)])
+            .await?;
         let appender = self.appender()?;
         let joining = Joining {
             name,

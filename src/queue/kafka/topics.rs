@@ -97,7 +97,7 @@ impl Topics {
         let brokers = self.asker.broker_count().await?;
         let brokers = i16::try_from(brokers).unwrap_or(i16::MAX).max(1);
         let replication = self.replication.min(brokers);
-        let described: Vec<(Topic, String, Vec<(&str, String)>)> = missing
+        let described: Vec<_> = missing
             .iter()
             .map(|topic| {
                 let name = topic.name(&self.explainer.env);

@@ -11,12 +11,17 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Between tries of a commit that a rebalance has refused.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// Old commits are looked for this often while nothing is committed.
+const LOOK: Duration = Duration::from_secs(60);
+/// A commit that is so old is written again, byte for byte; brokers keep them for days.
+const WRITE_AGAIN: Duration = Duration::from_secs(6 * 3_600);
 
 pub(super) type Order = (Vec<Commit>, oneshot::Sender<Vec<CommitOutcome>>);
 
@@ -65,10 +70,30 @@ pub(super) struct Committer {
 
 impl Committer {
     pub fn run(mut self, orders: &Receiver<Order>) {
-        while let Ok((commits, answer)) = orders.recv() {
-            let outcomes = self.commit(commits);
-            // Who asked may have gone.
-            let _ = answer.send(outcomes);
+        loop {
+            match orders.recv_timeout(LOOK) {
+                Ok((commits, answer)) => {
+                    let outcomes = self.commit(commits);
+                    // Who asked may have gone.
+                    let _ = answer.send(outcomes);
+                }
+                Err(RecvTimeoutError::Timeout) => self.keep_alive(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// The group is subscribed to send only, and brokers forget commits of other topics by their age.
+    fn keep_alive(&mut self) {
+        let old = self.shared.seats().written_before(WRITE_AGAIN);
+        if old.is_empty() {
+            return;
+        }
+        for (commit, outcome) in old.clone().into_iter().zip(self.commit(old)) {
+            if outcome != CommitOutcome::Done {
+                // Nobody waits for the outcome: it is told as a loss, and the partition is offered again.
+                self.shared.change(|seats| seats.lose_one(commit.at));
+            }
         }
     }
 
@@ -120,7 +145,10 @@ impl Committer {
                             std::thread::sleep(RETRY);
                         }
                         Verdict::Fenced => return self.fenced(round, code),
-                        _ => return self.unknown(round, format!("a commit failed: {code}")),
+                        _ => {
+                            let why = self.asker.explain_commit(code);
+                            return self.unknown(round, format!("a commit failed: {why}"));
+                        }
                     }
                 }
             }

@@ -15,7 +15,7 @@ use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Tok
 use async_trait::async_trait;
 use commits::{Committer, Order};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rebalance::Member;
 use shared::Shared;
 use std::cell::RefCell;
@@ -25,11 +25,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
+/// Topics are looked for this often.
+const LOOK: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 /// librdkafka may hang when it closes: who leaves does not wait longer.
 const CLOSE: Duration = Duration::from_secs(10);
 /// A group that is left and joined again settles before it is left again.
 const REJOIN_PAUSE: Duration = Duration::from_secs(1);
+/// What needs a person is said this often.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 const LONGEST_REJOIN_PAUSE: Duration = Duration::from_secs(30);
 
 pub(super) struct KafkaMembership {
@@ -57,7 +61,7 @@ impl KafkaMembership {
     pub fn start(joining: Joining<'_>) -> Result<KafkaMembership, QueueError> {
         let settings = joining.settings;
         let (changes, received) = unbounded_channel();
-        let shared = Arc::new(Shared::new(changes));
+        let shared = Arc::new(Shared::new(changes, joining.topics));
         let member = Member {
             context: joining.context,
             shared: Arc::clone(&shared),
@@ -71,7 +75,7 @@ impl KafkaMembership {
         let committer = Committer {
             consumer: Arc::clone(&consumer),
             shared: Arc::clone(&shared),
-            asker: joining.asker,
+            asker: joining.asker.clone(),
             env: settings.env.clone(),
             session: settings.session(),
             socket_timeout: settings.socket_timeout(),
@@ -82,14 +86,13 @@ impl KafkaMembership {
         let poller = Poller {
             consumer,
             shared: Arc::clone(&shared),
-            topics: joining
-                .topics
-                .iter()
-                .map(|t| t.name(&settings.env))
-                .collect(),
+            send: Topic::Send.name(&settings.env),
+            looked_at: Instant::now(),
             rejoin: None,
             pause: REJOIN_PAUSE,
             subscribed_at: Instant::now(),
+            told_at: None,
+            asker: joining.asker.clone(),
         };
         let (closing, closed) = oneshot::channel();
         spawn("kafka-member", move || {
@@ -185,11 +188,15 @@ impl Membership for KafkaMembership {
 struct Poller {
     consumer: Arc<BaseConsumer<Member>>,
     shared: Arc<Shared>,
-    topics: Vec<String>,
+    /// The name of the one topic that is subscribed to.
+    send: String,
+    looked_at: Instant,
     /// When the group is joined again.
     rejoin: Option<Instant>,
     pause: Duration,
     subscribed_at: Instant,
+    told_at: Option<Instant>,
+    asker: Asker,
 }
 
 impl Poller {
@@ -205,10 +212,11 @@ impl Poller {
                     });
                     break;
                 }
-                Some(Err(error)) => tracing::debug!(%error, "the group's consumer"),
+                Some(Err(error)) => self.tell(&error),
                 Some(Ok(_)) | None => {}
             }
             self.join_again();
+            self.look_for_topics();
             self.shared.change(|seats| seats.offer_again());
         }
         // The last handle closes the consumer, which tells the coordinator; here, since it may take long.
@@ -218,11 +226,41 @@ impl Poller {
         drop(self.consumer);
     }
 
+    /// A right that is missing needs a person; all else passes by itself, and is told by the clients' health.
+    fn tell(&mut self, error: &KafkaError) {
+        tracing::debug!(%error, "the group's consumer");
+        let denied = error.rdkafka_error_code().filter(|code| {
+            matches!(
+                code,
+                Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed
+            )
+        });
+        if let Some(code) = denied
+            && self.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY)
+        {
+            self.told_at = Some(Instant::now());
+            let why = self.asker.explain_commit(code);
+            tracing::error!("the group cannot be joined: {why}");
+        }
+    }
+
     fn subscribe(&mut self) {
-        let names: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         self.subscribed_at = Instant::now();
-        if let Err(error) = self.consumer.subscribe(&names) {
+        if let Err(error) = self.consumer.subscribe(&[&self.send]) {
             tracing::error!(%error, "the group cannot be joined");
+        }
+    }
+
+    /// A tier that was created meanwhile is worked on too.
+    fn look_for_topics(&mut self) {
+        if self.looked_at.elapsed() < LOOK {
+            return;
+        }
+        self.looked_at = Instant::now();
+        if let Ok(there) = self.asker.list_blocking() {
+            let owned: Vec<Topic> = there.into_keys().filter(Topic::is_owned).collect();
+            self.shared.set_topics(owned.clone());
+            self.shared.change(|seats| seats.add_topics(&owned));
         }
     }
 

@@ -104,12 +104,19 @@ impl Member {
         consumer.incremental_unassign(list)
     }
 
+    /// The group shares out send alone; every tier's partition goes with send's of the same index. Shared out by
+    /// itself, one worker could have all of send and another only tiers.
     fn partitions(&self, list: &TopicPartitionList) -> Vec<TopicPartition> {
-        let known = list.elements().into_iter().filter_map(|element| {
-            let topic = Topic::from_name(&self.env, element.topic()).filter(Topic::is_owned)?;
-            let partition = u32::try_from(element.partition()).ok()?;
-            Some(TopicPartition::new(topic, partition))
-        });
-        known.collect()
+        let send = Topic::Send.name(&self.env);
+        let topics = self.shared.topics();
+        let given = list.elements_for_topic(&send);
+        let given = given
+            .iter()
+            .filter_map(|e| u32::try_from(e.partition()).ok());
+        let of = |partition| {
+            let at = move |topic: &Topic| TopicPartition::new(*topic, partition);
+            topics.iter().map(at).collect::<Vec<_>>()
+        };
+        given.flat_map(of).collect()
     }
 }

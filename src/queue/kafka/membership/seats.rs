@@ -1,7 +1,7 @@
 //! Which partitions the group has given to this member, and which of them it owns: pure but for the mutex around it.
 
-use crate::domain::topic::TopicPartition;
-use crate::queue::{Committed, Ownership, Token};
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::{Commit, Committed, Ownership, Token};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ struct Seat {
     /// Another member waits for it.
     is_leaving: bool,
     /// What this ownership has committed last.
-    written: Option<Committed>,
+    written: Option<(Committed, Instant)>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +39,17 @@ impl Seats {
             return Vec::new();
         }
         at.iter().map(|at| self.gain(*at)).collect()
+    }
+
+    /// Tiers are there that were not: their partitions go with send's.
+    pub fn add_topics(&mut self, topics: &[Topic]) -> Vec<Ownership> {
+        let held = self.seats.iter();
+        let held = held.filter(|(at, seat)| at.topic == Topic::Send && !seat.is_leaving);
+        let wanted: Vec<TopicPartition> = held
+            .flat_map(|(at, _)| topics.iter().map(|t| TopicPartition::new(*t, at.partition)))
+            .filter(|at| !self.seats.contains_key(at))
+            .collect();
+        self.assign(&wanted)
     }
 
     fn gain(&mut self, at: TopicPartition) -> Ownership {
@@ -123,6 +134,13 @@ impl Seats {
         lost
     }
 
+    pub fn lose_one(&mut self, at: TopicPartition) -> Vec<Ownership> {
+        if let Some(seat) = self.seats.get_mut(&at) {
+            seat.given_up = Instant::now();
+        }
+        self.lose(&[at])
+    }
+
     /// Nothing is owned any more, though the group may still think so.
     pub fn lose_all(&mut self) -> Vec<Ownership> {
         let all: Vec<TopicPartition> = self.seats.keys().copied().collect();
@@ -138,19 +156,37 @@ impl Seats {
 
     pub fn wrote(&mut self, at: TopicPartition, commit: Committed) {
         if let Some(seat) = self.seats.get_mut(&at) {
-            seat.written = Some(commit);
+            seat.written = Some((commit, Instant::now()));
         }
     }
 
+    /// What is owned and was written longer ago than this.
+    pub fn written_before(&self, age: Duration) -> Vec<Commit> {
+        let old = self.seats.iter().filter_map(|(at, seat)| {
+            let (written, since) = seat.written.as_ref()?;
+            let token = seat.token.filter(|_| since.elapsed() >= age)?;
+            Some(Commit {
+                at: *at,
+                token,
+                offset: written.offset,
+                text: written.text.clone(),
+            })
+        });
+        old.collect()
+    }
+
     pub fn written(&self, at: TopicPartition) -> Option<&Committed> {
-        self.seats.get(&at)?.written.as_ref()
+        self.seats
+            .get(&at)?
+            .written
+            .as_ref()
+            .map(|(commit, _)| commit)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::topic::Topic;
 
     const A: TopicPartition = TopicPartition::new(Topic::Send, 0);
     const B: TopicPartition = TopicPartition::new(Topic::Send, 1);
@@ -212,6 +248,34 @@ mod tests {
         assert_eq!(seats.offer_again(), []);
         seats.must_rejoin = false;
         assert_eq!(seats.assign(&[B]).len(), 1);
+    }
+
+    #[test]
+    fn a_new_tier_goes_with_send() {
+        let mut seats = Seats::default();
+        seats.assign(&[A, B]);
+        seats.ask_for(&[B]);
+        let tier = Topic::Retry(Duration::from_secs(60));
+        let gained = seats.add_topics(&[Topic::Send, tier]);
+        let at = TopicPartition::new(tier, 0);
+        assert!(matches!(gained[..], [Ownership::Gained { at: a, .. }] if a == at));
+        assert_eq!(seats.add_topics(&[Topic::Send, tier]), []);
+    }
+
+    #[test]
+    fn what_was_written_long_ago_is_named() {
+        let mut seats = Seats::default();
+        let gained = seats.assign(&[A, B]);
+        let commit = Committed {
+            offset: 3,
+            text: "x".to_string(),
+        };
+        seats.wrote(A, commit);
+        assert_eq!(seats.written_before(Duration::from_secs(60)), []);
+        let old = seats.written_before(Duration::ZERO);
+        assert_eq!((old.len(), old[0].at, old[0].offset), (1, A, 3));
+        seats.give_up(A, token(&gained[0]));
+        assert_eq!(seats.written_before(Duration::ZERO), []);
     }
 
     #[test]

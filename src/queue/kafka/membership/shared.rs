@@ -1,7 +1,7 @@
 //! What the engine's side, the polling thread and the committing thread of a membership share.
 
 use super::seats::Seats;
-use crate::domain::topic::TopicPartition;
+use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Ownership, Token};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,11 +15,14 @@ pub(super) struct Shared {
     /// sent by who is owner no more.
     pub commit_gate: Mutex<()>,
     changes: UnboundedSender<Ownership>,
+    /// Send and every tier that there is.
+    topics: Mutex<Vec<Topic>>,
 }
 
 impl Shared {
-    pub fn new(changes: UnboundedSender<Ownership>) -> Shared {
+    pub fn new(changes: UnboundedSender<Ownership>, topics: Vec<Topic>) -> Shared {
         Shared {
+            topics: Mutex::new(topics),
             seats: Mutex::default(),
             given: Condvar::new(),
             commit_gate: Mutex::default(),
@@ -29,6 +32,15 @@ impl Shared {
 
     pub fn seats(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn topics(&self) -> Vec<Topic> {
+        let topics = self.topics.lock();
+        topics.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_topics(&self, now: Vec<Topic>) {
+        *self.topics.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     pub fn gate(&self) -> MutexGuard<'_, ()> {

@@ -11,6 +11,7 @@ use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::queue::{QueueError, Stored};
 use log::{Found, Log};
+use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
@@ -69,13 +70,15 @@ impl Reader {
         context: Context,
         explainer: Explainer,
     ) -> Result<Reader, QueueError> {
-        let consumer: BaseConsumer<Context> = settings
-            .reader()
-            .create_with_context(context)
+        let config = settings.reader();
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(context.clone())
             .map_err(|error| super::asker::unusable(&error))?;
         let (orders, received) = channel();
         let desk = Desk {
             consumer: Arc::new(consumer),
+            config,
+            context,
             explainer,
             logs: BTreeMap::new(),
             waiting: Vec::new(),
@@ -121,6 +124,8 @@ struct Waiting {
 /// The thread's side.
 struct Desk {
     consumer: Arc<BaseConsumer<Context>>,
+    config: ClientConfig,
+    context: Context,
     explainer: Explainer,
     logs: BTreeMap<TopicPartition, Log>,
     waiting: Vec<Waiting>,
@@ -213,6 +218,7 @@ impl Desk {
     }
 
     fn answer_waiting(&mut self) {
+        let mut is_stuck = false;
         for waiting in std::mem::take(&mut self.waiting) {
             let span = &waiting.span;
             let found = self.log(span).take(span.from, span.max_bytes);
@@ -226,13 +232,33 @@ impl Desk {
                     continue;
                 }
                 Some(Found::Nothing) => {
-                    self.rest(span.at);
+                    is_stuck = true;
                     let doing = Doing::Read(span.at.topic);
                     Err(self.explainer.away(doing, "nothing came"))
                 }
                 Some(found) => self.judge(span, found),
             };
             let _ = waiting.answer.send(answer);
+        }
+        if is_stuck {
+            self.begin_anew();
+        }
+    }
+
+    /// A client that went through the loss of brokers may stay silent though they are back; a new one does not.
+    fn begin_anew(&mut self) {
+        match self.config.create_with_context(self.context.clone()) {
+            Ok(consumer) => {
+                // Whoever waits asks for the ends again.
+                for waiting in self.waiting.drain(..) {
+                    let _ = waiting.answer.send(Ok(None));
+                }
+                self.logs.clear();
+                let old = std::mem::replace(&mut self.consumer, Arc::new(consumer));
+                // Closing may take long while the cluster is away.
+                std::thread::spawn(move || drop(old));
+            }
+            Err(error) => tracing::warn!(%error, "a new reading client cannot be made"),
         }
     }
 
