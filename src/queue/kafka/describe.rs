@@ -26,8 +26,8 @@ impl Topics {
             .map_err(|error| self.explainer.explain(Doing::List, &error))?;
         let mut states = Vec::new();
         for ((topic, name), described) in topics.iter().zip(&names).zip(described) {
-            let described =
-                described.map_err(|code| self.explainer.explain_code(Doing::Describe(*topic), code))?;
+            let described = described
+                .map_err(|code| self.explainer.explain_code(Doing::Describe(*topic), code))?;
             let (partitions, replication) = self.copies(name)?;
             let found: BTreeMap<String, String> = described
                 .entries
