@@ -46,8 +46,8 @@ pub fn open(loaded: &Loaded, _: &Opening) -> Result<Rc<dyn Queue>, Failure> {
 
 /// The project's key, which must be the one that the queue belongs to.
 pub fn key(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
-    let key = load_or_create_key(&loaded.settings.key_file, false)?;
     let known = workplace::block_on(async { Ok(fingerprint(queue).await?) })?;
+    let key = load_or_create_key(&loaded.settings.key_file, false)?;
     match known {
         Some(known) => check(queue, &key, known).map(|()| key),
         None => Ok(key),

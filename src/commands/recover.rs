@@ -55,7 +55,12 @@ fn tell(recovered: &Recovered) -> Result<(), Failure> {
     if recovered.partitions.is_empty() {
         return output::line("nothing is lost: the queue knows where every partition stands");
     }
-    for one in &recovered.partitions {
+    let (told, plain): (Vec<_>, Vec<_>) = recovered
+        .partitions
+        .iter()
+        .partition(|one| one.found_done + one.may_get_twice > 0);
+    let told_any = !told.is_empty();
+    for one in told {
         let from = match &one.checkpoint {
             Some(at) => format!("from the checkpoint of {}", local(at)),
             None => "from its start".to_string(),
@@ -67,6 +72,11 @@ fn tell(recovered: &Recovered) -> Result<(), Failure> {
             grouped(one.found_done),
             grouped(one.may_get_twice)
         ))?;
+    }
+    if !plain.is_empty() {
+        let count = plain.len();
+        let other = if told_any { "other " } else { "" };
+        output::line(format!("{count} {other}partitions: nothing was under way"))?;
     }
     for doubt in recovered.may_get_twice.iter().take(NAMED) {
         output::line(format!(
@@ -81,13 +91,18 @@ fn tell(recovered: &Recovered) -> Result<(), Failure> {
             grouped((count - NAMED) as u64)
         ))?;
     }
-    let verb = if recovered.dry_run { "would be" } else { "is" };
-    output::line(format!(
-        "{verb} repaired; of these {} at most {} were with a relay. `mailq send` goes on, and names each in an event \
-         (`mailq events --type in_doubt`)",
-        grouped(count as u64),
-        grouped(recovered.at_most)
-    ))
+    let verb = match recovered.dry_run {
+        true => "would be repaired",
+        false => "repaired: `mailq send` goes on",
+    };
+    output::line(match count {
+        0 => format!("{verb}; nobody gets a mail twice"),
+        _ => format!(
+            "{verb}; at most {} of these {} were with a relay, and each is named in doubt (`mailq events --type in_doubt`)",
+            grouped(recovered.at_most),
+            grouped(count as u64)
+        ),
+    })
 }
 
 impl From<RecoverError> for Failure {

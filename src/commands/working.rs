@@ -46,6 +46,7 @@ pub async fn work(
 ) -> Result<(Summary, Option<Signal>), Failure> {
     let lanes = relays::open(&place.loaded)?;
     place.require_topics().await?;
+    warn_of_drift(place).await;
     let settings = &place.loaded.settings;
     let at = jiff::Timestamp::now().to_string();
     let (rate, burst) = (settings.send.rate, settings.send.burst);
@@ -94,6 +95,21 @@ pub async fn work(
     retention.abort();
     watcher.end();
     Ok((result?, caught.get()))
+}
+
+/// A topic that deletes by itself loses mail. Who may not look is not kept from sending.
+async fn warn_of_drift(place: &Workplace) {
+    for state in place.queue.describe_topics().await.unwrap_or_default() {
+        for drift in &state.drift {
+            output::note(format!(
+                "warning: topic {}: `{}` is `{}`, and mailq needs `{}`",
+                state.topic.name(&place.loaded.settings.env),
+                drift.key,
+                drift.found,
+                drift.wanted
+            ));
+        }
+    }
 }
 
 /// The first signal asks for a clean stop, the second ends at once: what is in flight is then in doubt, by name.

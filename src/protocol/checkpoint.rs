@@ -71,72 +71,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_what_is_known_is_gone_on_from() {
-        let committed = |text: &str| Some((5, text.to_string()));
-        let going_on = |text: &str| Start::Committed((5, text.to_string()));
-        let (three, four) = (string(3), string(4));
-        let restored = Start::Restored((7, three.clone()));
-        for (case, commit, last, start_here) in [
-            ("new", None, None, Start::Fresh),
-            (
-                "initial",
-                committed(INITIAL_COMMIT),
-                None,
-                going_on(INITIAL_COMMIT),
-            ),
-            ("at work", committed(&four), None, going_on(&four)),
-            (
-                "numbered",
-                committed(&four),
-                Some(checkpoint(4, false, four.clone())),
-                going_on(&four),
-            ),
-            (
-                "gained after a clean stop, no checkpoint yet",
-                committed(&four),
-                Some(checkpoint(3, true, three.clone())),
-                going_on(&four),
-            ),
-            (
-                "expired after a clean stop",
-                None,
-                Some(checkpoint(3, true, three.clone())),
-                restored.clone(),
-            ),
-            (
-                "reset without a text",
-                committed(""),
-                Some(checkpoint(3, true, three.clone())),
-                restored.clone(),
-            ),
-            (
-                "made new after it expired",
-                committed(INITIAL_COMMIT),
-                Some(checkpoint(3, true, three.clone())),
-                restored,
-            ),
-            (
-                "expired after a kill",
-                None,
-                Some(checkpoint(4, false, three.clone())),
-                Start::Lost,
-            ),
-            (
-                "made new after a kill",
-                committed(INITIAL_COMMIT),
-                Some(checkpoint(4, false, three.clone())),
-                Start::Lost,
-            ),
-            (
-                "an old commit came back",
-                committed(&three),
-                Some(checkpoint(5, false, four.clone())),
-                Start::Lost,
-            ),
-        ] {
-            assert_eq!(start(commit, last.as_ref()), Ok(start_here), "{case}");
+    type Case = (&'static str, Option<Position>, Option<Checkpoint>);
+
+    fn committed(text: &str) -> Option<Position> {
+        Some((5, text.to_string()))
+    }
+
+    fn all_start(cases: impl IntoIterator<Item = Case>, here: &Start) {
+        for (case, commit, last) in cases {
+            assert_eq!(start(commit, last.as_ref()).as_ref(), Ok(here), "{case}");
         }
+    }
+
+    #[test]
+    fn a_commit_that_is_there_is_gone_on_from() {
+        let (three, four) = (string(3), string(4));
+        let clean = Some(checkpoint(3, true, three));
+        let unclean = Some(checkpoint(4, false, four.clone()));
+        let cases: [Case; 3] = [
+            ("at work", committed(&four), None),
+            ("no checkpoint yet", committed(&four), clean),
+            ("with its checkpoint", committed(&four), unclean),
+        ];
+        all_start(cases, &Start::Committed((5, four)));
+        let initial = Start::Committed((5, INITIAL_COMMIT.to_string()));
+        all_start([("initial", committed(INITIAL_COMMIT), None)], &initial);
+        all_start([("new", None, None)], &Start::Fresh);
         assert!(start(committed("mq9;x"), None).is_err());
+    }
+
+    #[test]
+    fn a_commit_that_is_gone_is_known_from_a_clean_end_only() {
+        let (three, four) = (string(3), string(4));
+        let clean = Some(checkpoint(3, true, three.clone()));
+        let cases: [Case; 3] = [
+            ("expired", None, clean.clone()),
+            ("reset without a text", committed(""), clean.clone()),
+            ("made new", committed(INITIAL_COMMIT), clean),
+        ];
+        all_start(cases, &Start::Restored((7, three.clone())));
+        let unclean = Some(checkpoint(4, false, four.clone()));
+        let cases: [Case; 3] = [
+            ("expired", None, unclean.clone()),
+            ("made new", committed(INITIAL_COMMIT), unclean),
+            (
+                "an old one came back",
+                committed(&three),
+                Some(checkpoint(5, false, four)),
+            ),
+        ];
+        all_start(cases, &Start::Lost);
     }
 }

@@ -4,7 +4,7 @@ use crate::commands::progress::grouped;
 use crate::commands::table::{Align, Table, plain};
 use crate::commands::time::local;
 use crate::domain::span;
-use crate::engine::account::status::{TierStatus, WorkerStatus};
+use crate::engine::account::status::{PartitionStatus, TierStatus, WorkerStatus};
 use crate::engine::account::{CampaignRow, State, Status};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub fn lines(status: &Status) -> Vec<String> {
     lines.push(rate(status));
     lines.push(lag(status));
     lines.push(workers(&status.workers, status.lag));
+    lines.extend(behind(&status.partitions));
     lines
 }
 
@@ -156,6 +157,26 @@ fn workers(workers: &[WorkerStatus], lag: u64) -> String {
     }
 }
 
+/// The partitions that are farthest behind.
+fn behind(partitions: &[PartitionStatus]) -> Option<String> {
+    let mut behind: Vec<&PartitionStatus> = partitions.iter().filter(|one| one.lag > 0).collect();
+    behind.sort_by_key(|one| std::cmp::Reverse(one.lag));
+    let named: Vec<String> = behind
+        .iter()
+        .take(NAMED_WORKERS)
+        .map(|one| {
+            let owner = one.owner.as_deref().filter(|_| one.is_owned);
+            let owner = plain(owner.unwrap_or("nobody"), 60);
+            format!("{} {} ({owner})", one.partition, grouped(one.lag))
+        })
+        .collect();
+    let more = match behind.len().saturating_sub(NAMED_WORKERS) {
+        0 => String::new(),
+        more => format!(" and {more} more partitions"),
+    };
+    (!named.is_empty()).then(|| format!("chunks   {}{more}", named.join(", ")))
+}
+
 fn messages(count: u64) -> String {
     match count {
         1 => "1 message".to_string(),
@@ -201,6 +222,14 @@ mod tests {
             }],
             dlq: 2,
             workers: Vec::new(),
+            partitions: vec![PartitionStatus {
+                partition: "send/3".into(),
+                owner: Some("a/1".into()),
+                is_owned: false,
+                committed: 4,
+                end: 7,
+                lag: 3,
+            }],
             rate: None,
             lag: 1_500,
             eta_seconds: Some(3_000),
@@ -224,6 +253,7 @@ mod tests {
                 "rate     none yet: the first worker publishes one",
                 "lag      1,500 messages may go, about 50m at this rate",
                 "workers  none: `mailq send` starts one",
+                "chunks   send/3 3 (nobody)",
             ]
         );
     }

@@ -229,3 +229,61 @@ fn wrong_values_are_named_with_their_source() {
         assert!(!found.contains("hunter2"));
     }
 }
+
+#[test]
+fn a_cluster_is_named_its_properties_are_laid_over_and_its_secrets_do_not_show() {
+    let file = "queue = \"kafka://a:9092,b:9092\"\n[kafka]\npartitions = 6\nsasl_password_env = \"PW\"\n\
+                properties = { \"security.protocol\" = \"SASL_SSL\", \"ssl.key.pem\" = \"geheim\" }\n";
+    let given = ["security.protocol=SASL_PLAINTEXT".to_string()];
+    let settings = read(file, &[], Flags::default().properties(&given)).unwrap();
+    assert_eq!(settings.queue.to_string(), "kafka://a:9092,b:9092");
+    let variables = [("PW".to_string(), "hunter2".to_string())].into_iter();
+    let properties = settings.kafka.properties(&variables.collect()).unwrap();
+    assert_eq!(properties["security.protocol"], "SASL_PLAINTEXT");
+    assert_eq!(properties["sasl.password"], "hunter2");
+    assert_eq!(properties["ssl.key.pem"], "geheim");
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("geheim"), "{shown}");
+    assert!(shown.contains("-X"), "{shown}");
+    let none = settings
+        .kafka
+        .properties(&Variables::default())
+        .unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        "no `sasl.password`: variable `PW` is not set"
+    );
+}
+
+#[test]
+fn what_a_cluster_cannot_be_told_is_refused() {
+    let cluster = "queue = \"kafka://a:9092\"\n";
+    for (file, given, error) in [
+        (
+            cluster,
+            "sasl.password=geheim",
+            "`-X sasl.password` is a secret",
+        ),
+        (cluster, "acks", "`-X acks` is not `key=value`"),
+        ("", "a=b", "`-X` is for a queue on Kafka"),
+        (
+            "queue = \"kafka://me:geheim@a\"\n",
+            "",
+            "mailq.toml:1:9: `queue` has a login in it",
+        ),
+        (
+            "[kafka]\nsasl_password_env = \"A\"\nsasl_password_file = \"b\"\n",
+            "",
+            "mailq.toml:3:22: `kafka.sasl_password_file` names what `sasl_password_env` names already",
+        ),
+    ] {
+        let given: Vec<String> = (!given.is_empty())
+            .then(|| given.to_string())
+            .into_iter()
+            .collect();
+        let found = read(file, &[], Flags::default().properties(&given)).unwrap_err();
+        let text = found.to_string();
+        assert!(text.starts_with(error), "{text}");
+        assert!(!text.contains("geheim"), "{text}");
+    }
+}

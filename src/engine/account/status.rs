@@ -4,12 +4,14 @@ use super::row::{CampaignRow, State, counted, origins};
 use super::scan::record_at;
 use super::tiers::{self, waiting};
 use super::{AccountError, View};
+use crate::domain::ids::Offset;
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
 use crate::domain::span;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::letters::{By, Naming, namings};
 use crate::queue::{Queue, chunk};
+use futures_util::future::join_all;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
@@ -26,6 +28,8 @@ pub struct Status {
     /// Dead letters, in doubt ones included, that were neither sent again nor purged.
     pub dlq: u64,
     pub workers: Vec<WorkerStatus>,
+    /// Those of send and the tiers that hold something, or whose owner is known.
+    pub partitions: Vec<PartitionStatus>,
     /// The rate that workers keep to; `None`: none was published yet.
     pub rate: Option<RateStatus>,
     /// Messages of runs that may be sent now, pending and retrying.
@@ -53,6 +57,21 @@ pub struct WorkerStatus {
     pub owned: Vec<String>,
 }
 
+/// How far one partition is behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// `send/3`, `retry-60s/3`.
+    pub partition: String,
+    /// The last worker that has committed here.
+    pub owner: Option<String>,
+    /// A worker has it now.
+    pub is_owned: bool,
+    pub committed: Offset,
+    pub end: Offset,
+    /// Chunks that are not done with.
+    pub lag: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RateStatus {
     pub rate: String,
@@ -77,11 +96,13 @@ pub async fn status(
     let dlq = letters(&all, &namings);
     let lag = lag(&all);
     let rate = view.ledger.rate();
+    let workers = workers(queue).await?;
     Ok(Status {
+        partitions: partitions(queue, &view, &workers).await?,
         queue: queue.url(),
         retry: retry(queue, &view).await?,
         dlq,
-        workers: workers(queue).await?,
+        workers,
         rate: rate.map(RateStatus::new),
         lag,
         eta_seconds: rate.and_then(|rate| eta_seconds(lag, &rate.rate)),
@@ -125,6 +146,37 @@ async fn workers(queue: &dyn Queue) -> Result<Vec<WorkerStatus>, AccountError> {
             owned: member.owned.iter().map(TopicPartition::to_string).collect(),
         })
         .collect())
+}
+
+async fn partitions(
+    queue: &dyn Queue,
+    view: &View,
+    workers: &[WorkerStatus],
+) -> Result<Vec<PartitionStatus>, AccountError> {
+    let known: Vec<TopicPartition> = view.strings.at.keys().copied().collect();
+    let bounds = join_all(known.iter().map(|at| queue.bounds(*at))).await;
+    let mut found = Vec::new();
+    for (at, bounds) in known.into_iter().zip(bounds) {
+        let bounds = bounds?;
+        let partition = at.to_string();
+        let committed = view.strings.committed(at).max(bounds.low);
+        let lag = bounds.end.saturating_sub(committed);
+        let owner = view.strings.progress(at).map(|text| text.owner.clone());
+        let is_owned = workers
+            .iter()
+            .any(|worker| worker.owned.contains(&partition));
+        if lag > 0 || is_owned || owner.is_some() {
+            found.push(PartitionStatus {
+                partition,
+                owner,
+                is_owned,
+                committed,
+                end: bounds.end,
+                lag,
+            });
+        }
+    }
+    Ok(found)
 }
 
 async fn retry(queue: &dyn Queue, view: &View) -> Result<Vec<TierStatus>, AccountError> {

@@ -37,8 +37,9 @@ pub struct Cursor {
 impl View {
     /// `with_letters`: also the ids that replays and purges name, which the counts as shown need.
     pub async fn read(queue: &dyn Queue, with_letters: bool) -> Result<View, AccountError> {
-        let strings = Strings::read(queue).await?;
+        let mut strings = Strings::read(queue).await?;
         let ledger = read_ledger(queue, with_letters).await?;
+        strings.fill(&ledger)?;
         Ok(View { ledger, strings })
     }
 
@@ -94,6 +95,18 @@ impl Strings {
         Ok(strings)
     }
 
+    /// Where a commit was forgotten, the last checkpoint is what is known of it.
+    fn fill(&mut self, ledger: &Ledger) -> Result<(), AccountError> {
+        for (at, checkpoint) in ledger.checkpoints() {
+            if let Some(unknown @ None) = self.at.get_mut(&at) {
+                *unknown = Progress::read(&checkpoint.text)
+                    .map_err(|error| AccountError::Text { at, error })?;
+                self.offsets.insert(at, checkpoint.offset);
+            }
+        }
+        Ok(())
+    }
+
     fn entry(&self, at: TopicPartition, key: RunKey) -> Option<Counters> {
         let progress = self.at.get(&at)?.as_ref()?;
         progress.runs.get(&key).map(|entry| entry.counters)
@@ -147,6 +160,11 @@ impl Strings {
         }
     }
 
+    /// The committed offset: nothing below it is needed. 0: nobody has committed.
+    pub fn committed(&self, at: TopicPartition) -> Offset {
+        self.offsets.get(&at).copied().unwrap_or(0)
+    }
+
     pub fn is_move_under_way(&self) -> bool {
         self.at
             .values()
@@ -176,8 +194,9 @@ fn parse(
 
 /// Strings first, then what the ledger lacks: see the module's charter.
 pub async fn refresh(queue: &dyn Queue, ledger: &mut Ledger) -> Result<Strings, AccountError> {
-    let strings = Strings::read(queue).await?;
+    let mut strings = Strings::read(queue).await?;
     catch_up(queue, ledger).await?;
+    strings.fill(ledger)?;
     Ok(strings)
 }
 
