@@ -8,5 +8,6 @@ pub mod letters;
 pub mod pacer;
 pub mod policy;
 pub mod retention;
+pub mod shares;
 pub mod suppress;
 pub mod worker;

@@ -11,6 +11,7 @@ use super::goal::{GoalWatch, Look};
 use super::lanes::Lanes;
 use super::partitions::Inbox;
 use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
+use super::shares::Shares;
 use super::told::{self, Ends};
 use super::views::{self, Suppressions};
 use crate::domain::ids::Offset;
@@ -59,6 +60,7 @@ pub struct Journal {
     new_suppressions: Vec<Record>,
     pub(super) standing_still: usize,
     rate: RateInForce,
+    shares: Option<Shares>,
     raised_at: Duration,
     /// When the last acknowledged commit of each partition was sent.
     renewed: BTreeMap<TopicPartition, Duration>,
@@ -96,6 +98,7 @@ impl Journal {
         let now = setup.clock.since_boot();
         let mut journal = Journal {
             rate: setup.rate.clone(),
+            shares: None,
             goal: GoalWatch::new(setup.goal),
             setup,
             lanes,
@@ -127,6 +130,7 @@ impl Journal {
             tasks: vec![listener],
         };
         journal.publish_rate().await?;
+        journal.open_shares();
         journal.follow_rate();
         Ok(journal)
     }
@@ -258,6 +262,7 @@ impl Journal {
         views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
         self.refresh_suppressions().await?;
         self.follow_rate();
+        self.follow_shares();
         self.take_back_held();
         let mut busy = self.tell().await?;
         let room = self.claim_room().await;
