@@ -21,6 +21,7 @@ use totals::Totals;
 
 /// As many as fit a test run; `MAILQ_SEEDS=FROM..TO` chooses others.
 const SEEDS: Range<u64> = 0..2_000;
+/// Minutes of virtual time each.
 const SHARED_SEEDS: Range<u64> = 0..100;
 
 fn seeds(default: Range<u64>) -> Range<u64> {

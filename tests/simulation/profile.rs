@@ -63,7 +63,7 @@ impl Profile {
     pub fn rows(self, random: &mut fastrand::Rng) -> u64 {
         match self {
             Profile::Paced => random.u64(50..120),
-            Profile::Shared | Profile::Alone => random.u64(100..300),
+            Profile::Shared | Profile::Alone => random.u64(80..160),
             _ => 24,
         }
     }
@@ -79,7 +79,8 @@ impl Profile {
         let choices: &[(u64, u64)] = match self {
             Profile::Paced => &[(30, 60), (120, 60), (2, 1), (10, 1), (1_800, 3_600)],
             Profile::Shared => &[(30, 60), (7, 60), (60, 60), (3, 1), (20, 1), (1_000, 3_600)],
-            Profile::Alone => &[(30, 60), (1_200, 60), (900, 3_600)],
+            // More would take more than K messages under way.
+            Profile::Alone => &[(30, 60), (300, 60), (900, 3_600)],
             _ => return Rate::Unlimited,
         };
         let (count, seconds) = *random.choice(choices).unwrap();
