@@ -122,9 +122,9 @@ mod tests {
         assert_eq!(share(&third, seconds(10)), 0);
         assert_eq!(third.grows_at(seconds(10)), Some(seconds(21) / 2));
         assert_eq!(share(&third, seconds(11)), 30);
-        let grown = term(&[2, 2, 2, 1, 1, 1]);
-        assert_eq!(share(&grown, seconds(25)), 15);
-        assert_eq!(share(&grown, seconds(26)), 30);
+        let growing = term(&[2, 2, 2, 1, 1]);
+        assert_eq!(share(&growing, seconds(25) - seconds(1) / 10), 15);
+        assert_eq!(share(&term(&[2, 2, 2, 1, 1, 1]), seconds(26)), 30);
     }
 
     #[test]
