@@ -403,6 +403,14 @@ impl World {
     fn note_change(&self, id: ProcessId) {
         let now = self.log.clock().since_boot();
         self.changes.borrow_mut().push((now, id));
+        if std::env::var_os("MAILQ_TRACE").is_some() {
+            let workers = self.workers.iter();
+            let workers = workers.map(|worker| (worker.id, worker.stop.is_asked()));
+            println!(
+                "{now:?} {id} comes or goes: {:?}",
+                workers.collect::<Vec<_>>()
+            );
+        }
     }
 
     /// Half of the paced runs have no kills: there the rate must be used.
