@@ -78,7 +78,7 @@ impl Profile {
     pub fn rate(self, random: &mut fastrand::Rng) -> Rate {
         let choices: &[(u64, u64)] = match self {
             Profile::Paced => &[(30, 60), (120, 60), (2, 1), (10, 1), (1_800, 3_600)],
-            Profile::Shared => &[(30, 60), (7, 60), (60, 60), (3, 1), (20, 1), (1_000, 3_600)],
+            Profile::Shared => &[(30, 60), (60, 60), (2, 1), (3, 1), (5, 1), (1_000, 3_600)],
             // More would take more than K messages under way.
             Profile::Alone => &[(30, 60), (300, 60), (900, 3_600)],
             _ => return Rate::Unlimited,
