@@ -169,6 +169,11 @@ impl World {
         };
         for _ in 0..self.random.u32(workers) {
             self.start_worker();
+            if self.profile == Profile::Shared {
+                // Apart, so that they look at each other at different times.
+                let apart = Duration::from_millis(self.random.u64(..5_000));
+                self.drive(apart, false).await;
+            }
         }
         let faults_for = Duration::from_secs(self.random.u64(span));
         self.drive(faults_for, true).await;

@@ -36,6 +36,8 @@ pub struct Shares {
     texts: Option<Texts>,
     /// When what is in force changes without another look.
     changes_at: Option<Duration>,
+    /// The last look named no partition of this worker's.
+    is_unknown: bool,
 }
 
 impl Shares {
@@ -54,6 +56,7 @@ impl Shares {
             term: Term::default(),
             texts: None,
             changes_at: None,
+            is_unknown: false,
         };
         Some((shares, watch(queue, clock, desk, inbox)))
     }
@@ -62,6 +65,10 @@ impl Shares {
     pub fn follow(&mut self, setup: &Setup, ledger: &Ledger, owns: bool) -> Option<&Term> {
         let now = setup.clock.since_boot();
         let look = self.desk.look.take();
+        // New here: the sooner a view has this worker, the sooner it has a share.
+        if owns && std::mem::take(&mut self.is_unknown) {
+            self.desk.early.notify_one();
+        }
         if look.is_none() && self.changes_at.is_none_or(|at| at > now) {
             return None;
         }
@@ -70,10 +77,7 @@ impl Shares {
             let place = census.place(&setup.name);
             self.term.see(look.read_at, look.known_at, place);
             self.texts = Some(look.texts);
-            // New here: the sooner a view has this worker, the sooner it has a share.
-            if owns && !census.owners.contains(&setup.name) {
-                self.desk.early.notify_one();
-            }
+            self.is_unknown = !census.owners.contains(&setup.name);
         }
         self.changes_at = self.term.grows_at(now);
         Some(&self.term)
