@@ -16,14 +16,18 @@ mod relay;
 mod totals;
 mod world;
 
+use profile::Profile;
 use std::ops::Range;
+use totals::Totals;
 
 /// As many as fit a test run; `MAILQ_SEEDS=FROM..TO` chooses others.
 const SEEDS: Range<u64> = 0..2_000;
+/// Minutes of virtual time each.
+const SHARED_SEEDS: Range<u64> = 0..100;
 
-fn seeds() -> Range<u64> {
+fn seeds(default: Range<u64>) -> Range<u64> {
     let Ok(text) = std::env::var("MAILQ_SEEDS") else {
-        return SEEDS;
+        return default;
     };
     let bounds = text
         .split_once("..")
@@ -33,13 +37,31 @@ fn seeds() -> Range<u64> {
 
 #[test]
 fn every_promise_holds_under_faults() {
-    let seeds = seeds();
+    let seeds = seeds(SEEDS);
+    let count = seeds.end - seeds.start;
+    let totals = run_all(seeds, Profile::of);
+    assert!(
+        count < 100 || totals.shows_faults(),
+        "the faults did not happen: {totals:?}"
+    );
+}
+
+#[test]
+fn workers_share_the_rate_out() {
+    let profile = |seed: u64| match seed % 5 {
+        0 => Profile::Alone,
+        _ => Profile::Shared,
+    };
+    run_all(seeds(SHARED_SEEDS), profile);
+}
+
+fn run_all(seeds: Range<u64>, profile: fn(u64) -> Profile) -> Totals {
     let count = seeds.end - seeds.start;
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get() as u64);
     // For `scripts/mutants.sh`.
     let stops_at_first = std::env::var_os("MAILQ_FIRST").is_some();
     let broken = std::sync::Mutex::new(Vec::new());
-    let totals = std::sync::Mutex::new(totals::Totals::default());
+    let totals = std::sync::Mutex::new(Totals::default());
     std::thread::scope(|scope| {
         for part in 0..threads {
             let (seeds, broken, totals) = (seeds.clone(), &broken, &totals);
@@ -48,7 +70,7 @@ fn every_promise_holds_under_faults() {
                     if stops_at_first && !broken.lock().unwrap().is_empty() {
                         return;
                     }
-                    match world::run(seed) {
+                    match world::run(seed, profile(seed)) {
                         Ok(seen) => *totals.lock().unwrap() += seen,
                         Err(why) => {
                             println!("seed {seed}: {why}");
@@ -68,8 +90,5 @@ fn every_promise_holds_under_faults() {
         "{} of {count} seeds broke a promise: {broken:?}",
         broken.len()
     );
-    assert!(
-        count < 100 || totals.shows_faults(),
-        "the faults did not happen: {totals:?}"
-    );
+    totals
 }

@@ -212,6 +212,12 @@ impl Observer for Watcher {
             Notice::Waiting { until } => {
                 self.tell(format!("nothing to send before {}", local_time(until)))
             }
+            // Those that have something to send change by the minute; the log has it.
+            Notice::Share { .. } => {}
+            Notice::NoShare { of, limit, workers } => self.tell(format!(
+                "{of} allows {limit}, and {workers} workers have something to send: this one waits until another has \
+                 nothing left"
+            )),
         }
     }
 

@@ -9,5 +9,6 @@ pub mod pacer;
 pub mod policy;
 pub mod recover;
 pub mod retention;
+pub mod shares;
 pub mod suppress;
 pub mod worker;

@@ -82,8 +82,13 @@ pub trait Queue {
     /// Members that are alive, for `status`.
     async fn members(&self) -> Result<Vec<Member>, QueueError>;
 
-    /// Takes up to `want` slots of the queue-wide bucket that begin before `now + horizon`: exact over all processes
-    /// of an embedded queue. Slots are instants on the boot-time clock.
+    /// Whose the buckets of `take_slots` are.
+    fn slots(&self) -> SlotScope {
+        SlotScope::Queue
+    }
+
+    /// Takes up to `want` slots of a bucket that begin before `now + horizon`: exact over all who share the bucket.
+    /// Slots are instants on the boot-time clock.
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
 }
 
@@ -184,6 +189,17 @@ pub struct Bounds {
 pub struct Member {
     pub name: String,
     pub owned: Vec<TopicPartition>,
+}
+
+/// Who shares a bucket of slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SlotScope {
+    /// All processes, exactly: each takes what it needs.
+    #[default]
+    Queue,
+    /// Each process has its own, empty when the process starts: the first slot is one interval later. The workers
+    /// share every limit out among themselves.
+    Process,
 }
 
 /// One bucket of GCRA: slots are at least `interval` apart, but for `burst - 1` that may come early.

@@ -32,6 +32,7 @@ pub struct Plan {
     pub suppressed: BTreeSet<u64>,
     pub not_before: Option<SystemTime>,
     pub expires_after: Option<Duration>,
+    pub chunk_rows: u64,
     pub folder: Rc<tempfile::TempDir>,
 }
 
@@ -69,6 +70,10 @@ impl Plan {
             suppressed: profile.suppressed(random, rows),
             not_before: is_some(random, 5).then(|| now + Duration::from_secs(later)),
             expires_after: is_some(random, 5).then(|| Duration::from_secs(expires)),
+            chunk_rows: match profile {
+                Profile::Alone => rows,
+                _ => CHUNK_ROWS,
+            },
             folder: Rc::new(folder),
         }
     }
@@ -90,7 +95,7 @@ impl Plan {
             recipients: path,
             options,
             inputs: BTreeMap::new(),
-            batch_rows: CHUNK_ROWS,
+            batch_rows: self.chunk_rows,
             not_before: self.not_before,
             expires_after: self.expires_after,
             in_doubt: self.in_doubt,

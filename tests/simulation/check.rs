@@ -3,7 +3,7 @@
 use super::campaign::message_id;
 use super::profile::Profile;
 use super::totals::Totals;
-use super::world::{PARTITIONS, World};
+use super::world::World;
 use super::{claims, delays, rates};
 use mailq::clock::Clock;
 use mailq::domain::counters::{Counters, Final};
@@ -55,7 +55,7 @@ pub fn what_is_left(world: &World) -> String {
             left.extend((!is_replay).then(|| format!("{} is not sealed", run.manifest.id)));
             continue;
         }
-        for partition in 0..PARTITIONS {
+        for partition in 0..world.profile.partitions() {
             let at = TopicPartition::new(Topic::Send, partition);
             let Some(last) = run.last(partition) else {
                 continue;

@@ -74,10 +74,16 @@ async fn repair(world: &mut World) -> Result<(), String> {
 /// Whether a worker that starts now refuses to.
 async fn refusal(world: &mut World) -> bool {
     let queue = Rc::new(world.log.start_process());
+    let id = queue.process_id();
     let setup = world.setup(queue);
     let stop = Rc::new(Stop::default());
     stop.ask();
-    let observer = Rc::new(Watcher { is_traced: false });
+    let observer = Rc::new(Watcher {
+        is_traced: false,
+        id,
+        clock: world.log.clock(),
+        changes: world.changes.clone(),
+    });
     let set = tokio::task::LocalSet::new();
     match set.run_until(worker::run(setup, stop, observer)).await {
         Err(WorkerError::CommitsLost(_)) => true,

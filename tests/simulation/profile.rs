@@ -15,6 +15,10 @@ pub enum Profile {
     Clean,
     /// A rate, and workers that come and go.
     Paced,
+    /// The same where each process has a bucket of its own, so that workers share the rate out.
+    Shared,
+    /// Nobody comes or goes, buckets are the processes' own, and all the work lies in one partition.
+    Alone,
 }
 
 impl Profile {
@@ -31,6 +35,18 @@ impl Profile {
         matches!(self, Profile::Faults | Profile::Hold)
     }
 
+    pub fn is_paced(self) -> bool {
+        matches!(self, Profile::Paced | Profile::Shared | Profile::Alone)
+    }
+
+    pub fn is_shared(self) -> bool {
+        matches!(self, Profile::Shared | Profile::Alone)
+    }
+
+    pub fn partitions(self) -> u32 {
+        if self.is_shared() { 12 } else { 2 }
+    }
+
     pub fn unkind(self) -> Unkind {
         if self.has_faults() {
             Unkind::kafka()
@@ -41,30 +57,33 @@ impl Profile {
 
     /// Runs may be scheduled and may expire.
     pub fn is_timed(self) -> bool {
-        self != Profile::Paced
+        !self.is_paced()
     }
 
     pub fn rows(self, random: &mut fastrand::Rng) -> u64 {
         match self {
             Profile::Paced => random.u64(50..120),
+            Profile::Shared | Profile::Alone => random.u64(80..160),
             _ => 24,
         }
     }
 
     pub fn suppressed(self, random: &mut fastrand::Rng, rows: u64) -> BTreeSet<u64> {
-        match self {
-            Profile::Paced => BTreeSet::new(),
-            _ => (0..2).map(|_| random.u64(..rows)).collect(),
+        if self.is_paced() {
+            return BTreeSet::new();
         }
+        (0..2).map(|_| random.u64(..rows)).collect()
     }
 
     pub fn rate(self, random: &mut fastrand::Rng) -> Rate {
-        if self != Profile::Paced {
-            return Rate::Unlimited;
-        }
-        let (count, seconds) = *random
-            .choice(&[(30, 60), (120, 60), (2, 1), (10, 1), (1_800, 3_600)])
-            .unwrap();
+        let choices: &[(u64, u64)] = match self {
+            Profile::Paced => &[(30, 60), (120, 60), (2, 1), (10, 1), (1_800, 3_600)],
+            Profile::Shared => &[(30, 60), (60, 60), (2, 1), (3, 1), (5, 1), (1_000, 3_600)],
+            // More would take more than K messages under way.
+            Profile::Alone => &[(30, 60), (300, 60), (900, 3_600)],
+            _ => return Rate::Unlimited,
+        };
+        let (count, seconds) = *random.choice(choices).unwrap();
         Rate::Limited {
             count,
             window: Duration::from_secs(seconds),

@@ -71,7 +71,7 @@ impl FaultyRelay {
     async fn latency(&self) {
         let millis = match self.number(400) {
             0 if self.mailbox.profile.has_faults() => 15_000,
-            0..10 if self.mailbox.profile != Profile::Paced => self.number(4_000),
+            0..10 if !self.mailbox.profile.is_paced() => self.number(4_000),
             _ => self.number(60),
         };
         tokio::time::sleep(Duration::from_millis(u64::from(millis))).await;

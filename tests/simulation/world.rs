@@ -16,8 +16,8 @@ use mailq::engine::control::Wish;
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::recover::Recovered;
 use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
-use mailq::queue::Queue;
-use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind};
+use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind, VirtualClock};
+use mailq::queue::{Queue, SlotScope};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -26,7 +26,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 pub const K: usize = 3;
-pub const PARTITIONS: u32 = 2;
 pub const LEASE: Duration = Duration::from_secs(3);
 
 pub struct World {
@@ -43,6 +42,7 @@ pub struct World {
     pub recovered: Option<Recovered>,
     /// Clean stops and starts of workers, and partitions that were asked for.
     pub rebalances: u32,
+    pub changes: Changes,
     pub random: fastrand::Rng,
     pub workers: Vec<Worker>,
     clients: Vec<(ProcessId, Process, Job)>,
@@ -57,12 +57,22 @@ pub struct Worker {
 
 pub struct Watcher {
     pub is_traced: bool,
+    pub id: ProcessId,
+    pub clock: VirtualClock,
+    pub changes: Changes,
 }
+
+/// When which worker came, went, or changed its share of the rate.
+pub type Changes = Rc<RefCell<Vec<(Duration, ProcessId)>>>;
 
 impl Observer for Watcher {
     fn notice(&self, notice: Notice) {
         if self.is_traced {
-            println!("{notice:?}");
+            println!("{:?} {} {notice:?}", self.clock.since_boot(), self.id);
+        }
+        if let Notice::Share { .. } = notice {
+            let now = self.clock.since_boot();
+            self.changes.borrow_mut().push((now, self.id));
         }
         if let Notice::PartitionStopped { partition, why } = notice {
             panic!("partition {partition} stands still: {why}");
@@ -71,7 +81,7 @@ impl Observer for Watcher {
     fn progress(&self, _: &Summary) {}
 }
 
-pub fn run(seed: u64) -> Result<Totals, String> {
+pub fn run(seed: u64, profile: Profile) -> Result<Totals, String> {
     // What the product draws, it draws from this thread's numbers.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -80,7 +90,7 @@ pub fn run(seed: u64) -> Result<Totals, String> {
         .build()
         .unwrap();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        runtime.block_on(async { World::start(seed).await.go().await })
+        runtime.block_on(async { World::start(seed, profile).await.go().await })
     }));
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -102,10 +112,12 @@ pub fn schedule() -> RetrySchedule {
 }
 
 impl World {
-    async fn start(seed: u64) -> World {
-        let profile = Profile::of(seed);
+    async fn start(seed: u64, profile: Profile) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
-        let log = MemoryLog::new(seed, PARTITIONS, LEASE, Unkind::none());
+        let log = MemoryLog::new(seed, profile.partitions(), LEASE, Unkind::none());
+        if profile.is_shared() {
+            log.set_slots(SlotScope::Process);
+        }
         let queue = log.start_process();
         let tiers = Schedule::from(&schedule()).tiers();
         let mut topics = vec![
@@ -118,11 +130,11 @@ impl World {
         topics.extend(tiers.into_iter().map(Topic::Retry));
         queue.create_topics(&topics).await.unwrap();
         log.set_unkind(profile.unkind());
-        let is_forgetful = profile != Profile::Paced && (seed / 10).is_multiple_of(4);
+        let is_forgetful = !profile.is_paced() && (seed / 10).is_multiple_of(4);
         if is_forgetful {
             log.let_commits_expire();
         }
-        let campaigns = if profile == Profile::Paced {
+        let campaigns = if profile.is_paced() {
             1
         } else {
             random.u32(1..=2)
@@ -133,7 +145,7 @@ impl World {
             .collect();
         let mailbox = Mailbox {
             transactions: RefCell::default(),
-            is_kind: Cell::new(profile == Profile::Paced),
+            is_kind: Cell::new(profile.is_paced()),
             profile,
             clock: log.clock(),
         };
@@ -148,6 +160,7 @@ impl World {
             is_forgetful,
             recovered: None,
             rebalances: 0,
+            changes: Changes::default(),
             random,
             workers: Vec::new(),
             clients: Vec::new(),
@@ -159,13 +172,22 @@ impl World {
         for plan in self.plans.clone() {
             self.start_jobs(plan);
         }
-        if self.profile == Profile::Paced {
+        if self.profile.is_paced() {
             self.drive(Duration::from_secs(1), false).await;
         }
-        for _ in 0..self.random.u32(2..=3) {
+        let (workers, span) = match self.profile {
+            Profile::Shared | Profile::Alone => (2..=5, 60..200),
+            _ => (2..=3, 10..60),
+        };
+        for _ in 0..self.random.u32(workers) {
             self.start_worker();
+            if self.profile == Profile::Shared {
+                // Apart, so that they look at each other at different times.
+                let apart = Duration::from_millis(self.random.u64(..5_000));
+                self.drive(apart, false).await;
+            }
         }
-        let faults_for = Duration::from_secs(self.random.u64(10..60));
+        let faults_for = Duration::from_secs(self.random.u64(span));
         self.drive(faults_for, true).await;
         if self.is_forgetful {
             outage::happen(&mut self).await?;
@@ -193,7 +215,7 @@ impl World {
     fn start_jobs(&mut self, plan: Plan) {
         let campaign = plan.id.campaign.clone();
         self.start_client(Job::Enqueue(plan.clone()));
-        if self.profile == Profile::Paced {
+        if self.profile.is_paced() {
             return;
         }
         if self.random.bool() {
@@ -227,7 +249,11 @@ impl World {
         let setup = self.setup(queue);
         let observer = Rc::new(Watcher {
             is_traced: std::env::var_os("MAILQ_TRACE").is_some(),
+            id,
+            clock: self.log.clock(),
+            changes: self.changes.clone(),
         });
+        self.note_change(id);
         let asked = stop.clone();
         let process = Process::start(async move {
             worker::run(setup, asked, observer)
@@ -294,7 +320,9 @@ impl World {
         let until = clock.since_boot() + span;
         while clock.since_boot() < until {
             self.log.tick();
-            let step = Duration::from_millis(self.random.u64(1..20));
+            // Everyone wakes by timers of its own; ticks only let happen what nobody waits for.
+            let longest = if self.profile.is_shared() { 100 } else { 20 };
+            let step = Duration::from_millis(self.random.u64(1..longest));
             self.poll_for(step).await;
             self.workers.retain(|worker| !worker.process.is_finished());
             if faults && self.random.u32(..60) == 0 {
@@ -302,6 +330,8 @@ impl World {
                     Profile::Faults | Profile::Hold => self.fault(),
                     Profile::Clean => self.shift(),
                     Profile::Paced => self.come_and_go(),
+                    Profile::Shared => self.share_otherwise(),
+                    Profile::Alone => {}
                 }
             }
         }
@@ -362,6 +392,47 @@ impl World {
         }
     }
 
+    /// As rarely as a group may settle in between, or not.
+    fn share_otherwise(&mut self) {
+        match self.random.u32(..100) {
+            0..3 => self.stop_worker(),
+            3..6 => self.kill_worker(),
+            6..10 if self.workers.len() < 6 => {
+                self.rebalances += 1;
+                self.start_worker();
+            }
+            10..12 if self.workers.len() > 1 => self.end_worker(),
+            12..16 => {
+                self.rebalances += 1;
+                self.log.rebalance_randomly();
+            }
+            _ => {}
+        }
+    }
+
+    /// SIGTERM, and nobody takes its place.
+    fn end_worker(&mut self) {
+        if let Some(index) = self.any_worker() {
+            self.rebalances += 1;
+            self.note_change(self.workers[index].id);
+            self.workers[index].stop.ask();
+        }
+    }
+
+    /// A worker came, went, or has another share.
+    fn note_change(&self, id: ProcessId) {
+        let now = self.log.clock().since_boot();
+        self.changes.borrow_mut().push((now, id));
+        if std::env::var_os("MAILQ_TRACE").is_some() {
+            let workers = self.workers.iter();
+            let workers = workers.map(|worker| (worker.id, worker.stop.is_asked()));
+            println!(
+                "{now:?} {id} comes or goes: {:?}",
+                workers.collect::<Vec<_>>()
+            );
+        }
+    }
+
     /// Half of the paced runs have no kills: there the rate must be used.
     fn rate_is_killed(&self) -> bool {
         self.plans[0].rows.is_multiple_of(2)
@@ -371,6 +442,7 @@ impl World {
         if let Some(index) = self.any_worker() {
             self.kills += 1;
             let worker = self.workers.swap_remove(index);
+            self.note_change(worker.id);
             drop(worker.process);
             self.log.kill(worker.id);
             self.start_worker();
@@ -381,6 +453,7 @@ impl World {
     fn stop_worker(&mut self) {
         if let Some(index) = self.any_worker() {
             self.rebalances += 1;
+            self.note_change(self.workers[index].id);
             self.workers[index].stop.ask();
             if self.workers.len() < 6 {
                 self.start_worker();
@@ -430,7 +503,7 @@ impl World {
         }
         self.mailbox
             .is_kind
-            .set(self.profile == Profile::Paced || self.random.bool());
+            .set(self.profile.is_paced() || self.random.bool());
         while self
             .clients
             .iter()

@@ -5,6 +5,7 @@
 //! - `checkpoints` commits in the campaign topic, for queues that forget them
 //! - `partitions` gaining, reading for, and giving up partitions
 //! - `lanes` where connections take their messages from; breakers and pace
+//! - `shares` this worker's part of limits that workers share out
 //! - `told` events, copies and letters as records
 //! - `views` the campaign and suppression topics, followed
 //! - `settings` what a worker is given, what it reports
@@ -18,6 +19,7 @@ mod pace;
 mod partitions;
 mod reader;
 pub mod settings;
+mod shares;
 mod told;
 mod views;
 

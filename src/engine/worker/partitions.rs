@@ -45,15 +45,16 @@ impl Inbox {
         }
     }
 
-    fn next_change(&self) -> Option<Ownership> {
-        self.changes.borrow_mut().pop_front()
+    fn changes(&self) -> VecDeque<Ownership> {
+        self.changes.take()
     }
 }
 
 impl Journal {
-    /// Takes in what changed of ownership, in order.
+    /// Takes in what has changed of ownership by now, in order. What changes meanwhile waits for the next time: a
+    /// worker that stops gives back whatever it is given, and may be given it again for as long as it does nothing else.
     pub(super) async fn take_changes(&mut self) {
-        while let Some(change) = self.inbox.next_change() {
+        for change in self.inbox.changes() {
             match change {
                 Ownership::Gained { at, token } => self.gain(at, token).await,
                 Ownership::Losing { at, token } => self.give_up(at, token).await,

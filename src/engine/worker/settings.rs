@@ -122,6 +122,18 @@ pub enum Notice {
     Waiting {
         until: SystemTime,
     },
+    /// This worker's part of the rate changed, where workers share it out; `None`: nothing for now.
+    Share {
+        limit: Rate,
+        portion: Option<Rate>,
+    },
+    /// A limit has fewer messages in its window than workers have something to send, and this one waits.
+    NoShare {
+        /// `the rate`, ``relay `…` `` or ``site `…` ``.
+        of: String,
+        limit: Rate,
+        workers: u64,
+    },
 }
 
 /// What this process did.

@@ -23,8 +23,8 @@ pub use settings::KafkaSettings;
 pub use topics::configuration;
 
 use super::{
-    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots, Stored,
-    TopicState,
+    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, SlotScope,
+    Slots, Stored, TopicState,
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -272,6 +272,10 @@ impl Queue for KafkaQueue {
             self.asker.members().await
         })
         .await
+    }
+
+    fn slots(&self) -> SlotScope {
+        SlotScope::Process
     }
 
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {

@@ -6,7 +6,8 @@ use super::membership::MemoryMembership;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{
-    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots, Stored,
+    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, SlotScope,
+    Slots, Stored,
 };
 use async_trait::async_trait;
 use std::rc::Rc;
@@ -158,8 +159,13 @@ impl Queue for MemoryQueue {
         Ok(self.log().ask(list).await)
     }
 
+    fn slots(&self) -> SlotScope {
+        self.log().settled(|state, _| state.buckets.scope)
+    }
+
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
-        let take = |state: &mut super::State, now| state.buckets.take(now, &request);
+        let process = self.process.id;
+        let take = |state: &mut super::State, now| state.buckets.take(process, now, &request);
         Ok(self.log().ask(take).await)
     }
 }

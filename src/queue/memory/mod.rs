@@ -22,7 +22,7 @@ pub use unkind::Unkind;
 use crate::clock::Clock;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::queue::{Committed, Stored};
+use crate::queue::{Committed, SlotScope, Stored};
 use state::State;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -53,13 +53,22 @@ impl MemoryLog {
 
     /// A new process's handle. When it and everything made from it are dropped, the process counts as killed.
     pub fn start_process(&self) -> MemoryQueue {
-        let id = self.settled(|state, _| state.seats.members.start_process());
+        let id = self.settled(|state, now| {
+            let id = state.seats.members.start_process();
+            state.buckets.start(id, now);
+            id
+        });
         MemoryQueue::new(self.clone(), id)
     }
 
     /// Changes how unkind the log is from now on; what is under way keeps its fate.
     pub fn set_unkind(&self, unkind: Unkind) {
         self.settled(|state, _| state.dice.unkind = unkind);
+    }
+
+    /// Whose the buckets of slots are; of the queue unless told otherwise. To be called before anybody takes one.
+    pub fn set_slots(&self, scope: SlotScope) {
+        self.settled(|state, _| state.buckets.scope = scope);
     }
 
     /// To be called every few virtual milliseconds: lets happen what is due, ends leases, gives vacant partitions to

@@ -12,6 +12,7 @@ use super::goal::{GoalWatch, Look};
 use super::lanes::Lanes;
 use super::partitions::Inbox;
 use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
+use super::shares::Shares;
 use super::told::{self, Ends};
 use super::views::{self, Suppressions};
 use crate::domain::ids::Offset;
@@ -60,6 +61,7 @@ pub struct Journal {
     new_suppressions: Vec<Record>,
     pub(super) standing_still: usize,
     rate: RateInForce,
+    shares: Option<Shares>,
     raised_at: Duration,
     /// When the last acknowledged commit of each partition was sent.
     renewed: BTreeMap<TopicPartition, Duration>,
@@ -101,6 +103,7 @@ impl Journal {
         let now = setup.clock.since_boot();
         let mut journal = Journal {
             rate: setup.rate.clone(),
+            shares: None,
             goal: GoalWatch::new(setup.goal),
             setup,
             lanes,
@@ -134,6 +137,7 @@ impl Journal {
             tasks: vec![listener],
         };
         journal.publish_rate().await?;
+        journal.open_shares();
         journal.follow_rate();
         Ok(journal)
     }
@@ -275,6 +279,7 @@ impl Journal {
         views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
         self.refresh_suppressions().await?;
         self.follow_rate();
+        self.follow_shares();
         self.take_back_held();
         let mut busy = self.tell().await?;
         let room = self.claim_room().await;

@@ -1,10 +1,13 @@
-//! The rate belongs to the queue: published at the start, followed from then on.
+//! The rate belongs to the queue: published at the start, followed from then on, and where each worker has a bucket of
+//! its own, shared out.
 
 use super::super::settings::{Notice, WorkerError};
+use super::super::shares::Shares;
 use super::super::views;
 use super::{Journal, campaign_record};
 use crate::domain::records::CampaignRecord;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::shares::Term;
 use crate::queue::QueueError;
 
 impl Journal {
@@ -29,6 +32,26 @@ impl Journal {
             views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
         }
         Ok(())
+    }
+
+    /// Nothing may be sent before the first share is known to be this worker's.
+    pub(super) fn open_shares(&mut self) {
+        if let Some((shares, task)) = Shares::open(&self.setup, self.inbox.clone()) {
+            self.lanes.share(&Term::default());
+            self.shares = Some(shares);
+            self.tasks.push(tokio::task::spawn_local(task));
+        }
+    }
+
+    /// The ledger is at its end: it says whose work may go.
+    pub(super) fn follow_shares(&mut self) {
+        let owns = !self.machines.is_empty();
+        let Some(shares) = &mut self.shares else {
+            return;
+        };
+        if let Some(term) = shares.follow(&self.setup, &self.ledger, owns) {
+            self.lanes.share(term);
+        }
     }
 
     pub(super) fn follow_rate(&mut self) {

@@ -3,6 +3,7 @@
 
 mod connections;
 mod feed;
+mod shares;
 mod sites;
 mod slots;
 
@@ -17,6 +18,7 @@ use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
 use crate::engine::breaker::{Breaker, Signal};
+use crate::engine::shares::Term;
 use crate::protocol::machine::Slot;
 use crate::smtp::Outgoing;
 use std::cell::{Cell, RefCell};
@@ -81,6 +83,12 @@ struct Inner {
     relays: Vec<RelayState>,
     sites: BTreeMap<String, SiteState>,
     pace: Pace,
+    /// The limit of the whole queue, and its burst.
+    limit: (Rate, u32),
+    /// Where limits are shared out among workers: this one's part.
+    term: Option<Term>,
+    /// Limits of which this worker waits for a share, because they have fewer messages than there are workers.
+    waits: BTreeSet<String>,
     next_ticket: u64,
     closing: bool,
     /// Claimed in the cycle under way, by limited site.
@@ -131,6 +139,9 @@ impl Lanes {
             relays: relays.collect(),
             sites: BTreeMap::new(),
             pace: Pace::new("rate".to_string(), setup.rate.rate, setup.rate.burst),
+            limit: (setup.rate.rate, setup.rate.burst),
+            term: None,
+            waits: BTreeSet::new(),
             next_ticket: 0,
             closing: false,
             reserved: BTreeMap::new(),
@@ -149,8 +160,17 @@ impl Lanes {
     }
 
     pub fn set_rate(&self, rate: Rate, burst: u32) {
-        self.inner.borrow_mut().pace.set_rate(rate, burst);
-        self.wake();
+        let mut inner = self.inner.borrow_mut();
+        inner.limit = (rate, burst);
+        let term = inner.term.clone();
+        if term.is_none() {
+            inner.pace.set_rate(rate, burst);
+        }
+        drop(inner);
+        match term {
+            Some(term) => self.share(&term),
+            None => self.wake(),
+        }
     }
 
     /// The suppression list, for whoever keeps it up to date.
@@ -274,6 +294,9 @@ impl Lanes {
             return 0;
         }
         let outstanding = inner.waiting.len() + inner.begun.len();
+        if inner.has_no_share(now) {
+            return 0;
+        }
         if inner.relays.iter().all(|relay| relay.breaker.is_open()) {
             return usize::from(outstanding == 0).min(most);
         }

@@ -4,7 +4,9 @@ use super::super::pace::Pace;
 use super::super::settings::Setup;
 use super::{Blocked, Handed, Inner, Lanes, MAX_SITES, SiteState};
 use crate::domain::address;
+use crate::domain::rate::Rate;
 use crate::engine::breaker::{Breaker, Permit};
+use crate::engine::shares::Term;
 use std::time::Duration;
 
 impl Lanes {
@@ -48,6 +50,9 @@ impl Lanes {
             return usize::MAX;
         };
         let inner = self.inner.borrow();
+        if inner.site_is_closed(site, self.setup.clock.since_boot()) {
+            return 0;
+        }
         let waiting = inner
             .waiting
             .iter()
@@ -140,7 +145,7 @@ impl Inner {
         site: &str,
         now: Duration,
     ) -> Option<Duration> {
-        let state = self.site(setup, site);
+        let state = self.site(setup, site, now);
         if state.breaker.is_open()
             && let Permit::Wait(until) = state.breaker.may_try(now)
         {
@@ -159,21 +164,20 @@ impl Inner {
         }
     }
 
-    pub(super) fn site(&mut self, setup: &Setup, site: &str) -> &mut SiteState {
+    pub(super) fn site(&mut self, setup: &Setup, site: &str, now: Duration) -> &mut SiteState {
         if self.sites.len() > MAX_SITES && !self.sites.contains_key(site) {
             self.sites
                 .retain(|_, state| state.with_relay > 0 || state.breaker.is_open());
         }
-        self.sites
-            .entry(site.to_string())
-            .or_insert_with(|| SiteState {
+        let term = self.term.as_ref();
+        self.sites.entry(site.to_string()).or_insert_with(|| {
+            let limit = setup.sites.get(site);
+            SiteState {
                 breaker: Breaker::new(format!("site `{site}`")),
-                pace: setup
-                    .sites
-                    .get(site)
-                    .map(|limit| Pace::new(format!("site/{site}"), limit.rate, 1)),
+                pace: limit.map(|limit| site_pace(site, limit.rate, term, now)),
                 with_relay: 0,
-            })
+            }
+        })
     }
 
     pub(super) fn use_slots(&mut self, relay: usize, site: &str, now: Duration) {
@@ -190,4 +194,12 @@ impl Inner {
             state.with_relay += 1;
         }
     }
+}
+
+fn site_pace(site: &str, limit: Rate, term: Option<&Term>, now: Duration) -> Pace {
+    let mut pace = Pace::new(format!("site/{site}"), limit, 1);
+    if let Some(term) = term {
+        pace.set_portion(term.portion(now, limit, 1), term.ends_at(), now);
+    }
+    pace
 }

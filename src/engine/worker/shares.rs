@@ -1,0 +1,127 @@
+//! Looks at all workers' progress every few seconds, where limits are shared out, and keeps what it makes of it.
+
+use super::partitions::Inbox;
+use super::settings::Setup;
+use crate::clock::Clock;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::shares::{Census, LOOK_EVERY, Term, Texts};
+use crate::protocol::Ledger;
+use crate::queue::{Queue, QueueError, SlotScope};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// After a look that failed, or that is asked for early, the next comes this soon.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Every partition's commit string, and from when to when it was read.
+struct Look {
+    read_at: Duration,
+    known_at: Duration,
+    texts: Texts,
+}
+
+/// What the looking task and the journal have in common.
+#[derive(Default)]
+struct Desk {
+    look: RefCell<Option<Look>>,
+    early: Notify,
+}
+
+/// This worker's part of what is shared, as far as it has looked.
+pub struct Shares {
+    desk: Rc<Desk>,
+    term: Term,
+    texts: Option<Texts>,
+    /// When what is in force changes without another look.
+    changes_at: Option<Duration>,
+    /// The last look named no partition of this worker's.
+    is_unknown: bool,
+}
+
+impl Shares {
+    /// `None` where all processes have one bucket. Second: the task that looks, to be run beside the worker.
+    pub fn open(
+        setup: &Setup,
+        inbox: Rc<Inbox>,
+    ) -> Option<(Shares, impl Future<Output = ()> + use<>)> {
+        let (queue, clock) = (setup.queue.clone(), setup.clock.clone());
+        if queue.slots() == SlotScope::Queue {
+            return None;
+        }
+        let desk = Rc::new(Desk::default());
+        let shares = Shares {
+            desk: desk.clone(),
+            term: Term::default(),
+            texts: None,
+            changes_at: None,
+            is_unknown: false,
+        };
+        Some((shares, watch(queue, clock, desk, inbox)))
+    }
+
+    /// Judges a new look. What is in force now, where that may have changed. `owns`: this worker has partitions.
+    pub fn follow(&mut self, setup: &Setup, ledger: &Ledger, owns: bool) -> Option<&Term> {
+        let now = setup.clock.since_boot();
+        let look = self.desk.look.take();
+        // New here: the sooner a view has this worker, the sooner it has a share.
+        if owns && std::mem::take(&mut self.is_unknown) {
+            self.desk.early.notify_one();
+        }
+        if look.is_none() && self.changes_at.is_none_or(|at| at > now) {
+            return None;
+        }
+        if let Some(look) = look {
+            let census = Census::take(&look.texts, self.texts.as_ref(), ledger, setup.clock.now());
+            let place = census.place(&setup.name);
+            self.term.see(look.read_at, look.known_at, place);
+            self.texts = Some(look.texts);
+            self.is_unknown = !census.owners.contains(&setup.name);
+        }
+        self.changes_at = self.term.grows_at(now);
+        Some(&self.term)
+    }
+}
+
+async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, inbox: Rc<Inbox>) {
+    loop {
+        let read_at = clock.since_boot();
+        let texts = read(queue.as_ref()).await;
+        let known_at = clock.since_boot();
+        let pause = match texts {
+            Ok(texts) => {
+                desk.look.replace(Some(Look {
+                    read_at,
+                    known_at,
+                    texts,
+                }));
+                inbox.wake.notify_one();
+                (read_at + LOOK_EVERY).saturating_sub(known_at)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the shares of the rate cannot be read; trying again");
+                SOON
+            }
+        };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(pause) => {}
+            () = desk.early.notified() => tokio::time::sleep(SOON).await,
+        }
+    }
+}
+
+/// Commit strings of send and of every tier, those included that the configuration no longer names.
+async fn read(queue: &dyn Queue) -> Result<Texts, QueueError> {
+    let topics = queue.topics().await?.into_iter().filter(Topic::is_owned);
+    let partitions = queue.partitions();
+    let at: Vec<TopicPartition> = topics
+        .flat_map(|topic| (0..partitions).map(move |p| TopicPartition::new(topic, p)))
+        .collect();
+    let committed = queue.committed(&at).await?;
+    let known = at.into_iter().zip(committed);
+    Ok(known
+        .filter_map(|(at, committed)| Some((at, committed?.text)))
+        .collect())
+}
