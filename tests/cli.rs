@@ -228,8 +228,8 @@ fn bad_configurations_are_refused_for_the_right_reason() {
             "",
         ),
         (
-            "queue = \"kafka://a:9092\"",
-            "mailq.toml:1:9: `queue` is `kafka://a:9092`: not a queue like",
+            "queue = \"redis://a:9092\"",
+            "mailq.toml:1:9: `queue` is `redis://a:9092`: not a queue like",
             "",
         ),
         (

@@ -14,7 +14,7 @@ impl From<QueueError> for Failure {
             QueueError::Newer { .. } => (Exit::Usage, "install the newer mailq here as well"),
             QueueError::OtherKey { .. } => (
                 Exit::Usage,
-                "copy `.mailq/key` from the first host, where the queue was made",
+                "copy `.mailq/key` from the host where the queue was made",
             ),
             QueueError::Damaged { .. } => (
                 Exit::Usage,

@@ -26,7 +26,9 @@ pub fn lines(status: &Status) -> Vec<String> {
     lines.push(rate(status));
     lines.push(lag(status));
     lines.push(workers(&status.workers, status.lag));
-    lines.extend(behind(&status.partitions));
+    if status.lag > 0 && !status.workers.is_empty() {
+        lines.extend(behind(&status.partitions));
+    }
     lines
 }
 
@@ -253,8 +255,9 @@ mod tests {
                 "rate     none yet: the first worker publishes one",
                 "lag      1,500 messages may go, about 50m at this rate",
                 "workers  none: `mailq send` starts one",
-                "chunks   send/3 3 (nobody)",
             ]
         );
+        let chunks = behind(&status.partitions);
+        assert_eq!(chunks.as_deref(), Some("chunks   send/3 3 (nobody)"));
     }
 }

@@ -46,7 +46,10 @@ pub async fn rebuild(
         let mut chunks = Vec::new();
         for (offset, open) in std::mem::take(&mut last.open) {
             match ground.chunk(at, offset).await? {
-                Some(opened) => chunks.push(ground.judge(&opened, &open, None, &mut rebuilt)),
+                Some(opened) => chunks.push(Judged {
+                    is_known: true,
+                    ..ground.judge(&opened, &open, None, &mut rebuilt)
+                }),
                 // What cannot be read stays open: the next worker names it.
                 None => {
                     rebuilt.progress.open.insert(offset, open);
@@ -206,7 +209,7 @@ fn fit(courses: &mut [Course], rebuilt: &mut Rebuilt) {
         let trailing = |course: &&mut Course| course.chunks.last().map(|last| last.is_touched);
         let longest = courses
             .iter_mut()
-            .filter(|course| !course.chunks.is_empty())
+            .filter(|course| course.chunks.last().is_some_and(|last| !last.is_known))
             .max_by_key(|course| (trailing(course) == Some(false), count(course)));
         let Some(course) = longest else { return };
         let Some(chunk) = course.chunks.pop() else {

@@ -50,6 +50,8 @@ pub struct Judged {
     pub offset: Offset,
     pub open: OpenChunk,
     pub last_row: Row,
+    /// The checkpoint has it open: the counters know what it has done.
+    pub is_known: bool,
     /// The last row read before it.
     pub above: Option<Row>,
     pub is_complete: bool,
@@ -103,6 +105,7 @@ impl Ground<'_> {
                 ..OpenChunk::default()
             },
             last_row: chunk.head.last_row,
+            is_known: false,
             above,
             is_complete: false,
             is_touched: !known.claimed.is_empty(),
