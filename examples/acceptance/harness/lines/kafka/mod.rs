@@ -1,10 +1,14 @@
 //! The lines over Kafka: real brokers, which a line stops and kills as it does workers.
 
 pub mod brokers;
+pub mod enqueue_kill;
 pub mod kill;
 pub mod offsets;
+pub mod outage;
 pub mod pause;
 pub mod rolling;
+pub mod throughput;
+pub mod tools;
 
 use super::super::project::Project;
 use super::super::{Known, Setting};
@@ -19,6 +23,10 @@ pub const LINES: &[Known] = &[
     ("kafka-rolling", 100, rolling::run),
     ("kafka-brokers", 30, brokers::run),
     ("kafka-offsets", 20_000, offsets::run),
+    ("kafka-enqueue-kill", 30, enqueue_kill::run),
+    ("kafka-outage", 180, outage::run),
+    ("kafka-tools", 3000, tools::run),
+    ("kafka-throughput", 100_000, throughput::run),
 ];
 
 /// After so long without a word a worker is dead to the brokers. The default is 30 s.

@@ -44,12 +44,12 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         for worker in &mut workers {
             worker.kill()?;
         }
+        // Until their session ends, the killed are members. What was with the relay is taken meanwhile.
+        std::thread::sleep(SHORT_SESSION + Duration::from_secs(2));
         let taken = server.ledger().accepted;
         report.figure("taken before the kill", taken);
         let twice = server.ledger().duplicates();
         report.expect("duplicates by then", twice, 0);
-        // Until their session ends, the killed are members.
-        std::thread::sleep(SHORT_SESSION + Duration::from_secs(2));
         delete_offsets(&queue);
         check_refusal(project, &server, taken, report)?;
         let named = recover(project, report)?;
