@@ -7,6 +7,7 @@ pub mod offsets;
 pub mod outage;
 pub mod pause;
 pub mod rolling;
+pub mod secure;
 pub mod throughput;
 pub mod tools;
 
@@ -26,6 +27,7 @@ pub const LINES: &[Known] = &[
     ("kafka-enqueue-kill", 30, enqueue_kill::run),
     ("kafka-outage", 180, outage::run),
     ("kafka-tools", 3000, tools::run),
+    ("kafka-secure", 1000, secure::run),
     ("kafka-throughput", 100_000, throughput::run),
 ];
 
