@@ -6,6 +6,7 @@ pub mod kill;
 pub mod offsets;
 pub mod outage;
 pub mod pause;
+pub mod rate;
 pub mod rolling;
 pub mod secure;
 pub mod throughput;
@@ -29,6 +30,7 @@ pub const LINES: &[Known] = &[
     ("kafka-tools", 3000, tools::run),
     ("kafka-secure", 1000, secure::run),
     ("kafka-throughput", 100_000, throughput::run),
+    ("kafka-rate", 600, rate::run),
 ];
 
 /// After so long without a word a worker is dead to the brokers. The default is 30 s.
