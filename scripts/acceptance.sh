@@ -7,8 +7,23 @@ need cc build-essential
 need make build-essential
 need perl perl
 [ "${1:-}" != smtp-source ] || need smtp-source postfix
+features=
+case ${1:-kafka-} in
+kafka-*)
+    # The others do not wait for the build of its library.
+    features="--features kafka"
+    need openssl openssl
+    need pkg-config pkg-config
+    need java default-jre-headless
+    need mvn maven
+    need kcat kcat
+    ;;
+esac
+[ "${1:-}" != kafka-throughput ] || need smtp-source postfix
 install_missing
-cargo build --release --locked --bin mailq --example acceptance
+[ -z "$features" ] || scripts/kafka.sh fetch 4.3.1
+# shellcheck disable=SC2086 # None, or two words.
+cargo build --release --locked $features --bin mailq --example acceptance
 target=${CARGO_TARGET_DIR:-target}/release
 MAILQ_BIN=${MAILQ_BIN:-$target/mailq}
 export MAILQ_BIN

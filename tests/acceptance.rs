@@ -60,3 +60,52 @@ fn a_paused_run_holds_nothing_else_back() {
 fn whoever_counts_agrees() {
     small(lines::million::run, 5000);
 }
+
+/// The same over real brokers. They take turns: workers, brokers and the relay of one are enough for two processors.
+#[cfg(feature = "kafka")]
+mod over_kafka {
+    use super::harness::{Line, lines::kafka};
+    use crate::support::kafka::missing;
+    use std::sync::{Mutex, PoisonError};
+
+    static TURN: Mutex<()> = Mutex::new(());
+
+    fn small(line: Line, count: u64) {
+        if let Some(why) = missing() {
+            println!("skipped: {why}");
+            return;
+        }
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        super::small(line, count);
+    }
+
+    #[test]
+    fn kills_lose_nobody_and_name_every_duplicate() {
+        small(kafka::kill::run_small, 3);
+    }
+
+    #[test]
+    fn a_woken_worker_begins_nothing_that_it_had_claimed() {
+        small(kafka::pause::run, 1);
+    }
+
+    #[test]
+    fn workers_that_come_and_go_send_nothing_twice() {
+        small(kafka::rolling::run, 6);
+    }
+
+    #[test]
+    fn a_killed_broker_costs_seconds_and_nothing_else() {
+        small(kafka::brokers::run, 2);
+    }
+
+    #[test]
+    fn lost_offsets_are_restored_or_refused() {
+        small(kafka::offsets::run, 4000);
+    }
+
+    #[test]
+    fn tools_read_what_is_there() {
+        small(kafka::tools::run, 1200);
+    }
+}

@@ -28,3 +28,7 @@ mod simulation;
 mod smtp;
 mod support;
 mod verbs;
+
+/// What the acceptance harness calls the brokers.
+#[cfg(feature = "kafka")]
+use support::kafka as brokers;

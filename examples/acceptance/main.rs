@@ -9,21 +9,26 @@
     clippy::print_stderr
 )]
 
+#[cfg(feature = "kafka")]
+#[path = "../../tests/support/kafka/mod.rs"]
+#[allow(dead_code)] // The tests use the rest of it.
+mod brokers;
 mod harness;
 
-use harness::{LINES, Setting};
+use harness::{Setting, lines_known};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let lines = lines_known();
     let Some((name, default_count, run)) = arguments
         .first()
-        .and_then(|wanted| LINES.iter().find(|(name, ..)| name == wanted))
+        .and_then(|wanted| lines.iter().find(|(name, ..)| name == wanted))
     else {
         eprintln!("usage: acceptance LINE [COUNT] [SEED]");
-        for (name, count, _) in LINES {
-            eprintln!("  {name:<14} {}", harness::about(name, *count));
+        for (name, count, _) in &lines {
+            eprintln!("  {name:<18} {}", harness::about(name, *count));
         }
         return ExitCode::from(2);
     };

@@ -28,6 +28,7 @@ pub struct Told {
     pub bounced: u32,
     pub dead: u32,
     pub deferred: u32,
+    pub suppressed: u32,
     pub in_doubt: u32,
     pub doubts: Vec<Doubt>,
     pub deliveries: Vec<Delivery>,
@@ -50,6 +51,7 @@ impl Told {
             Some("mail.bounced") => self.bounced += 1,
             Some("mail.dead") => self.dead += 1,
             Some("mail.deferred") => self.deferred += 1,
+            Some("mail.suppressed") => self.suppressed += 1,
             Some("mail.in_doubt") => {
                 self.in_doubt += 1;
                 let at = event["header"]["timestamp"].as_str();
@@ -158,21 +160,26 @@ pub fn check_all_delivered(
     most_duplicates: u64,
     report: &mut Report,
 ) -> anyhow::Result<Vec<Told>> {
+    let population = u64::from(server.ledger().population());
+    let told = check_everyone_reached(project, server, most_duplicates, report)?;
+    check_counts(project, campaign, &[("delivered", population)], report)?;
+    Ok(told)
+}
+
+/// The same for several campaigns, without their counts.
+pub fn check_everyone_reached(
+    project: &Project,
+    server: &Server,
+    most_duplicates: u64,
+    report: &mut Report,
+) -> anyhow::Result<Vec<Told>> {
     let ledger = server.ledger();
-    let population = ledger.recipients.len();
-    report.expect("lost", population as u64 - ledger.reached(), 0);
+    report.expect("lost", ledger.left(), 0);
     report.at_most("duplicates", ledger.duplicates(), most_duplicates);
     report.expect("Message-IDs changed", ledger.changed_message_ids(), 0);
     report.expect("strangers", ledger.strangers, 0);
-    let told = events(project, u32::try_from(population)?, &[])?;
+    let told = events(project, ledger.population(), &[])?;
     check_told(&ledger, &told, report);
-    drop(ledger);
-    check_counts(
-        project,
-        campaign,
-        &[("delivered", population as u64)],
-        report,
-    )?;
     Ok(told)
 }
 

@@ -31,7 +31,17 @@ impl Setting {
 pub type Line = fn(&Setting, &mut Report) -> anyhow::Result<()>;
 
 /// (name, count of the full run, line)
-pub const LINES: &[(&str, u64, Line)] = &[
+pub type Known = (&'static str, u64, Line);
+
+pub fn lines_known() -> Vec<Known> {
+    #[cfg(feature = "kafka")]
+    let over_kafka = lines::kafka::LINES;
+    #[cfg(not(feature = "kafka"))]
+    let over_kafka: &[Known] = &[];
+    [LINES, over_kafka].concat()
+}
+
+const LINES: &[Known] = &[
     ("million", 1_000_000, lines::million::run),
     ("kill", 100, lines::kill::run),
     ("term", 100, lines::kill::run_term),
@@ -53,6 +63,13 @@ pub fn about(name: &str, count: u64) -> String {
         "enqueue-kill" => "SIGKILLs of enqueue, 10,000 recipients for each",
         "rate" => "seconds at 30/min; 600/min takes three tenths of it",
         "outage" => "seconds without a relay",
+        "kafka-kill" | "kafka-kill-one" => "SIGKILLs of a worker, 10 to 20 s apart",
+        "kafka-pause" | "kafka-pause-all" => "SIGSTOPs for three session timeouts",
+        "kafka-rolling" => "clean stops and changes of scale",
+        "kafka-brokers" => "SIGKILLs of a broker of three",
+        "kafka-enqueue-kill" => "SIGKILLs of enqueue, a third as many of a broker",
+        "kafka-outage" => "seconds without a cluster, three times",
+        "kafka-rate" => "seconds at 30/min and at 1200/min",
         _ => "recipients",
     };
     format!("COUNT: {what} [{count}]")

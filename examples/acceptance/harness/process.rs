@@ -103,8 +103,24 @@ impl Process {
         Ok(())
     }
 
+    /// All that it has said so far.
+    pub fn words(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     pub fn last_words(&self) -> String {
-        tail(&fs::read_to_string(&self.log).unwrap_or_default())
+        tail(&self.words())
+    }
+
+    /// Processor time that it has used so far; `None` once it has ended.
+    pub fn processor_time(&self) -> Option<Duration> {
+        const TICKS_A_SECOND: f64 = 100.0; // Of every Linux, whatever its kernel counts in.
+        let line = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name, which may hold anything, is in brackets; user and system time are the 12th and 13th after it.
+        let after = line.rsplit_once(')')?.1;
+        let times = after.split_whitespace().skip(11).take(2);
+        let ticks: f64 = times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        Some(Duration::from_secs_f64(ticks / TICKS_A_SECOND))
     }
 
     /// The most memory it has had so far, in bytes; `None` once it has ended.

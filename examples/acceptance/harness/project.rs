@@ -55,11 +55,8 @@ impl Project {
         let mut file = BufWriter::new(File::create(self.path.join(&csv))?);
         writeln!(file, "email,name,city")?;
         for number in first..first + count {
-            let site = number % SITES;
-            writeln!(
-                file,
-                "u{number}@site{site}.example,Name {number},City {site}"
-            )?;
+            let (address, site) = (Project::address(number), number % SITES);
+            writeln!(file, "{address},Name {number},City {site}")?;
         }
         file.flush()?;
         fs::write(
@@ -74,6 +71,11 @@ impl Project {
         let text = format!("Dear {{{{ name }}}},\n\n{}", line.repeat(lines.max(1)));
         fs::write(self.path.join(format!("templates/{name}.txt")), text)?;
         Ok(csv)
+    }
+
+    /// Of one recipient.
+    pub fn address(number: u32) -> String {
+        format!("u{number}@site{}.example", number % SITES)
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

@@ -10,7 +10,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Bounds, Committed, Member, QueueError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::Offset as Place;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -177,17 +177,32 @@ impl Asker {
     pub async fn bounds(&self, at: TopicPartition) -> Result<Bounds, QueueError> {
         let (name, partition) = self.place(at).await?;
         self.ask(move |asker| {
-            let marks = asker
-                .consumer
-                .fetch_watermarks(&name, partition, asker.timeout);
             let doing = Doing::Describe(at.topic);
-            let (low, end) = marks.map_err(|error| asker.explainer.explain(doing, &error))?;
+            let (low, end) = asker
+                .watermarks(&name, partition)
+                .map_err(|error| asker.explainer.explain(doing, &error))?;
             Ok(Bounds {
                 low: u64::try_from(low).unwrap_or(0),
                 end: u64::try_from(end).unwrap_or(0),
             })
         })
         .await
+    }
+
+    /// Once it has heard that a partition has no leader, librdkafka believes that for `metadata.max.age.ms`, 15 minutes,
+    /// and asks nobody; so it is made to ask.
+    fn watermarks(&self, name: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+        let ask = || {
+            self.consumer
+                .fetch_watermarks(name, partition, self.timeout)
+        };
+        match ask() {
+            Err(error) if error.rdkafka_error_code() == Some(Code::UnknownPartition) => {
+                self.consumer.fetch_metadata(Some(name), self.timeout)?;
+                ask()
+            }
+            answer => answer,
+        }
     }
 
     /// One request for all, in the order asked.

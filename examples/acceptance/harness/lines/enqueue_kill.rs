@@ -16,55 +16,86 @@ const BATCH: &str = "5000";
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// How long a process lives before it is killed.
-struct Lives {
+pub struct Lives {
     shortest: Duration,
     longest: Duration,
 }
 
+/// When something else may happen to the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nobody enqueues.
+    Between,
+    /// A process does, and is about to be killed.
+    Within,
+}
+
+pub type Meanwhile<'a> = &'a mut dyn FnMut(Moment) -> anyhow::Result<()>;
+
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let population = u32::try_from(setting.count * RECIPIENTS_PER_KILL)?;
     let server = Server::accepting(1, population)?;
-    let lives = measure(setting, population)?;
-    report.figure(
-        "killed after",
-        format!("{:.2?} to {:.2?}", lives.shortest, lives.longest),
-    );
+    let lives = measure(setting, &Project::new(setting, "")?, population)?;
     keeping(Project::new(setting, "")?, |project| {
         let csv = project.campaign("list", 0, population)?;
-        let runs = kills(setting, project, &csv, &lives, report)?;
-        let mut worker = Process::draining(project, "send", &server.url(0), &[])?;
-        worker.wait_for_success(LONGEST)?;
-        report.figure("runs", runs);
-        check(project, &server, runs, report)
+        let runs = kill_enqueue(setting, project, &csv, &lives, &mut |_| Ok(()), report)?;
+        drain(project, &server)?;
+        check(project, &server, runs, &[], report)
     })
 }
 
-fn check(project: &Project, server: &Server, runs: u64, report: &mut Report) -> anyhow::Result<()> {
+pub fn drain(project: &Project, server: &Server) -> anyhow::Result<()> {
+    let mut worker = Process::draining(project, "send", &server.url(0), &[])?;
+    worker.wait_for_success(LONGEST)
+}
+
+/// Everyone got one mail of each run; of those `suppressed` at times, one or none, and events tell which.
+pub fn check(
+    project: &Project,
+    server: &Server,
+    runs: u64,
+    suppressed: &[u32],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let told = events(project, server.ledger().population(), &[])?;
     let ledger = server.ledger();
-    let population = ledger.recipients.len();
-    let exact = ledger.recipients.iter();
-    let exact = exact.filter(|r| u64::from(r.accepted) == runs).count();
-    report.expect("recipients with one mail a run", exact, population);
+    let population = told.len();
+    let mut all = vec![true; population];
+    for number in suppressed {
+        all[*number as usize] = false;
+    }
+    let mut exact = [0, 0];
+    for (number, (seen, told)) in ledger.recipients.iter().zip(&told).enumerate() {
+        let (mails, delivered) = (u64::from(seen.accepted), u64::from(told.delivered));
+        let by_all = mails == runs || !all[number];
+        exact[0] += usize::from(by_all && mails <= runs);
+        let ends = delivered + u64::from(told.suppressed);
+        exact[1] += usize::from(ends == runs && delivered == mails);
+    }
+    report.figure("runs", runs);
+    report.expect("recipients with one mail a run", exact[0], population);
+    report.expect("told so by events", exact[1], population);
     report.expect("strangers", ledger.strangers, 0);
     drop(ledger);
-    let told = events(project, u32::try_from(population)?, &[])?;
-    let exact = told.iter().filter(|t| u64::from(t.delivered) == runs);
-    report.expect("told so by events", exact.count(), population);
     let verified = project.json(&["verify"])?;
     let findings = &verified["findings"];
     report.check(verified["ok"] == true, format_args!("verify: {findings}"));
     let status = project.json(&["status"])?;
     for (name, document) in [("status", status), ("verify", verified)] {
-        let delivered = total(&document, "list", "delivered");
+        let held_back = total(&document, "list", "suppressed");
+        report.check(
+            held_back == 0 || !suppressed.is_empty(),
+            format_args!("{name}: {held_back} suppressed"),
+        );
+        let ended = total(&document, "list", "delivered") + held_back;
         let wanted = runs * population as u64;
-        report.expect(&format!("delivered, says {name}"), delivered, wanted);
+        report.expect(&format!("ended, says {name}"), ended, wanted);
     }
     Ok(())
 }
 
-/// So that it takes about all kills to complete one run.
-fn measure(setting: &Setting, population: u32) -> anyhow::Result<Lives> {
-    let project = Project::new(setting, "")?;
+/// How long one takes, in a project that is not used again: so that it takes about all kills to complete one run.
+pub fn measure(setting: &Setting, project: &Project, population: u32) -> anyhow::Result<Lives> {
     let csv = project.campaign("list", 0, population)?;
     let began_at = Instant::now();
     project.call(&["enqueue", &csv, "--dry-run", "--limit", "1"])?;
@@ -80,11 +111,12 @@ fn measure(setting: &Setting, population: u32) -> anyhow::Result<Lives> {
 }
 
 /// Returns the number of complete runs.
-fn kills(
+pub fn kill_enqueue(
     setting: &Setting,
     project: &Project,
     csv: &str,
     lives: &Lives,
+    meanwhile: Meanwhile<'_>,
     report: &mut Report,
 ) -> anyhow::Result<u64> {
     let mut random = setting.random();
@@ -96,12 +128,14 @@ fn kills(
     let mut life = || lives.shortest + (lives.longest - lives.shortest).mul_f64(random.f64());
     let (mut kills, mut pairs, mut run) = (0, 0, 1);
     while kills < setting.count {
+        meanwhile(Moment::Between)?;
         let mut first = start("first", run)?;
         let mut second = match kills % 2 {
             0 => None,
             _ => Some(start("second", run)?),
         };
         std::thread::sleep(life());
+        meanwhile(Moment::Within)?;
         let done = first.ended()?;
         first.kill()?;
         if let Some(second) = &mut second {
@@ -118,6 +152,10 @@ fn kills(
             }
         }
     }
+    report.figure(
+        "killed after",
+        format!("{:.2?} to {:.2?}", lives.shortest, lives.longest),
+    );
     report.figure("kills", kills);
     report.figure("with a second process beside", pairs);
     let mut last = [start("first", run)?, start("second", run)?];

@@ -1,6 +1,8 @@
 //! The lines, one file each: set up, do it, hold what came out against the promise.
 
 pub mod enqueue_kill;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod kill;
 pub mod memory;
 pub mod million;

@@ -1,4 +1,4 @@
-//! Two workers; one at a time is stopped (SIGSTOP) for three lease times and woken. What it had claimed is the other's
+//! A worker is stopped (SIGSTOP) for three lease times and woken. What it had claimed is the other's
 //! by then: it must begin none of it, and what it hears late becomes an event.
 
 use super::super::Setting;
@@ -14,17 +14,24 @@ use rustix::process::Signal;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-const WORKERS: usize = 2;
 const LEASE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_secs(6);
 const MAX_UNCOMMITTED: u64 = 64;
 /// 20 connections then take at most 100 messages a second.
-const REPLY_DELAY: Duration = Duration::from_millis(200);
+pub const REPLY_DELAY: Duration = Duration::from_millis(200);
 /// Enough for two workers at that speed through the pause and the time to find work again.
 const RECIPIENTS_PER_PAUSE: u64 = 1800;
-/// A worker that was woken gets its part of the queue back.
-const FINDS_WORK: Duration = Duration::from_secs(20);
 const DRAIN: Duration = Duration::from_secs(600);
+
+/// Who is stopped and for how long.
+pub struct Sleep {
+    /// Each sends to a gate of its own.
+    pub workers: usize,
+    /// All at once, not one.
+    pub all: bool,
+    pub lasts: Duration,
+    /// A worker that was woken gets its part of the queue back.
+    pub finds_work: Duration,
+}
 
 /// One worker's sleep.
 struct Pause {
@@ -48,43 +55,105 @@ struct Woken {
 }
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
+    let sleep = Sleep {
+        workers: 2,
+        all: false,
+        lasts: LEASE * 3,
+        finds_work: Duration::from_secs(20),
+    };
     let population = u32::try_from((setting.count + 1) * RECIPIENTS_PER_PAUSE)?;
-    let server = Server::accepting(WORKERS, population)?;
+    let server = Server::accepting(sleep.workers, population)?;
     server.slow(REPLY_DELAY);
     let settings = format!("lease = \"{}s\"\n{SHORT_RETRIES}", LEASE.as_secs());
     keeping(Project::new(setting, &settings)?, |project| {
-        let csv = project.campaign("pause", 0, population)?;
-        project.call(&["enqueue", &csv])?;
-        let pauses = pauses(setting, project, &server)?;
-        report.figure("stopped", format!("{} times for {PAUSE:?}", pauses.len()));
-        let most = setting.count * MAX_UNCOMMITTED;
-        let told = check_all_delivered(project, "pause", &server, most, report)?;
-        check_woken(&server.ledger(), &pauses, &told, report);
-        Ok(())
+        stop_workers(setting, project, &server, &sleep, report)
     })
 }
 
-fn pauses(setting: &Setting, project: &Project, server: &Server) -> anyhow::Result<Vec<Pause>> {
+/// Enqueues a list of the relay's population, stops and wakes workers, lets the rest be sent, and holds what came out
+/// against the promise.
+pub fn stop_workers(
+    setting: &Setting,
+    project: &Project,
+    server: &Server,
+    sleep: &Sleep,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let population = u32::try_from(server.ledger().recipients.len())?;
+    let csv = project.campaign("pause", 0, population)?;
+    project.call(&["enqueue", &csv])?;
+    let pauses = pauses(setting, sleep, project, server, report)?;
+    let lasted = sleep.lasts;
+    report.figure("stopped", format!("{} times for {lasted:?}", setting.count));
+    let most = pauses.len() as u64 * MAX_UNCOMMITTED;
+    let told = check_all_delivered(project, "pause", server, most, report)?;
+    check_woken(&server.ledger(), &pauses, &told, report);
+    Ok(())
+}
+
+fn pauses(
+    setting: &Setting,
+    sleep: &Sleep,
+    project: &Project,
+    server: &Server,
+    report: &mut Report,
+) -> anyhow::Result<Vec<Pause>> {
     let mut random = setting.random();
     let k = MAX_UNCOMMITTED.to_string();
     let more = ["--max-uncommitted", k.as_str()];
     let start = |gate: usize| {
         Process::draining(project, &format!("worker{gate}"), &server.url(gate), &more)
     };
-    let mut workers = (0..WORKERS)
+    let mut workers = (0..sleep.workers)
         .map(start)
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut pauses = Vec::new();
     for _ in 0..setting.count {
-        let gate = random.usize(..WORKERS);
-        if !wait_for_flow(server, gate, FINDS_WORK) {
-            bail!("no mail has flown at worker {gate} for {FINDS_WORK:?}");
+        let gate = random.usize(..sleep.workers);
+        if !wait_for_flow(server, gate, sleep.finds_work) {
+            let (patience, words) = (sleep.finds_work, workers[gate].last_words());
+            bail!("no mail has flown at worker {gate} for {patience:?}; its log ends: {words}");
         }
         std::thread::sleep(Duration::from_micros(random.u64(..400_000)));
+        let gates = match sleep.all {
+            true => 0..sleep.workers,
+            false => gate..gate + 1,
+        };
+        stop_and_wake(&mut workers, gates, sleep, &mut pauses)?;
+    }
+    // The one that woke last shows what it begins before the rest goes faster.
+    let last = pauses.last().map_or(0, |pause| pause.gate);
+    wait_for_flow(server, last, sleep.finds_work);
+    let left = server.ledger().left();
+    report.figure("left after the last", left);
+    server.slow(Duration::from_millis(5));
+    for worker in &mut workers {
+        worker.wait_for_success(DRAIN)?;
+    }
+    Ok(pauses)
+}
+
+fn stop_and_wake(
+    workers: &mut [Process],
+    gates: Range<usize>,
+    sleep: &Sleep,
+    pauses: &mut Vec<Pause>,
+) -> anyhow::Result<()> {
+    let stopped_at = Instant::now();
+    let asleep_from = Timestamp::now();
+    for gate in gates.clone() {
         workers[gate].signal(Signal::STOP)?;
-        let (stopped_at, asleep_from) = (Instant::now(), Timestamp::now());
-        std::thread::sleep(PAUSE);
-        let (woken_at, asleep_until) = (Instant::now(), Timestamp::now());
+    }
+    std::thread::sleep(sleep.lasts);
+    let woken_at = Instant::now();
+    // Where nobody is awake, the next owners name the claims afterwards.
+    let grace = if sleep.all {
+        sleep.finds_work
+    } else {
+        Duration::ZERO
+    };
+    let asleep_until = Timestamp::now() + grace;
+    for gate in gates {
         workers[gate].signal(Signal::CONT)?;
         pauses.push(Pause {
             gate,
@@ -94,17 +163,7 @@ fn pauses(setting: &Setting, project: &Project, server: &Server) -> anyhow::Resu
             slept: asleep_from..asleep_until,
         });
     }
-    // The one that woke last shows what it begins before the rest goes faster.
-    wait_for_flow(
-        server,
-        pauses.last().map_or(0, |pause| pause.gate),
-        FINDS_WORK,
-    );
-    server.slow(Duration::from_millis(5));
-    for worker in &mut workers {
-        worker.wait_for_success(DRAIN)?;
-    }
-    Ok(pauses)
+    Ok(())
 }
 
 fn check_woken(ledger: &Ledger, pauses: &[Pause], told: &[Told], report: &mut Report) {

@@ -10,8 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const ROUNDS: u32 = 3;
-const MESSAGE_BYTES: usize = 5700;
+pub const ROUNDS: u32 = 3;
+pub const MESSAGE_BYTES: usize = 5700;
 const CONNECTIONS: &str = "50";
 const LONGEST: Duration = Duration::from_secs(1800);
 
@@ -24,26 +24,45 @@ struct Sink {
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let population = u32::try_from(setting.count)?;
     keeping(Project::new(setting, "")?, |project| {
-        let csv = project.campaign_of_size("source", 0, population, MESSAGE_BYTES)?;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
-            ours.push(mailq(project, &csv, population, round, "1024")?);
-            theirs.push(smtp_source(population)?);
-        }
-        let at_64 = mailq(project, &csv, population, ROUNDS, "64")?;
-        report.figure("mailq, messages/s", format!("{ours:.0?}"));
-        report.figure("smtp-source -d, messages/s", format!("{theirs:.0?}"));
-        let theirs = median(theirs);
-        report.at_least("ratio of the medians", median(ours) / theirs, 0.8);
-        report.figure("mailq at K = 64, messages/s", format!("{at_64:.0}"));
-        report.figure("ratio at K = 64", format!("{:.2}", at_64 / theirs));
-        Ok(())
+        compare(project, population, 0.8, report).map(|_| ())
     })
 }
 
-fn mailq(project: &Project, csv: &str, count: u32, round: u32, k: &str) -> anyhow::Result<f64> {
+/// In turns; ours must be `least` of theirs. Returns how many messages a second were enqueued, each time.
+pub fn compare(
+    project: &Project,
+    population: u32,
+    least: f64,
+    report: &mut Report,
+) -> anyhow::Result<Vec<f64>> {
+    let csv = project.campaign_of_size("source", 0, population, MESSAGE_BYTES)?;
+    let (mut ours, mut theirs, mut enqueued) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        enqueued.push(enqueue(project, &csv, population, round)?);
+        ours.push(mailq(project, population, "1024")?);
+        theirs.push(smtp_source(population)?);
+    }
+    enqueue(project, &csv, population, ROUNDS)?;
+    let at_64 = mailq(project, population, "64")?;
+    report.figure("enqueue, messages/s", format!("{enqueued:.0?}"));
+    report.figure("mailq, messages/s", format!("{ours:.0?}"));
+    report.figure("smtp-source -d, messages/s", format!("{theirs:.0?}"));
+    let theirs = median(theirs);
+    report.at_least("ratio of the medians", median(ours) / theirs, least);
+    report.figure("mailq at K = 64, messages/s", format!("{at_64:.0}"));
+    report.figure("ratio at K = 64", format!("{:.2}", at_64 / theirs));
+    Ok(enqueued)
+}
+
+/// Messages a second.
+pub fn enqueue(project: &Project, csv: &str, count: u32, round: u32) -> anyhow::Result<f64> {
     let run = format!("round{round}");
+    let began_at = Instant::now();
     project.call(&["enqueue", csv, "--run", &run])?;
+    Ok(f64::from(count) / began_at.elapsed().as_secs_f64())
+}
+
+fn mailq(project: &Project, count: u32, k: &str) -> anyhow::Result<f64> {
     let sink = Sink::start()?;
     let url = format!("smtp://{}", sink.address);
     let more = ["--connections", CONNECTIONS, "--max-uncommitted", k];
@@ -110,7 +129,7 @@ impl Drop for Sink {
     }
 }
 
-fn median(mut speeds: Vec<f64>) -> f64 {
+pub fn median(mut speeds: Vec<f64>) -> f64 {
     speeds.sort_by(f64::total_cmp);
     speeds[speeds.len() / 2]
 }

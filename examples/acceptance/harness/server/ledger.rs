@@ -101,6 +101,15 @@ impl Ledger {
         reached.count() as u64
     }
 
+    pub fn population(&self) -> u32 {
+        u32::try_from(self.recipients.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Recipients that were not taken yet.
+    pub fn left(&self) -> u64 {
+        self.recipients.len() as u64 - self.reached()
+    }
+
     /// Messages beyond the first of each recipient.
     pub fn duplicates(&self) -> u64 {
         let extra = |r: &Recipient| u64::from(r.accepted.saturating_sub(1));

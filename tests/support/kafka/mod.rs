@@ -135,6 +135,16 @@ impl Cluster {
         self.run("ready", &[node.to_string()]);
     }
 
+    /// SIGTERM to all nodes, all at a time; they have ended when this returns.
+    pub fn stop(&self) {
+        self.run("stop", &[""; 0]);
+    }
+
+    /// Starts what does not run; ready when it returns.
+    pub fn start_all(&self) {
+        self.run("start", &[""; 0]);
+    }
+
     /// SIGSTOP: connections stay and nothing answers.
     pub fn pause(&self, node: u32) {
         self.run("pause", &[node.to_string()]);
