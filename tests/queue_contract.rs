@@ -89,6 +89,8 @@ suite!(sqlite {
 // Without shared slots: each process has buckets of its own, and the engine shares the rate out.
 #[cfg(feature = "kafka")]
 suite!(kafka { log, ownership });
+#[cfg(feature = "kafka")]
+suite!(kafka_oldest { log, ownership });
 
 fn memory(question: impl AsyncFnOnce(Store)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -131,10 +133,22 @@ fn sqlite(question: impl AsyncFnOnce(Store)) {
 
 #[cfg(feature = "kafka")]
 fn kafka(question: impl AsyncFnOnce(Store)) {
+    kafka_of(crate::support::kafka::NEWEST, question);
+}
+
+#[cfg(feature = "kafka")]
+fn kafka_oldest(question: impl AsyncFnOnce(Store)) {
+    kafka_of(crate::support::kafka::OLDEST, question);
+}
+
+#[cfg(feature = "kafka")]
+fn kafka_of(version: &'static str, question: impl AsyncFnOnce(Store)) {
     use crate::queue_kafka::{open, settings};
+    let Some(settings) = settings(version) else {
+        return;
+    };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
-    let settings = settings();
     runtime.block_on(async {
         let store = Store {
             a: open(&settings),
@@ -152,7 +166,7 @@ pub const RETRY: Topic = Topic::Retry(Duration::from_secs(60));
 pub const SEND_0: TopicPartition = TopicPartition::new(Topic::Send, 0);
 pub const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 /// Longer than any answer takes; nothing waits this long unless it fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Enough for everything that a test appends.
 pub const ALL_BYTES: usize = 1 << 24;
 

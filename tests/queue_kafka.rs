@@ -3,27 +3,31 @@
 mod working;
 
 use crate::queue_contract::*;
+use crate::support::kafka::{self, NEWEST};
 use mailq::domain::topic::{INITIAL_COMMIT, TopicPartition};
 use mailq::queue::kafka::{KafkaQueue, KafkaSettings};
 use mailq::queue::{Commit, CommitOutcome, Committed, Queue, QueueError};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Of a new environment on the test cluster, so that one cluster serves all tests.
-pub fn settings() -> KafkaSettings {
-    let brokers = std::env::var("MAILQ_TEST_KAFKA");
-    let brokers = brokers.expect("MAILQ_TEST_KAFKA names the brokers of a test cluster");
+/// Of a new environment on the shared broker of a version, so that one broker serves all tests. `None`: there can be
+/// no broker here, and the reason has been printed.
+pub fn settings(version: &'static str) -> Option<KafkaSettings> {
+    if let Some(why) = kafka::missing() {
+        println!("skipped: {why}");
+        return None;
+    }
     let session = ("session.timeout.ms".to_string(), "6000".to_string());
-    KafkaSettings {
-        brokers,
+    Some(KafkaSettings {
+        brokers: kafka::shared(version).brokers(),
         env: format!("t{:016x}", fastrand::u64(..)),
         partitions: crate::queue_contract::PARTITIONS,
         replication: 3,
         properties: [session].into(),
         role: "test".to_string(),
-        queue_timeout: Some(Duration::from_secs(30)),
+        queue_timeout: Some(PATIENCE),
         ..KafkaSettings::default()
-    }
+    })
 }
 
 pub fn open(settings: &KafkaSettings) -> Rc<dyn Queue> {
@@ -31,7 +35,13 @@ pub fn open(settings: &KafkaSettings) -> Rc<dyn Queue> {
 }
 
 /// Runs a question on a queue of its own that has every topic.
-fn asked(settings: KafkaSettings, question: impl AsyncFnOnce(Rc<dyn Queue>, KafkaSettings)) {
+fn asked(question: impl AsyncFnOnce(Rc<dyn Queue>, KafkaSettings)) {
+    if let Some(settings) = settings(NEWEST) {
+        asked_with(settings, question);
+    }
+}
+
+fn asked_with(settings: KafkaSettings, question: impl AsyncFnOnce(Rc<dyn Queue>, KafkaSettings)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
     runtime.block_on(async {
@@ -74,7 +84,10 @@ fn a_cluster_that_is_away_is_named() {
 
 #[test]
 fn a_property_that_librdkafka_does_not_know_is_named() {
-    let settings = with(settings(), "no.such.thing", "secret");
+    let settings = KafkaSettings {
+        brokers: "127.0.0.1:1".to_owned(),
+        ..with(KafkaSettings::default(), "no.such.thing", "secret")
+    };
     let refused = KafkaQueue::open(settings).err().unwrap();
     assert!(matches!(&refused, QueueError::Setting { name, .. } if name == "no.such.thing"));
     assert!(!refused.to_string().contains("secret"), "{refused}");
@@ -82,7 +95,7 @@ fn a_property_that_librdkafka_does_not_know_is_named() {
 
 #[test]
 fn beginnings_are_committed_once() {
-    asked(settings(), async |queue, _| {
+    asked(async |queue, _| {
         let owned = owned_partitions();
         let beginning = Committed {
             offset: 0,
@@ -114,7 +127,7 @@ fn one_commit(token: u64, text: &str) -> Vec<Commit> {
 /// Whatever goes wrong with a commit, the group is joined again before anything else is believed.
 #[test]
 fn after_an_unknown_result_everything_is_gained_anew() {
-    asked(settings(), async |queue, _| {
+    asked(async |queue, _| {
         let all = owned_partitions().len();
         let mut owner = Owner::join(&queue, "only").await;
         owner.own(all).await;
@@ -142,12 +155,14 @@ fn after_an_unknown_result_everything_is_gained_anew() {
 
 #[test]
 fn the_newer_group_protocol_shares_as_well() {
-    let settings = settings();
+    let Some(settings) = settings(NEWEST) else {
+        return;
+    };
     let settings = KafkaSettings {
         properties: [("group.protocol".to_owned(), "consumer".to_owned())].into(),
         ..settings
     };
-    asked(settings, async |queue, settings| {
+    asked_with(settings, async |queue, settings| {
         let all = owned_partitions().len();
         let mut first = Owner::join(&queue, "first").await;
         first.own(all).await;
@@ -174,7 +189,7 @@ fn the_newer_group_protocol_shares_as_well() {
 fn a_record_of_others_that_cannot_be_read_is_named() {
     use rdkafka::message::{Header, OwnedHeaders};
     use rdkafka::producer::{FutureProducer, FutureRecord};
-    asked(settings(), async |queue, settings| {
+    asked(async |queue, settings| {
         let good = queue.append(SEND_0, numbered(0..2)).await.unwrap();
         let producer: FutureProducer = rdkafka::ClientConfig::new()
             .set("bootstrap.servers", &settings.brokers)
@@ -205,7 +220,7 @@ fn a_record_of_others_that_cannot_be_read_is_named() {
 /// Cursors of several runs in several partitions, each jumping now and then: each sees its own log in order.
 #[test]
 fn many_cursors_read_what_is_there() {
-    asked(settings(), async |queue, _| {
+    asked(async |queue, _| {
         let places: Vec<TopicPartition> = owned_partitions().into_iter().take(3).collect();
         for at in &places {
             for start in 0..4 {
@@ -247,7 +262,7 @@ fn many_cursors_read_what_is_there() {
 #[test]
 #[ignore = "prints figures"]
 fn reading_at_speed() {
-    asked(settings(), async |queue, _| {
+    asked(async |queue, _| {
         let chunk = || record("chunk", &vec![0x5a; 100_000]);
         let begun = std::time::Instant::now();
         for _ in 0..100 {
