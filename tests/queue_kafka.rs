@@ -17,13 +17,11 @@ pub fn settings(version: &'static str) -> Option<KafkaSettings> {
         println!("skipped: {why}");
         return None;
     }
-    let session = ("session.timeout.ms".to_string(), "6000".to_string());
     Some(KafkaSettings {
         brokers: kafka::shared(version).brokers(),
         env: format!("t{:016x}", fastrand::u64(..)),
         partitions: crate::queue_contract::PARTITIONS,
         replication: 3,
-        properties: [session].into(),
         role: "test".to_string(),
         queue_timeout: Some(PATIENCE),
         ..KafkaSettings::default()
