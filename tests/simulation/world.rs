@@ -15,7 +15,9 @@ use mailq::domain::topic::Topic;
 use mailq::engine::control::Wish;
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::recover::Recovered;
-use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
+use mailq::engine::worker::{
+    self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
+};
 use mailq::queue::Queue;
 use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind};
 use std::cell::{Cell, RefCell};
@@ -230,9 +232,11 @@ impl World {
         });
         let asked = stop.clone();
         let process = Process::start(async move {
-            worker::run(setup, asked, observer)
-                .await
-                .expect("a worker ends without error");
+            match worker::run(setup, asked, observer).await {
+                // The queue was away for the whole of its stop: to the others it is as after a kill.
+                Ok(_) | Err(WorkerError::CutOff) => {}
+                Err(error) => panic!("a worker ends without error: {error}"),
+            }
         });
         self.workers.push(Worker { id, process, stop });
     }
