@@ -17,13 +17,11 @@ pub fn settings(version: &'static str) -> Option<KafkaSettings> {
         println!("skipped: {why}");
         return None;
     }
-    let session = ("session.timeout.ms".to_string(), "6000".to_string());
     Some(KafkaSettings {
         brokers: kafka::shared(version).brokers(),
         env: format!("t{:016x}", fastrand::u64(..)),
         partitions: crate::queue_contract::PARTITIONS,
         replication: 3,
-        properties: [session].into(),
         role: "test".to_string(),
         queue_timeout: Some(PATIENCE),
         ..KafkaSettings::default()
@@ -150,6 +148,44 @@ fn after_an_unknown_result_everything_is_gained_anew() {
         let new = one_commit(owner.owned[&SEND_0], "new");
         assert_eq!(owner.member.commit(new).await, [CommitOutcome::Done]);
         owner.member.leave().await;
+    });
+}
+
+/// The broker fences the first of two members with one instance id, which is a fatal error of its client.
+#[test]
+fn a_fatal_error_ends_ownership_and_everything_else() {
+    let Some(settings) = settings(NEWEST) else {
+        return;
+    };
+    let settings = KafkaSettings {
+        instance_id: Some("twin".to_owned()),
+        ..settings
+    };
+    asked_with(settings, async |queue, settings| {
+        let all = owned_partitions().len();
+        let mut first = Owner::join(&queue, "first").await;
+        first.own(all).await;
+        let token = first.owned[&SEND_0];
+        let other = open(&settings);
+        let mut second = Owner::join(&other, "second").await;
+        futures_util::future::join(first.own(0), second.own(all)).await;
+        let late = first.member.commit(one_commit(token, "late")).await;
+        assert_eq!(late, [CommitOutcome::Refused]);
+        let fetched = queue.fetch(CAMPAIGN, 0, 1).await;
+        assert!(
+            matches!(fetched, Err(QueueError::Broken { .. })),
+            "{fetched:?}"
+        );
+        let appended = queue.append(CAMPAIGN, numbered(0..1)).await;
+        assert!(
+            matches!(appended, Err(QueueError::Broken { .. })),
+            "{appended:?}"
+        );
+        first.member.leave().await;
+        assert_eq!(other.fetch(CAMPAIGN, 0, 1).await, Ok(Vec::new()));
+        let commit = one_commit(second.owned[&SEND_0], "new");
+        assert_eq!(second.member.commit(commit).await, [CommitOutcome::Done]);
+        second.member.leave().await;
     });
 }
 

@@ -24,6 +24,10 @@ impl From<QueueError> for Failure {
                 Exit::TryLater,
                 "free some space and run it again; nothing is lost",
             ),
+            QueueError::Broken { .. } => (
+                Exit::TryLater,
+                "start it again; what was with a relay is named in doubt by whoever goes on",
+            ),
             QueueError::Away { .. } | QueueError::Unknown(_) => (
                 Exit::TryLater,
                 "run it again later; it goes on where it was",
@@ -82,6 +86,13 @@ mod tests {
             (
                 QueueError::Full {
                     path: "q.db".into(),
+                },
+                Exit::TryLater,
+            ),
+            (
+                QueueError::Broken {
+                    path: "kafka://b".into(),
+                    what: "fatal".into(),
                 },
                 Exit::TryLater,
             ),

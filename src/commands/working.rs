@@ -370,6 +370,8 @@ impl From<WorkerError> for Failure {
             WorkerError::Account(error) => error.into(),
             WorkerError::MissingTopic(_) => Failure::usage(format!("{error}; nothing was sent"))
                 .with_hint("`mailq topics init` makes what is missing"),
+            WorkerError::CutOff => Failure::try_later(error.to_string())
+                .with_hint("start it again when the queue is back: it names what is in doubt"),
             WorkerError::CommitsLost(_) => Failure::usage(format!("{error}; nothing was sent"))
                 .with_hint("`mailq recover` finds it again, and says who may get a mail twice"),
             WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))

@@ -1,6 +1,7 @@
 //! Floor 2: campaigns into the queue and messages out of it. Built from the floor below, knows nothing of commands.
 
 pub mod account;
+pub mod beginning;
 pub mod breaker;
 pub mod control;
 pub mod enqueue;

@@ -43,6 +43,24 @@ pub fn start(
     })
 }
 
+/// The beginning of a log that never held anything: nothing was claimed there, whatever is known of an earlier log of
+/// that name. Its numbers go on, since those given out before may stand in events and copies. Errors: a text that this
+/// version cannot read.
+pub fn anew(last: Option<&Checkpoint>) -> Result<Start, TextError> {
+    let Some(last) = last else {
+        return Ok(Start::Fresh);
+    };
+    let before = Progress::read(&last.text)?.unwrap_or_default();
+    let moving = before.moving.as_ref().map_or(0, |decided| decided.number);
+    let progress = Progress {
+        owner: before.owner,
+        number: last.owner,
+        last_move: before.last_move.max(moving),
+        ..Progress::default()
+    };
+    Ok(Start::Restored((0, progress.text())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +116,17 @@ mod tests {
         all_start([("initial", committed(INITIAL_COMMIT), None)], &initial);
         all_start([("new", None, None)], &Start::Fresh);
         assert!(start(committed("mq9;x"), None).is_err());
+    }
+
+    #[test]
+    fn a_log_that_never_held_anything_begins_under_the_next_number() {
+        assert_eq!(anew(None), Ok(Start::Fresh));
+        let text = "mq1;o4,w;n57;l8;ssend/0:3";
+        let Ok(Start::Restored((0, text))) = anew(Some(&checkpoint(4, false, text.into()))) else {
+            panic!("not from the log's start");
+        };
+        assert_eq!(text, "mq1;o4,w;n0;l8");
+        assert!(anew(Some(&checkpoint(4, true, "mq9;x".into()))).is_err());
     }
 
     #[test]

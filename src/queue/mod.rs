@@ -247,6 +247,9 @@ pub enum QueueError {
     Full { path: String },
     #[error("queue `{path}` is not there for now: {what}")]
     Away { path: String, what: String },
+    /// This process has lost its ownership and can do nothing any more; another one can.
+    #[error("this process cannot go on with queue `{path}`: {what}")]
+    Broken { path: String, what: String },
     #[error("offset {offset} of {at} is below the low mark {low}")]
     BelowLowMark {
         at: TopicPartition,

@@ -15,7 +15,9 @@ use mailq::domain::topic::Topic;
 use mailq::engine::control::Wish;
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::recover::Recovered;
-use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
+use mailq::engine::worker::{
+    self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
+};
 use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind, VirtualClock};
 use mailq::queue::{Queue, SlotScope};
 use std::cell::{Cell, RefCell};
@@ -256,9 +258,11 @@ impl World {
         self.note_change(id);
         let asked = stop.clone();
         let process = Process::start(async move {
-            worker::run(setup, asked, observer)
-                .await
-                .expect("a worker ends without error");
+            match worker::run(setup, asked, observer).await {
+                // The queue was away for the whole of its stop: to the others it is as after a kill.
+                Ok(_) | Err(WorkerError::CutOff) => {}
+                Err(error) => panic!("a worker ends without error: {error}"),
+            }
         });
         self.workers.push(Worker { id, process, stop });
     }

@@ -15,7 +15,8 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::account::scan::announce;
 use crate::engine::account::status::timestamp;
 use crate::engine::account::{AccountError, View};
-use crate::protocol::checkpoint::{Start, start};
+use crate::engine::beginning::{BeginningError, beginning};
+use crate::protocol::checkpoint::Start;
 use crate::protocol::{Progress, RunEntry};
 use crate::queue::{
     Commit, CommitOutcome, MAX_COMMIT_TEXT, Membership, Ownership, Queue, QueueError, Record, Token,
@@ -145,8 +146,11 @@ async fn read(queue: &dyn Queue) -> Result<(View, Vec<LostOne>), RecoverError> {
     for (at, committed) in at.into_iter().zip(committed) {
         let checkpoint = view.ledger.checkpoint(at);
         let committed = committed.map(|last| (last.offset, last.text));
-        let begin =
-            start(committed, checkpoint).map_err(|error| AccountError::Text { at, error })?;
+        let begin = beginning(queue, at, committed, checkpoint).await;
+        let begin = begin.map_err(|error| match error {
+            BeginningError::Text(error) => AccountError::Text { at, error },
+            BeginningError::Queue(error) => error.into(),
+        })?;
         if let (Start::Lost, Some(checkpoint)) = (begin, checkpoint) {
             let low = queue.bounds(at).await?.low;
             lost.push(LostOne {

@@ -8,8 +8,9 @@ use crate::domain::ids::Offset;
 use crate::domain::records::CampaignRecord;
 use crate::domain::records::Checkpoint;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::beginning::{BeginningError, beginning};
 use crate::protocol::Ledger;
-use crate::protocol::checkpoint::{Position, Start, start};
+use crate::protocol::checkpoint::{Position, Start};
 use crate::queue::{Commit, Queue, Record, Token};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,9 +57,11 @@ pub async fn require(queue: &dyn Queue, ledger: &Ledger) -> Result<(), WorkerErr
     let mut lost = Vec::new();
     for (at, committed) in at.into_iter().zip(committed) {
         let committed = committed.map(|last| (last.offset, last.text));
-        // A text that cannot be read is the partition's own trouble, told when it is gained.
-        if let Ok(Start::Lost) = start(committed, ledger.checkpoint(at)) {
-            lost.push(at);
+        match beginning(queue, at, committed, ledger.checkpoint(at)).await {
+            Ok(Start::Lost) => lost.push(at),
+            Err(BeginningError::Queue(error)) => return Err(error.into()),
+            // A text that cannot be read is the partition's own trouble, told when it is gained.
+            Ok(_) | Err(BeginningError::Text(_)) => {}
         }
     }
     match lost.is_empty() {
@@ -81,7 +84,8 @@ impl Journal {
         views::refresh(&mut self.ledger, queue.as_ref())
             .await
             .map_err(|error| error.to_string())?;
-        match start(committed, self.ledger.checkpoint(at)).map_err(|error| error.to_string())? {
+        let found = beginning(queue.as_ref(), at, committed, self.ledger.checkpoint(at)).await;
+        match found.map_err(|error| error.to_string())? {
             Start::Committed(position) => Ok(Some(position)),
             Start::Restored(position) => {
                 tracing::info!(%at, "the commit is gone; going on from the last owner's checkpoint");

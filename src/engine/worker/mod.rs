@@ -27,9 +27,15 @@ pub use settings::{
     Goal, LeftWork, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,
 };
 
-use journal::Journal;
+use journal::{Journal, STOP_DRAIN};
 use lanes::Lanes;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// Who begins has nothing in flight: a stop waits no longer for a queue that is away.
+const STOP_OPENING: Duration = Duration::from_secs(5);
+/// A journal that gets answers ends by itself when its drain is over; one that waits for the queue is cut off now.
+const CUT_OFF: Duration = STOP_DRAIN.saturating_add(Duration::from_secs(2));
 
 /// Works until told to stop, or until the goal of the setup is reached; then drains and leaves. Must run inside a
 /// `LocalSet`: connections and reads are tasks of it.
@@ -41,13 +47,61 @@ pub async fn run(
     let setup = Rc::new(setup);
     let lanes = Lanes::new(setup.clone(), observer.clone());
     let connections = lanes::open_connections(&lanes);
-    let mut journal = Journal::open(setup, lanes.clone(), observer).await?;
-    let ended = journal.work(&stop).await;
+    let opening = Journal::open(setup, lanes.clone(), observer);
+    let mut journal = within(opening, &stop, STOP_OPENING).await?;
+    let ended = within(journal.work(&stop), &stop, CUT_OFF).await;
     lanes.close();
     for connection in connections {
         connection.abort();
     }
-    journal.leave().await;
+    match ended {
+        // What was cut off is in no known state: as after a kill, the next owner finds out.
+        Err(WorkerError::CutOff) => journal.abandon(),
+        _ => journal.leave().await,
+    }
     ended?;
     Ok(journal.summary())
+}
+
+/// Waits for something as long as it takes, but no longer than this once a stop was asked for.
+async fn within<T>(
+    work: impl Future<Output = Result<T, WorkerError>>,
+    stop: &Stop,
+    longest: Duration,
+) -> Result<T, WorkerError> {
+    let too_late = async {
+        stop.asked().await;
+        tokio::time::sleep(longest).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = too_late => Err(WorkerError::CutOff),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_ever_is_cut_off_after_a_stop_only() {
+        let stop = Stop::default();
+        let slow = async {
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            Ok(())
+        };
+        assert!(within(slow, &stop, CUT_OFF).await.is_ok());
+        let begun = tokio::time::Instant::now();
+        let asking = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            stop.ask();
+        };
+        let never = std::future::pending::<Result<(), WorkerError>>();
+        let (ended, ()) = futures_util::future::join(within(never, &stop, CUT_OFF), asking).await;
+        assert!(matches!(ended, Err(WorkerError::CutOff)));
+        assert_eq!(begun.elapsed(), Duration::from_secs(10) + CUT_OFF);
+        let quick = std::future::ready(Ok(()));
+        assert!(within(quick, &stop, CUT_OFF).await.is_ok());
+    }
 }

@@ -172,6 +172,10 @@ pub enum WorkerError {
     Account(#[from] AccountError),
     #[error("topic `{0}` does not exist")]
     MissingTopic(String),
+    #[error(
+        "stopped without an answer from the queue, so not everything that was sent could be noted"
+    )]
+    CutOff,
     /// The last owner of these was killed and its commits were forgotten since.
     #[error("the queue has lost where {} stood, and its last worker did not stop cleanly", names(.0))]
     CommitsLost(Vec<TopicPartition>),

@@ -8,9 +8,10 @@ const SESSION_MILLISECONDS: u128 = 300_000;
 impl KafkaSettings {
     fn client(&self, defaults: &[(&str, &str)], locked: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
+        let socket_timeout = self.socket_timeout().as_millis().to_string();
         let common = [
             ("socket.keepalive.enable", "true"),
-            ("socket.timeout.ms", "10000"),
+            ("socket.timeout.ms", &socket_timeout),
             ("socket.nagle.disable", "true"),
             ("log.connection.close", "false"),
             // A broker that is back is used within seconds.

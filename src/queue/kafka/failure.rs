@@ -74,6 +74,22 @@ impl Explainer {
         }
     }
 
+    /// Only another process can go on.
+    pub fn broken(&self, why: &str) -> QueueError {
+        QueueError::Broken {
+            path: self.url.clone(),
+            what: why.to_string(),
+        }
+    }
+
+    /// Errors: `Broken`, from the fatal error of any client on.
+    pub fn unbroken(&self) -> Result<(), QueueError> {
+        match self.health.fatal() {
+            Some(why) => Err(self.broken(&why)),
+            None => Ok(()),
+        }
+    }
+
     /// `operation Read on topic prod.mail.send.v1`, as `kafka-acls` takes them.
     fn missing_right(&self, doing: Doing, code: Code) -> String {
         let group = format!("group `{}.mail`", self.env);
@@ -236,6 +252,16 @@ mod tests {
         explainer.health.well();
         let away = explainer.explain_code(doing, timed_out);
         assert!(matches!(away, QueueError::Away { .. }), "{away:?}");
+    }
+
+    #[test]
+    fn a_fatal_error_stays() {
+        let explainer = explainer();
+        assert_eq!(explainer.unbroken(), Ok(()));
+        explainer.health.note(Code::Fatal, "sequence lost");
+        explainer.health.well();
+        explainer.health.note(Code::BrokerTransportFailure, "gone");
+        assert_eq!(explainer.unbroken(), Err(explainer.broken("sequence lost")));
     }
 
     #[test]

@@ -12,7 +12,7 @@ struct State {
     login: Option<String>,
     trouble: Option<String>,
     logged_at: Option<Instant>,
-    /// Of the producer: nothing can be appended by this process any more.
+    /// Of the producer or the member, the first there was: this process can append nothing any more, or own nothing.
     fatal: Option<String>,
 }
 
@@ -31,7 +31,9 @@ impl Health {
             Code::Authentication | Code::SaslAuthenticationFailed => {
                 state.login = Some(reason.to_string());
             }
-            Code::Fatal => state.fatal = Some(reason.to_string()),
+            Code::Fatal => {
+                state.fatal.get_or_insert_with(|| reason.to_string());
+            }
             // Says less than what was heard before it.
             Code::AllBrokersDown if state.trouble.is_some() => {}
             _ => state.trouble = Some(reason.to_string()),

@@ -221,6 +221,8 @@ impl Queue for KafkaQueue {
         from: Offset,
         max_bytes: usize,
     ) -> Result<Vec<Stored>, QueueError> {
+        // Whoever follows a topic hears of it, though he has nothing to append.
+        self.explainer.unbroken()?;
         patiently(self.settings.queue_timeout, async || {
             self.read(at, from, max_bytes).await
         })
@@ -261,6 +263,7 @@ impl Queue for KafkaQueue {
             settings: &self.settings,
             context: self.context.clone(),
             asker: self.asker.clone(),
+            explainer: self.explainer.clone(),
             topics: topics.into_iter().filter(Topic::is_owned).collect(),
             before_leaving: Arc::new(move |longest| appender.flush(longest)),
         };

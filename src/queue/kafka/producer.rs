@@ -91,9 +91,7 @@ impl Appender {
     }
 
     fn check(&self, topic: Topic, records: &[Record]) -> Result<(), QueueError> {
-        if let Some(why) = self.explainer.health.fatal() {
-            return Err(self.broken(topic, &why));
-        }
+        self.explainer.unbroken()?;
         let largest = records.iter().map(codec::bytes).max().unwrap_or(0);
         if largest > self.max_bytes {
             return Err(QueueError::TooLarge {
@@ -225,7 +223,7 @@ impl Appender {
                 let why = self.producer.client().fatal_error();
                 let why = why.map_or(error.to_string(), |(code, text)| format!("{code}: {text}"));
                 self.explainer.health.note(Code::Fatal, &why);
-                self.broken(topic, &why)
+                self.explainer.broken(&why)
             }
             Some(Code::PurgeInflight | Code::MessageTimedOut | Code::RequestTimedOut) => {
                 let away = self.explainer.explain(Doing::Write(topic), error);
@@ -233,12 +231,6 @@ impl Appender {
             }
             _ => self.explainer.explain(Doing::Write(topic), error),
         }
-    }
-
-    /// Only another process can append again.
-    fn broken(&self, topic: Topic, why: &str) -> QueueError {
-        let what = format!("the producer of this process is broken, start mailq again: {why}");
-        self.explainer.away(Doing::Write(topic), &what)
     }
 
     /// Waits until what was given to the producer is acknowledged, for so long at the most.

@@ -11,8 +11,11 @@ use std::time::Duration;
 pub const SESSION: Duration = Duration::from_secs(30);
 /// With `group.protocol=consumer` the broker has the say; this is its default.
 pub const BROKER_SESSION: Duration = Duration::from_secs(45);
-/// How long a request waits for its answer, unless `socket.timeout.ms` says otherwise.
-pub const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request waits for its answer, unless `socket.timeout.ms` says otherwise: half of the session, and not
+/// less than this. Another coordinator answers about 10 s after the last one was killed. A commit that is not answered
+/// in time may still land, so the group is left and joined again, which costs every ownership; and what is not answered
+/// within the session is of no use.
+pub const LEAST_SOCKET_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Everything about a cluster that a handle needs. Holds secrets in `properties`: not to be printed.
 #[derive(Clone, Default)]
@@ -89,7 +92,7 @@ impl KafkaSettings {
 
     pub(super) fn socket_timeout(&self) -> Duration {
         self.milliseconds("socket.timeout.ms")
-            .unwrap_or(SOCKET_TIMEOUT)
+            .unwrap_or_else(|| (self.session() / 2).max(LEAST_SOCKET_TIMEOUT))
     }
 
     /// The newer protocol, in which brokers assign partitions (KIP-848).
@@ -172,6 +175,15 @@ mod tests {
         assert_eq!(settings.socket_timeout(), Duration::from_secs(8));
         assert_eq!(with(&[]).session(), SESSION);
         assert_eq!(settings.group(), "test.mail");
+    }
+
+    #[test]
+    fn a_request_waits_for_half_of_the_session() {
+        for (session, seconds) in [("30000", 15), ("8000", 4), ("6000", 3), ("2000", 3)] {
+            let settings = with(&[("session.timeout.ms", session)]);
+            assert_eq!(settings.socket_timeout(), Duration::from_secs(seconds));
+        }
+        assert_eq!(with(&[]).socket_timeout(), Duration::from_secs(15));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// What is in flight at a clean stop is finished within this.
-const STOP_DRAIN: Duration = Duration::from_secs(25);
+pub const STOP_DRAIN: Duration = Duration::from_secs(25);
 /// Without anything to do the topics are looked at this often: control takes effect within 2 s.
 const TICK: Duration = Duration::from_millis(250);
 /// The offset is raised, and what lies below it dropped, this often.
@@ -180,6 +180,13 @@ impl Journal {
         }
         self.last_words(&self.checkpointed()).await;
         self.membership.leave().await;
+    }
+
+    /// Ends without a word: the queue does not answer, and what it was told last is not known.
+    pub fn abandon(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
     }
 
     pub fn summary(&self) -> Summary {

@@ -8,6 +8,7 @@ mod shared;
 
 use super::asker::{Asker, unusable};
 use super::context::Context;
+use super::failure::Explainer;
 use super::settings::KafkaSettings;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -52,6 +53,7 @@ pub(super) struct Joining<'a> {
     pub settings: &'a KafkaSettings,
     pub context: Context,
     pub asker: Asker,
+    pub explainer: Explainer,
     pub topics: Vec<Topic>,
     /// Flushes what was appended, for so long at the most.
     pub before_leaving: Arc<dyn Fn(Duration) + Send + Sync>,
@@ -93,6 +95,7 @@ impl KafkaMembership {
             subscribed_at: Instant::now(),
             told_at: None,
             asker: joining.asker.clone(),
+            explainer: joining.explainer,
         };
         let (closing, closed) = oneshot::channel();
         spawn("kafka-member", move || {
@@ -197,6 +200,7 @@ struct Poller {
     subscribed_at: Instant,
     told_at: Option<Instant>,
     asker: Asker,
+    explainer: Explainer,
 }
 
 impl Poller {
@@ -205,15 +209,20 @@ impl Poller {
         while !self.shared.seats().has_left {
             match self.consumer.poll(POLL) {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                    tracing::error!(%code, "this worker cannot be a member any more; start it again");
-                    self.shared.change(|seats| {
-                        seats.must_rejoin = true;
-                        seats.lose_all()
-                    });
-                    break;
+                    let why = format!("this worker cannot be a member any more: {code}");
+                    self.explainer.health.note(Code::Fatal, &why);
                 }
                 Some(Err(error)) => self.tell(&error),
                 Some(Ok(_)) | None => {}
+            }
+            // Who cannot append cannot keep his promises: what he owns is for others.
+            if let Err(why) = self.explainer.unbroken() {
+                tracing::error!("{why}");
+                self.shared.change(|seats| {
+                    seats.must_rejoin = true;
+                    seats.lose_all()
+                });
+                break;
             }
             self.join_again();
             self.look_for_topics();
