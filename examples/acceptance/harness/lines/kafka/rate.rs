@@ -1,11 +1,11 @@
 //! 30/min over up to five workers that come, go and are killed, and 1200/min over three with all of the backlog in one
 //! partition, both at the same time. Counted where MAIL FROM arrives.
 
-use super::super::super::Setting;
 use super::super::super::process::Process;
 use super::super::super::project::Project;
 use super::super::super::report::Report;
 use super::super::super::server::Server;
+use super::super::super::{Line, Setting};
 use super::super::kill::CLEAN_STOP;
 use super::super::{SHORT_RETRIES, keeping, wait_for_accepted};
 use super::{Queue, SHORT_SESSION, one};
@@ -35,10 +35,9 @@ struct Unsettled {
 }
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
-    let parts: [(&str, fn(&Setting, &mut Report) -> anyhow::Result<()>); 2] =
-        [("30/min", changing), ("1200/min, one partition", lopsided)];
+    let parts: [(&str, Line); 2] = [("30/min", changing), ("1200/min, one partition", lopsided)];
     std::thread::scope(|scope| {
-        let start = |(name, part): (&'static str, fn(&Setting, &mut Report) -> _)| {
+        let start = |(name, part): (&'static str, Line)| {
             let running = scope.spawn(move || {
                 let mut own = Report::default();
                 if let Err(error) = part(setting, &mut own) {
