@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Callbacks of a client run only while somebody polls it.
 const POLL: Duration = Duration::from_millis(100);
+/// A leader that is there has answered by then.
+const QUICK: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub(super) struct Asker {
@@ -189,20 +191,14 @@ impl Asker {
         .await
     }
 
-    /// Once it has heard that a partition has no leader, librdkafka believes that for `metadata.max.age.ms`, 15 minutes,
-    /// and asks nobody; so it is made to ask.
+    /// librdkafka goes by what it has heard of a partition's leader, and believes that for `metadata.max.age.ms`, 15
+    /// minutes: it waits for a dead one, or fails at once where there was none. So after trouble it is made to ask.
     fn watermarks(&self, name: &str, partition: i32) -> KafkaResult<(i64, i64)> {
-        let ask = || {
-            self.consumer
-                .fetch_watermarks(name, partition, self.timeout)
-        };
-        match ask() {
-            Err(error) if error.rdkafka_error_code() == Some(Code::UnknownPartition) => {
-                self.consumer.fetch_metadata(Some(name), self.timeout)?;
-                ask()
-            }
-            answer => answer,
-        }
+        let ask = |timeout| self.consumer.fetch_watermarks(name, partition, timeout);
+        ask(self.timeout.min(QUICK)).or_else(|_| {
+            self.consumer.fetch_metadata(Some(name), self.timeout)?;
+            ask(self.timeout)
+        })
     }
 
     /// One request for all, in the order asked.
