@@ -225,6 +225,7 @@ impl Asker {
             .consumer
             .committed_offsets(wanted, self.timeout)
             .map_err(explain)?;
+        self.explainer.health.group_well();
         let mut committed = BTreeMap::new();
         for element in found.elements() {
             element.error().map_err(explain)?;

@@ -6,6 +6,7 @@ use crate::domain::ids::Partition;
 use crate::domain::topic::Topic;
 use crate::queue::{Drift, QueueError, TopicState};
 use rdkafka::admin::ResourceSpecifier;
+use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
 
 impl Topics {
@@ -26,8 +27,13 @@ impl Topics {
             .map_err(|error| self.explainer.explain(Doing::List, &error))?;
         let mut states = Vec::new();
         for ((topic, name), described) in topics.iter().zip(&names).zip(described) {
-            let described = described
-                .map_err(|code| self.explainer.explain_code(Doing::Describe(*topic), code))?;
+            let doing = Doing::Configs(*topic);
+            let described = described.map_err(|code| self.explainer.explain_code(doing, code))?;
+            // The binding does not tell a refusal from no settings, and every topic has some.
+            if described.entries.is_empty() {
+                let denied = Code::TopicAuthorizationFailed;
+                return Err(self.explainer.explain_code(doing, denied));
+            }
             let (partitions, replication) = self.copies(name)?;
             let found: BTreeMap<String, String> = described
                 .entries

@@ -11,6 +11,8 @@ pub(super) enum Doing {
     Read(Topic),
     Write(Topic),
     Describe(Topic),
+    /// Asks for a topic's settings.
+    Configs(Topic),
     Drop(Topic),
     Create(Topic),
     /// Asks for every topic there is.
@@ -50,6 +52,11 @@ impl Explainer {
                 what: self.missing_right(doing, code),
             },
             (Code::Authentication | Code::SaslAuthenticationFailed, _) => self.login(&code),
+            // What a client heard when it looked for the coordinator is silence to whoever asks later.
+            (_, None) if self.health.is_group_denied() => QueueError::Denied {
+                url: self.url.clone(),
+                what: self.missing_right(doing, Code::GroupAuthorizationFailed),
+            },
             _ => match self.health.refused_login() {
                 Some(why) => self.login(&why),
                 None => self.away(doing, &code.to_string()),
@@ -98,7 +105,10 @@ impl Explainer {
             (Code::GroupAuthorizationFailed, Doing::Members) => ("Describe", group),
             (Code::GroupAuthorizationFailed, _) => ("Read", group),
             (Code::ClusterAuthorizationFailed, Doing::Write(_)) => {
-                ("IdempotentWrite", "the cluster".to_string())
+                // A producer's first request is to be one; for that, Write on any topic is enough since 2.8.
+                let topic = topic.unwrap_or_default();
+                let old = "of brokers before 2.8 `IdempotentWrite` on the cluster";
+                ("Write", format!("topic `{topic}`, or {old},"))
             }
             (Code::ClusterAuthorizationFailed, Doing::Create(_)) => {
                 ("Create", "the cluster".to_string())
@@ -120,6 +130,7 @@ impl Explainer {
             Doing::Read(_) => format!("reading `{topic}`"),
             Doing::Write(_) => format!("appending to `{topic}`"),
             Doing::Describe(_) => format!("asking for the ends of `{topic}`"),
+            Doing::Configs(_) => format!("asking for the settings of `{topic}`"),
             Doing::Drop(_) => format!("dropping from `{topic}`"),
             Doing::Create(_) => format!("creating `{topic}`"),
             Doing::List => "asking for topics".to_string(),
@@ -135,6 +146,7 @@ impl Doing {
             Doing::Read(topic)
             | Doing::Write(topic)
             | Doing::Describe(topic)
+            | Doing::Configs(topic)
             | Doing::Drop(topic)
             | Doing::Create(topic) => Some(topic),
             Doing::List | Doing::Commit | Doing::Members => None,
@@ -147,6 +159,7 @@ impl Doing {
             Doing::Write(_) => "Write",
             Doing::Drop(_) => "Delete",
             Doing::Create(_) => "Create",
+            Doing::Configs(_) => "DescribeConfigs",
             Doing::Describe(_) | Doing::List | Doing::Members => "Describe",
         }
     }
@@ -169,7 +182,7 @@ mod tests {
     const CLUSTER: Code = Code::ClusterAuthorizationFailed;
 
     /// What was done, what the broker said, and the right that is missing.
-    const RIGHTS: [(Doing, Code, &str); 11] = [
+    const RIGHTS: [(Doing, Code, &str); 12] = [
         (
             Doing::Read(Topic::Send),
             TOPIC,
@@ -184,6 +197,11 @@ mod tests {
             Doing::Describe(Topic::Send),
             TOPIC,
             "`Describe` on topic `prod.mail.send.v1`",
+        ),
+        (
+            Doing::Configs(Topic::Send),
+            TOPIC,
+            "`DescribeConfigs` on topic `prod.mail.send.v1`",
         ),
         (
             Doing::Drop(Topic::Send),
@@ -203,7 +221,7 @@ mod tests {
         (
             Doing::Write(Topic::Send),
             CLUSTER,
-            "`IdempotentWrite` on the cluster",
+            "`Write` on topic `prod.mail.send.v1`, or of brokers before 2.8 `IdempotentWrite`",
         ),
         (Doing::Commit, GROUP, "`Read` on group `prod.mail`"),
         (
@@ -262,6 +280,25 @@ mod tests {
         explainer.health.well();
         explainer.health.note(Code::BrokerTransportFailure, "gone");
         assert_eq!(explainer.unbroken(), Err(explainer.broken("sequence lost")));
+    }
+
+    #[test]
+    fn silence_after_a_refused_group_is_a_missing_right() {
+        let explainer = explainer();
+        let refused = "FindCoordinator response error: Group authorization failed.";
+        let note = |code| explainer.health.note(code, refused);
+        note(Code::GroupAuthorizationFailed);
+        explainer.health.well();
+        for doing in [Doing::Commit, Doing::Members] {
+            let error = explainer.explain_code(doing, Code::OperationTimedOut);
+            assert!(matches!(error, QueueError::Denied { .. }), "{error:?}");
+        }
+        let doing = Doing::Describe(Topic::Send);
+        let away = explainer.explain_code(doing, Code::OperationTimedOut);
+        assert!(matches!(away, QueueError::Away { .. }), "{away:?}");
+        explainer.health.group_well();
+        let away = explainer.explain_code(Doing::Commit, Code::OperationTimedOut);
+        assert!(matches!(away, QueueError::Away { .. }), "{away:?}");
     }
 
     #[test]

@@ -11,6 +11,8 @@ const SELDOM: Duration = Duration::from_secs(30);
 struct State {
     login: Option<String>,
     trouble: Option<String>,
+    /// A broker refused to say who answers for the group. librdkafka tells it once, not each time.
+    group_denied: bool,
     logged_at: Option<Instant>,
     /// Of the producer or the member, the first there was: this process can append nothing any more, or own nothing.
     fatal: Option<String>,
@@ -34,6 +36,7 @@ impl Health {
             Code::Fatal => {
                 state.fatal.get_or_insert_with(|| reason.to_string());
             }
+            Code::GroupAuthorizationFailed => state.group_denied = true,
             // Says less than what was heard before it.
             Code::AllBrokersDown if state.trouble.is_some() => {}
             _ => state.trouble = Some(reason.to_string()),
@@ -49,6 +52,15 @@ impl Health {
         let mut state = self.state();
         state.login = None;
         state.trouble = None;
+    }
+
+    /// The group has answered.
+    pub fn group_well(&self) {
+        self.state().group_denied = false;
+    }
+
+    pub fn is_group_denied(&self) -> bool {
+        self.state().group_denied
     }
 
     pub fn refused_login(&self) -> Option<String> {

@@ -212,7 +212,20 @@ impl Appender {
         self.limit.is_some_and(|limit| begun.elapsed() >= limit)
     }
 
+    /// Without the right to append, a producer breaks before its first record and says of each that it was purged.
+    fn denied(&self, topic: Topic) -> Option<QueueError> {
+        match self.producer.client().fatal_error() {
+            Some((code @ Code::ClusterAuthorizationFailed, _)) => {
+                Some(self.explainer.explain_code(Doing::Write(topic), code))
+            }
+            _ => None,
+        }
+    }
+
     fn failed(&self, topic: Topic, error: &KafkaError) -> QueueError {
+        if let Some(denied) = self.denied(topic) {
+            return denied;
+        }
         match error.rdkafka_error_code() {
             Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => QueueError::TooLarge {
                 topic,
