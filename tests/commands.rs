@@ -443,7 +443,7 @@ fn a_list_without_a_campaign_file_is_told_how_to_get_one() {
     assert_eq!(ran.code, 2);
     assert_eq!(
         ran.stderr,
-        "error: no campaign file `list.toml` beside `list.csv`\n\
+        "error: no campaign file `list.toml` beside `list.csv`; nothing was enqueued\n\
          hint: make one with `mailq init --from list.csv`, or name one with `--campaign FILE`\n"
     );
 }
