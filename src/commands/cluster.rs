@@ -44,6 +44,15 @@ pub fn open(loaded: &Loaded, _: &Opening) -> Result<Rc<dyn Queue>, Failure> {
     .with_hint("build it with `cargo build --release --features kafka`, or use the embedded queue"))
 }
 
+/// Before the process ends: lets what a command has connected end in peace.
+#[cfg(feature = "kafka")]
+pub fn close() {
+    crate::queue::kafka::wait_until_closed(std::time::Duration::from_secs(3));
+}
+
+#[cfg(not(feature = "kafka"))]
+pub fn close() {}
+
 /// The project's key, which must be the one that the queue belongs to.
 pub fn key(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
     let known = workplace::block_on(async { Ok(fingerprint(queue).await?) })?;

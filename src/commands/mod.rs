@@ -4,7 +4,7 @@
 pub mod bounce;
 pub mod campaign;
 pub mod check;
-mod cluster;
+pub mod cluster;
 pub mod completions;
 pub mod control;
 pub mod dlq;

@@ -1,5 +1,6 @@
 //! What librdkafka calls back in every client: logs, errors, and the token of an OAUTHBEARER login.
 
+use super::closing::Open;
 use super::health::Health;
 use super::token;
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -12,6 +13,7 @@ use std::error::Error;
 pub(super) struct Context {
     pub health: Health,
     pub token_command: Option<String>,
+    pub _open: Open,
 }
 
 impl ClientContext for Context {

@@ -4,6 +4,7 @@
 mod asker;
 mod buckets;
 mod clients;
+mod closing;
 mod codec;
 mod context;
 mod describe;
@@ -19,6 +20,7 @@ pub mod settings;
 mod token;
 mod topics;
 
+pub use closing::wait_until_closed;
 pub use settings::KafkaSettings;
 pub use topics::configuration;
 
@@ -31,6 +33,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use asker::Asker;
 use async_trait::async_trait;
 use buckets::Buckets;
+use closing::Open;
 use context::Context;
 use failure::Explainer;
 use health::Health;
@@ -70,6 +73,7 @@ impl KafkaQueue {
         let context = Context {
             health: health.clone(),
             token_command: settings.token_command.clone(),
+            _open: Open::new(),
         };
         let explainer = Explainer {
             url: settings.url(),
