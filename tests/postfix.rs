@@ -1,11 +1,12 @@
 //! Real servers: a Postfix of our own (in a temporary folder, on a loopback port) that refuses, defers and accepts, and
 //! Postfix's `smtp-sink`. Only processes started here are stopped, each by its number.
 
+use super::support::ports::Ports;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -45,26 +46,26 @@ fn tool(name: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its number").port()
-}
-
 /// A server of its own process group; it ends with the value.
 struct Server {
     child: Child,
     port: u16,
+    _ports: Ports,
 }
 
 impl Server {
-    fn start(mut command: Command, port: u16) -> Server {
+    fn start(mut command: Command, ports: Ports) -> Server {
+        let port = ports.first();
         let child = command
             .process_group(0)
             .stdin(Stdio::null())
             .spawn()
             .expect("the server starts");
-        let mut server = Server { child, port };
+        let mut server = Server {
+            child,
+            port,
+            _ports: ports,
+        };
         wait_until("the server answers", || {
             assert!(
                 server.child.try_wait().expect("its state").is_none(),
@@ -165,7 +166,8 @@ impl Project {
 }
 
 /// Postfix in a folder: it takes everything (into `discard:`) but what `recipients` says.
-fn postfix(folder: &Path, port: u16) -> Server {
+fn postfix(folder: &Path, ports: Ports) -> Server {
+    let port = ports.first();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("others may pass");
     fs::create_dir_all(folder.join("etc")).expect("a folder");
     fs::create_dir_all(folder.join("queue")).expect("a folder");
@@ -200,7 +202,7 @@ fn postfix(folder: &Path, port: u16) -> Server {
     );
     let mut command = Command::new(Path::new(DAEMONS).join("master"));
     command.arg("-c").arg(&configuration).arg("-d");
-    Server::start(command, port)
+    Server::start(command, ports)
 }
 
 const MAIN: &str = "compatibility_level = 3.6
@@ -272,7 +274,7 @@ fn postfix_refuses_defers_and_accepts() {
     let home = TempDir::new().expect("a folder");
     let folder = home.path();
     access(folder, true);
-    let server = postfix(folder, free_port());
+    let server = postfix(folder, Ports::find(1));
     let project = Project::new(server.port, RECIPIENTS);
     let tenth = RECIPIENTS / 10;
 
@@ -311,7 +313,7 @@ fn smtp_sink_counts_what_mailq_counts() {
         return;
     }
     let home = TempDir::new().expect("a folder");
-    let port = free_port();
+    let ports = Ports::find(1);
     let mut command = Command::new(tool("smtp-sink").expect("smtp-sink"));
     let template = home.path().join("%M.");
     if getuid().is_root() {
@@ -323,9 +325,9 @@ fn smtp_sink_counts_what_mailq_counts() {
     command
         .arg("-d")
         .arg(&template)
-        .arg(format!("127.0.0.1:{port}"))
+        .arg(format!("127.0.0.1:{}", ports.first()))
         .arg("100");
-    let server = Server::start(command, port);
+    let server = Server::start(command, ports);
     let project = Project::new(server.port, SINK_MESSAGES);
     project.mailq(&["run", "campaigns/a.toml"], 0);
     project.ended(&[("delivered", SINK_MESSAGES)]);

@@ -29,6 +29,7 @@ mod smtp;
 mod support;
 mod verbs;
 
-/// What the acceptance harness calls the brokers.
+/// Where the acceptance harness looks for them.
 #[cfg(feature = "kafka")]
 use support::kafka as brokers;
+use support::ports;

@@ -14,6 +14,9 @@
 #[allow(dead_code)] // The tests use the rest of it.
 mod brokers;
 mod harness;
+#[path = "../../tests/support/ports.rs"]
+#[allow(dead_code)] // Brokers use the rest of it.
+mod ports;
 
 use harness::{Setting, lines_known};
 use std::path::PathBuf;

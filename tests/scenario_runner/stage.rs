@@ -4,6 +4,7 @@ use super::relay_script;
 use super::script::{Call, End, Step};
 use super::transcript::{Names, normal};
 use crate::support::log::{Accepted, Log};
+use crate::support::ports::Ports;
 use crate::support::relay::FakeRelay;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
@@ -23,7 +24,8 @@ pub struct Stage {
     prints: TempDir,
     relay: Option<FakeRelay>,
     relay_script: String,
-    port: u16,
+    /// The relay keeps its port while it is away.
+    ports: Ports,
     /// Of relays that were stopped.
     past: Vec<Log>,
     running: Vec<Running>,
@@ -60,7 +62,7 @@ impl Stage {
             prints: temporary()?,
             relay: None,
             relay_script: relay_script.clone(),
-            port: 0,
+            ports: Ports::find(1),
             past: Vec::new(),
             running: Vec::new(),
             calls: 0,
@@ -103,9 +105,12 @@ impl Stage {
         let host = rustix::system::uname();
         vec![
             (self.path().display().to_string(), "{{folder}}"),
-            (format!("smtp://127.0.0.1:{}", self.port), "{{relay}}"),
-            (format!("127.0.0.1:{}", self.port), "{{address}}"),
-            (format!("localhost:{}", self.port), "{{local}}"),
+            (
+                format!("smtp://127.0.0.1:{}", self.ports.first()),
+                "{{relay}}",
+            ),
+            (format!("127.0.0.1:{}", self.ports.first()), "{{address}}"),
+            (format!("localhost:{}", self.ports.first()), "{{local}}"),
             (
                 format!(" on {} ", host.nodename().to_string_lossy()),
                 " on {{host}} ",
@@ -140,8 +145,9 @@ impl Stage {
     }
 
     fn filled(&self, text: &str) -> String {
-        let text = text.replace("{{relay}}", &format!("smtp://127.0.0.1:{}", self.port));
-        let text = text.replace("{{port}}", &self.port.to_string());
+        let port = self.ports.first();
+        let text = text.replace("{{relay}}", &format!("smtp://127.0.0.1:{port}"));
+        let text = text.replace("{{port}}", &port.to_string());
         text.replace("{{folder}}", &self.path().display().to_string())
     }
 
@@ -150,9 +156,8 @@ impl Stage {
         if let Some(pem) = script.trusted {
             self.write(Path::new("relay-ca.pem"), pem.as_bytes())?;
         }
-        let relay = FakeRelay::start_at(self.port, script.behaviour);
-        self.port = relay.port();
-        self.relay = Some(relay);
+        let port = self.ports.first();
+        self.relay = Some(FakeRelay::start_at(port, script.behaviour));
         Ok(())
     }
 

@@ -6,5 +6,6 @@ pub mod certificate;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod log;
+pub mod ports;
 pub mod relay;
 pub mod visit;

@@ -1,10 +1,9 @@
 //! Real Kafka brokers on loopback, by scripts/kafka.sh. They end with the value, and with the test process however that
 //! ends: a guard waits for the end of a pipe that only this process holds.
 
-mod place;
 mod wire;
 
-use place::Place;
+use super::ports::{self, Ports};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataPartition;
@@ -21,6 +20,8 @@ pub const OLDEST: &str = "3.9.2";
 /// Of secure clusters, for SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN.
 pub const USER: &str = "mailq";
 pub const PASSWORD: &str = "mailq-secret";
+/// As scripts/kafka.sh numbers them.
+const PORTS_OF_A_NODE: u16 = 10;
 
 /// What a cluster is beside its number of nodes.
 #[derive(Clone, Debug)]
@@ -61,7 +62,7 @@ pub enum Listener {
 pub struct Cluster {
     nodes: u32,
     folder: PathBuf,
-    place: Place,
+    ports: Ports,
     /// Its end is what the guard waits for.
     pipe: Option<ChildStdin>,
     guard: Child,
@@ -86,13 +87,13 @@ impl Cluster {
         let cluster = Cluster {
             nodes,
             folder,
-            place: Place::find(nodes),
+            ports: Ports::find(PORTS_OF_A_NODE * u16::try_from(nodes).expect("few nodes")),
             pipe: guard.stdin.take(),
             guard,
             _data: data,
             _turn: turn,
         };
-        cluster.run("start", &options.arguments(nodes, cluster.place.port()));
+        cluster.run("start", &options.arguments(nodes, cluster.ports.first()));
         cluster
     }
 
@@ -115,8 +116,8 @@ impl Cluster {
     }
 
     pub fn port(&self, node: u32, listener: Listener) -> u16 {
-        let offset = 10 * (node - 1) + listener as u32;
-        self.place.port() + u16::try_from(offset).expect("few nodes")
+        let before = u16::try_from(node - 1).expect("few nodes");
+        self.ports.first() + PORTS_OF_A_NODE * before + listener as u16
     }
 
     /// SIGKILL; it has ended when this returns.
@@ -278,7 +279,7 @@ pub fn missing() -> Option<String> {
         std::env::split_paths(&folders).any(|folder| folder.join(tool).exists())
     };
     let fetched = [NEWEST, OLDEST].iter().all(|version| {
-        let jars = place::cache().join("kafka").join(version).join("jars");
+        let jars = ports::cache().join("kafka").join(version).join("jars");
         jars.is_dir()
     });
     let why = match () {

@@ -5,8 +5,9 @@ use super::super::process::Process;
 use super::super::project::Project;
 use super::super::report::Report;
 use super::keeping;
+use crate::ports::Ports;
 use anyhow::{Context, bail};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ const LONGEST: Duration = Duration::from_secs(1800);
 struct Sink {
     child: Child,
     address: String,
+    _ports: Ports,
 }
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
@@ -98,8 +100,8 @@ fn path() -> String {
 
 impl Sink {
     fn start() -> anyhow::Result<Sink> {
-        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let address = free.to_string();
+        let ports = Ports::find(1);
+        let address = format!("127.0.0.1:{}", ports.first());
         let mut command = Command::new("smtp-sink");
         command.env("PATH", path());
         if rustix::process::geteuid().is_root() {
@@ -110,7 +112,11 @@ impl Sink {
             .stdout(Stdio::null())
             .spawn()
             .context("smtp-sink (Debian package postfix)")?;
-        let sink = Sink { child, address };
+        let sink = Sink {
+            child,
+            address,
+            _ports: ports,
+        };
         let began_at = Instant::now();
         while TcpStream::connect(&sink.address).is_err() {
             if began_at.elapsed() > Duration::from_secs(5) {

@@ -6,6 +6,7 @@ mod visit;
 
 pub use ledger::{Ledger, Recipient, Transaction};
 
+use crate::ports::Ports;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -36,6 +37,7 @@ pub type Script = Box<dyn Fn(u32, u32) -> Answer + Send + Sync>;
 pub struct Server {
     gates: Vec<Gate>,
     shared: Arc<Shared>,
+    _ports: Ports,
 }
 
 struct Gate {
@@ -61,11 +63,14 @@ impl Server {
             closed: AtomicBool::new(false),
             open: Mutex::default(),
         });
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let gates = (0..gates).map(|number| Gate::open(any, number, &shared));
+        let ports = Ports::find(u16::try_from(gates).unwrap_or(u16::MAX));
+        let addresses = (ports.first()..).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let gates = addresses.take(gates).enumerate();
+        let gates = gates.map(|(number, address)| Gate::open(address, number, &shared));
         Ok(Server {
             gates: gates.collect::<io::Result<Vec<_>>>()?,
             shared,
+            _ports: ports,
         })
     }
 
@@ -117,7 +122,6 @@ impl Drop for Server {
 impl Gate {
     fn open(address: SocketAddr, number: usize, shared: &Arc<Shared>) -> io::Result<Gate> {
         let listener = TcpListener::bind(address)?;
-        let address = listener.local_addr()?;
         let shared = Arc::clone(shared);
         let acceptor = std::thread::spawn(move || accept(&listener, number, &shared));
         Ok(Gate {
