@@ -315,8 +315,11 @@ signal() {
     local number
     number=$(alive "$2") || fail "node $2 of \`$folder\` is not running"
     kill "-$1" "$number"
-    case $1 in KILL | TERM) ;; *) return 0 ;; esac
-    [ "$1" = TERM ] || while alive "$2" >/dev/null; do sleep 0.02; done
+    case $1 in
+    KILL) while alive "$2" >/dev/null; do sleep 0.02; done ;;
+    # Each thread stops when it is next scheduled.
+    STOP) while grep -qs '^State:[[:space:]][^TZ]' "/proc/$number"/task/*/status; do sleep 0.02; done ;;
+    esac
 }
 
 stop() {

@@ -18,6 +18,7 @@ use mailq::queue::kafka::KafkaSettings;
 use mailq::recipients::{Options, columns};
 use mailq::render::RenderError;
 use mailq::smtp::RelaySettings;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ROWS: u32 = 2_000;
+/// Whether the second worker had a share by then or not.
+const LEAVES_WITHIN: Duration = Duration::from_secs(60);
 
 struct Plain;
 
@@ -38,7 +41,9 @@ impl Compose for Plain {
     }
 }
 
-struct Watcher;
+/// How many were tried so far.
+#[derive(Default)]
+struct Watcher(Cell<u64>);
 
 impl Observer for Watcher {
     fn notice(&self, notice: Notice) {
@@ -46,7 +51,9 @@ impl Observer for Watcher {
             panic!("partition {partition} stands still: {why}");
         }
     }
-    fn progress(&self, _: &Summary) {}
+    fn progress(&self, summary: &Summary) {
+        self.0.set(summary.attempts);
+    }
 }
 
 fn key() -> ProjectKey {
@@ -112,7 +119,8 @@ fn setup(settings: &KafkaSettings, queue: Rc<dyn Queue>, name: &str, outbox: &Pa
         trace_id: "test".to_owned(),
         key: key(),
         rate: RateInForce {
-            rate: "300/s".parse().unwrap(),
+            // Slow enough that the second has its share before the first is done.
+            rate: "80/s".parse().unwrap(),
             burst: 1,
             host: "test".to_owned(),
             source: "default".to_owned(),
@@ -152,13 +160,17 @@ fn two_workers_send_a_campaign_once() {
         let second = setup(&settings, other, "second", &outbox);
         let (stay, go) = (Rc::new(Stop::default()), Rc::new(Stop::default()));
         let asked = go.clone();
+        let (one, other) = (Rc::new(Watcher::default()), Rc::new(Watcher::default()));
+        let watched = other.clone();
         let leaving = async {
-            tokio::time::sleep(Duration::from_secs(4)).await;
+            while watched.0.get() < 20 && begun.elapsed() < LEAVES_WITHIN {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             asked.ask();
         };
         let (first, second, ()) = futures_util::future::join3(
-            worker::run(first, stay, Rc::new(Watcher)),
-            worker::run(second, go, Rc::new(Watcher)),
+            worker::run(first, stay, one),
+            worker::run(second, go, other),
             leaving,
         )
         .await;
