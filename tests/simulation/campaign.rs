@@ -27,6 +27,8 @@ const CHUNK_ROWS: u64 = 4;
 pub struct Plan {
     pub id: RunId,
     pub rows: u64,
+    /// The second is enqueued while the first is sent.
+    pub begins_after: Duration,
     pub in_doubt: InDoubtPolicy,
     /// Rows on the suppression list of the process that enqueues.
     pub suppressed: BTreeSet<u64>,
@@ -62,6 +64,7 @@ impl Plan {
         Plan {
             id: RunId::new(format!("c{number}"), "r1"),
             rows,
+            begins_after: Duration::from_secs(number.into()) * random.u32(..20),
             in_doubt: if hold {
                 InDoubtPolicy::Hold
             } else {

@@ -36,7 +36,10 @@ pub async fn run(
 ) {
     let mut pause = move || tokio::time::sleep(Duration::from_millis(random.u64(..20_000)));
     match job {
-        Job::Enqueue(plan) => campaign::enqueue(&queue, clock, &plan).await,
+        Job::Enqueue(plan) => {
+            tokio::time::sleep(plan.begins_after).await;
+            campaign::enqueue(&queue, clock, &plan).await;
+        }
         Job::EnqueueOtherwise(plan) => {
             let mut draws = fastrand::Rng::with_seed(fastrand::u64(..));
             campaign::enqueue_otherwise(&queue, &plan, &mut draws).await;

@@ -362,7 +362,8 @@ impl World {
         match self.random.u32(..100) {
             0..25 => self.kill_worker(),
             25..42 => self.freeze_worker(),
-            42..66 => self.wake_all(),
+            42..63 => self.wake_all(),
+            63..66 => self.freeze_client(),
             66..76 => self.log.rebalance_randomly(),
             76..86 => self.kill_client(),
             86..93 => self.stop_worker(),
@@ -473,10 +474,28 @@ impl World {
         }
     }
 
+    /// SIGSTOP; its leases and what it has under way go on without it.
+    fn freeze_client(&mut self) {
+        let running = self
+            .clients
+            .iter()
+            .filter(|(_, process, _)| !process.is_finished());
+        let running: Vec<_> = running.collect();
+        if let Some((id, process, _)) = self.random.choice(running) {
+            process.frozen.set(true);
+            self.log.set_running(*id, false);
+        }
+    }
+
     pub fn wake_all(&mut self) {
-        for worker in &self.workers {
-            worker.process.frozen.set(false);
-            self.log.set_running(worker.id, true);
+        let workers = self
+            .workers
+            .iter()
+            .map(|worker| (worker.id, &worker.process));
+        let clients = self.clients.iter().map(|(id, process, _)| (*id, process));
+        for (id, process) in workers.chain(clients) {
+            process.frozen.set(false);
+            self.log.set_running(id, true);
         }
     }
 
