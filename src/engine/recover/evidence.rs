@@ -7,7 +7,7 @@ use crate::domain::outcome::Reason;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::account::scan::scan;
 use crate::engine::account::{AccountError, View};
-use crate::engine::letters::{self, namings};
+use crate::engine::letters::{self, By, namings};
 use crate::queue::{Queue, chunk};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -39,6 +39,8 @@ pub struct Evidence {
     reached: HashMap<(RunKey, Row), (u32, u32)>,
     /// Letters that are there, or were and have been sent again or purged: whether they are in doubt.
     letters: HashMap<(RunKey, Row, u32), bool>,
+    /// Rows and rounds that a replay sends.
+    replays: HashMap<(RunKey, Row, u32), RunKey>,
     numbers: BTreeMap<TopicPartition, u64>,
     owners: BTreeMap<TopicPartition, u64>,
 }
@@ -58,6 +60,10 @@ impl Evidence {
             for letter in &naming.letters {
                 let key = (naming.origin, letter.row, letter.round);
                 evidence.letters.insert(key, letter.in_doubt);
+                if let By::Replay { run, .. } = naming.by {
+                    let key = (naming.origin, letter.row, letter.round + 1);
+                    evidence.replays.insert(key, run);
+                }
             }
         }
         for topic in queue.topics().await? {
@@ -206,6 +212,12 @@ impl Evidence {
         }
     }
 
+    /// The run whose chunks the message came in: that of its row, or a replay.
+    pub fn run_of(&self, stay: &Stay) -> RunKey {
+        let replay = self.replays.get(&(stay.run, stay.row, stay.round));
+        replay.copied().unwrap_or(stay.run)
+    }
+
     /// The highest move number that was ever given out in a partition, as far as anything shows.
     pub fn last_number(&self, at: TopicPartition) -> u64 {
         self.numbers.get(&at).copied().unwrap_or_default()
@@ -229,12 +241,15 @@ impl Evidence {
             })
     }
 
-    /// Every end that was told of a partition.
-    pub fn ends(&self, at: TopicPartition) -> impl Iterator<Item = (&Stay, Final)> {
-        let ended = self.ended.iter();
-        ended
-            .filter(move |(_, (_, _, told_at))| *told_at == at)
-            .map(|(stay, (_, end, _))| (stay, *end))
+    /// What ended in a partition, each message once: one that has moved on, and of which an earlier owner heard late,
+    /// ended elsewhere.
+    pub fn ends(&self, at: TopicPartition) -> impl Iterator<Item = (Stay, Final)> {
+        let told = self.ended.iter();
+        let told = told.filter(move |(_, (_, _, told_at))| *told_at == at);
+        told.filter_map(|(stay, _)| match self.of(stay) {
+            Some(Known::Ended(end)) => Some((*stay, end)),
+            _ => None,
+        })
     }
 }
 

@@ -208,18 +208,17 @@ async fn rebuild(
 /// From the start: what ended in chunks that are not there any more is counted by its events.
 fn count_the_rest(ground: &Ground<'_>, at: TopicPartition, rebuilt: &mut Rebuilt) {
     let visited = std::mem::take(&mut rebuilt.visited);
-    let ends = ground
-        .evidence
-        .ends(at)
-        .map(|(stay, end)| (*stay, Some(end)));
+    let ends = ground.evidence.ends(at);
+    let ends = ends.map(|(stay, end)| (stay, Some(end)));
     let moved = ground.evidence.moved(at).map(|stay| (stay, None));
     for (stay, end) in ends.chain(moved) {
         if visited.contains(&stay) {
             continue;
         }
-        let last = ground.view.ledger.run(stay.run);
+        let key = ground.evidence.run_of(&stay);
+        let last = ground.view.ledger.run(key);
         let last = last.and_then(|run| run.last(at.partition));
-        let entry = rebuilt.progress.runs.entry(stay.run);
+        let entry = rebuilt.progress.runs.entry(key);
         let entry = entry.or_insert_with(|| RunEntry {
             next: match at.topic {
                 Topic::Send => last.map_or(0, |last| last + 1),

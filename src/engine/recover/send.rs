@@ -202,15 +202,17 @@ async fn next_chunk(
     Ok(found)
 }
 
-/// There are four places, and what was certainly open has them first. What finds none is read again later, from there.
+/// There are four places, and what may not even have been open gets none where they are taken: it is read again later,
+/// from there. What was certainly open is kept beyond four, as when paused runs come back: of another reading its
+/// messages that are done would be sent again.
 fn fit(courses: &mut [Course], rebuilt: &mut Rebuilt) {
     let count = |course: &Course| course.chunks.iter().filter(|c| !c.is_complete).count();
     while courses.iter().map(count).sum::<usize>() + rebuilt.progress.open.len() > MAX_OPEN {
-        let trailing = |course: &&mut Course| course.chunks.last().map(|last| last.is_touched);
+        let may_go = |last: &Judged| !last.is_known && !last.is_touched;
         let longest = courses
             .iter_mut()
-            .filter(|course| course.chunks.last().is_some_and(|last| !last.is_known))
-            .max_by_key(|course| (trailing(course) == Some(false), count(course)));
+            .filter(|course| course.chunks.last().is_some_and(may_go))
+            .max_by_key(|course| count(course));
         let Some(course) = longest else { return };
         let Some(chunk) = course.chunks.pop() else {
             return;

@@ -145,6 +145,7 @@ impl Journal {
         let mut records = self.checkpoint_records(gained, Word::Interim);
         records.extend(gained.iter().filter_map(|at| self.outdated(*at)));
         self.append_all(vec![(CAMPAIGN, records)]).await?;
+        self.give_back_below(gained);
         self.note_written(gained);
         Ok(())
     }
@@ -182,11 +183,20 @@ impl Journal {
         }
         let append = self.setup.queue.append(CAMPAIGN, records);
         match tokio::time::timeout(LAST_WORD, append).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => self.give_back_below(of),
             Ok(Err(error)) => tracing::warn!(%error, "a checkpoint could not be written"),
             Err(_) => tracing::warn!("a checkpoint was not acknowledged"),
         }
         self.note_written(of);
+    }
+
+    /// Their checkpoints are durable.
+    fn give_back_below(&mut self, of: &[TopicPartition]) {
+        for at in of {
+            if let Some(last) = self.checkpoints.last.get(at) {
+                self.space.may_go(*at, last.offset);
+            }
+        }
     }
 
     fn note_written(&mut self, of: &[TopicPartition]) {

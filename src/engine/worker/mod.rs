@@ -20,6 +20,7 @@ mod partitions;
 mod reader;
 pub mod settings;
 mod shares;
+mod space;
 mod told;
 mod views;
 

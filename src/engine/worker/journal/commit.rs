@@ -170,23 +170,9 @@ impl Journal {
             });
         }
         self.lanes.hand_over(handed);
-        self.drop_below(commit.at, commit.offset);
-    }
-
-    /// Space is given back in the background, once a second for each partition at the most.
-    pub(super) fn drop_below(&mut self, at: TopicPartition, offset: Offset) {
-        let dropped = self.dropped.entry(at).or_default();
-        if offset <= *dropped
-            || self.raised_at != self.setup.clock.since_boot() && offset < *dropped + 16
-        {
-            return;
+        // Where commits may be forgotten, checkpoints say what is not needed any more.
+        if !self.setup.queue.commits_expire() {
+            self.space.may_go(commit.at, commit.offset);
         }
-        *dropped = offset;
-        let queue = self.setup.queue.clone();
-        tokio::task::spawn_local(async move {
-            if let Err(error) = queue.drop_below(at, offset).await {
-                tracing::warn!(%at, offset, %error, "space could not be given back");
-            }
-        });
     }
 }

@@ -13,6 +13,7 @@ use super::lanes::Lanes;
 use super::partitions::Inbox;
 use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
 use super::shares::Shares;
+use super::space::Space;
 use super::told::{self, Ends};
 use super::views::{self, Suppressions};
 use crate::domain::ids::Offset;
@@ -65,7 +66,7 @@ pub struct Journal {
     raised_at: Duration,
     /// When the last acknowledged commit of each partition was sent.
     renewed: BTreeMap<TopicPartition, Duration>,
-    dropped: BTreeMap<TopicPartition, Offset>,
+    pub(super) space: Space,
     pub(super) checkpoints: Checkpoints,
     /// Why the worker stops.
     refused: Option<WorkerError>,
@@ -124,7 +125,7 @@ impl Journal {
             standing_still: 0,
             raised_at: Duration::ZERO,
             renewed: BTreeMap::new(),
-            dropped: BTreeMap::new(),
+            space: Space::default(),
             checkpoints: Checkpoints::default(),
             refused: None,
             stop_by: None,
@@ -180,6 +181,7 @@ impl Journal {
         }
         self.last_words(&self.checkpointed()).await;
         self.membership.leave().await;
+        self.space.give_back_at_the_end(&self.setup.queue).await;
     }
 
     /// Ends without a word: the queue does not answer, and what it was told last is not known.
@@ -324,6 +326,7 @@ impl Journal {
             return Ok(ends);
         }
         self.raised_at = now;
+        self.space.give_back(&self.setup.queue);
         let owned: Vec<TopicPartition> = self
             .machines
             .keys()
