@@ -3,6 +3,7 @@
 mod control;
 mod dlq;
 mod look;
+mod metrics;
 mod project;
 mod recipients;
 mod verify;

@@ -85,7 +85,12 @@ async fn both(
         global.say(enqueue::closing_line(&enqueued, false));
         return Ok(Exit::Done);
     }
-    let (summary, signal) = working::work(place, &args.send, goal, voice, global).await?;
+    let how = working::How {
+        goal,
+        voice,
+        metrics: None,
+    };
+    let (summary, signal) = working::work(place, &args.send, how, global).await?;
     report(&enqueued, &summary, global)?;
     if !global.json {
         let name = format!("{}/{}", enqueued.campaign, enqueued.run);

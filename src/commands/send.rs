@@ -7,6 +7,7 @@ use crate::config::Flags;
 use crate::domain::rate::Rate;
 use crate::domain::span;
 use crate::engine::worker::{Goal, LeftWork, Summary};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Send what is in the queue: a worker, until interrupted
@@ -21,6 +22,10 @@ pub struct Args {
     /// Stop when nothing that may go is pending or retrying [default: run until interrupted]
     #[arg(long)]
     pub drain: bool,
+
+    /// Show counts, limits and what the queue tells of itself to Prometheus, at http://ADDRESS/metrics [default: not]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// What `run` takes as well.
@@ -81,7 +86,12 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         },
         false => Goal::Serve,
     };
-    let work = working::work(&place, &args.options, goal, Voice::Full, global);
+    let how = working::How {
+        goal,
+        voice: Voice::Full,
+        metrics: args.metrics,
+    };
+    let work = working::work(&place, &args.options, how, global);
     let (summary, signal) = workplace::block_on(work)?;
     if global.json {
         output::json(&SendReport::from(&summary))?;

@@ -1,5 +1,6 @@
 //! What `send` and `run` share: a worker with this project's settings, told to stop by signals, watched by people.
 
+use super::metrics::{self, Shown};
 use super::progress::{Kind, Progress, Snapshot, grouped};
 use super::send::Options;
 use super::workplace::{Workplace, host_name, worker_name};
@@ -11,10 +12,13 @@ use crate::domain::records::RateInForce;
 use crate::domain::span;
 use crate::engine::account;
 use crate::engine::retention::keep_events;
-use crate::engine::worker::{self, Goal, Notice, Observer, Setup, Stop, Summary, WorkerError};
+use crate::engine::worker::{
+    self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
+};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,17 +40,66 @@ pub enum Voice {
     Cron,
 }
 
+/// What a worker is to do, and who watches.
+pub struct How {
+    pub goal: Goal,
+    pub voice: Voice,
+    /// Where Prometheus may ask.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// Works until the goal is reached or a signal comes.
 pub async fn work(
     place: &Workplace,
     options: &Options,
-    goal: Goal,
-    voice: Voice,
+    how: How,
     global: &Global,
 ) -> Result<(Summary, Option<Signal>), Failure> {
     let lanes = relays::open(&place.loaded)?;
+    let listener = match how.metrics {
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
     place.require_topics().await?;
     warn_of_drift(place).await;
+    let setup = setup(place, options, lanes, how.goal);
+    let relays = place
+        .loaded
+        .settings
+        .relays
+        .iter()
+        .map(|relay| relay.url.to_string());
+    let relays = relays.collect::<Vec<_>>().join(", ");
+    let (total, line) = opening_line(place, setup.rate.rate, &relays).await?;
+    let watcher = Rc::new(Watcher::new(total, how.voice, global));
+    watcher.tell(line);
+    let stop = Rc::new(Stop::default());
+    let caught = Rc::new(Cell::new(None));
+    watcher.shown.rate.set(Some(setup.rate.rate));
+    let visitors = listener.map(|listener| {
+        let source = metrics::Source {
+            shown: watcher.shown.clone(),
+            queue: place.queue.clone(),
+            clock: place.clock.clone(),
+        };
+        tokio::task::spawn_local(metrics::serve(listener, source))
+    });
+    let listener = tokio::task::spawn_local(listen(stop.clone(), caught.clone(), global.quiet));
+    let keep = place.loaded.settings.events_keep;
+    let retention =
+        tokio::task::spawn_local(keep_events(place.queue.clone(), place.clock.clone(), keep));
+    let result = worker::run(setup, stop, watcher.clone()).await;
+    listener.abort();
+    retention.abort();
+    if let Some(visitors) = visitors {
+        visitors.abort();
+    }
+    watcher.end();
+    Ok((result?, caught.get()))
+}
+
+/// This project's settings, as a worker takes them.
+fn setup(place: &Workplace, options: &Options, relays: Vec<RelayLane>, goal: Goal) -> Setup {
     let settings = &place.loaded.settings;
     let at = jiff::Timestamp::now().to_string();
     let (rate, burst) = (settings.send.rate, settings.send.burst);
@@ -58,10 +111,10 @@ pub async fn work(
         source,
         at,
     };
-    let setup = Setup {
+    Setup {
         queue: place.queue.clone(),
         clock: place.clock.clone(),
-        relays: lanes,
+        relays,
         sites: relays::sites(settings),
         retry: settings.retry.clone(),
         max_uncommitted: settings.send.max_uncommitted as usize,
@@ -73,28 +126,7 @@ pub async fn work(
         decode_on_threads: true,
         rate,
         goal,
-    };
-    let relays = place
-        .loaded
-        .settings
-        .relays
-        .iter()
-        .map(|relay| relay.url.to_string());
-    let relays = relays.collect::<Vec<_>>().join(", ");
-    let (total, line) = opening_line(place, setup.rate.rate, &relays).await?;
-    let watcher = Rc::new(Watcher::new(total, voice, global));
-    watcher.tell(line);
-    let stop = Rc::new(Stop::default());
-    let caught = Rc::new(Cell::new(None));
-    let listener = tokio::task::spawn_local(listen(stop.clone(), caught.clone(), global.quiet));
-    let keep = settings.events_keep;
-    let retention =
-        tokio::task::spawn_local(keep_events(place.queue.clone(), place.clock.clone(), keep));
-    let result = worker::run(setup, stop, watcher.clone()).await;
-    listener.abort();
-    retention.abort();
-    watcher.end();
-    Ok((result?, caught.get()))
+    }
 }
 
 /// A topic that deletes by itself loses mail. Who may not look is not kept from sending.
@@ -149,6 +181,7 @@ struct Watcher {
     /// When progress was last shown, and how many messages had been taken by then.
     last: Cell<(Duration, u64)>,
     per_second: Cell<f64>,
+    shown: Rc<Shown>,
 }
 
 const SHOW_EVERY: Duration = Duration::from_millis(200);
@@ -168,6 +201,7 @@ impl Watcher {
             total,
             last: Cell::new((Duration::ZERO, 0)),
             per_second: Cell::new(0.0),
+            shown: Rc::default(),
         }
     }
 
@@ -197,6 +231,7 @@ impl Observer for Watcher {
         match notice {
             Notice::Breaker(text) => self.warn(text),
             Notice::RateChanged { old, new } => {
+                self.shown.rate.set(Some(new.rate));
                 let from = format!("by {} on {}", new.source, new.host);
                 self.tell(format!(
                     "rate is now {} (was {}), set {from}",
@@ -213,7 +248,10 @@ impl Observer for Watcher {
                 self.tell(format!("nothing to send before {}", local_time(until)))
             }
             // Those that have something to send change by the minute; the log has it.
-            Notice::Share { .. } => {}
+            Notice::Share { limit, portion } => {
+                self.shown.rate.set(Some(limit));
+                self.shown.share.set(portion);
+            }
             Notice::NoShare { of, limit, workers } => self.tell(format!(
                 "{of} allows {limit}, and {workers} workers have something to send: this one waits until another has \
                  nothing left"
@@ -222,6 +260,7 @@ impl Observer for Watcher {
     }
 
     fn progress(&self, summary: &Summary) {
+        self.shown.summary.borrow_mut().clone_from(summary);
         let (shown_at, taken_then) = self.last.get();
         let span = summary.elapsed.saturating_sub(shown_at);
         if span < SHOW_EVERY {

@@ -5,6 +5,7 @@ pub mod chunk;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
+mod metric;
 pub mod record;
 pub mod slots;
 pub mod sqlite;
@@ -12,6 +13,7 @@ pub mod sqlite;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use async_trait::async_trait;
+pub use metric::Metric;
 pub use record::{Record, Stored};
 use std::rc::Rc;
 use std::time::Duration;
@@ -90,6 +92,11 @@ pub trait Queue {
     /// Takes up to `want` slots of a bucket that begin before `now + horizon`: exact over all who share the bucket.
     /// Slots are instants on the boot-time clock.
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
+
+    /// What it tells of itself, for metrics.
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
 }
 
 /// How a topic is kept.

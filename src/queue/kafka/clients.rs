@@ -1,6 +1,7 @@
 //! How each client of librdkafka is configured. Ours first, over them what the user set, over that what is locked.
 
 use super::settings::KafkaSettings;
+use super::statistics;
 use rdkafka::ClientConfig;
 
 const SESSION_MILLISECONDS: u128 = 300_000;
@@ -16,6 +17,7 @@ impl KafkaSettings {
             ("log.connection.close", "false"),
             // A broker that is back is used within seconds.
             ("reconnect.backoff.max.ms", "2000"),
+            ("statistics.interval.ms", statistics::EVERY_MILLISECONDS),
         ];
         for (name, value) in common.iter().chain(defaults) {
             config.set(*name, *value);

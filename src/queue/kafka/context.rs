@@ -2,6 +2,7 @@
 
 use super::closing::Open;
 use super::health::Health;
+use super::statistics::Statistics;
 use super::token;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
@@ -13,6 +14,7 @@ use std::error::Error;
 pub(super) struct Context {
     pub health: Health,
     pub token_command: Option<String>,
+    pub statistics: Statistics,
     pub _open: Open,
 }
 
@@ -35,7 +37,9 @@ impl ClientContext for Context {
         }
     }
 
-    fn stats_raw(&self, _statistics: &[u8]) {}
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.statistics.note(statistics);
+    }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
         token::fetch(self.token_command.as_deref()).map_err(Into::into)

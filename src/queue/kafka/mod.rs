@@ -17,6 +17,7 @@ mod patience;
 mod producer;
 mod reader;
 pub mod settings;
+mod statistics;
 mod token;
 mod topics;
 
@@ -25,8 +26,8 @@ pub use settings::KafkaSettings;
 pub use topics::configuration;
 
 use super::{
-    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, SlotScope,
-    Slots, Stored, TopicState,
+    Bounds, Committed, Member, Membership, Metric, Queue, QueueError, Record, SlotRequest,
+    SlotScope, Slots, Stored, TopicState,
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -41,6 +42,7 @@ use membership::{Joining, KafkaMembership};
 use patience::{Patience, patiently};
 use producer::Appender;
 use reader::{Reader, Span};
+use statistics::Statistics;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,6 +75,7 @@ impl KafkaQueue {
         let context = Context {
             health: health.clone(),
             token_command: settings.token_command.clone(),
+            statistics: Statistics::default(),
             _open: Open::new(),
         };
         let explainer = Explainer {
@@ -287,5 +290,9 @@ impl Queue for KafkaQueue {
 
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
         Ok(self.buckets.take(&request))
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.context.statistics.metrics()
     }
 }

@@ -1,0 +1,114 @@
+//! `send --metrics ADDRESS`: what this worker does, for Prometheus: `GET /metrics`.
+
+mod page;
+
+use super::Failure;
+use crate::clock::Clock;
+use crate::domain::rate::Rate;
+use crate::engine::account;
+use crate::engine::worker::Summary;
+use crate::queue::Queue;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use page::Page;
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// A request and its answer take no longer.
+const LONGEST: Duration = Duration::from_secs(10);
+/// The queue is asked what is left to send; without an answer by then the page goes without it.
+const QUEUE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// More visitors at once wait.
+const VISITORS: usize = 8;
+
+/// What the worker last told of itself.
+#[derive(Default)]
+pub struct Shown {
+    pub summary: RefCell<Summary>,
+    /// The limit of all workers together, and this one's part of it.
+    pub rate: Cell<Option<Rate>>,
+    pub share: Cell<Option<Rate>>,
+}
+
+/// Everything that the page is made of.
+pub struct Source {
+    pub shown: Rc<Shown>,
+    pub queue: Rc<dyn Queue>,
+    pub clock: Rc<dyn Clock>,
+}
+
+/// Takes the address before anything is sent. Errors: it is taken, or not of this host.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::usage(format!(
+            "cannot listen on {address} for --metrics: {error}; nothing was sent"
+        ))
+        .with_hint("another worker on this host may have it: give each a port of its own")
+    })
+}
+
+/// Answers until it is dropped.
+pub async fn serve(listener: TcpListener, source: Source) {
+    let source = Rc::new(source);
+    let places = Arc::new(tokio::sync::Semaphore::new(VISITORS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let source = source.clone();
+        tokio::task::spawn_local(async move {
+            let answer = service_fn(|request| answer(request, &source));
+            let visit = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), answer);
+            // Whoever hangs up or says nothing gets nothing.
+            let _ = tokio::time::timeout(LONGEST, visit).await;
+            drop(place);
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    source: &Source,
+) -> Result<Response<String>, Infallible> {
+    let is_known = request.uri().path() == "/metrics";
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (status, text) = match (is_known, is_read) {
+        (true, true) => (StatusCode::OK, source.page().await),
+        (true, false) => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
+        (false, _) => (StatusCode::NOT_FOUND, "see /metrics\n".to_string()),
+    };
+    let mut response = Response::new(text);
+    *response.status_mut() = status;
+    let kind = hyper::header::HeaderValue::from_static(page::CONTENT);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+impl Source {
+    async fn page(&self) -> String {
+        let mut page = Page::default();
+        page.worker(&self.shown.summary.borrow());
+        page.limits(self.shown.rate.get(), self.shown.share.get());
+        let status = account::status(self.queue.as_ref(), self.clock.now(), None);
+        if let Ok(Ok(status)) = tokio::time::timeout(QUEUE_ANSWERS_WITHIN, status).await {
+            page.left(status.lag);
+        }
+        page.metrics(&self.queue.metrics());
+        page.into_text()
+    }
+}
