@@ -55,7 +55,15 @@ pub fn close() {}
 
 /// The project's key, which must be the one that the queue belongs to.
 pub fn key(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
-    let known = workplace::block_on(async { Ok(fingerprint(queue).await?) })?;
+    let env = &loaded.settings.env;
+    let known = workplace::block_on(async {
+        fingerprint(queue).await.map_err(|error| match error {
+            AccountError::Queue(QueueError::NoTopic(topic)) => {
+                workplace::no_topic(topic, env, queue)
+            }
+            other => other.into(),
+        })
+    })?;
     let key = load_or_create_key(&loaded.settings.key_file, false)?;
     match known {
         Some(known) => check(queue, &key, known).map(|()| key),

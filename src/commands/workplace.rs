@@ -148,14 +148,21 @@ impl Workplace {
         let there = self.queue.topics().await?;
         match wanted.iter().find(|topic| !there.contains(topic)) {
             None => Ok(()),
-            Some(missing) => Err(Failure::usage(format!(
-                "topic `{}` does not exist at `{}`; nothing was done",
-                missing.name(&self.loaded.settings.env),
-                self.queue.url()
-            ))
-            .with_hint("`mailq topics init` makes what is missing")),
+            Some(missing) => Err(no_topic(
+                *missing,
+                &self.loaded.settings.env,
+                self.queue.as_ref(),
+            )),
         }
     }
+}
+
+pub fn no_topic(topic: Topic, env: &str, queue: &dyn Queue) -> Failure {
+    let (name, url) = (topic.name(env), queue.url());
+    Failure::usage(format!(
+        "topic `{name}` does not exist at `{url}`; nothing was done"
+    ))
+    .with_hint("`mailq topics init` makes what is missing")
 }
 
 /// The topics that a project with these retries uses.
