@@ -3,9 +3,9 @@
 //!
 //! Why all of them together never exceed a limit. Let the state of the queue change at the instant t, and the shares
 //! that it stands for from S to S', each adding up to the limit. A worker that has not seen the change read its last
-//! view before t, and what it read lasts [`VIEW_LASTS`] from before the reading: until t + 10 s it uses at most its S,
+//! view before t, and what it read lasts [`VIEW_LASTS`] from before the reading: until t + 4 s it uses at most its S,
 //! then nothing. One that has seen it uses at once the lower of both; more than its S only when views known for
-//! [`VIEW_LASTS`] have all said so, and the first of them became known after t. So before t + 10 s everyone has at
+//! [`VIEW_LASTS`] have all said so, and the first of them became known after t. So before t + 4 s everyone has at
 //! most its part of S, and afterwards at most its part of S', however far apart and however slow the readings are.
 //! After a gap between views longer than that a worker starts anew, from nothing.
 //!

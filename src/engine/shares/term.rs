@@ -5,11 +5,12 @@ use crate::domain::rate::Rate;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How often every worker looks.
-pub const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often every worker looks: one request.
+pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A view lasts this long, counted from before it was read; a share grows when views have shown it for this long,
-/// counted from after the first was read: two further looks.
-pub const VIEW_LASTS: Duration = Duration::from_secs(10);
+/// counted from after the first was read: two further looks. What a worker that came, went or was killed had is idle for
+/// as long, so it is short; a look that takes half of it does no harm.
+pub const VIEW_LASTS: Duration = Duration::from_secs(4);
 
 /// What one worker has seen of its place.
 #[derive(Debug, Clone, Default)]
@@ -104,12 +105,12 @@ mod tests {
         }
     }
 
-    /// Views every 5 s from 0 on, each known half a second later.
+    /// Views from 0 on, each known a fifth of a second later.
     fn term(workers: &[u64]) -> Term {
         let mut term = Term::default();
         for (index, workers) in workers.iter().enumerate() {
             let read_at = LOOK_EVERY * u32::try_from(index).unwrap();
-            term.see(read_at, read_at + seconds(1) / 2, place(*workers));
+            term.see(read_at, read_at + seconds(1) / 5, place(*workers));
         }
         term
     }
@@ -117,33 +118,33 @@ mod tests {
     #[test]
     fn a_share_grows_after_two_further_looks() {
         assert_eq!(share(&term(&[1]), seconds(1)), 0);
-        assert_eq!(share(&term(&[1, 1]), seconds(6)), 0);
+        assert_eq!(share(&term(&[1, 1]), seconds(3)), 0);
         let third = term(&[1, 1, 1]);
-        assert_eq!(share(&third, seconds(10)), 0);
-        assert_eq!(third.grows_at(seconds(10)), Some(seconds(21) / 2));
-        assert_eq!(share(&third, seconds(11)), 30);
+        assert_eq!(share(&third, seconds(4)), 0);
+        assert_eq!(third.grows_at(seconds(4)), Some(seconds(21) / 5));
+        assert_eq!(share(&third, seconds(5)), 30);
         let growing = term(&[2, 2, 2, 1, 1]);
-        assert_eq!(share(&growing, seconds(25) - seconds(1) / 10), 15);
-        assert_eq!(share(&term(&[2, 2, 2, 1, 1, 1]), seconds(26)), 30);
+        assert_eq!(share(&growing, seconds(10)), 15);
+        assert_eq!(share(&term(&[2, 2, 2, 1, 1, 1]), seconds(21) / 2), 30);
     }
 
     #[test]
     fn a_share_shrinks_at_once() {
-        assert_eq!(share(&term(&[1, 1, 1, 1, 3]), seconds(21)), 10);
-        assert_eq!(share(&term(&[1, 1, 1, 1, 0]), seconds(21)), 0);
+        assert_eq!(share(&term(&[1, 1, 1, 1, 3]), seconds(9)), 10);
+        assert_eq!(share(&term(&[1, 1, 1, 1, 0]), seconds(9)), 0);
         // What it shrank to stands for as long as a view lasts.
-        assert_eq!(share(&term(&[1, 1, 1, 3, 1]), seconds(21)), 10);
+        assert_eq!(share(&term(&[1, 1, 1, 3, 1]), seconds(9)), 10);
     }
 
     #[test]
     fn an_old_view_gives_nothing() {
         let mut term = term(&[1, 1, 1, 1]);
-        assert_eq!(share(&term, seconds(24)), 30);
-        assert_eq!(share(&term, seconds(25)), 0);
+        assert_eq!(share(&term, seconds(9)), 30);
+        assert_eq!(share(&term, seconds(10)), 0);
         // After a gap it begins anew.
-        term.see(seconds(30), seconds(31), place(1));
-        assert_eq!(share(&term, seconds(32)), 0);
-        assert_eq!(term.grows_at(seconds(32)), Some(seconds(41)));
+        term.see(seconds(12), seconds(13), place(1));
+        assert_eq!(share(&term, seconds(14)), 0);
+        assert_eq!(term.grows_at(seconds(14)), Some(seconds(17)));
     }
 
     #[test]
