@@ -22,6 +22,11 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// A broker that is there answers within this.
+const HURRY: Duration = Duration::from_secs(1);
+const HURRIES: u32 = 6;
+const HURRY_PAUSE: Duration = Duration::from_millis(25);
+
 pub(super) struct Appender {
     producer: FutureProducer<Context>,
     explainer: Explainer,
@@ -44,6 +49,18 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// A new idempotent producer asks for its id when it hears of topics, and else after half a second
+/// (`rd_kafka_idemp_start`): so it is made to hear of one at once.
+fn hurry(producer: FutureProducer<Context>, topic: String) {
+    std::thread::spawn(move || {
+        // Once is in vain while its connections are being made; always in vain, whoever appends waits as before.
+        for _ in 0..HURRIES {
+            let _ = producer.client().fetch_metadata(Some(&topic), HURRY);
+            std::thread::sleep(HURRY_PAUSE);
+        }
+    });
+}
+
 impl Appender {
     pub fn start(
         settings: &KafkaSettings,
@@ -53,10 +70,13 @@ impl Appender {
         let config = settings.producer();
         let max_bytes = config.get("message.max.bytes");
         let max_bytes = max_bytes.and_then(|bytes| bytes.parse().ok());
+        let producer: FutureProducer<Context> = config
+            .create_with_context(context)
+            .map_err(|error| super::asker::unusable(&error))?;
+        let topic = Topic::Campaign.name(&settings.env);
+        hurry(producer.clone(), topic);
         Ok(Appender {
-            producer: config
-                .create_with_context(context)
-                .map_err(|error| super::asker::unusable(&error))?,
+            producer,
             explainer,
             limit: settings.queue_timeout,
             max_bytes: max_bytes.unwrap_or(MAX_RECORD_BYTES),
