@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 const ENV: &str = "secure";
 const GROUP: &str = "secure.mail";
 const TOPICS: &str = "secure.mail.";
-/// Space is given back now and then, not after each message.
-const TELLS_WITHIN: Duration = Duration::from_secs(60);
+/// What is told when a worker joins; space is given back each minute, and at the end.
+const TELLS_WITHIN: Duration = Duration::from_secs(20);
 /// As documented, on topics and on the group.
 const TOPIC_RIGHTS: [&str; 6] = [
     "Describe",
@@ -229,9 +229,9 @@ impl Secure<'_> {
         while began_at.elapsed() < TELLS_WITHIN && !worker.words().contains(words) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        let said = worker.words();
         worker.signal(Signal::TERM)?;
         worker.wait_for_success(CLEAN_STOP)?;
+        let said = worker.words();
         let line = said.lines().find(|line| line.contains(words));
         report.figure(what, line.unwrap_or("nothing"));
         report.check(
