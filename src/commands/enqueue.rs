@@ -184,6 +184,9 @@ pub async fn enqueue(
     if voice == Voice::Full {
         teller.say(&closing_line(&report, options.dry_run));
     }
+    if report.already_enqueued && options.at.is_some() {
+        teller.warn("warning: `--at` changes nothing for a run that is enqueued");
+    }
     if let Some(expires) = job
         .expires_after
         .filter(|_| !report.already_enqueued && !options.dry_run)
@@ -314,19 +317,26 @@ async fn warn_of_expiry(
     Ok(())
 }
 
+/// Of a run that was in the queue already; `done`: `enqueued`, or `sent` where nothing of it is left.
+pub fn known_line(report: &EnqueueReport, done: &str) -> String {
+    let changed = match report.changed.as_slice() {
+        [] => String::new(),
+        changed => format!("; {} changed since and is not sent", changed.join(", ")),
+    };
+    format!(
+        "already {done}: {}/{} has {} messages{changed}. `--run NAME` sends it again",
+        report.campaign,
+        report.run,
+        grouped(report.tally.enqueued)
+    )
+}
+
 pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
+    if report.already_enqueued {
+        return known_line(report, "enqueued");
+    }
     let tally = &report.tally;
     let name = format!("{}/{}", report.campaign, report.run);
-    if report.already_enqueued {
-        let changed = match report.changed.as_slice() {
-            [] => String::new(),
-            changed => format!("; {} changed since and is not sent", changed.join(", ")),
-        };
-        return format!(
-            "already sent: {name} has {} messages{changed}. `--run NAME` sends it again",
-            grouped(tally.enqueued)
-        );
-    }
     let mut line = match dry_run {
         true => format!(
             "{name}: {} messages would be enqueued",
