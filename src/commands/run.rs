@@ -55,6 +55,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     };
     let place = Workplace::existing_or_new(loaded, &opening, global)?;
     let Some(_lock) = RunLock::take(&place, &name)? else {
+        if global.json {
+            output::json(&serde_json::json!({ "campaign": name, "at_work": true }))?;
+        }
         global.say(format!(
             "another `mailq run` of campaign `{name}` is at work"
         ));
@@ -82,7 +85,7 @@ async fn both(
     let left = remaining(place, &enqueued).await?;
     if enqueued.already_enqueued && left.is_done() {
         report(&enqueued, &Summary::default(), global)?;
-        global.say(enqueue::closing_line(&enqueued, false));
+        global.say(enqueue::known_line(&enqueued, "sent"));
         return Ok(Exit::Done);
     }
     let how = working::How {
@@ -135,6 +138,7 @@ fn unfinished(summary: &Summary) -> String {
         None => String::new(),
         Some(LeftWork::Paused) => "; the run is paused".to_string(),
         Some(LeftWork::StandingStill) => "; partitions stand still, see above".to_string(),
+        Some(LeftWork::RelaysAway) => "; no relay is there".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
         Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", span::human(wait)),
     }
@@ -143,7 +147,9 @@ fn unfinished(summary: &Summary) -> String {
 /// Where the mails are, if no server got them; where dead letters are.
 fn where_to_look(place: &Workplace, summary: &Summary, global: &Global) {
     for relay in &place.loaded.settings.relays {
-        if let RelayAddress::Maildir(path) = &relay.url {
+        if let RelayAddress::Maildir(path) = &relay.url
+            && summary.delivered > 0
+        {
             let new = path.join("new");
             global.say(format!(
                 "no mail has left this machine: the messages are files in {}",

@@ -23,8 +23,8 @@ pub struct Args {
     #[arg(long)]
     pub drain: bool,
 
-    /// Show counts, limits and what the queue tells of itself to Prometheus, at http://ADDRESS/metrics [default: not]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Show counts, limits and what the queue tells of itself to Prometheus, at http://IP:PORT/metrics [default: not]
+    #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 }
 
@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
 
-    /// When all that is left is due later than this, stop with exit code 75 [default: wait]
+    /// When all that is left is due later than this, or no relay is there for so long, stop with exit code 75 [default: wait]
     #[arg(long, value_name = "DURATION", value_parser = span::parse)]
     pub max_wait: Option<Duration>,
 }

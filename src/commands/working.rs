@@ -70,7 +70,7 @@ pub async fn work(
         .iter()
         .map(|relay| relay.url.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
-    let (total, line) = opening_line(place, setup.rate.rate, &relays).await?;
+    let (total, line) = opening_line(place, &setup, &relays).await?;
     let watcher = Rc::new(Watcher::new(total, how.voice, global));
     watcher.tell(line);
     let stop = Rc::new(Stop::default());
@@ -378,13 +378,19 @@ pub fn closing_line(summary: &Summary) -> String {
 }
 
 /// Says what is to be done, at what rate, and how long it takes: one line.
-pub async fn opening_line(
+async fn opening_line(
     place: &Workplace,
-    rate: Rate,
+    setup: &Setup,
     relays: &str,
 ) -> Result<(u64, String), Failure> {
     let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
     let count = status.lag;
+    // The default counts only where none is in force.
+    let in_force = status.rate.and_then(|rate| rate.rate.parse().ok());
+    let rate = match setup.publish_rate {
+        true => setup.rate.rate,
+        false => in_force.unwrap_or(setup.rate.rate),
+    };
     let eta = match rate {
         Rate::Unlimited => String::new(),
         limited => {

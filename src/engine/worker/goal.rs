@@ -14,6 +14,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub struct GoalWatch {
     goal: Goal,
     looked_at: Option<Duration>,
+    /// Since when no relay is there.
+    away_since: Option<Duration>,
     /// Told already: waiting until this.
     told: Option<SystemTime>,
 }
@@ -33,8 +35,24 @@ impl GoalWatch {
         GoalWatch {
             goal,
             looked_at: None,
+            away_since: None,
             told: None,
         }
+    }
+
+    fn max_wait(&self) -> Option<Duration> {
+        match self.goal {
+            Goal::Serve => None,
+            Goal::Drain { max_wait } | Goal::Run { max_wait, .. } => max_wait,
+        }
+    }
+
+    /// Whether all relays have been away for longer than is waited.
+    pub fn gives_up(&mut self, are_relays_away: bool, now: Duration) -> bool {
+        let since = self.away_since.unwrap_or(now);
+        self.away_since = are_relays_away.then_some(since);
+        let away_for = now.saturating_sub(since);
+        are_relays_away && self.max_wait().is_some_and(|most| away_for > most)
     }
 
     /// Looks now and then. The ledger is brought to the campaign topic's end.
@@ -44,10 +62,10 @@ impl GoalWatch {
         ledger: &mut Ledger,
         clock: &dyn Clock,
     ) -> Result<Look, WorkerError> {
-        let (only, max_wait) = match self.goal {
+        let only = match self.goal {
             Goal::Serve => return Ok(Look::GoOn),
-            Goal::Drain { max_wait } => (None, max_wait),
-            Goal::Run { run, max_wait } => (Some(run), max_wait),
+            Goal::Drain { .. } => None,
+            Goal::Run { run, .. } => Some(run),
         };
         let now = clock.since_boot();
         if self.looked_at.is_some_and(|last| now < last + LOOK_EVERY) {
@@ -55,16 +73,10 @@ impl GoalWatch {
         }
         self.looked_at = Some(now);
         let left = remaining(queue, ledger, only, clock.now()).await?;
-        Ok(self.judge(&left, only, max_wait, clock.now()))
+        Ok(self.judge(&left, only, clock.now()))
     }
 
-    fn judge(
-        &mut self,
-        left: &Remaining,
-        only: Option<RunKey>,
-        max_wait: Option<Duration>,
-        now: SystemTime,
-    ) -> Look {
+    fn judge(&mut self, left: &Remaining, only: Option<RunKey>, now: SystemTime) -> Look {
         if !left.pending.is_empty() {
             return Look::GoOn;
         }
@@ -75,7 +87,7 @@ impl GoalWatch {
             return Look::End(paused.then_some(LeftWork::Paused));
         };
         let wait = due.duration_since(now).unwrap_or_default();
-        if max_wait.is_some_and(|most| wait > most) {
+        if self.max_wait().is_some_and(|most| wait > most) {
             return Look::End(Some(LeftWork::DueLater(wait)));
         }
         if wait.is_zero() || self.told.is_some_and(|told| told >= due) {

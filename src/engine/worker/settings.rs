@@ -62,7 +62,8 @@ pub struct SiteLimit {
 pub enum Goal {
     /// Never.
     Serve,
-    /// When nothing that may go is pending or retrying; with `max_wait`, also when all that is left is due later.
+    /// When nothing that may go is pending or retrying; with `max_wait`, also when all that is left is due later, or
+    /// no relay was there for so long.
     Drain { max_wait: Option<Duration> },
     /// The same for one run.
     Run {
@@ -160,6 +161,8 @@ pub enum LeftWork {
     Stopped,
     /// Partitions with something that cannot be read; everything else is done.
     StandingStill,
+    /// No relay has taken anything for longer than `max_wait`.
+    RelaysAway,
 }
 
 #[derive(Debug, thiserror::Error)]

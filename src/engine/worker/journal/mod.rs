@@ -138,8 +138,8 @@ impl Journal {
             tasks: vec![listener],
         };
         journal.publish_rate().await?;
+        journal.take_rate();
         journal.open_shares();
-        journal.follow_rate();
         Ok(journal)
     }
 
@@ -246,6 +246,13 @@ impl Journal {
 
     /// Ends by itself when the goal of the setup is reached.
     async fn watch_goal(&mut self) -> Result<(), WorkerError> {
+        if self.is_stopping() {
+            return Ok(());
+        }
+        let now = self.setup.clock.since_boot();
+        if self.goal.gives_up(self.lanes.are_relays_away(), now) {
+            self.begin_stop(Some(LeftWork::RelaysAway));
+        }
         if self.is_stopping() || self.lanes.outstanding() > 0 {
             return Ok(());
         }

@@ -54,6 +54,14 @@ impl Journal {
         }
     }
 
+    /// At the start: what is in force is nothing new.
+    pub(super) fn take_rate(&mut self) {
+        if let Some(rate) = self.ledger.rate().cloned() {
+            self.lanes.set_rate(rate.rate, rate.burst);
+            self.rate = rate;
+        }
+    }
+
     pub(super) fn follow_rate(&mut self) {
         let Some(new) = self.ledger.rate().filter(|new| **new != self.rate).cloned() else {
             return;

@@ -199,6 +199,12 @@ impl Lanes {
         self.inner.borrow().attempts
     }
 
+    /// Every relay is paused for its own trouble.
+    pub fn are_relays_away(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.relays.iter().all(|relay| relay.breaker.is_open())
+    }
+
     /// Messages waiting or with a relay.
     pub fn outstanding(&self) -> usize {
         let inner = self.inner.borrow();
