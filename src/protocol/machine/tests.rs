@@ -320,3 +320,15 @@ fn what_was_not_handed_over_here_is_not_believed() {
     report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
     assert_eq!(machine.abandon().len(), 1);
 }
+
+#[test]
+fn the_first_seal_counts_and_none_after_a_cancel() {
+    let mut topics = Topics::of_run(3);
+    topics.seal(1, 9);
+    let run = topics.ledger.run(key(1)).unwrap();
+    assert_eq!((run.last(0), run.is_complete()), (Some(3), true));
+    topics.manifest(2, 4, |_| ());
+    topics.cancel(2);
+    topics.seal(2, 5);
+    assert!(topics.ledger.run(key(2)).unwrap().seal.is_none());
+}
