@@ -22,52 +22,42 @@ impl Page {
             ("cancelled", summary.cancelled),
             ("in_doubt", summary.in_doubt),
         ];
-        let outcomes = outcomes.map(|(name, count)| {
-            counter(
-                "mailq_messages_total",
-                "Messages by what became of them in this worker; a deferred one may end later.",
-                vec![("outcome", name.to_string())],
-                count as f64,
-            )
-        });
-        self.metrics(&outcomes);
+        self.metrics(&outcomes.map(|(name, count)| Metric {
+            name: "mailq_messages_total",
+            help: "Messages by what became of them in this worker; a deferred one may end later.",
+            labels: vec![("outcome", name.to_string())],
+            value: count as f64,
+        }));
         let help = "Transactions begun with a relay.";
-        self.metrics(&[counter(
-            "mailq_attempts_total",
-            help,
-            Vec::new(),
-            summary.attempts as f64,
-        )]);
+        self.one("mailq_attempts_total", help, summary.attempts as f64);
         let help = "Since this worker began.";
-        let seconds = summary.elapsed.as_secs_f64();
-        self.metrics(&[gauge("mailq_uptime_seconds", help, Vec::new(), seconds)]);
+        self.one("mailq_uptime_seconds", help, summary.elapsed.as_secs_f64());
     }
 
     pub fn limits(&mut self, all: Option<Rate>, own: Option<Rate>) {
-        let known = [("all", all), ("worker", own)];
-        let known = known.into_iter().filter_map(|(of, rate)| Some((of, rate?)));
-        let limits: Vec<Metric> = known
-            .map(|(of, rate)| {
-                let help = "Messages a second that may leave: all workers together, and this one.";
-                gauge(
-                    "mailq_rate_limit",
-                    help,
-                    vec![("of", of.to_string())],
-                    rate.per_second(),
-                )
-            })
-            .collect();
-        self.metrics(&limits);
+        let known = [("all", all), ("worker", own)].into_iter();
+        let known = known.filter_map(|(of, rate)| Some((of, rate?)));
+        let limits = known.map(|(of, rate)| Metric {
+            name: "mailq_rate_limit",
+            help: "Messages a second that may leave: all workers together, and this one.",
+            labels: vec![("of", of.to_string())],
+            value: rate.per_second(),
+        });
+        self.metrics(&limits.collect::<Vec<_>>());
     }
 
     pub fn left(&mut self, messages: u64) {
         let help = "Messages in the queue that may be sent now, retries among them.";
-        self.metrics(&[gauge(
-            "mailq_queue_messages",
+        self.one("mailq_queue_messages", help, messages as f64);
+    }
+
+    fn one(&mut self, name: &'static str, help: &'static str, value: f64) {
+        self.metrics(&[Metric {
+            name,
             help,
-            Vec::new(),
-            messages as f64,
-        )]);
+            labels: Vec::new(),
+            value,
+        }]);
     }
 
     /// Those of one name stand together, as the format wants it.
@@ -78,7 +68,7 @@ impl Page {
                 continue;
             }
             told.push(metric.name);
-            let kind = if metric.is_counter {
+            let kind = if metric.is_counter() {
                 "counter"
             } else {
                 "gauge"
@@ -99,33 +89,6 @@ impl Page {
 
     pub fn into_text(self) -> String {
         self.0
-    }
-}
-
-fn counter(
-    name: &'static str,
-    help: &'static str,
-    labels: Vec<(&'static str, String)>,
-    value: f64,
-) -> Metric {
-    Metric {
-        name,
-        help,
-        is_counter: true,
-        labels,
-        value,
-    }
-}
-
-fn gauge(
-    name: &'static str,
-    help: &'static str,
-    labels: Vec<(&'static str, String)>,
-    value: f64,
-) -> Metric {
-    Metric {
-        is_counter: false,
-        ..counter(name, help, labels, value)
     }
 }
 

@@ -6,7 +6,7 @@ use rdkafka::statistics::Broker;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Seconds. `statistics.interval.ms` says how often, unless the user does.
+/// `statistics.interval.ms`, unless the user says otherwise.
 pub(super) const EVERY_MILLISECONDS: &str = "5000";
 /// A client that was silent for longer is gone.
 const SILENT_SECONDS: i64 = 60;
@@ -36,10 +36,9 @@ impl Statistics {
 fn of_client(told: &Told) -> Vec<Metric> {
     // `mailq-send-host-4711#producer-2`: the part that is unique here.
     let client = told.name.rsplit('#').next().unwrap_or_default().to_string();
-    let one = |name, help, is_counter, value| Metric {
+    let one = |name, help, value| Metric {
         name,
         help,
-        is_counter,
         labels: vec![("client", client.clone())],
         value,
     };
@@ -47,19 +46,16 @@ fn of_client(told: &Told) -> Vec<Metric> {
         one(
             "mailq_kafka_waiting_messages",
             "Messages that a client has not yet handed to a broker.",
-            false,
             told.msg_cnt as f64,
         ),
         one(
             "mailq_kafka_sent_messages_total",
             "Messages that brokers were given.",
-            true,
             told.txmsgs as f64,
         ),
         one(
             "mailq_kafka_received_messages_total",
             "Messages that brokers gave.",
-            true,
             told.rxmsgs as f64,
         ),
     ];
@@ -67,13 +63,11 @@ fn of_client(told: &Told) -> Vec<Metric> {
         metrics.push(one(
             "mailq_kafka_rebalances_total",
             "Rebalances of the group that this worker took part in.",
-            true,
             group.rebalance_cnt as f64,
         ));
         metrics.push(one(
             "mailq_kafka_owned_partitions",
             "Partitions that the group has given to this worker.",
-            false,
             f64::from(group.assignment_size),
         ));
     }
@@ -84,10 +78,9 @@ fn of_client(told: &Told) -> Vec<Metric> {
 }
 
 fn of_broker(client: &str, broker: &Broker) -> Vec<Metric> {
-    let one = |name, help, is_counter, value| Metric {
+    let one = |name, help, value| Metric {
         name,
         help,
-        is_counter,
         labels: vec![
             ("client", client.to_string()),
             ("broker", broker.nodename.clone()),
@@ -100,25 +93,21 @@ fn of_broker(client: &str, broker: &Broker) -> Vec<Metric> {
         one(
             "mailq_kafka_broker_up",
             "1: connected to this broker.",
-            false,
             is_up,
         ),
         one(
             "mailq_kafka_request_timeouts_total",
             "Requests that a broker did not answer in time.",
-            true,
             broker.req_timeouts as f64,
         ),
         one(
             "mailq_kafka_request_retries_total",
             "Requests that were sent again.",
-            true,
             broker.txretries as f64,
         ),
         one(
             "mailq_kafka_request_errors_total",
             "Requests that could not be sent.",
-            true,
             broker.txerrs as f64,
         ),
     ];
@@ -126,7 +115,6 @@ fn of_broker(client: &str, broker: &Broker) -> Vec<Metric> {
         one(
             "mailq_kafka_round_trip_seconds",
             "99 of 100 requests were answered within this, of late.",
-            false,
             rtt.p99 as f64 / MICROSECONDS,
         )
     }));
