@@ -183,9 +183,9 @@ pub async fn enqueue(
     };
     if voice == Voice::Full {
         teller.say(&closing_line(&report, options.dry_run));
-    }
-    if report.already_enqueued && options.at.is_some() {
-        teller.warn("warning: `--at` changes nothing for a run that is enqueued");
+        if report.already_enqueued && options.at.is_some() {
+            teller.warn("warning: `--at` changes nothing for a run that is enqueued");
+        }
     }
     if let Some(expires) = job
         .expires_after

@@ -70,12 +70,12 @@ pub async fn work(
         .iter()
         .map(|relay| relay.url.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
-    let (total, line) = opening_line(place, &setup, &relays).await?;
-    let watcher = Rc::new(Watcher::new(total, how.voice, global));
-    watcher.tell(line);
+    let outlook = outlook(place, &setup, &relays).await?;
+    let watcher = Rc::new(Watcher::new(outlook.messages, how.voice, global));
+    watcher.tell(outlook.line);
     let stop = Rc::new(Stop::default());
     let caught = Rc::new(Cell::new(None));
-    watcher.shown.rate.set(Some(setup.rate.rate));
+    watcher.shown.rate.set(Some(outlook.rate));
     let visitors = listener.map(|listener| {
         let source = metrics::Source {
             shown: watcher.shown.clone(),
@@ -377,12 +377,15 @@ pub fn closing_line(summary: &Summary) -> String {
     )
 }
 
-/// Says what is to be done, at what rate, and how long it takes: one line.
-async fn opening_line(
-    place: &Workplace,
-    setup: &Setup,
-    relays: &str,
-) -> Result<(u64, String), Failure> {
+/// What a worker finds at its start.
+struct Outlook {
+    messages: u64,
+    rate: Rate,
+    /// What is to be done, at what rate, and how long it takes.
+    line: String,
+}
+
+async fn outlook(place: &Workplace, setup: &Setup, relays: &str) -> Result<Outlook, Failure> {
     let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
     let count = status.lag;
     // The default counts only where none is in force.
@@ -402,10 +405,11 @@ async fn opening_line(
             )
         }
     };
-    Ok((
-        count,
-        format!("{} messages to {relays} at {rate}{eta}", grouped(count)),
-    ))
+    Ok(Outlook {
+        messages: count,
+        rate,
+        line: format!("{} messages to {relays} at {rate}{eta}", grouped(count)),
+    })
 }
 
 impl From<WorkerError> for Failure {

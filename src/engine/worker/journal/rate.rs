@@ -54,20 +54,19 @@ impl Journal {
         }
     }
 
-    /// At the start: what is in force is nothing new.
+    /// Takes the rate in force.
     pub(super) fn take_rate(&mut self) {
-        if let Some(rate) = self.ledger.rate().cloned() {
-            self.lanes.set_rate(rate.rate, rate.burst);
-            self.rate = rate;
+        if let Some(new) = self.ledger.rate().filter(|new| **new != self.rate) {
+            self.lanes.set_rate(new.rate, new.burst);
+            self.rate = new.clone();
         }
     }
 
+    /// The same, and says so.
     pub(super) fn follow_rate(&mut self) {
-        let Some(new) = self.ledger.rate().filter(|new| **new != self.rate).cloned() else {
-            return;
-        };
-        self.lanes.set_rate(new.rate, new.burst);
-        let old = std::mem::replace(&mut self.rate, new.clone());
+        let old = self.rate.clone();
+        self.take_rate();
+        let new = self.rate.clone();
         if (old.rate, old.burst) != (new.rate, new.burst) {
             self.observer.notice(Notice::RateChanged { old, new });
         }
