@@ -15,7 +15,7 @@ pub(super) struct Context {
     pub health: Health,
     pub token_command: Option<String>,
     pub statistics: Statistics,
-    pub _open: Open,
+    pub _open: Option<Open>,
 }
 
 impl ClientContext for Context {

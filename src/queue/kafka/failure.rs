@@ -89,12 +89,10 @@ impl Explainer {
         }
     }
 
-    /// Errors: `Broken`, from the fatal error of any client on.
+    /// Errors: `Broken`, from the fatal error of any client on; `Denied`, once the group has refused this process.
     pub fn unbroken(&self) -> Result<(), QueueError> {
-        match self.health.fatal() {
-            Some(why) => Err(self.broken(&why)),
-            None => Ok(()),
-        }
+        let fatal = self.health.fatal().map(|why| self.broken(&why));
+        fatal.or_else(|| self.health.denied()).map_or(Ok(()), Err)
     }
 
     /// `operation Read on topic prod.mail.send.v1`, as `kafka-acls` takes them.

@@ -1,5 +1,6 @@
 //! What the clients of a handle last heard from brokers: kept for messages, and to tell a refused login from absence.
 
+use crate::queue::QueueError;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ struct State {
     logged_at: Option<Instant>,
     /// Of the producer or the member, the first there was: this process can append nothing any more, or own nothing.
     fatal: Option<String>,
+    /// Why this process may be no member of the group.
+    denied: Option<QueueError>,
 }
 
 /// Shared by all clients of a handle.
@@ -61,6 +64,15 @@ impl Health {
 
     pub fn is_group_denied(&self) -> bool {
         self.state().group_denied
+    }
+
+    /// This process owns nothing any more, and a person must see to it.
+    pub fn deny(&self, why: QueueError) {
+        self.state().denied.get_or_insert(why);
+    }
+
+    pub fn denied(&self) -> Option<QueueError> {
+        self.state().denied.clone()
     }
 
     pub fn refused_login(&self) -> Option<String> {

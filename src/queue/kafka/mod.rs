@@ -76,7 +76,8 @@ impl KafkaQueue {
             health: health.clone(),
             token_command: settings.token_command.clone(),
             statistics: Statistics::default(),
-            _open: Open::new(),
+            // Without TLS or a login none of its threads uses OpenSSL.
+            _open: settings.is_secured().then(Open::new),
         };
         let explainer = Explainer {
             url: settings.url(),

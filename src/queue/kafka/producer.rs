@@ -53,9 +53,15 @@ impl Drop for InFlight<'_> {
 /// (`rd_kafka_idemp_start`): so it is made to hear of one at once.
 fn hurry(producer: FutureProducer<Context>, topic: String) {
     std::thread::spawn(move || {
-        // Once is in vain while its connections are being made; always in vain, whoever appends waits as before.
+        // Once may be in vain while connections are being made; without a broker all is, and who appends waits as ever.
         for _ in 0..HURRIES {
-            let _ = producer.client().fetch_metadata(Some(&topic), HURRY);
+            if producer
+                .client()
+                .fetch_metadata(Some(&topic), HURRY)
+                .is_err()
+            {
+                return;
+            }
             std::thread::sleep(HURRY_PAUSE);
         }
     });

@@ -101,6 +101,12 @@ impl KafkaSettings {
         protocol.is_some_and(|value| value.eq_ignore_ascii_case("consumer"))
     }
 
+    /// TLS or a login.
+    pub(super) fn is_secured(&self) -> bool {
+        let protocol = self.properties.get("security.protocol");
+        protocol.is_some_and(|value| !value.eq_ignore_ascii_case("plaintext"))
+    }
+
     fn milliseconds(&self, name: &str) -> Option<Duration> {
         let value = self.properties.get(name)?.parse().ok()?;
         Some(Duration::from_millis(value))

@@ -238,18 +238,18 @@ impl Poller {
     /// A right that is missing needs a person; all else passes by itself, and is told by the clients' health.
     fn tell(&mut self, error: &KafkaError) {
         tracing::debug!(%error, "the group's consumer");
-        let denied = error.rdkafka_error_code().filter(|code| {
-            matches!(
-                code,
-                Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed
-            )
-        });
-        if let Some(code) = denied
-            && self.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY)
-        {
-            self.told_at = Some(Instant::now());
-            let why = self.asker.explain_commit(code);
-            tracing::error!("the group cannot be joined: {why}");
+        match error.rdkafka_error_code() {
+            Some(code @ Code::GroupAuthorizationFailed) => {
+                self.explainer.health.deny(self.asker.explain_commit(code));
+            }
+            Some(code @ Code::TopicAuthorizationFailed)
+                if self.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) =>
+            {
+                self.told_at = Some(Instant::now());
+                let why = self.asker.explain_commit(code);
+                tracing::error!("the group cannot be joined: {why}");
+            }
+            _ => {}
         }
     }
 

@@ -24,7 +24,7 @@ const PARTITIONS: u64 = 12;
 /// Workers look every 2 s; what a share grows by is taken two looks later.
 const SETTLES: Duration = Duration::from_secs(7);
 /// Ends and begins of workers come about so often; each leaves a share idle for about 5 s.
-const CHANGE_EVERY: u64 = 90;
+const CHANGE_EVERY: u64 = 45;
 
 /// From `since` to `until` so many shares may differ from what they were, or one is nobody's.
 struct Unsettled {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const ENV: &str = "secure";
 const GROUP: &str = "secure.mail";
 const TOPICS: &str = "secure.mail.";
-/// What is told when a worker joins; space is given back each minute, and at the end.
+/// Space is given back each minute, and at the end.
 const TELLS_WITHIN: Duration = Duration::from_secs(20);
 /// As documented, on topics and on the group.
 const TOPIC_RIGHTS: [&str; 6] = [
@@ -220,7 +220,7 @@ impl Secure<'_> {
         Ok(())
     }
 
-    /// A worker goes on without this right, or waits for it; it says so.
+    /// Mail goes on without this right; the worker says so.
     fn told_by_a_worker(&self, what: &str, words: &str, report: &mut Report) -> anyhow::Result<()> {
         let name = what.replace(' ', "-");
         let arguments = ["send", "--rate", "unlimited", "--relay", &self.relay];
@@ -253,8 +253,8 @@ impl Secure<'_> {
         )?;
         self.on_group("--add", "Describe");
         self.project.call(&["status"])?;
-        let words = "operation `Read` on group";
-        self.told_by_a_worker("without Read on the group", words, report)?;
+        let words = ["operation `Read` on group"];
+        self.refused("without Read on the group", &self.send(), &words, report)?;
         self.on_group("--remove", "Describe");
         self.on_group("--add", "Read");
         Ok(())
