@@ -39,17 +39,17 @@ macro_rules! suite {
                 dropping_is_idempotent,
                 partitions_are_logs_of_their_own,
                 compaction_keeps_the_last_of_each_key,
-                buckets_do_not_share,
             });
         }
     };
-    (@shared_slots $arm:ident) => {
-        mod shared_slots {
+    (@buckets $arm:ident) => {
+        mod buckets {
             use super::logs;
             suite!($arm: logs {
                 slots_of_two_handles_keep_one_rate,
                 a_burst_may_come_early_once,
                 slots_beyond_the_horizon_are_left,
+                buckets_do_not_share,
             });
         }
     };
@@ -78,15 +78,15 @@ macro_rules! suite {
 
 suite!(memory {
     log,
-    shared_slots,
+    buckets,
     ownership
 });
 suite!(sqlite {
     log,
-    shared_slots,
+    buckets,
     ownership
 });
-// Without shared slots: each process has buckets of its own, and the engine shares the rate out.
+// Without buckets: the engine shares the rate out.
 #[cfg(feature = "kafka")]
 suite!(kafka { log, ownership });
 #[cfg(feature = "kafka")]

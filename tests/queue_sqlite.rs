@@ -628,7 +628,7 @@ async fn all_processes_share_one_bucket() {
         burst: 1,
         horizon: Duration::from_secs(60),
     };
-    let taken = (0..40).map(|n| queues[n % 2].take_slots(request.clone()));
+    let taken = (0..40).map(|n| queues[n % 2].buckets().unwrap().take_slots(request.clone()));
     let mut all = Vec::new();
     for slots in join_all(taken).await {
         let slots = slots.unwrap();
@@ -641,7 +641,16 @@ async fn all_processes_share_one_bucket() {
         bucket: "site/example.org".into(),
         ..request
     };
-    assert!(queues[0].take_slots(other).await.unwrap().at[0] < all[20]);
+    assert!(
+        queues[0]
+            .buckets()
+            .unwrap()
+            .take_slots(other)
+            .await
+            .unwrap()
+            .at[0]
+            < all[20]
+    );
 }
 
 #[tokio::test]

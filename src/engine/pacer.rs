@@ -1,5 +1,5 @@
-//! Rates as slots in time: GCRA, a token bucket in one instant. Pure; the queue-wide bucket is the queue's
-//! (`Queue::take_slots`), the bucket here is for the limits of one relay or site inside one process.
+//! Rates as slots in time: GCRA, a token bucket in one instant. Pure. Buckets for all processes are the queue's
+//! (`Buckets::take_slots`); the one here is one process's, for its share of a limit.
 
 use crate::domain::rate::Rate;
 use std::time::Duration;
@@ -33,48 +33,68 @@ pub fn tolerance(rate: Rate) -> Option<Duration> {
     Some(part * LATENESS_PER_MILLE / 1_000)
 }
 
-/// Slots of one limit. In any window of the rate begin at most its count, and `burst - 1` more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The bucket of one process, whose rate changes as its share does. What has gathered by then, in messages, stays: a
+/// worker is at no time more than one message, or its burst, ahead of the shares that it had.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
     interval: Duration,
+    tolerance: Duration,
     burst: u32,
-    /// Where the last slot taken would be without bursts; `None` before the first.
-    last: Option<Duration>,
+    /// When the next slot begins if none comes early.
+    due: Duration,
 }
 
 impl Bucket {
-    /// `burst` slots may come at once after a rest; 1 spaces them all.
-    pub fn new(rate: Rate, burst: u32) -> Bucket {
-        Bucket {
-            interval: interval(rate).unwrap_or_default(),
-            burst: burst.max(1),
-            last: None,
-        }
+    /// `credit`: so many messages have gathered; from 1 on one may begin. `None`: without limit.
+    pub fn new(now: Duration, rate: Rate, burst: u32, credit: f64) -> Option<Bucket> {
+        let interval = interval(rate)?;
+        let burst = burst.max(1);
+        let missing = (f64::from(burst) - credit).max(0.0);
+        let wait = interval.as_secs_f64() * missing;
+        // Longer than this program runs.
+        let wait = Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX);
+        Some(Bucket {
+            interval,
+            tolerance: tolerance(rate)?,
+            burst,
+            due: now.saturating_add(wait),
+        })
     }
 
-    /// From the last slot on: the next one keeps the new distance from it.
-    pub fn set_rate(&mut self, rate: Rate) {
-        self.interval = interval(rate).unwrap_or_default();
+    /// Messages that have gathered, a part of one included: `burst` at most.
+    pub fn credit(&self, now: Duration) -> f64 {
+        let missing = self.due.saturating_sub(now).as_secs_f64() / self.interval.as_secs_f64();
+        (f64::from(self.burst) - missing).max(0.0)
     }
 
     /// When the next slot begins, `now` or later.
     pub fn next(&self, now: Duration) -> Duration {
-        let Some(last) = self.last else {
-            return now;
-        };
-        let early = self.interval.saturating_mul(self.burst - 1);
-        let due = last.saturating_add(self.interval).saturating_sub(early);
-        due.max(now)
+        self.due.saturating_sub(self.early()).max(now)
     }
 
-    /// Takes the next slot and says when it begins.
-    pub fn take(&mut self, now: Duration) -> Duration {
-        let slot = self.next(now);
-        let due = self
-            .last
-            .map_or(slot, |last| last.saturating_add(self.interval));
-        self.last = Some(due.max(slot));
-        slot
+    /// How many slots begin before `now + horizon`, `most` at the most, and when the one after these does.
+    pub fn ahead(&self, now: Duration, horizon: Duration, most: usize) -> (usize, Duration) {
+        let first = self.due.max(now).saturating_sub(self.early());
+        let span = now.saturating_add(horizon).saturating_sub(first);
+        let count = span.as_nanos().div_ceil(self.interval.as_nanos().max(1));
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(most);
+        let steps = u32::try_from(count).unwrap_or(u32::MAX);
+        let after = first.saturating_add(self.interval.saturating_mul(steps));
+        (count, after.max(now))
+    }
+
+    /// Uses a slot that has begun. Lateness within the tolerance costs nothing; more of it moves all later slots.
+    pub fn take(&mut self, now: Duration) -> bool {
+        if self.next(now) > now {
+            return false;
+        }
+        let from = self.due.max(now.saturating_sub(self.tolerance));
+        self.due = from.saturating_add(self.interval);
+        true
+    }
+
+    fn early(&self) -> Duration {
+        self.interval.saturating_mul(self.burst - 1)
     }
 }
 
@@ -82,6 +102,8 @@ impl Bucket {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn rate(text: &str) -> Rate {
         text.parse().unwrap()
@@ -112,27 +134,72 @@ mod tests {
         assert!(interval(huge).unwrap() > Duration::from_secs(1));
     }
 
+    fn bucket(text: &str, burst: u32, credit: f64) -> Bucket {
+        Bucket::new(SECOND * 100, rate(text), burst, credit).unwrap()
+    }
+
+    /// Seconds until the next slot, a hundred seconds in.
+    fn wait(bucket: &Bucket) -> f64 {
+        (bucket.next(SECOND * 100) - SECOND * 100).as_secs_f64()
+    }
+
     #[test]
-    fn a_changed_rate_counts_from_the_last_slot() {
-        let second = Duration::from_secs(1);
-        let mut bucket = Bucket::new(rate("60/min"), 1);
-        assert_eq!(bucket.take(second * 100), second * 100);
-        bucket.set_rate(rate("1/min"));
-        assert_eq!(bucket.next(second * 101).as_secs(), 160);
-        bucket.set_rate(Rate::Unlimited);
-        assert_eq!(bucket.take(second * 101), second * 101);
-        assert_eq!(bucket.take(second * 101), second * 101);
-        bucket.set_rate(rate("60/min"));
-        assert!(bucket.take(second * 101) > second * 102);
+    fn what_is_missing_of_a_message_is_waited_for() {
+        for (burst, credit, seconds) in [
+            (1, 0.0, 1.0101),
+            (1, 0.75, 0.2525),
+            (1, 1.0, 0.0),
+            (3, 0.75, 0.2525),
+            (3, 2.5, 0.0),
+        ] {
+            let bucket = bucket("60/min", burst, credit);
+            assert!((wait(&bucket) - seconds).abs() < 0.001, "{burst} {credit}");
+            assert!((bucket.credit(SECOND * 100) - credit).abs() < 0.001);
+        }
+        assert_eq!(Bucket::new(SECOND, Rate::Unlimited, 1, 0.0), None);
+        let longest = Bucket::new(SECOND, rate("1/day"), u32::MAX, 0.0).unwrap();
+        assert!(longest.next(SECOND) > SECOND * 80_000);
+    }
+
+    #[test]
+    fn a_changed_rate_keeps_what_has_gathered() {
+        let mut old = bucket("60/min", 1, 1.0);
+        assert!(old.take(SECOND * 100) && !old.take(SECOND * 100));
+        // Half of a message later the half that is missing comes at the new rate.
+        let now = SECOND * 100 + old.interval / 2;
+        let new = Bucket::new(now, rate("6/min"), 1, old.credit(now)).unwrap();
+        let wait = new.next(now) - now;
+        assert!((5.0..5.1).contains(&wait.as_secs_f64()), "{wait:?}");
     }
 
     #[test]
     fn a_rest_makes_room_for_one_burst() {
-        let second = Duration::from_secs(1);
-        let mut bucket = Bucket::new(rate("60/min"), 3);
-        let mut round = |now: Duration| (0..5).filter(|_| bucket.take(now) == now).count();
-        assert_eq!(round(second), 3);
-        assert_eq!(round(second * 1_000), 3);
+        let mut bucket = bucket("60/min", 3, 3.0);
+        let mut round = |now: Duration| (0..5).filter(|_| bucket.take(now)).count();
+        assert_eq!(round(SECOND * 100), 3);
+        assert_eq!(round(SECOND * 1_000), 3);
+    }
+
+    #[test]
+    fn lateness_moves_later_slots_and_loses_none() {
+        let mut bucket = bucket("30/min", 1, 1.0);
+        let step = bucket.interval;
+        // Within the tolerance the next comes when it would have; after that, one interval later, less the tolerance.
+        assert!(bucket.take(SECOND * 100 + bucket.tolerance));
+        assert_eq!(bucket.next(SECOND), SECOND * 100 + step);
+        assert!(bucket.take(SECOND * 104));
+        assert_eq!(bucket.next(SECOND), SECOND * 104 + step - bucket.tolerance);
+    }
+
+    #[test]
+    fn slots_ahead_are_counted() {
+        let bucket = bucket("60/min", 1, 0.0);
+        let now = SECOND * 100;
+        assert_eq!(bucket.ahead(now, SECOND, 9).0, 0);
+        assert_eq!(bucket.ahead(now, SECOND * 3, 9).0, 2);
+        assert_eq!(bucket.ahead(now, SECOND * 3, 1).0, 1);
+        let (_, after) = bucket.ahead(now, SECOND * 3, 9);
+        assert_eq!(after, now + bucket.interval * 3);
     }
 
     /// Most messages that begin in one window; `begun` ascends.
@@ -159,14 +226,15 @@ mod tests {
             let window = Duration::from_secs([1, 60, 3_600, 86_400][unit]);
             let rate = Rate::Limited { count, window };
             let (step, late) = (interval(rate).unwrap(), tolerance(rate).unwrap());
-            let mut bucket = Bucket::new(rate, burst);
+            let mut bucket = Bucket::new(Duration::ZERO, rate, burst, 0.5).unwrap();
             let mut now = Duration::ZERO;
             let mut begun = Vec::new();
-            // Requests come between at once and two intervals apart; each begins up to the tolerance late.
+            // Requests come between at once and two intervals apart; each is taken up to twice the tolerance late.
             for (gap, lateness) in steps {
                 now += step * u32::try_from(gap.saturating_sub(1_000)).unwrap() / 500;
-                now = bucket.take(now);
-                begun.push(now + late * u32::try_from(lateness).unwrap() / 1_000);
+                now = bucket.next(now) + late * u32::try_from(lateness).unwrap() / 500;
+                prop_assert!(bucket.take(now));
+                begun.push(now);
             }
             begun.sort();
             let most = most_in_a_window(&begun, window);
@@ -176,10 +244,13 @@ mod tests {
         #[test]
         fn constant_demand_uses_98_percent(count in 1u64..100_000, unit in 0usize..4) {
             let window = Duration::from_secs([1, 60, 3_600, 86_400][unit]);
-            let mut bucket = Bucket::new(Rate::Limited { count, window }, 1);
+            let rate = Rate::Limited { count, window };
+            let mut bucket = Bucket::new(Duration::ZERO, rate, 1, 1.0).unwrap();
             let mut now = Duration::ZERO;
-            for _ in 0..1_000 {
-                now = bucket.take(now);
+            prop_assert!(bucket.take(now));
+            for _ in 1..1_000 {
+                now = bucket.next(now);
+                prop_assert!(bucket.take(now));
             }
             let used = 999.0 / now.as_secs_f64() / (count as f64 / window.as_secs_f64());
             prop_assert!((0.98..=0.995).contains(&used), "{used}");

@@ -84,14 +84,10 @@ pub trait Queue {
     /// Members that are alive, for `status`.
     async fn members(&self) -> Result<Vec<Member>, QueueError>;
 
-    /// Whose the buckets of `take_slots` are.
-    fn slots(&self) -> SlotScope {
-        SlotScope::Queue
+    /// `None`: there are no buckets for all processes, and workers share every limit out among themselves.
+    fn buckets(&self) -> Option<&dyn Buckets> {
+        None
     }
-
-    /// Takes up to `want` slots of a bucket that begin before `now + horizon`: exact over all who share the bucket.
-    /// Slots are instants on the boot-time clock.
-    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
 
     /// What it tells of itself, for metrics.
     fn metrics(&self) -> Vec<Metric> {
@@ -198,15 +194,12 @@ pub struct Member {
     pub owned: Vec<TopicPartition>,
 }
 
-/// Who shares a bucket of slots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SlotScope {
-    /// All processes, exactly: each takes what it needs.
-    #[default]
-    Queue,
-    /// Each process has its own, empty when the process starts: the first slot is one interval later. The workers
-    /// share every limit out among themselves.
-    Process,
+/// Rates for all processes together, exactly.
+#[async_trait(?Send)]
+pub trait Buckets {
+    /// Takes up to `want` slots of a bucket that begin before `now + horizon`. Slots are instants on the boot-time
+    /// clock.
+    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
 }
 
 /// One bucket of GCRA: slots are at least `interval` apart, but for `burst - 1` that may come early.

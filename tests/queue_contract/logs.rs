@@ -227,7 +227,12 @@ fn gaps(mut slots: Vec<Duration>) -> Vec<Duration> {
 pub async fn slots_of_two_handles_keep_one_rate(store: Store) {
     let mut taken = Vec::new();
     for queue in [&store.a, &store.b, &store.b, &store.a] {
-        let slots = queue.take_slots(request("rate", 5, 1)).await.unwrap();
+        let slots = queue
+            .buckets()
+            .unwrap()
+            .take_slots(request("rate", 5, 1))
+            .await
+            .unwrap();
         assert_eq!(slots.at.len(), 5);
         assert!(slots.at.is_sorted());
         assert!(slots.at.iter().all(|at| *at < slots.next));
@@ -235,14 +240,25 @@ pub async fn slots_of_two_handles_keep_one_rate(store: Store) {
     }
     let gaps = gaps(taken);
     assert_eq!(gaps, [INTERVAL; 19], "neither closer nor wasted");
-    let none = store.a.take_slots(request("rate", 0, 1)).await.unwrap();
+    let none = store
+        .a
+        .buckets()
+        .unwrap()
+        .take_slots(request("rate", 0, 1))
+        .await
+        .unwrap();
     assert!(none.at.is_empty());
 }
 
 pub async fn a_burst_may_come_early_once(store: Store) {
     let mut taken = Vec::new();
     for queue in [&store.a, &store.b, &store.a, &store.b] {
-        let slots = queue.take_slots(request("burst", 2, 3)).await.unwrap();
+        let slots = queue
+            .buckets()
+            .unwrap()
+            .take_slots(request("burst", 2, 3))
+            .await
+            .unwrap();
         taken.extend(slots.at);
     }
     assert_eq!(taken.len(), 8);
@@ -260,12 +276,30 @@ pub async fn slots_beyond_the_horizon_are_left(store: Store) {
         horizon: Duration::from_secs(7),
         ..request("near", want, 1)
     };
-    let first = store.a.take_slots(near(100)).await.unwrap();
+    let first = store
+        .a
+        .buckets()
+        .unwrap()
+        .take_slots(near(100))
+        .await
+        .unwrap();
     assert_eq!(first.at.len(), 4, "at 0, 2, 4 and 6 s");
-    let refused = store.b.take_slots(near(100)).await.unwrap();
+    let refused = store
+        .b
+        .buckets()
+        .unwrap()
+        .take_slots(near(100))
+        .await
+        .unwrap();
     assert!(refused.at.is_empty());
     assert_eq!(refused.next, first.next);
-    let far = store.b.take_slots(request("near", 1, 1)).await.unwrap();
+    let far = store
+        .b
+        .buckets()
+        .unwrap()
+        .take_slots(request("near", 1, 1))
+        .await
+        .unwrap();
     assert_eq!(
         far.at,
         [first.next],
@@ -274,8 +308,20 @@ pub async fn slots_beyond_the_horizon_are_left(store: Store) {
 }
 
 pub async fn buckets_do_not_share(store: Store) {
-    let one = store.a.take_slots(request("relay/x", 10, 1)).await.unwrap();
-    let other = store.b.take_slots(request("site/x", 1, 1)).await.unwrap();
+    let one = store
+        .a
+        .buckets()
+        .unwrap()
+        .take_slots(request("relay/x", 10, 1))
+        .await
+        .unwrap();
+    let other = store
+        .b
+        .buckets()
+        .unwrap()
+        .take_slots(request("site/x", 1, 1))
+        .await
+        .unwrap();
     assert_eq!(one.at.len(), 10);
     assert!(other.at[0] < one.at[9], "waits for another bucket");
 }

@@ -18,8 +18,8 @@ use mailq::engine::recover::Recovered;
 use mailq::engine::worker::{
     self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
 };
+use mailq::queue::Queue;
 use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind, VirtualClock};
-use mailq::queue::{Queue, SlotScope};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -118,7 +118,7 @@ impl World {
         let mut random = fastrand::Rng::with_seed(seed);
         let log = MemoryLog::new(seed, profile.partitions(), LEASE, Unkind::none());
         if profile.is_shared() {
-            log.set_slots(SlotScope::Process);
+            log.remove_buckets();
         }
         let queue = log.start_process();
         let tiers = Schedule::from(&schedule()).tiers();

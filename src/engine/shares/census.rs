@@ -41,6 +41,11 @@ impl Census {
         census
     }
 
+    pub(super) fn remove(&mut self, gone: &BTreeSet<String>) {
+        self.owners.retain(|name| !gone.contains(name));
+        self.senders.retain(|name| !gone.contains(name));
+    }
+
     /// Those with something to send share; while nobody has anything all do, so that a first message need not wait
     /// until its worker's share has grown.
     pub fn place(&self, name: &str) -> Option<Place> {

@@ -1,13 +1,15 @@
 //! Limits shared out among workers whose buckets are their own: everyone looks at the same strings and comes to the
 //! same answer, without a coordinator. Pure; `engine/worker` reads, and paces by what is in force here.
 //!
-//! Why all of them together never exceed a limit. Let the state of the queue change at the instant t, and the shares
-//! that it stands for from S to S', each adding up to the limit. A worker that has not seen the change read its last
-//! view before t, and what it read lasts [`VIEW_LASTS`] from before the reading: until t + 4 s it uses at most its S,
-//! then nothing. One that has seen it uses at once the lower of both; more than its S only when views known for
-//! [`VIEW_LASTS`] have all said so, and the first of them became known after t. So before t + 4 s everyone has at
-//! most its part of S, and afterwards at most its part of S', however far apart and however slow the readings are.
-//! After a gap between views longer than that a worker starts anew, from nothing.
+//! Why all of them together never exceed a limit. At each instant everyone uses what its share was [`VIEW_LASTS`]
+//! earlier, by a view read before that moment and one read after it, and where these differ the lower of both. So all
+//! go by one state, in which the shares add up to the limit; who has no view from after that moment uses nothing. How
+//! far apart and how slow the readings are only costs time in which a share is nobody's: from the last look that did not
+//! see a change until the first that did. After a gap a worker starts anew, from nothing.
+//!
+//! Who owned partitions and owns none any more is the exception: others have committed in its place, so its claims are
+//! void and it sends nothing. It is taken out of the older views too, so its share is used as soon as this is seen. When
+//! it owns one again it starts from nothing, like a worker that is new.
 //!
 //! Work that comes and goes between two readings could be seen by one worker and missed by another. So who sends is
 //! judged by what holds still, [`Census`]: a string that has moved since the last reading counts like work that is

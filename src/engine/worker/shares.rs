@@ -6,14 +6,16 @@ use crate::clock::Clock;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::shares::{Census, LOOK_EVERY, Term, Texts};
 use crate::protocol::Ledger;
-use crate::queue::{Queue, QueueError, SlotScope};
+use crate::queue::{Queue, QueueError};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// After a look that failed, or that is asked for early, the next comes this soon.
-const SOON: Duration = Duration::from_secs(1);
+/// After a look that failed the next comes this soon.
+const AGAIN: Duration = Duration::from_secs(1);
+/// One that is asked for early comes after this.
+const EARLY: Duration = Duration::from_millis(100);
 
 /// Every partition's commit string, and from when to when it was read.
 struct Look {
@@ -47,13 +49,13 @@ impl Shares {
         inbox: Rc<Inbox>,
     ) -> Option<(Shares, impl Future<Output = ()> + use<>)> {
         let (queue, clock) = (setup.queue.clone(), setup.clock.clone());
-        if queue.slots() == SlotScope::Queue {
+        if queue.buckets().is_some() {
             return None;
         }
         let desk = Rc::new(Desk::default());
         let shares = Shares {
             desk: desk.clone(),
-            term: Term::default(),
+            term: Term::new(&setup.name),
             texts: None,
             changes_at: None,
             is_unknown: false,
@@ -61,7 +63,8 @@ impl Shares {
         Some((shares, watch(queue, clock, desk, inbox)))
     }
 
-    /// Judges a new look. What is in force now, where that may have changed. `owns`: this worker has partitions.
+    /// Judges a new look. What is in force now, where that may have changed. `owns`: a commit says that some partition
+    /// is this worker's. While none does, others may go by that, and this worker knows nothing.
     pub fn follow(&mut self, setup: &Setup, ledger: &Ledger, owns: bool) -> Option<&Term> {
         let now = setup.clock.since_boot();
         let look = self.desk.look.take();
@@ -69,18 +72,26 @@ impl Shares {
         if owns && std::mem::take(&mut self.is_unknown) {
             self.desk.early.notify_one();
         }
-        if look.is_none() && self.changes_at.is_none_or(|at| at > now) {
+        let is_over = self.changes_at.is_some_and(|at| at <= now);
+        if look.is_none() && owns && !is_over {
             return None;
         }
         if let Some(look) = look {
             let census = Census::take(&look.texts, self.texts.as_ref(), ledger, setup.clock.now());
-            let place = census.place(&setup.name);
-            self.term.see(look.read_at, look.known_at, place);
-            self.texts = Some(look.texts);
             self.is_unknown = !census.owners.contains(&setup.name);
+            self.term.see(look.read_at, look.known_at, census);
+            self.texts = Some(look.texts);
         }
-        self.changes_at = self.term.grows_at(now);
+        if !owns {
+            self.term.forget();
+        }
+        self.changes_at = self.term.changes_at(now);
         Some(&self.term)
+    }
+
+    /// When what is in force may change without another look.
+    pub fn changes_at(&self) -> Option<Duration> {
+        self.changes_at
     }
 }
 
@@ -101,13 +112,13 @@ async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, inbox
             }
             Err(error) => {
                 tracing::warn!(%error, "the shares of the rate cannot be read; trying again");
-                SOON
+                AGAIN
             }
         };
         tokio::select! {
             biased;
             () = tokio::time::sleep(pause) => {}
-            () = desk.early.notified() => tokio::time::sleep(SOON).await,
+            () = desk.early.notified() => tokio::time::sleep(EARLY).await,
         }
     }
 }

@@ -2,7 +2,6 @@
 //! blocks has threads of its own: questions, reading, the group, commits.
 
 mod asker;
-mod buckets;
 mod clients;
 mod closing;
 mod codec;
@@ -26,14 +25,12 @@ pub use settings::KafkaSettings;
 pub use topics::configuration;
 
 use super::{
-    Bounds, Committed, Member, Membership, Metric, Queue, QueueError, Record, SlotRequest,
-    SlotScope, Slots, Stored, TopicState,
+    Bounds, Committed, Member, Membership, Metric, Queue, QueueError, Record, Stored, TopicState,
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use asker::Asker;
 use async_trait::async_trait;
-use buckets::Buckets;
 use closing::Open;
 use context::Context;
 use failure::Explainer;
@@ -59,7 +56,6 @@ pub struct KafkaQueue {
     explainer: Explainer,
     partitions: Cell<Partition>,
     asker: Asker,
-    buckets: Buckets,
     // What a command does not need is not connected.
     appender: OnceCell<Arc<Appender>>,
     reader: OnceCell<Reader>,
@@ -99,7 +95,6 @@ impl KafkaQueue {
             context,
             explainer,
             asker,
-            buckets: Buckets::default(),
             appender: OnceCell::new(),
             reader: OnceCell::new(),
             topics: OnceCell::new(),
@@ -283,14 +278,6 @@ impl Queue for KafkaQueue {
             self.asker.members().await
         })
         .await
-    }
-
-    fn slots(&self) -> SlotScope {
-        SlotScope::Process
-    }
-
-    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
-        Ok(self.buckets.take(&request))
     }
 
     fn metrics(&self) -> Vec<Metric> {

@@ -5,9 +5,10 @@ use super::members::ProcessId;
 use super::membership::MemoryMembership;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::slots::gcra;
 use crate::queue::{
-    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, SlotScope,
-    Slots, Stored,
+    Bounds, Buckets, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots,
+    Stored,
 };
 use async_trait::async_trait;
 use std::rc::Rc;
@@ -159,13 +160,24 @@ impl Queue for MemoryQueue {
         Ok(self.log().ask(list).await)
     }
 
-    fn slots(&self) -> SlotScope {
-        self.log().settled(|state, _| state.buckets.scope)
+    fn buckets(&self) -> Option<&dyn Buckets> {
+        let has_buckets = self.log().state.borrow().buckets.is_some();
+        if has_buckets { Some(self) } else { None }
     }
+}
 
+#[async_trait(?Send)]
+impl Buckets for MemoryQueue {
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
-        let process = self.process.id;
-        let take = |state: &mut super::State, now| state.buckets.take(process, now, &request);
+        let take = |state: &mut super::State, now| {
+            let Some(buckets) = &mut state.buckets else {
+                return Slots::default();
+            };
+            let last = buckets.get(&request.bucket).copied();
+            let (slots, bucket) = gcra(last, now, &request);
+            buckets.insert(request.bucket.clone(), bucket);
+            slots
+        };
         Ok(self.log().ask(take).await)
     }
 }

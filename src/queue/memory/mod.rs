@@ -1,7 +1,6 @@
 //! The queue in memory, for tests and simulations: as unkind as Kafka may be, on tokio's virtual time, every choice
 //! from one seed. Single-threaded; all processes of a simulation share one `MemoryLog`.
 
-mod buckets;
 mod clock;
 mod handle;
 mod history;
@@ -22,7 +21,7 @@ pub use unkind::Unkind;
 use crate::clock::Clock;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::queue::{Committed, SlotScope, Stored};
+use crate::queue::{Committed, Stored};
 use state::State;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -53,11 +52,7 @@ impl MemoryLog {
 
     /// A new process's handle. When it and everything made from it are dropped, the process counts as killed.
     pub fn start_process(&self) -> MemoryQueue {
-        let id = self.settled(|state, now| {
-            let id = state.seats.members.start_process();
-            state.buckets.start(id, now);
-            id
-        });
+        let id = self.settled(|state, _| state.seats.members.start_process());
         MemoryQueue::new(self.clone(), id)
     }
 
@@ -66,9 +61,9 @@ impl MemoryLog {
         self.settled(|state, _| state.dice.unkind = unkind);
     }
 
-    /// Whose the buckets of slots are; of the queue unless told otherwise. To be called before anybody takes one.
-    pub fn set_slots(&self, scope: SlotScope) {
-        self.settled(|state, _| state.buckets.scope = scope);
+    /// From now on there are no buckets for all processes. To be called before anybody takes a slot.
+    pub fn remove_buckets(&self) {
+        self.state.borrow_mut().buckets = None;
     }
 
     /// To be called every few virtual milliseconds: lets happen what is due, ends leases, gives vacant partitions to

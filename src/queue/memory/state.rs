@@ -1,7 +1,6 @@
 //! What all processes share, and what is still under way to it. Nothing runs by itself: whoever looks at the state
 //! first lets happen what was due until now, in order (`settle`), so a dead or stopped process's records land too.
 
-use super::buckets::Buckets;
 use super::clock::VirtualClock;
 use super::history::WrittenCommit;
 use super::log::PartitionLog;
@@ -11,6 +10,7 @@ use super::sending::Answers;
 use super::unkind::Dice;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::queue::slots::Bucket;
 use crate::queue::{Commit, CommitOutcome, Committed, QueueError, Record, Token};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,7 +51,8 @@ pub(super) struct State {
     last_step: u64,
     /// When the last record that a process sent to a partition lands: the next lands no earlier.
     pub last_landing: BTreeMap<(ProcessId, TopicPartition), Duration>,
-    pub buckets: Buckets,
+    /// By name; `None`: there are none for all processes.
+    pub buckets: Option<BTreeMap<String, Bucket>>,
     last_tick: Duration,
 }
 
@@ -68,7 +69,7 @@ impl State {
             under_way: BTreeMap::new(),
             last_step: 0,
             last_landing: BTreeMap::new(),
-            buckets: Buckets::default(),
+            buckets: Some(BTreeMap::new()),
             last_tick: Duration::ZERO,
         }
     }

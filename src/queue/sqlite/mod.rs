@@ -12,7 +12,8 @@ mod share;
 mod threads;
 
 use super::{
-    Bounds, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots, Stored,
+    Bounds, Buckets, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots,
+    Stored,
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -287,6 +288,13 @@ impl Queue for SqliteQueue {
         Ok(members)
     }
 
+    fn buckets(&self) -> Option<&dyn Buckets> {
+        Some(self)
+    }
+}
+
+#[async_trait(?Send)]
+impl Buckets for SqliteQueue {
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
         let boot = Arc::clone(&self.boot);
         self.buckets

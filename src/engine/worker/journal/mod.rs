@@ -382,11 +382,13 @@ impl Journal {
         let due = due
             .and_then(|at| at.duration_since(wall).ok())
             .unwrap_or(TICK);
-        let slots = self.ask_slots_at.map_or(TICK, |at| at.saturating_sub(now));
+        let shares = self.shares.as_ref().and_then(Shares::changes_at);
+        let paced = [self.ask_slots_at, shares].into_iter().flatten().min();
+        let paced = paced.map_or(TICK, |at| at.saturating_sub(now));
         let longest = TICK
             .min(self.membership.lease() / 6)
             .min(due)
-            .min(slots)
+            .min(paced)
             .max(Duration::from_millis(1));
         tokio::select! {
             biased;

@@ -37,7 +37,7 @@ impl Journal {
     /// Nothing may be sent before the first share is known to be this worker's.
     pub(super) fn open_shares(&mut self) {
         if let Some((shares, task)) = Shares::open(&self.setup, self.inbox.clone()) {
-            self.lanes.share(&Term::default());
+            self.lanes.share(&Term::new(&self.setup.name));
             self.shares = Some(shares);
             self.tasks.push(tokio::task::spawn_local(task));
         }
@@ -45,7 +45,10 @@ impl Journal {
 
     /// The ledger is at its end: it says whose work may go.
     pub(super) fn follow_shares(&mut self) {
-        let owns = !self.machines.is_empty();
+        let owns = self
+            .machines
+            .values()
+            .any(|machine| !machine.is_numbering());
         let Some(shares) = &mut self.shares else {
             return;
         };

@@ -123,9 +123,10 @@ enum Blocked {
 
 impl Lanes {
     pub fn new(setup: Rc<Setup>, observer: Rc<dyn Observer>) -> Rc<Lanes> {
+        let queue = setup.queue.as_ref();
         let relays = setup.relays.iter().map(|lane| RelayState {
             breaker: Breaker::new(format!("relay `{}`", lane.relay.name())),
-            pace: Pace::new(format!("relay/{}", lane.relay.name()), lane.rate, 1),
+            pace: Pace::new(queue, format!("relay/{}", lane.relay.name()), lane.rate, 1),
             weight: u64::from(lane.weight.max(1)),
             taken: 0,
             with_relay: 0,
@@ -138,7 +139,7 @@ impl Lanes {
             answers: Vec::new(),
             relays: relays.collect(),
             sites: BTreeMap::new(),
-            pace: Pace::new("rate".to_string(), setup.rate.rate, setup.rate.burst),
+            pace: Pace::new(queue, "rate".to_string(), setup.rate.rate, setup.rate.burst),
             limit: (setup.rate.rate, setup.rate.burst),
             term: None,
             waits: BTreeSet::new(),

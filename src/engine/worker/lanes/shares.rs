@@ -14,16 +14,14 @@ impl Lanes {
         let before = inner.pace.portion();
         inner.term = Some(term.clone());
         let (limit, burst) = inner.limit;
-        let portion = term.portion(now, limit, burst);
-        inner.pace.set_portion(portion, term.ends_at(), now);
+        inner.pace.set_portion(term.portion(now, limit, burst), now);
         for (relay, lane) in inner.relays.iter_mut().zip(&self.setup.relays) {
-            let portion = term.portion(now, lane.rate, 1);
-            relay.pace.set_portion(portion, term.ends_at(), now);
+            relay.pace.set_portion(term.portion(now, lane.rate, 1), now);
         }
         for (site, limit) in &self.setup.sites {
             let portion = term.portion(now, limit.rate, 1);
             if let Some(pace) = &mut inner.site(&self.setup, site, now).pace {
-                pace.set_portion(portion, term.ends_at(), now);
+                pace.set_portion(portion, now);
             }
         }
         let after = inner.pace.portion();

@@ -174,7 +174,7 @@ impl Inner {
             let limit = setup.sites.get(site);
             SiteState {
                 breaker: Breaker::new(format!("site `{site}`")),
-                pace: limit.map(|limit| site_pace(site, limit.rate, term, now)),
+                pace: limit.map(|limit| site_pace(setup, (site, limit.rate), term, now)),
                 with_relay: 0,
             }
         })
@@ -196,10 +196,15 @@ impl Inner {
     }
 }
 
-fn site_pace(site: &str, limit: Rate, term: Option<&Term>, now: Duration) -> Pace {
-    let mut pace = Pace::new(format!("site/{site}"), limit, 1);
+fn site_pace(
+    setup: &Setup,
+    (site, limit): (&str, Rate),
+    term: Option<&Term>,
+    now: Duration,
+) -> Pace {
+    let mut pace = Pace::new(setup.queue.as_ref(), format!("site/{site}"), limit, 1);
     if let Some(term) = term {
-        pace.set_portion(term.portion(now, limit, 1), term.ends_at(), now);
+        pace.set_portion(term.portion(now, limit, 1), now);
     }
     pace
 }

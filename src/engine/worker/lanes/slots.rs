@@ -3,7 +3,6 @@
 use super::super::pace::Pace;
 use super::super::settings::Notice;
 use super::Lanes;
-use crate::domain::rate::Rate;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,30 +46,26 @@ impl Lanes {
     fn limited_paces(&self) -> Vec<(PaceOf, Pace)> {
         let mut inner = self.inner.borrow_mut();
         let mut paces = Vec::new();
-        let spare = || {
-            Pace::new(
-                String::new(),
-                Rate::Limited {
-                    count: 1,
-                    window: Duration::MAX,
-                },
-                1,
-            )
-        };
         if !inner.pace.is_unlimited() {
-            paces.push((PaceOf::All, std::mem::replace(&mut inner.pace, spare())));
+            paces.push((
+                PaceOf::All,
+                std::mem::replace(&mut inner.pace, Pace::none()),
+            ));
         }
         for (index, relay) in inner.relays.iter_mut().enumerate() {
             if !relay.pace.is_unlimited() {
                 paces.push((
                     PaceOf::Relay(index),
-                    std::mem::replace(&mut relay.pace, spare()),
+                    std::mem::replace(&mut relay.pace, Pace::none()),
                 ));
             }
         }
         for (name, site) in &mut inner.sites {
             if let Some(pace) = site.pace.as_mut().filter(|pace| !pace.is_unlimited()) {
-                paces.push((PaceOf::Site(name.clone()), std::mem::replace(pace, spare())));
+                paces.push((
+                    PaceOf::Site(name.clone()),
+                    std::mem::replace(pace, Pace::none()),
+                ));
             }
         }
         paces

@@ -1,0 +1,161 @@
+//! One limit as slots in time: of the rate, of a relay, or of a site. They come from the queue's bucket where it has
+//! one for all processes, else from this process's own, which is its share of the limit.
+
+mod share;
+mod stock;
+
+use crate::domain::rate::Rate;
+use crate::engine::shares::Portion;
+use crate::queue::{Queue, QueueError};
+use share::Share;
+use std::time::Duration;
+use stock::Stock;
+
+/// Slots are taken this long before they begin, or as long as a commit takes to come back where that is longer: what
+/// is claimed for a slot should be acknowledged when it begins.
+const SHORTEST_HORIZON: Duration = Duration::from_millis(60);
+const LONGEST_HORIZON: Duration = Duration::from_secs(1);
+
+/// How far ahead slots are taken when the slowest of the last cycles took this long.
+pub fn horizon(slowest_cycle: Duration) -> Duration {
+    (slowest_cycle * 2).clamp(SHORTEST_HORIZON, LONGEST_HORIZON)
+}
+
+#[derive(Debug)]
+pub struct Pace {
+    /// What is in force here: the limit, or this worker's share of it.
+    portion: Option<Portion>,
+    slots: Slots,
+}
+
+#[derive(Debug)]
+enum Slots {
+    Stock(Stock),
+    Share(Share),
+}
+
+impl Pace {
+    /// Shared out where the queue has no buckets: then nothing may be used before a share is set.
+    pub fn new(queue: &dyn Queue, bucket: String, rate: Rate, burst: u32) -> Pace {
+        match queue.buckets() {
+            Some(_) => Pace {
+                portion: Some(Portion { rate, burst }),
+                slots: Slots::Stock(Stock::new(bucket)),
+            },
+            None => Pace {
+                portion: None,
+                slots: Slots::Share(Share::new()),
+            },
+        }
+    }
+
+    /// Has no slots: stands in for one whose stock is being filled.
+    pub fn none() -> Pace {
+        Pace {
+            portion: None,
+            slots: Slots::Stock(Stock::new(String::new())),
+        }
+    }
+
+    pub fn is_unlimited(&self) -> bool {
+        let rate = self.portion.map(|portion| portion.rate);
+        rate == Some(Rate::Unlimited)
+    }
+
+    /// Another limit; of one that is shared out another share comes too.
+    pub fn set_rate(&mut self, rate: Rate, burst: u32) {
+        if let Slots::Stock(stock) = &mut self.slots
+            && self.portion != Some(Portion { rate, burst })
+        {
+            self.portion = Some(Portion { rate, burst });
+            stock.clear();
+        }
+    }
+
+    /// From now until then this share of the limit; `None`: nothing.
+    pub fn set_portion(&mut self, (portion, until): (Option<Portion>, Duration), now: Duration) {
+        if let Slots::Share(share) = &mut self.slots {
+            share.ends_at = until;
+            if portion != self.portion {
+                share.set(portion, now);
+                self.portion = portion;
+            }
+        }
+    }
+
+    /// What may be used of the limit, as last said.
+    pub fn portion(&self) -> Option<Rate> {
+        self.portion.map(|portion| portion.rate)
+    }
+
+    /// Nothing of the limit may be used, for as long as that lasts.
+    pub fn is_closed(&self, now: Duration) -> bool {
+        match &self.slots {
+            _ if self.is_unlimited() => false,
+            Slots::Stock(_) => self.portion.is_none(),
+            Slots::Share(share) => self.portion.is_none() || share.ends_at <= now,
+        }
+    }
+
+    /// Slots that are for this worker's next messages; without limit as many as one likes.
+    pub fn stock(&mut self, now: Duration) -> usize {
+        let is_closed = self.is_closed(now);
+        match (self.portion, &mut self.slots) {
+            (Some(portion), _) if portion.rate == Rate::Unlimited => usize::MAX,
+            (Some(portion), Slots::Stock(stock)) => stock.count(portion.rate, now),
+            (Some(_), Slots::Share(share)) if !is_closed => share.count(now),
+            _ => 0,
+        }
+    }
+
+    /// When the first of them begins.
+    pub fn opens(&mut self, now: Duration) -> Option<Duration> {
+        let is_closed = self.is_closed(now);
+        match (self.portion?, &mut self.slots) {
+            (portion, _) if portion.rate == Rate::Unlimited => Some(now),
+            (portion, Slots::Stock(stock)) => stock.first(portion.rate, now),
+            (_, Slots::Share(share)) if !is_closed => share.first(now),
+            _ => None,
+        }
+    }
+
+    /// Uses the slot that has begun.
+    pub fn take(&mut self, now: Duration) {
+        let is_closed = self.is_closed(now);
+        match (self.portion, &mut self.slots) {
+            (Some(portion), Slots::Stock(stock)) => stock.take(portion.rate, now),
+            (Some(_), Slots::Share(share)) if !is_closed => share.take(now),
+            _ => {}
+        }
+    }
+
+    /// The earliest moment at which asking for slots makes sense again; `None` when unlimited.
+    pub fn ask_at(&self, horizon: Duration) -> Option<Duration> {
+        let next = match &self.slots {
+            _ if self.is_unlimited() => return None,
+            Slots::Stock(stock) => stock.next(),
+            Slots::Share(share) => share.next(),
+        };
+        Some(next.saturating_sub(horizon))
+    }
+
+    /// Sees to `want` slots that begin soon.
+    pub async fn fill(
+        &mut self,
+        queue: &dyn Queue,
+        want: usize,
+        now: Duration,
+        horizon: Duration,
+    ) -> Result<(), QueueError> {
+        match (self.portion, &mut self.slots, queue.buckets()) {
+            (Some(portion), Slots::Stock(stock), Some(buckets)) => {
+                stock.fill(buckets, portion, want, now, horizon).await
+            }
+            (Some(_), Slots::Share(share), _) => {
+                share.look_ahead(want, now, horizon);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

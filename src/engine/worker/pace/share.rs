@@ -1,0 +1,129 @@
+//! This worker's share of a limit: a bucket of its own, whose rate changes as workers come and go.
+
+use crate::engine::pacer::Bucket;
+use crate::engine::shares::Portion;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Share {
+    /// No message may begin from then on.
+    pub ends_at: Duration,
+    /// `None`: nothing is this worker's, or there is no limit.
+    bucket: Option<Bucket>,
+    /// Messages that have gathered, while there is no bucket.
+    credit: f64,
+    /// As many slots are looked ahead to, for this long.
+    want: usize,
+    horizon: Duration,
+    /// When the slot after these begins.
+    next: Duration,
+}
+
+impl Share {
+    /// The first message comes at any moment of the first interval, as if this worker had always been here: then in
+    /// the mean it begins as many as its share is worth however short it lives, also one that is started again and
+    /// again. Always after a whole interval it would lose one, always at once it would gain one.
+    pub fn new() -> Share {
+        Share {
+            ends_at: Duration::ZERO,
+            bucket: None,
+            credit: fastrand::f64(),
+            want: 0,
+            horizon: Duration::ZERO,
+            next: Duration::ZERO,
+        }
+    }
+
+    pub fn set(&mut self, portion: Option<Portion>, now: Duration) {
+        if let Some(bucket) = &self.bucket {
+            self.credit = bucket.credit(now);
+        }
+        let bucket = |portion: Portion| Bucket::new(now, portion.rate, portion.burst, self.credit);
+        self.bucket = portion.and_then(bucket);
+        self.next = now;
+    }
+
+    pub fn look_ahead(&mut self, want: usize, now: Duration, horizon: Duration) {
+        (self.want, self.horizon) = (want, horizon);
+        if let Some(bucket) = &self.bucket {
+            self.next = bucket.ahead(now, horizon, want).1;
+        }
+    }
+
+    pub fn count(&self, now: Duration) -> usize {
+        let ahead = |bucket: &Bucket| bucket.ahead(now, self.horizon, self.want).0;
+        self.bucket.as_ref().map_or(0, ahead)
+    }
+
+    pub fn first(&self, now: Duration) -> Option<Duration> {
+        self.bucket.as_ref().map(|bucket| bucket.next(now))
+    }
+
+    pub fn take(&mut self, now: Duration) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(now);
+        }
+    }
+
+    pub fn next(&self) -> Duration {
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rate::Rate;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn portion(per_minute: u64) -> Option<Portion> {
+        let rate = Rate::per_minute(per_minute);
+        Some(Portion { rate, burst: 1 })
+    }
+
+    #[test]
+    fn what_has_gathered_outlasts_a_time_without_a_share() {
+        let mut share = Share::new();
+        share.credit = 0.0;
+        assert_eq!(share.first(seconds(10)), None);
+        share.set(portion(6), seconds(10));
+        share.set(None, seconds(15));
+        assert_eq!(
+            (share.first(seconds(70)), share.count(seconds(70))),
+            (None, 0)
+        );
+        share.set(portion(60), seconds(70));
+        let wait = share.first(seconds(70)).unwrap() - seconds(70);
+        assert!((0.5..0.52).contains(&wait.as_secs_f64()), "{wait:?}");
+    }
+
+    #[test]
+    fn a_worker_that_lives_shortly_begins_what_its_share_is_worth() {
+        fastrand::seed(7);
+        let lives = 2_000u64;
+        let begun = (0..lives).filter(|_| {
+            let mut share = Share::new();
+            share.set(portion(6), seconds(0));
+            share.first(seconds(0)).unwrap() <= seconds(3)
+        });
+        let worth = 3.0 / 10.1;
+        let each = begun.count() as f64 / lives as f64;
+        assert!((each - worth).abs() < 0.03, "{each}");
+    }
+
+    #[test]
+    fn slots_ahead_are_those_wanted_within_the_horizon() {
+        let mut share = Share::new();
+        share.credit = 1.0;
+        share.set(portion(60), seconds(10));
+        assert_eq!(share.count(seconds(10)), 0);
+        share.look_ahead(5, seconds(10), seconds(3));
+        assert_eq!(share.count(seconds(10)), 3);
+        assert!(share.next() > seconds(13));
+        share.take(seconds(10));
+        assert_eq!(share.count(seconds(10)), 2);
+    }
+}

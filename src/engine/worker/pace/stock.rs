@@ -1,0 +1,110 @@
+//! Slots taken from the queue's bucket shortly before they begin, used up by MAIL FROM. One that passed by more than
+//! the tolerance is given up, so lateness makes no burst: others may have taken those after it.
+
+use crate::domain::rate::Rate;
+use crate::engine::pacer;
+use crate::engine::shares::Portion;
+use crate::queue::{Buckets, QueueError, SlotRequest};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Stock {
+    bucket: String,
+    slots: VecDeque<Duration>,
+    /// When the next free slot begins, as the bucket last said.
+    next: Duration,
+}
+
+impl Stock {
+    pub fn new(bucket: String) -> Stock {
+        Stock {
+            bucket,
+            slots: VecDeque::new(),
+            next: Duration::ZERO,
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.next = Duration::ZERO;
+    }
+
+    /// Slots that have not passed.
+    pub fn count(&mut self, rate: Rate, now: Duration) -> usize {
+        self.give_up(rate, now);
+        self.slots.len()
+    }
+
+    pub fn first(&mut self, rate: Rate, now: Duration) -> Option<Duration> {
+        self.give_up(rate, now);
+        self.slots.front().copied()
+    }
+
+    pub fn take(&mut self, rate: Rate, now: Duration) {
+        if self.first(rate, now).is_some_and(|at| at <= now) {
+            self.slots.pop_front();
+        }
+    }
+
+    pub fn next(&self) -> Duration {
+        self.next
+    }
+
+    pub async fn fill(
+        &mut self,
+        buckets: &dyn Buckets,
+        portion: Portion,
+        want: usize,
+        now: Duration,
+        horizon: Duration,
+    ) -> Result<(), QueueError> {
+        let Some(interval) = pacer::interval(portion.rate) else {
+            return Ok(());
+        };
+        let missing = want.saturating_sub(self.count(portion.rate, now));
+        if missing == 0 || self.next.saturating_sub(horizon) > now {
+            return Ok(());
+        }
+        let request = SlotRequest {
+            bucket: self.bucket.clone(),
+            want: u32::try_from(missing).unwrap_or(u32::MAX),
+            interval,
+            burst: portion.burst,
+            horizon,
+        };
+        let slots = buckets.take_slots(request).await?;
+        self.next = slots.next;
+        self.slots.extend(slots.at);
+        Ok(())
+    }
+
+    fn give_up(&mut self, rate: Rate, now: Duration) {
+        let Some(tolerance) = pacer::tolerance(rate) else {
+            return;
+        };
+        while self.slots.front().is_some_and(|at| *at + tolerance < now) {
+            self.slots.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_used_once_and_given_up_when_it_has_passed() {
+        let seconds = Duration::from_secs;
+        let rate = Rate::per_minute(60);
+        let mut stock = Stock::new("rate".into());
+        stock.slots.extend([10, 11, 12].map(seconds));
+        stock.take(rate, seconds(9));
+        assert_eq!(stock.count(rate, seconds(9)), 3);
+        stock.take(rate, seconds(10));
+        assert_eq!(stock.first(rate, seconds(10)), Some(seconds(11)));
+        let late = seconds(11) + pacer::tolerance(rate).unwrap();
+        assert_eq!(stock.count(rate, late), 2);
+        assert_eq!(stock.count(rate, late + Duration::from_nanos(1)), 1);
+    }
+}
