@@ -122,6 +122,45 @@ fn one_commit(token: u64, text: &str) -> Vec<Commit> {
     }]
 }
 
+/// The broker stands still for longer than a commit is waited for: the group is left and joined again, and as nobody
+/// else has written meanwhile, the worker goes on as if nothing had been.
+#[test]
+fn a_commit_that_nobody_answered_is_made_again_from_memory() {
+    let Some(settings) = settings(NEWEST) else {
+        return;
+    };
+    let cluster = kafka::Cluster::start(1, &kafka::Options::default());
+    let settings = KafkaSettings {
+        brokers: cluster.brokers(),
+        ..with(settings, "socket.timeout.ms", "3000")
+    };
+    asked_with(settings, async |queue, _| {
+        let all = owned_partitions().len();
+        let mut owner = Owner::join(&queue, "only").await;
+        owner.own(all).await;
+        let token = owner.owned[&SEND_0];
+        let mine = one_commit(token, "mine");
+        assert_eq!(owner.member.commit(mine).await, [CommitOutcome::Done]);
+        cluster.pause(1);
+        let waking = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            cluster.cont(1);
+        };
+        let next = owner.member.commit(one_commit(token, "next"));
+        let (outcomes, ()) = futures_util::future::join(next, waking).await;
+        assert_eq!(outcomes, [CommitOutcome::Done]);
+        let stands = queue.committed(&[SEND_0]).await.unwrap().remove(0);
+        assert_eq!(stands.map(|c| c.text).as_deref(), Some("next"));
+        let last = owner.member.commit(one_commit(token, "last")).await;
+        assert_eq!(last, [CommitOutcome::Done]);
+        // Where it had not committed anything, it knows nothing either.
+        owner.own(1).await;
+        owner.own(all).await;
+        assert_eq!(owner.owned[&SEND_0], token);
+        owner.member.leave().await;
+    });
+}
+
 /// Whatever goes wrong with a commit, the group is joined again before anything else is believed.
 #[test]
 fn after_an_unknown_result_everything_is_gained_anew() {

@@ -112,16 +112,37 @@ impl Committer {
         outcomes
     }
 
+    /// After an unknown result the group is left and joined again, since a new generation fences what may still be under
+    /// way. Where nobody has written meanwhile, this worker goes on from memory.
     fn round(&mut self, round: &[Commit]) -> Vec<CommitOutcome> {
-        let begun = Instant::now();
         self.look_after_a_gap(round);
+        let why = match self.attempt(round) {
+            Ok(outcomes) => return outcomes,
+            Err(why) => why,
+        };
+        tracing::warn!(why, "the group is left and joined again");
+        if !self.come_back(round) {
+            return self.unknown(round, why);
+        }
+        match self.attempt(round) {
+            Ok(outcomes) => outcomes,
+            Err(why) => {
+                self.shared.seats().must_rejoin = true;
+                self.unknown(round, why)
+            }
+        }
+    }
+
+    /// Errors: why it is not known what was written.
+    fn attempt(&mut self, round: &[Commit]) -> Result<Vec<CommitOutcome>, String> {
+        let begun = Instant::now();
         loop {
             // Taken before the question who owns what, and held until the coordinator has answered.
             let gate_of = Arc::clone(&self.shared);
             let gate = gate_of.gate();
             let owned = self.owned(round);
             if owned.is_empty() {
-                return vec![CommitOutcome::Refused; round.len()];
+                return Ok(vec![CommitOutcome::Refused; round.len()]);
             }
             let sent = SystemClock.since_boot();
             let asked = Instant::now();
@@ -129,14 +150,12 @@ impl Committer {
             let took = asked.elapsed();
             match answer {
                 Ok(()) if took >= self.socket_timeout => {
-                    drop(gate);
-                    let why =
-                        format!("a commit took {took:?}; an earlier copy of it may land later");
-                    return self.unknown(round, why);
+                    let why = "an earlier copy of it may land later";
+                    return Err(format!("a commit took {took:?}; {why}"));
                 }
                 Ok(()) => {
                     self.contact = sent;
-                    return self.done(round, &owned);
+                    return Ok(self.done(round, &owned));
                 }
                 Err(code) => {
                     drop(gate);
@@ -144,10 +163,10 @@ impl Committer {
                         Verdict::Again if begun.elapsed() < self.session => {
                             std::thread::sleep(RETRY);
                         }
-                        Verdict::Fenced => return self.fenced(round, code),
+                        Verdict::Fenced => return Ok(self.fenced(round, code)),
                         _ => {
                             let why = self.asker.explain_commit(code);
-                            return self.unknown(round, format!("a commit failed: {why}"));
+                            return Err(format!("a commit failed: {why}"));
                         }
                     }
                 }
@@ -195,15 +214,42 @@ impl Committer {
         vec![CommitOutcome::Refused; round.len()]
     }
 
-    /// The group is left and joined again: a new generation fences what may still be under way.
+    /// Nothing is owned any more.
     fn unknown(&self, round: &[Commit], why: String) -> Vec<CommitOutcome> {
-        tracing::warn!(why, "the group is left and joined again");
         self.give_up(round);
-        self.shared.change(|seats| {
-            seats.must_rejoin = true;
-            seats.lose_all()
-        });
+        self.shared.change(|seats| seats.lose_all());
         vec![CommitOutcome::Unknown(why); round.len()]
+    }
+
+    /// Keeps what the group gives back and where there stands what this worker has written last, or has just tried to.
+    /// False: it is not known in time what stands there.
+    fn come_back(&mut self, round: &[Commit]) -> bool {
+        let until = Instant::now() + self.session;
+        self.shared.seats().suspend();
+        if !self.shared.wait_returned(self.session) {
+            return false;
+        }
+        self.shared.change(|seats| seats.lose_the_rest());
+        let owned = self.shared.seats().owned();
+        let at: Vec<TopicPartition> = owned.iter().map(|(at, ..)| *at).collect();
+        let found = loop {
+            match self.asker.committed_blocking(&at) {
+                Ok(found) => break found,
+                Err(_) if Instant::now() < until => std::thread::sleep(RETRY),
+                Err(_) => return false,
+            }
+        };
+        for ((at, token, written), found) in owned.into_iter().zip(found) {
+            let tried = round.iter().find(|c| (c.at, c.token) == (at, token));
+            let is_mine = found == written || found == tried.map(value);
+            // Where this ownership has written nothing, nothing is known of who else has.
+            if found.is_none() || !is_mine {
+                tracing::warn!(%at, "somebody else has written here meanwhile");
+                self.shared.change(|seats| seats.lose_one(at));
+            }
+        }
+        self.contact = SystemClock.since_boot();
+        true
     }
 
     /// Their fate is in the outcomes; it need not be told twice.

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// A partition that was given up by itself is offered again after this.
 const OFFER_AGAIN: Duration = Duration::from_secs(1);
 
+/// After the group has given out partitions for the first time, others may follow for so long.
+const RETURN: Duration = Duration::from_secs(2);
+
 /// Of the process: tokens never repeat, whichever membership they are of.
 static LAST_TOKEN: AtomicU64 = AtomicU64::new(0);
 
@@ -27,6 +30,10 @@ struct Seat {
 #[derive(Debug, Default)]
 pub(super) struct Seats {
     seats: BTreeMap<TopicPartition, Seat>,
+    /// Owned when the group was left, and owned again if it gives them back.
+    returning: BTreeMap<TopicPartition, Seat>,
+    /// When the group first gave out something after it was joined again.
+    assigned_at: Option<Instant>,
     /// The group is to be left and joined again, so that nothing that is under way can land.
     pub must_rejoin: bool,
     pub has_left: bool,
@@ -38,7 +45,59 @@ impl Seats {
         if self.has_left || self.must_rejoin {
             return Vec::new();
         }
-        at.iter().map(|at| self.gain(*at)).collect()
+        self.assigned_at.get_or_insert_with(Instant::now);
+        let mut gained = Vec::new();
+        for at in at {
+            match self.returning.remove(at) {
+                Some(seat) => drop(self.seats.insert(*at, seat)),
+                None => gained.push(self.gain(*at)),
+            }
+        }
+        gained
+    }
+
+    /// The group is left and joined again; what is owned is kept until it is known what comes back.
+    pub fn suspend(&mut self) {
+        self.must_rejoin = true;
+        self.assigned_at = None;
+        for (at, seat) in &mut self.seats {
+            let kept = Seat {
+                token: seat.token.take(),
+                given_up: Instant::now(),
+                is_leaving: false,
+                written: seat.written.take(),
+            };
+            seat.given_up = Instant::now();
+            if kept.token.is_some() {
+                self.returning.insert(*at, kept);
+            }
+        }
+    }
+
+    /// Everything that comes back has come.
+    pub fn has_returned(&self) -> bool {
+        let is_over = |at: Instant| self.returning.is_empty() || at.elapsed() >= RETURN;
+        self.has_left || !self.must_rejoin && self.assigned_at.is_some_and(is_over)
+    }
+
+    /// What has not come back is lost.
+    pub fn lose_the_rest(&mut self) -> Vec<Ownership> {
+        let rest = std::mem::take(&mut self.returning).into_iter();
+        let lost = rest.filter_map(|(at, seat)| {
+            let token = seat.token?;
+            Some(Ownership::Lost { at, token })
+        });
+        let lost = lost.collect();
+        if self.has_left { Vec::new() } else { lost }
+    }
+
+    /// Owned, under which token, and what this ownership has written last.
+    pub fn owned(&self) -> Vec<(TopicPartition, Token, Option<Committed>)> {
+        let owned = self.seats.iter().filter_map(|(at, seat)| {
+            let written = seat.written.as_ref().map(|(commit, _)| commit.clone());
+            Some((*at, seat.token?, written))
+        });
+        owned.collect()
     }
 
     /// Tiers are there that were not: their partitions go with send's.
@@ -147,7 +206,9 @@ impl Seats {
         for seat in self.seats.values_mut() {
             seat.given_up = Instant::now();
         }
-        self.lose(&all)
+        let mut lost = self.lose(&all);
+        lost.extend(self.lose_the_rest());
+        lost
     }
 
     pub fn assigned(&self) -> usize {
@@ -248,6 +309,33 @@ mod tests {
         assert_eq!(seats.offer_again(), []);
         seats.must_rejoin = false;
         assert_eq!(seats.assign(&[B]).len(), 1);
+    }
+
+    #[test]
+    fn what_comes_back_after_the_group_was_left_is_owned_as_before() {
+        let mut seats = Seats::default();
+        let gained = seats.assign(&[A, B]);
+        let commit = Committed {
+            offset: 3,
+            text: "x".to_string(),
+        };
+        seats.wrote(A, commit.clone());
+        seats.suspend();
+        assert!(!seats.owns(A, token(&gained[0])) && !seats.has_returned());
+        assert_eq!(seats.take_away(&[A, B]), []);
+        seats.must_rejoin = false;
+        assert_eq!(seats.assign(&[]), []);
+        assert!(!seats.has_returned());
+        assert_eq!(seats.assign(&[A]), []);
+        assert_eq!(seats.owned(), [(A, token(&gained[0]), Some(commit))]);
+        seats.assigned_at = Some(Instant::now() - RETURN);
+        assert!(seats.has_returned());
+        let lost = Ownership::Lost {
+            at: B,
+            token: token(&gained[1]),
+        };
+        assert_eq!(seats.lose_the_rest(), [lost]);
+        assert_eq!(seats.lose_the_rest(), []);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
+/// What comes to pass by time alone is looked at this often.
+const LOOK: Duration = Duration::from_millis(50);
+
 pub(super) struct Shared {
     seats: Mutex<Seats>,
     /// Something was given up, or the group is left.
@@ -64,6 +67,20 @@ impl Shared {
     pub fn give_up(&self, at: TopicPartition, token: Token) {
         self.seats().give_up(at, token);
         self.given.notify_all();
+    }
+
+    /// Blocks until the group has given back what it does, after it was left and joined again. False: not in time.
+    pub fn wait_returned(&self, longest: Duration) -> bool {
+        let begun = Instant::now();
+        let mut seats = self.seats();
+        while !seats.has_returned() {
+            if begun.elapsed() >= longest {
+                return false;
+            }
+            let waited = self.given.wait_timeout(seats, LOOK);
+            (seats, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        true
     }
 
     /// Blocks until none of these is owned, for so long at the most, or the group is left.
