@@ -6,6 +6,7 @@
 #       --nodes 1|3           default 1; three keep three copies, of which two must have every record
 #       --port NUMBER         default 19092; node N uses 5 ports from NUMBER + 10 × (N − 1), all below 32768
 #       --version VERSION     default 4.3.1
+#       --proxy PORT          one more listener, which node 1 advertises at PORT: for what passes its bytes on
 #       --secure              SASL_SSL, SSL and SASL_PLAINTEXT listeners, users and ACLs beside the open one
 #       --heap SIZE, --processors COUNT    of each node, default 256m and 1
 #       --set KEY=VALUE       into the configuration of each broker; may be repeated
@@ -75,10 +76,10 @@ value() {
 open_folder() {
     folder=$1
     [ -f "$folder/cluster" ] || fail "no cluster in \`$folder\`" "scripts/kafka.sh start $folder"
-    nodes=$(value nodes) base=$(value port) version=$(value version) secure=$(value secure)
+    nodes=$(value nodes) base=$(value port) version=$(value version) secure=$(value secure) proxy=$(value proxy)
 }
 
-# port N OFFSET: 0 open, 1 controller, 2 SASL_SSL, 3 SSL with a client's certificate, 4 SASL_PLAINTEXT.
+# port N OFFSET: 0 open, 1 controller, 2 SASL_SSL, 3 SSL with a client's certificate, 4 SASL_PLAINTEXT, 5 proxied.
 port() {
     echo $((base + 10 * ($1 - 1) + $2))
 }
@@ -143,21 +144,25 @@ END
 
 # properties N: small buffers, few threads, and short waits where Kafka waits for its own comfort.
 properties() {
-    local own=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,SASL_PLAINTEXT:SASL_PLAINTEXT
-    local n=$1 voters="" i listeners open copies=$nodes in_sync=$((nodes > 1 ? 2 : 1))
+    local own=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,PROXIED:PLAINTEXT
+    local n=$1 voters="" i listeners open advertised copies=$nodes in_sync=$((nodes > 1 ? 2 : 1))
     for i in $(every_node); do voters=$voters,$i@127.0.0.1:$(port "$i" 1); done
     open=PLAINTEXT://127.0.0.1:$(port "$n" 0)
     if [ "$secure" = yes ]; then
         open=$open,SASL_SSL://127.0.0.1:$(port "$n" 2),SSL://127.0.0.1:$(port "$n" 3)
         open=$open,SASL_PLAINTEXT://127.0.0.1:$(port "$n" 4)
     fi
-    listeners=$open,CONTROLLER://127.0.0.1:$(port "$n" 1)
+    listeners=$open,CONTROLLER://127.0.0.1:$(port "$n" 1) advertised=$open
+    if [ -n "$proxy" ] && [ "$n" = 1 ]; then
+        listeners=$listeners,PROXIED://127.0.0.1:$(port "$n" 5)
+        advertised=$advertised,PROXIED://127.0.0.1:$proxy
+    fi
     cat <<END
 process.roles=broker,controller
 node.id=$n
 controller.quorum.voters=${voters#,}
 listeners=$listeners
-advertised.listeners=$open
+advertised.listeners=$advertised
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,$own
@@ -193,7 +198,7 @@ END
 # create FOLDER OPTIONS…
 create() {
     local set=""
-    nodes=1 base=19092 version=$newest secure=no
+    nodes=1 base=19092 version=$newest secure=no proxy=""
     local heap=256m processors=1
     while [ $# -gt 0 ]; do
         case $1 in
@@ -202,6 +207,7 @@ create() {
         --version) version=$2 ;;
         --heap) heap=$2 ;;
         --processors) processors=$2 ;;
+        --proxy) proxy=$2 ;;
         --set) set=$set"set=$2"$'\n' ;;
         --secure) secure=yes && shift && continue ;;
         *) fail "unknown option \`$1\`" "scripts/kafka.sh without arguments lists them" ;;
@@ -212,8 +218,8 @@ create() {
         fail "ports from $base on may be taken by outgoing connections" "--port below 32700"
     fetch "$version"
     [ "$secure" = no ] || { have openssl openssl && certificates; }
-    printf '%s\n' "nodes=$nodes" "port=$base" "version=$version" "secure=$secure" "heap=$heap" \
-        "processors=$processors" "$set" >"$folder/cluster"
+    printf '%s\n' "nodes=$nodes" "port=$base" "version=$version" "secure=$secure" "proxy=$proxy" \
+        "heap=$heap" "processors=$processors" "$set" >"$folder/cluster"
     for n in $(every_node); do format "$n" & done
     wait
     for n in $(every_node); do

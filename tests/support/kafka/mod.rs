@@ -1,6 +1,7 @@
 //! Real Kafka brokers on loopback, by scripts/kafka.sh. They end with the value, and with the test process however that
 //! ends: a guard waits for the end of a pipe that only this process holds.
 
+pub mod proxy;
 mod wire;
 
 use super::ports::{self, Ports};
@@ -32,6 +33,8 @@ pub struct Options {
     /// Each node's Java heap, such as `256m`, and how many processors it believes in.
     pub heap: &'static str,
     pub processors: u32,
+    /// Where the only node advertises [`Listener::Proxied`].
+    pub proxy: Option<u16>,
     /// `key=value` into each broker's configuration.
     pub set: Vec<String>,
 }
@@ -43,12 +46,13 @@ impl Default for Options {
             secure: false,
             heap: "256m",
             processors: 1,
+            proxy: None,
             set: Vec::new(),
         }
     }
 }
 
-/// The ways in of a secure cluster. [`Listener::Open`] is there in every cluster.
+/// The ways in of a secure cluster. [`Listener::Open`] is there in every cluster, `Proxied` where a proxy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
     Open = 0,
@@ -56,6 +60,7 @@ pub enum Listener {
     /// With a client's certificate: [`Cluster::certificate`] `mailq`.
     Tls = 3,
     SaslPlain = 4,
+    Proxied = 5,
 }
 
 /// Nodes are numbered from 1. Dropped, it ends them and removes their data.
@@ -248,6 +253,9 @@ impl Options {
         arguments.extend(["--heap".to_string(), self.heap.to_string()]);
         arguments.extend(["--processors".to_string(), self.processors.to_string()]);
         arguments.extend(self.secure.then(|| "--secure".to_string()));
+        if let Some(port) = self.proxy {
+            arguments.extend(["--proxy".to_string(), port.to_string()]);
+        }
         for set in &self.set {
             arguments.extend(["--set".to_string(), set.clone()]);
         }

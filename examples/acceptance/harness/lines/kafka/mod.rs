@@ -1,6 +1,7 @@
 //! The lines over Kafka: real brokers, which a line stops and kills as it does workers.
 
 pub mod brokers;
+pub mod cut;
 pub mod enqueue_kill;
 pub mod kill;
 pub mod offsets;
@@ -22,6 +23,7 @@ pub const LINES: &[Known] = &[
     ("kafka-kill-one", 50, kill::run_one),
     ("kafka-pause", 20, pause::run),
     ("kafka-pause-all", 3, pause::run_all),
+    ("kafka-cut", 10, cut::run),
     ("kafka-rolling", 100, rolling::run),
     ("kafka-brokers", 30, brokers::run),
     ("kafka-offsets", 20_000, offsets::run),
