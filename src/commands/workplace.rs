@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::config::{Loaded, QueueUrl, load_or_create_key};
 use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::Topic;
+use crate::domain::worker_name;
 use crate::engine::policy::{RetrySchedule, Schedule};
 use crate::queue::Queue;
 use crate::queue::sqlite::{OpenOptions, PARTITIONS, SqliteQueue};
@@ -192,28 +193,13 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
     result
 }
 
-/// `host/pid/start`: unique among the living, and without the separators of commit strings.
+/// Unique among the living, unless an instance is named.
 pub fn worker_name(instance: Option<&str>) -> String {
-    let uname = rustix::system::uname();
-    let host: String = uname
-        .nodename()
-        .to_string_lossy()
-        .chars()
-        .take(48)
-        .collect();
-    let text = match instance {
-        Some(id) => format!("{host}/{id}"),
-        None => format!("{host}/{}/{:04x}", std::process::id(), fastrand::u16(..)),
-    };
-    text.chars()
-        .map(|c| {
-            if c.is_ascii_graphic() && !matches!(c, ';' | ',') {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect()
+    let host = host_name();
+    match instance {
+        Some(id) => worker_name::of_instance(&host, id),
+        None => worker_name::of_process(&host, std::process::id(), fastrand::u16(..)),
+    }
 }
 
 pub fn host_name() -> String {

@@ -15,3 +15,4 @@ pub mod records;
 pub mod site;
 pub mod span;
 pub mod topic;
+pub mod worker_name;

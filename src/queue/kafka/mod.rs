@@ -13,6 +13,7 @@ mod health;
 mod locked;
 mod membership;
 mod patience;
+mod predecessors;
 mod producer;
 mod reader;
 pub mod settings;
@@ -260,6 +261,7 @@ impl Queue for KafkaQueue {
         // A right that is missing is an error here; as a member one would wait for partitions for ever.
         self.committed(&[TopicPartition::new(Topic::Send, 0)])
             .await?;
+        predecessors::wait(self, name).await?;
         let appender = self.appender()?;
         let joining = Joining {
             name,

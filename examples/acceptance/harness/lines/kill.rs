@@ -6,7 +6,7 @@ use super::super::account::{check_all_delivered, events};
 use super::super::process::Process;
 use super::super::project::Project;
 use super::super::report::Report;
-use super::super::server::{Answer, Server};
+use super::super::server::{Answer, Ledger, Server};
 use super::{SHORT_RETRIES, keeping, mail_flows, wait_for_accepted, wait_for_flow};
 use anyhow::bail;
 use rustix::process::Signal;
@@ -31,6 +31,8 @@ pub struct Ends {
     pub pace: Pace,
     /// So long after it was started, a worker has got its part of the queue.
     pub finds_work: Duration,
+    /// The others stand still for so long at the most, where the machine has nothing else to do.
+    pub others_pause: Option<Duration>,
 }
 
 pub enum Pace {
@@ -55,6 +57,7 @@ fn over_sqlite(setting: &Setting, signal: Signal, report: &mut Report) -> anyhow
         max_uncommitted: MAX_UNCOMMITTED,
         pace: Pace::Recipients(RECIPIENTS_PER_END),
         finds_work: Duration::from_secs(5),
+        others_pause: None,
     };
     let population = u32::try_from(setting.count * RECIPIENTS_PER_END)?;
     let server = relay(&ends, population)?;
@@ -82,13 +85,15 @@ pub fn end_workers(
     let csv = project.campaign("kill", 0, population)?;
     project.call(&["enqueue", &csv])?;
     let began_at = Instant::now();
-    let flowing = rounds(setting, ends, project, server, report)?;
+    let ended = rounds(setting, ends, project, server, report)?;
     report.figure("sent in", format!("{:.1?}", began_at.elapsed()));
     report.figure("ends", setting.count);
+    let flowing = ended.iter().filter(|end| end.while_flowing).count();
     let share = flowing as f64 / setting.count.max(1) as f64;
     // A few ends beside a whole test run say little of when they fall.
     let least = if setting.count >= 50 { 0.9 } else { 0.5 };
     report.at_least("share of ends while mail flowed", share, least);
+    check_others(&server.ledger(), &ended, ends, report);
     let most = match ends.signal {
         Signal::KILL => setting.count * ends.max_uncommitted,
         _ => 0,
@@ -113,14 +118,41 @@ fn deferring_once(recipient: u32, attempt: u32) -> Answer {
     }
 }
 
-/// Returns how many of the ends fell while mail flowed at that worker.
+/// A worker was ended, and started again at once.
+struct End {
+    gate: usize,
+    at: Instant,
+    /// Mail flowed there at that moment.
+    while_flowing: bool,
+}
+
+/// While a worker is away and comes back, mail goes on at the other gates. After the next end it is another's turn.
+fn check_others(ledger: &Ledger, ended: &[End], ends: &Ends, report: &mut Report) {
+    let mut longest = Duration::ZERO;
+    for (end, next) in ended.iter().zip(ended.iter().skip(1)) {
+        let until = next.at.min(end.at + ends.finds_work);
+        let others = ledger.transactions.iter().filter(|t| t.gate != end.gate);
+        let mut begun: Vec<Instant> = others.map(|transaction| transaction.begun_at).collect();
+        begun.retain(|at| end.at < *at && *at < until);
+        begun.extend([end.at, until]);
+        begun.sort_unstable();
+        let gaps = begun.windows(2).map(|pair| pair[1] - pair[0]);
+        longest = longest.max(gaps.max().unwrap_or_default());
+    }
+    report.figure("longest pause of the others", format!("{longest:.1?}"));
+    report.check(
+        ends.others_pause.is_none_or(|most| longest <= most),
+        format_args!("the others stood still for {longest:.1?}"),
+    );
+}
+
 fn rounds(
     setting: &Setting,
     ends: &Ends,
     project: &Project,
     server: &Server,
     report: &mut Report,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Vec<End>> {
     let mut random = setting.random();
     let k = ends.max_uncommitted.to_string();
     let more = ["--max-uncommitted", k.as_str()];
@@ -130,13 +162,18 @@ fn rounds(
     let mut workers = (0..ends.workers)
         .map(start)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut flowing = 0;
+    let mut ended = Vec::new();
     let mut longest_stop = Duration::ZERO;
     for round in 0..setting.count {
         wait_for_turn(&ends.pace, round, server, &mut random)?;
         let gate = random.usize(..ends.workers);
-        flowing += u64::from(moment_of_flow(server, gate, ends.finds_work, &mut random));
+        let while_flowing = moment_of_flow(server, gate, ends.finds_work, &mut random);
         let stopped_at = Instant::now();
+        ended.push(End {
+            gate,
+            at: stopped_at,
+            while_flowing,
+        });
         workers[gate].signal(ends.signal)?;
         let status = workers[gate].wait(CLEAN_STOP)?;
         longest_stop = longest_stop.max(stopped_at.elapsed());
@@ -155,7 +192,7 @@ fn rounds(
         worker.wait_for_success(DRAIN)?;
     }
     report.figure("longest stop", format!("{longest_stop:.1?}"));
-    Ok(flowing)
+    Ok(ended)
 }
 
 fn wait_for_turn(

@@ -17,7 +17,11 @@ struct Speed {
     max_uncommitted: u64,
     reply_delay: Duration,
     recipients_per_kill: u64,
+    others_pause: Option<Duration>,
 }
+
+/// Well below the session of the dead one, which they do not wait for.
+const OTHERS_PAUSE: Duration = Duration::from_secs(4);
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     // 20 connections take at most 100 a second; 18 s between kills.
@@ -25,6 +29,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         max_uncommitted: 64,
         reply_delay: Duration::from_millis(200),
         recipients_per_kill: 4500,
+        others_pause: Some(OTHERS_PAUSE),
     };
     kill_workers(setting, &speed, 10.0..20.0, report)
 }
@@ -35,6 +40,7 @@ pub fn run_one(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         max_uncommitted: 1,
         reply_delay: Duration::from_millis(200),
         recipients_per_kill: 250,
+        others_pause: Some(OTHERS_PAUSE),
     };
     kill_workers(setting, &speed, 10.0..20.0, report)
 }
@@ -44,6 +50,7 @@ pub fn run_small(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         max_uncommitted: 64,
         reply_delay: Duration::from_millis(200),
         recipients_per_kill: 2500,
+        others_pause: None,
     };
     kill_workers(setting, &speed, 5.0..9.0, report)
 }
@@ -60,6 +67,8 @@ fn kill_workers(
         max_uncommitted: speed.max_uncommitted,
         pace: Pace::Seconds(seconds),
         finds_work: FINDS_WORK,
+        // Two thirds of the dead one's session.
+        others_pause: speed.others_pause,
     };
     let population = u32::try_from((setting.count + 1) * speed.recipients_per_kill)?;
     let server = relay(&ends, population)?;
