@@ -18,12 +18,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const PLACES: usize = 5;
 const SLOW: u64 = 30;
 const FAST: u64 = 1200;
-/// One chunk, so one partition.
+/// Rows that go to one partition.
 const CHUNK: u32 = 500;
 const PARTITIONS: u64 = 12;
-/// Workers look every 2 s; what a share grows by is taken two looks later.
+/// Workers look every second, and go by what was 4 s ago.
 const SETTLES: Duration = Duration::from_secs(7);
-/// Ends and begins of workers come about so often; each leaves a share idle for about 5 s.
+/// Ends and begins of workers come about so often.
 const CHANGE_EVERY: u64 = 45;
 
 /// From `since` to `until` so many shares may differ from what they were, or one is nobody's.
@@ -59,7 +59,8 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
 }
 
 fn changing(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
-    let population = u32::try_from(setting.count * SLOW / 60 + 600)?;
+    // A chunk in each partition, so that every worker has something to send.
+    let population = CHUNK * u32::try_from(PARTITIONS)?;
     let server = Server::accepting(1, population)?;
     let queue = Queue::new(one(), SHORT_SESSION);
     keeping(queue.project(setting, SHORT_RETRIES)?, |project| {
