@@ -16,13 +16,20 @@ pub type Texts = BTreeMap<TopicPartition, String>;
 pub struct Census {
     /// Own a partition.
     pub owners: BTreeSet<String>,
-    /// Own one with something that may go now, or that was at work since the view before.
+    /// Own one with something that may go now, or that was at work within [`super::VIEW_LASTS`].
     pub senders: BTreeSet<String>,
 }
 
 impl Census {
     /// A string that cannot be read names nobody: its partition stands still, wherever it is.
-    pub fn take(texts: &Texts, before: Option<&Texts>, ledger: &Ledger, now: SystemTime) -> Census {
+    /// `before`: what was read within [`super::VIEW_LASTS`] before this. Views of two workers are no further apart, so what
+    /// one of them has seen at work the other sees too, that or its trace.
+    pub fn take<'a>(
+        texts: &Texts,
+        before: impl Iterator<Item = &'a Texts> + Clone,
+        ledger: &Ledger,
+        now: SystemTime,
+    ) -> Census {
         let look = Look { ledger, now };
         let mut census = Census::default();
         for (at, text) in texts {
@@ -32,8 +39,9 @@ impl Census {
             if progress.owner.is_empty() {
                 continue;
             }
-            let last = before.and_then(|texts| texts.get(at));
-            if look.has_work(*at, &progress) || has_moved(&progress, text, last) {
+            let mut before = before.clone().filter_map(|texts| texts.get(at));
+            let mut has_moved = || before.any(|before| has_moved(&progress, text, before));
+            if look.has_work(*at, &progress) || has_moved() {
                 census.senders.insert(progress.owner.clone());
             }
             census.owners.insert(progress.owner);
@@ -58,8 +66,8 @@ impl Census {
 }
 
 /// The owner has committed something of its own since. Another owner's first commit says nothing of work.
-fn has_moved(progress: &Progress, text: &str, before: Option<&String>) -> bool {
-    let last = before.filter(|last| *last != text);
+fn has_moved(progress: &Progress, text: &str, before: &str) -> bool {
+    let last = Some(before).filter(|last| *last != text);
     let last = last.and_then(|last| Progress::parse(last).ok());
     last.is_some_and(|last| (last.number, last.owner) == (progress.number, progress.owner.clone()))
 }
@@ -134,7 +142,7 @@ mod tests {
 
     fn take(script: &Script, before: Option<&Script>) -> Census {
         let before = before.map(texts);
-        Census::take(&texts(script), before.as_ref(), &ledger(script), now())
+        Census::take(&texts(script), before.iter(), &ledger(script), now())
     }
 
     fn senders(script: &Script) -> Vec<String> {
@@ -224,7 +232,7 @@ mod tests {
         let mut texts = texts(&script);
         texts.insert(send(0), "mq9;o1,eve".to_string());
         texts.insert(send(1), "mq1;o1,".to_string());
-        let census = Census::take(&texts, None, &ledger(&script), now());
+        let census = Census::take(&texts, [].iter(), &ledger(&script), now());
         assert!(census.senders.is_empty());
         assert_eq!(census.owners, ["cara".to_string()].into());
     }

@@ -12,8 +12,8 @@
 //! it owns one again it starts from nothing, like a worker that is new.
 //!
 //! Work that comes and goes between two readings could be seen by one worker and missed by another. So who sends is
-//! judged by what holds still, [`Census`]: a string that has moved since the last reading counts like work that is
-//! still there, and of work that one worker sees the other sees that or its trace, one reading later at the latest.
+//! judged by what holds still, [`Census`]: a string that has moved within [`VIEW_LASTS`] counts like work that is still
+//! there, so of work that one worker sees the other sees that or its trace.
 //!
 //! Shares are equal, not by partitions or messages. Partitions say nothing of the work in them, and numbers of
 //! messages change with every commit: two workers would never compute from the same. Equal shares use up the limit

@@ -50,10 +50,10 @@ impl Term {
         self.seen.clear();
     }
 
-    /// A view that was asked for at `read_at` and came at `known_at`. Who owned partitions and owns none any more has
+    /// A view that was asked for at `read_at` and judged at `known_at`. Who owned partitions and owns none any more has
     /// stopped sending: what was its share is the others' at once.
     pub fn see(&mut self, read_at: Duration, known_at: Duration, census: Census) {
-        if self.ends_at() < known_at {
+        if self.ends_at() < read_at {
             self.seen.clear();
         }
         if let Some(last) = self.seen.back() {

@@ -4,10 +4,11 @@ use super::partitions::Inbox;
 use super::settings::Setup;
 use crate::clock::Clock;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::shares::{Census, LOOK_EVERY, Term, Texts};
+use crate::engine::shares::{Census, LOOK_EVERY, Term, Texts, VIEW_LASTS};
 use crate::protocol::Ledger;
 use crate::queue::{Queue, QueueError};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -17,10 +18,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// One that is asked for early comes after this.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// Every partition's commit string, and from when to when it was read.
+/// Every partition's commit string, and when it was asked for.
 struct Look {
     read_at: Duration,
-    known_at: Duration,
     texts: Texts,
 }
 
@@ -35,7 +35,8 @@ struct Desk {
 pub struct Shares {
     desk: Rc<Desk>,
     term: Term,
-    texts: Option<Texts>,
+    /// Of the last seconds, and when each was judged.
+    looks: VecDeque<(Duration, Texts)>,
     /// When what is in force changes without another look.
     changes_at: Option<Duration>,
     /// The last look named no partition of this worker's.
@@ -56,7 +57,7 @@ impl Shares {
         let shares = Shares {
             desk: desk.clone(),
             term: Term::new(&setup.name),
-            texts: None,
+            looks: VecDeque::new(),
             changes_at: None,
             is_unknown: false,
         };
@@ -77,10 +78,13 @@ impl Shares {
             return None;
         }
         if let Some(look) = look {
-            let census = Census::take(&look.texts, self.texts.as_ref(), ledger, setup.clock.now());
+            self.looks.retain(|(at, _)| look.read_at < *at + VIEW_LASTS);
+            let before = self.looks.iter().map(|(_, texts)| texts);
+            let census = Census::take(&look.texts, before, ledger, setup.clock.now());
             self.is_unknown = !census.owners.contains(&setup.name);
-            self.term.see(look.read_at, look.known_at, census);
-            self.texts = Some(look.texts);
+            // The ledger is that of now.
+            self.term.see(look.read_at, now, census);
+            self.looks.push_back((now, look.texts));
         }
         if !owns {
             self.term.forget();
@@ -99,16 +103,11 @@ async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, inbox
     loop {
         let read_at = clock.since_boot();
         let texts = read(queue.as_ref()).await;
-        let known_at = clock.since_boot();
         let pause = match texts {
             Ok(texts) => {
-                desk.look.replace(Some(Look {
-                    read_at,
-                    known_at,
-                    texts,
-                }));
+                desk.look.replace(Some(Look { read_at, texts }));
                 inbox.wake.notify_one();
-                (read_at + LOOK_EVERY).saturating_sub(known_at)
+                (read_at + LOOK_EVERY).saturating_sub(clock.since_boot())
             }
             Err(error) => {
                 tracing::warn!(%error, "the shares of the rate cannot be read; trying again");

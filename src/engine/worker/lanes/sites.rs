@@ -167,7 +167,7 @@ impl Inner {
     pub(super) fn site(&mut self, setup: &Setup, site: &str, now: Duration) -> &mut SiteState {
         if self.sites.len() > MAX_SITES && !self.sites.contains_key(site) {
             self.sites
-                .retain(|_, state| state.with_relay > 0 || state.breaker.is_open());
+                .retain(|_, s| s.with_relay > 0 || s.breaker.is_open() || s.pace.is_some());
         }
         let term = self.term.as_ref();
         self.sites.entry(site.to_string()).or_insert_with(|| {

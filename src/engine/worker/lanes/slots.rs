@@ -12,22 +12,46 @@ enum PaceOf {
     Site(String),
 }
 
+/// Slots of one relay or site are not needed further ahead.
+const MOST_OF_A_LANE: usize = 64;
+
+/// When each limit has its next slot, where it lacks one.
+#[derive(Default)]
+struct Asks {
+    all: Option<Duration>,
+    relays: Vec<Option<Duration>>,
+    sites: Vec<Option<Duration>>,
+}
+
+impl Asks {
+    /// A message needs a slot of the rate and one of any relay; what waits for its site needs one of that.
+    fn first(self, relays: usize) -> Option<Duration> {
+        let is_any_free = self.relays.len() < relays;
+        let relay = self.relays.into_iter().min().flatten();
+        let next = self.all.max(relay.filter(|_| !is_any_free));
+        let site = self.sites.into_iter().flatten().min();
+        [next, site].into_iter().flatten().min()
+    }
+}
+
 impl Lanes {
-    /// Fills the stocks of slots for `claimable` messages. Returns when asking again makes sense.
+    /// Fills the stocks of slots for `claimable` messages. Returns when asking again makes sense; `None`: not before
+    /// something else has changed.
     pub async fn fill_paces(&self, claimable: usize, horizon: Duration) -> Option<Duration> {
         let now = self.setup.clock.since_boot();
-        let wanted = claimable + self.inner.borrow().waiting.len();
-        if wanted == 0 {
+        let waiting = self.inner.borrow().waiting.len();
+        let wanted = claimable + waiting;
+        if wanted == 0 || self.inner.borrow().has_no_share(now) {
             return None;
         }
         // The stocks are taken out while the queue is asked: connections see none in the meantime, and wait.
         let mut paces = self.limited_paces();
-        let mut ask_at = None;
+        let mut asks = Asks::default();
         for (which, pace) in &mut paces {
-            let want = if *which == PaceOf::All {
-                wanted
-            } else {
-                wanted.min(64)
+            let (want, waiting) = match which {
+                PaceOf::All => (wanted, waiting),
+                PaceOf::Relay(_) => (wanted.min(MOST_OF_A_LANE), waiting),
+                PaceOf::Site(site) => (wanted.min(MOST_OF_A_LANE), self.waiting_for(site)),
             };
             if let Err(error) = pace
                 .fill(self.setup.queue.as_ref(), want, now, horizon)
@@ -36,11 +60,26 @@ impl Lanes {
                 self.observer
                     .notice(Notice::QueueTrouble(error.to_string()));
             }
-            ask_at = ask_at.max(pace.ask_at(horizon));
+            // With slots left over it is not slots that are waited for.
+            let stock = pace.stock(now);
+            let lacks = stock < want && stock <= waiting;
+            let ask_at = pace.ask_at(now, horizon).filter(|_| lacks);
+            match which {
+                PaceOf::All => asks.all = ask_at,
+                PaceOf::Relay(_) => asks.relays.push(ask_at),
+                PaceOf::Site(_) if waiting > 0 => asks.sites.push(ask_at),
+                PaceOf::Site(_) => {}
+            }
         }
         self.put_back(paces);
         self.wake();
-        ask_at
+        asks.first(self.setup.relays.len())
+    }
+
+    fn waiting_for(&self, site: &str) -> usize {
+        let inner = self.inner.borrow();
+        let of_site = inner.waiting.iter().filter(|handed| handed.site == site);
+        of_site.count()
     }
 
     fn limited_paces(&self) -> Vec<(PaceOf, Pace)> {
@@ -88,5 +127,29 @@ impl Lanes {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_slot_is_asked_for_when_a_message_could_use_it() {
+        let at = |seconds| Some(Duration::from_secs(seconds));
+        let first = |all, relays: &[Option<Duration>], sites: &[Option<Duration>], count| {
+            let (relays, sites) = (relays.to_vec(), sites.to_vec());
+            Asks { all, relays, sites }.first(count)
+        };
+        assert_eq!(first(None, &[], &[], 1), None);
+        assert_eq!(first(at(3), &[], &[], 1), at(3));
+        assert_eq!(first(at(3), &[at(5)], &[], 1), at(5));
+        // The other relay has no limit, or a slot left over.
+        assert_eq!(first(at(3), &[at(5)], &[], 2), at(3));
+        assert_eq!(first(at(3), &[at(5), None], &[], 2), at(3));
+        assert_eq!(first(None, &[at(5), at(4)], &[], 2), at(4));
+        // A slow site keeps nobody else waiting.
+        assert_eq!(first(at(3), &[], &[at(60)], 1), at(3));
+        assert_eq!(first(None, &[], &[at(60), at(2)], 1), at(2));
     }
 }

@@ -129,10 +129,10 @@ impl Pace {
         }
     }
 
-    /// The earliest moment at which asking for slots makes sense again; `None` when unlimited.
-    pub fn ask_at(&self, horizon: Duration) -> Option<Duration> {
+    /// The earliest moment at which asking for slots makes sense again; `None`: there is no limit, or nothing may be used.
+    pub fn ask_at(&self, now: Duration, horizon: Duration) -> Option<Duration> {
         let next = match &self.slots {
-            _ if self.is_unlimited() => return None,
+            _ if self.is_unlimited() || self.is_closed(now) => return None,
             Slots::Stock(stock) => stock.next(),
             Slots::Share(share) => share.next(),
         };

@@ -40,6 +40,10 @@ impl Share {
         }
         let bucket = |portion: Portion| Bucket::new(now, portion.rate, portion.burst, self.credit);
         self.bucket = portion.and_then(bucket);
+        if self.bucket.is_none() {
+            // The others have the burst meanwhile.
+            self.credit = self.credit.min(1.0);
+        }
         self.next = now;
     }
 
