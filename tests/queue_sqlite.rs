@@ -289,7 +289,7 @@ impl Worker {
             Ownership::Gained { at, token } => {
                 assert_eq!(self.owned.insert(*at, *token), None, "gained twice");
             }
-            Ownership::Losing { at, token } => {
+            Ownership::Losing { at, token } | Ownership::Uncertain { at, token } => {
                 assert_eq!(self.owned.remove(at), Some(*token));
                 self.membership.release(*at, *token).await;
             }

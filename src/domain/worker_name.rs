@@ -15,12 +15,13 @@ pub fn of_instance(host: &str, instance: &str) -> String {
     printable(&format!("{host}/{instance}"))
 }
 
-/// Host and process; `None`: an instance, or no name of ours.
+/// Host and process; `None`: an instance, a host whose name was cut, or no name of ours.
 pub fn process_of(name: &str) -> Option<(&str, u32)> {
     let mut parts = name.split('/');
     let (host, process, _draw) = (parts.next()?, parts.next()?, parts.next()?);
     let process = process.parse().ok()?;
-    parts.next().is_none().then_some((host, process))
+    let is_whole = host.len() < HOST_CHARS && parts.next().is_none();
+    is_whole.then_some((host, process))
 }
 
 fn printable(text: &str) -> String {
@@ -40,6 +41,7 @@ mod tests {
         assert_eq!(process_of(&name), Some(("mail_er__", 42)));
         let long = of_process(&"h".repeat(100), 1, 0);
         assert_eq!(long.len(), HOST_CHARS + "/1/0000".len());
+        assert_eq!(process_of(&long), None);
         assert_eq!(of_instance("mailer", "a;b"), "mailer/a_b");
         for other in [
             "mailer/a_b",

@@ -147,6 +147,11 @@ pub enum Ownership {
         at: TopicPartition,
         token: Token,
     },
+    /// Perhaps gone: nothing may be begun for it before a commit of it is acknowledged again.
+    Uncertain {
+        at: TopicPartition,
+        token: Token,
+    },
     /// Gone already; nothing may be committed or begun for it.
     Lost {
         at: TopicPartition,

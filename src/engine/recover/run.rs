@@ -329,7 +329,9 @@ async fn gain(
                 Ownership::Gained { at, token } => {
                     tokens.insert(at, token);
                 }
-                Ownership::Losing { at, .. } | Ownership::Lost { at, .. } => {
+                Ownership::Losing { at, .. }
+                | Ownership::Uncertain { at, .. }
+                | Ownership::Lost { at, .. } => {
                     return Err(RecoverError::Taken(at));
                 }
             }

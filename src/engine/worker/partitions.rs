@@ -1,6 +1,7 @@
 //! Gaining, reading for, and giving up partitions: everything about them but the cycle.
 
 use super::journal::Journal;
+use super::lanes::Lanes;
 use super::reader::{Read, Reader};
 use super::settings::Notice;
 use super::told::{self, About, Teller};
@@ -36,10 +37,14 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Passes on what the membership tells, for as long as the task lives.
-    pub async fn listen(self: Rc<Inbox>, membership: Rc<dyn Membership>) {
+    /// Passes on what the membership tells, for as long as the task lives. What may not be begun any more the lanes hear
+    /// at once: the journal may be waiting for a commit.
+    pub async fn listen(self: Rc<Inbox>, membership: Rc<dyn Membership>, lanes: Rc<Lanes>) {
         loop {
             let change = membership.changed().await;
+            if let Ownership::Uncertain { at, token } | Ownership::Lost { at, token } = change {
+                lanes.doubt(at, token);
+            }
             self.changes.borrow_mut().push_back(change);
             self.wake.notify_one();
         }
@@ -58,6 +63,7 @@ impl Journal {
             match change {
                 Ownership::Gained { at, token } => self.gain(at, token).await,
                 Ownership::Losing { at, token } => self.give_up(at, token).await,
+                Ownership::Uncertain { .. } => {}
                 Ownership::Lost { at, token } => self.lose(at, token),
             }
         }

@@ -23,7 +23,7 @@ pub(super) async fn wait(queue: &KafkaQueue, me: &str) -> Result<(), QueueError>
                 continue;
             }
             let since = seen.entry(member.name).or_insert_with_key(|name| {
-                tracing::warn!("worker `{name}` was killed; its session ends within {session:?}, then this one joins");
+                tracing::warn!("worker `{name}` of this host is gone; its session ends within {session:?}, then this one joins");
                 Instant::now()
             });
             is_alone &= since.elapsed() >= session;

@@ -100,7 +100,8 @@ impl Journal {
         checkpoints::require(queue.as_ref(), &ledger).await?;
         let membership = queue.join(&setup.name).await?;
         let inbox = Rc::new(Inbox::default());
-        let listener = tokio::task::spawn_local(inbox.clone().listen(membership.clone()));
+        let listener =
+            tokio::task::spawn_local(inbox.clone().listen(membership.clone(), lanes.clone()));
         let now = setup.clock.since_boot();
         let mut journal = Journal {
             rate: setup.rate.clone(),

@@ -217,6 +217,15 @@ impl Lanes {
         self.inner.borrow_mut().valid.insert(at, (token, until));
     }
 
+    /// It is not known whether claims under this token hold: nothing of them is begun or finished, unless they are
+    /// renewed.
+    pub fn doubt(&self, at: TopicPartition, token: u64) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.valid.get(&at).is_some_and(|(held, _)| *held == token) {
+            inner.valid.remove(&at);
+        }
+    }
+
     /// Ownership is gone, or about to go: nothing of the partition is begun or finished any more.
     pub fn disown(&self, at: TopicPartition) {
         self.inner.borrow_mut().valid.remove(&at);

@@ -34,6 +34,8 @@ enum Verdict {
     Fenced,
     /// Perhaps written, perhaps later.
     Unknown,
+    /// Not written, and this process may be no member any more.
+    Barred,
 }
 
 fn judge(code: Code) -> Verdict {
@@ -52,8 +54,16 @@ fn judge(code: Code) -> Verdict {
         | Code::UnreleasedInstanceId
         | Code::AssignmentLost
         | Code::Fenced => Verdict::Fenced,
+        Code::Fatal | Code::GroupAuthorizationFailed => Verdict::Barred,
         _ => Verdict::Unknown,
     }
+}
+
+/// Why a commit came to nothing.
+struct Failed {
+    why: String,
+    /// It may be made again when the group was joined again.
+    may_return: bool,
 }
 
 /// The committing thread's side.
@@ -64,6 +74,9 @@ pub(super) struct Committer {
     pub env: String,
     pub session: Duration,
     pub socket_timeout: Duration,
+    /// Leaving and joining again makes a new generation, which fences what is under way. With a member id that stays it
+    /// may not: where brokers assign partitions, and where instances have names.
+    pub is_fenced_by_joining: bool,
     /// When the coordinator last took a commit: on the boot-time clock, which counts while the machine sleeps.
     pub contact: Duration,
 }
@@ -116,25 +129,22 @@ impl Committer {
     /// way. Where nobody has written meanwhile, this worker goes on from memory.
     fn round(&mut self, round: &[Commit]) -> Vec<CommitOutcome> {
         self.look_after_a_gap(round);
-        let why = match self.attempt(round) {
+        let failed = match self.attempt(round) {
             Ok(outcomes) => return outcomes,
-            Err(why) => why,
+            Err(failed) => failed,
         };
+        let why = failed.why;
         tracing::warn!(why, "the group is left and joined again");
-        if !self.come_back(round) {
+        if !(failed.may_return && self.come_back(round)) {
             return self.unknown(round, why);
         }
         match self.attempt(round) {
             Ok(outcomes) => outcomes,
-            Err(why) => {
-                self.shared.seats().must_rejoin = true;
-                self.unknown(round, why)
-            }
+            Err(failed) => self.unknown(round, failed.why),
         }
     }
 
-    /// Errors: why it is not known what was written.
-    fn attempt(&mut self, round: &[Commit]) -> Result<Vec<CommitOutcome>, String> {
+    fn attempt(&mut self, round: &[Commit]) -> Result<Vec<CommitOutcome>, Failed> {
         let begun = Instant::now();
         loop {
             // Taken before the question who owns what, and held until the coordinator has answered.
@@ -151,7 +161,10 @@ impl Committer {
             match answer {
                 Ok(()) if took >= self.socket_timeout => {
                     let why = "an earlier copy of it may land later";
-                    return Err(format!("a commit took {took:?}; {why}"));
+                    return Err(Failed {
+                        why: format!("a commit took {took:?}; {why}"),
+                        may_return: self.is_fenced_by_joining,
+                    });
                 }
                 Ok(()) => {
                     self.contact = sent;
@@ -164,9 +177,13 @@ impl Committer {
                             std::thread::sleep(RETRY);
                         }
                         Verdict::Fenced => return Ok(self.fenced(round, code)),
-                        _ => {
+                        verdict => {
                             let why = self.asker.explain_commit(code);
-                            return Err(format!("a commit failed: {why}"));
+                            let is_barred = verdict == Verdict::Barred;
+                            return Err(Failed {
+                                why: format!("a commit failed: {why}"),
+                                may_return: self.is_fenced_by_joining && !is_barred,
+                            });
                         }
                     }
                 }
@@ -217,7 +234,10 @@ impl Committer {
     /// Nothing is owned any more.
     fn unknown(&self, round: &[Commit], why: String) -> Vec<CommitOutcome> {
         self.give_up(round);
-        self.shared.change(|seats| seats.lose_all());
+        self.shared.change(|seats| {
+            seats.must_rejoin = true;
+            seats.lose_all()
+        });
         vec![CommitOutcome::Unknown(why); round.len()]
     }
 
@@ -225,7 +245,7 @@ impl Committer {
     /// False: it is not known in time what stands there.
     fn come_back(&mut self, round: &[Commit]) -> bool {
         let until = Instant::now() + self.session;
-        self.shared.seats().suspend();
+        self.shared.change(|seats| seats.suspend());
         if !self.shared.wait_returned(self.session) {
             return false;
         }
@@ -235,7 +255,9 @@ impl Committer {
         let found = loop {
             match self.asker.committed_blocking(&at) {
                 Ok(found) => break found,
-                Err(_) if Instant::now() < until => std::thread::sleep(RETRY),
+                Err(_) if Instant::now() < until && !self.shared.seats().has_left => {
+                    std::thread::sleep(RETRY);
+                }
                 Err(_) => return false,
             }
         };
@@ -325,9 +347,11 @@ mod tests {
             Code::OperationTimedOut,
             Code::BrokerTransportFailure,
             Code::OffsetMetadataTooLarge,
-            Code::GroupAuthorizationFailed,
         ] {
             assert_eq!(judge(code), Verdict::Unknown, "{code}");
+        }
+        for code in [Code::Fatal, Code::GroupAuthorizationFailed] {
+            assert_eq!(judge(code), Verdict::Barred, "{code}");
         }
     }
 }

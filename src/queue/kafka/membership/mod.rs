@@ -81,6 +81,8 @@ impl KafkaMembership {
             env: settings.env.clone(),
             session: settings.session(),
             socket_timeout: settings.socket_timeout(),
+            is_fenced_by_joining: !settings.uses_broker_assignor()
+                && settings.instance_id.is_none(),
             contact: SystemClock.since_boot(),
         };
         let (orders, ordered) = channel();

@@ -57,9 +57,10 @@ impl Seats {
     }
 
     /// The group is left and joined again; what is owned is kept until it is known what comes back.
-    pub fn suspend(&mut self) {
+    pub fn suspend(&mut self) -> Vec<Ownership> {
         self.must_rejoin = true;
         self.assigned_at = None;
+        let mut uncertain = Vec::new();
         for (at, seat) in &mut self.seats {
             let kept = Seat {
                 token: seat.token.take(),
@@ -68,16 +69,18 @@ impl Seats {
                 written: seat.written.take(),
             };
             seat.given_up = Instant::now();
-            if kept.token.is_some() {
+            if let Some(token) = kept.token {
+                uncertain.push(Ownership::Uncertain { at: *at, token });
                 self.returning.insert(*at, kept);
             }
         }
+        uncertain
     }
 
     /// Everything that comes back has come.
     pub fn has_returned(&self) -> bool {
-        let is_over = |at: Instant| self.returning.is_empty() || at.elapsed() >= RETURN;
-        self.has_left || !self.must_rejoin && self.assigned_at.is_some_and(is_over)
+        let is_over = |at: Instant| !self.must_rejoin && at.elapsed() >= RETURN;
+        self.has_left || self.returning.is_empty() || self.assigned_at.is_some_and(is_over)
     }
 
     /// What has not come back is lost.
@@ -108,6 +111,9 @@ impl Seats {
             .flat_map(|(at, _)| topics.iter().map(|t| TopicPartition::new(*t, at.partition)))
             .filter(|at| !self.seats.contains_key(at))
             .collect();
+        if wanted.is_empty() {
+            return Vec::new();
+        }
         self.assign(&wanted)
     }
 
@@ -142,6 +148,14 @@ impl Seats {
 
     /// False: it was not owned under this token.
     pub fn give_up(&mut self, at: TopicPartition, token: Token) -> bool {
+        if self
+            .returning
+            .get(&at)
+            .is_some_and(|seat| seat.token == Some(token))
+        {
+            self.returning.remove(&at);
+            return true;
+        }
         let seat = self.seats.get_mut(&at);
         let Some(seat) = seat.filter(|seat| seat.token == Some(token)) else {
             return false;
@@ -256,6 +270,7 @@ mod tests {
         match change {
             Ownership::Gained { token, .. }
             | Ownership::Losing { token, .. }
+            | Ownership::Uncertain { token, .. }
             | Ownership::Lost { token, .. } => *token,
         }
     }
@@ -320,7 +335,11 @@ mod tests {
             text: "x".to_string(),
         };
         seats.wrote(A, commit.clone());
-        seats.suspend();
+        let uncertain = seats.suspend();
+        assert!(matches!(
+            uncertain[..],
+            [Ownership::Uncertain { at: A, .. }, _]
+        ));
         assert!(!seats.owns(A, token(&gained[0])) && !seats.has_returned());
         assert_eq!(seats.take_away(&[A, B]), []);
         seats.must_rejoin = false;
@@ -336,6 +355,17 @@ mod tests {
         };
         assert_eq!(seats.lose_the_rest(), [lost]);
         assert_eq!(seats.lose_the_rest(), []);
+    }
+
+    #[test]
+    fn what_is_given_up_meanwhile_does_not_come_back() {
+        let mut seats = Seats::default();
+        let gained = seats.assign(&[A]);
+        seats.suspend();
+        assert!(seats.give_up(A, token(&gained[0])) && seats.has_returned());
+        seats.take_away(&[A]);
+        seats.must_rejoin = false;
+        assert!(token(&seats.assign(&[A])[0]) > token(&gained[0]));
     }
 
     #[test]
