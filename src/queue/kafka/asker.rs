@@ -49,6 +49,7 @@ impl Asker {
         context: Context,
         explainer: Explainer,
     ) -> Result<Asker, QueueError> {
+        let alone = context.alone.clone();
         let consumer: BaseConsumer<Context> = settings
             .asker()
             .create_with_context(context)
@@ -62,6 +63,7 @@ impl Asker {
                 while !stopped.load(Ordering::Relaxed) {
                     // It is subscribed to nothing: all that comes are callbacks and errors, which they tell.
                     drop(polled.poll(POLL));
+                    alone.mend(polled.client());
                 }
             })
             .map_err(|error| QueueError::Unknown(error.to_string()))?;

@@ -1,5 +1,6 @@
 //! What librdkafka calls back in every client: logs, errors, and the token of an OAUTHBEARER login.
 
+use super::alone::Alone;
 use super::closing::Open;
 use super::health::Health;
 use super::statistics::Statistics;
@@ -15,7 +16,18 @@ pub(super) struct Context {
     pub health: Health,
     pub token_command: Option<String>,
     pub statistics: Statistics,
+    /// Each client's own: see `of_a_client`.
+    pub alone: Alone,
     pub _open: Option<Open>,
+}
+
+impl Context {
+    pub fn of_a_client(&self) -> Context {
+        Context {
+            alone: self.alone.anew(),
+            ..self.clone()
+        }
+    }
 }
 
 impl ClientContext for Context {
@@ -38,6 +50,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: rdkafka::Statistics) {
+        self.alone.note(&statistics);
         self.statistics.note(statistics);
     }
 

@@ -1,6 +1,7 @@
 //! The queue on Apache Kafka: topics, a consumer group, and progress in the metadata of its offsets. Everything that
 //! blocks has threads of its own: questions, reading, the group, commits.
 
+mod alone;
 mod asker;
 mod clients;
 mod closing;
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
+use alone::Alone;
 use asker::Asker;
 use async_trait::async_trait;
 use closing::Open;
@@ -73,6 +75,7 @@ impl KafkaQueue {
             health: health.clone(),
             token_command: settings.token_command.clone(),
             statistics: Statistics::default(),
+            alone: Alone::new(&settings.brokers),
             // Without TLS or a login none of its threads uses OpenSSL.
             _open: settings.is_secured().then(Open::new),
         };
@@ -81,7 +84,7 @@ impl KafkaQueue {
             env: settings.env.clone(),
             health,
         };
-        let asker = Asker::start(&settings, context.clone(), explainer.clone())?;
+        let asker = Asker::start(&settings, context.of_a_client(), explainer.clone())?;
         let mut patience = Patience::new(settings.queue_timeout);
         let there = loop {
             match asker.list_blocking() {
@@ -111,7 +114,7 @@ impl KafkaQueue {
         if let Some(appender) = self.appender.get() {
             return Ok(Arc::clone(appender));
         }
-        let (context, explainer) = (self.context.clone(), self.explainer.clone());
+        let (context, explainer) = (self.context.of_a_client(), self.explainer.clone());
         let appender = Arc::new(Appender::start(&self.settings, context, explainer)?);
         Ok(Arc::clone(self.appender.get_or_init(|| appender)))
     }
@@ -120,7 +123,7 @@ impl KafkaQueue {
         if let Some(reader) = self.reader.get() {
             return Ok(reader);
         }
-        let (context, explainer) = (self.context.clone(), self.explainer.clone());
+        let (context, explainer) = (self.context.of_a_client(), self.explainer.clone());
         let reader = Reader::start(&self.settings, context, explainer)?;
         Ok(self.reader.get_or_init(|| reader))
     }
@@ -129,7 +132,7 @@ impl KafkaQueue {
         if let Some(topics) = self.topics.get() {
             return Ok(topics);
         }
-        let (context, explainer) = (self.context.clone(), self.explainer.clone());
+        let (context, explainer) = (self.context.of_a_client(), self.explainer.clone());
         let topics = Topics::start(&self.settings, context, explainer, self.asker.clone())?;
         Ok(self.topics.get_or_init(|| topics))
     }
@@ -266,7 +269,7 @@ impl Queue for KafkaQueue {
         let joining = Joining {
             name,
             settings: &self.settings,
-            context: self.context.clone(),
+            context: self.context.of_a_client(),
             asker: self.asker.clone(),
             explainer: self.explainer.clone(),
             topics: topics.into_iter().filter(Topic::is_owned).collect(),

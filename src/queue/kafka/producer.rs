@@ -1,6 +1,7 @@
 //! Appending: one idempotent producer for the life of the process. librdkafka tries a record until it is there; here
 //! it is watched, said aloud when it takes long, and given up by name when `--queue-timeout` is over.
 
+use super::alone::Alone;
 use super::codec;
 use super::context::Context;
 use super::failure::{Doing, Explainer};
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const MAX_RECORD_BYTES: usize = 1_000_000;
 /// Who waits for acknowledgements says so after this, and then once in each.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+/// Whether the producer is alone is looked at this often while it is waited for.
+const LOOK: Duration = Duration::from_secs(1);
 /// The producer's queue is full: looked at again after this, then after twice as long, up to the longest.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -30,6 +33,7 @@ const HURRY_PAUSE: Duration = Duration::from_millis(25);
 pub(super) struct Appender {
     producer: FutureProducer<Context>,
     explainer: Explainer,
+    alone: Alone,
     limit: Option<Duration>,
     max_bytes: usize,
     /// Given to the producer and not acknowledged, over all appends.
@@ -76,6 +80,7 @@ impl Appender {
         let config = settings.producer();
         let max_bytes = config.get("message.max.bytes");
         let max_bytes = max_bytes.and_then(|bytes| bytes.parse().ok());
+        let alone = context.alone.clone();
         let producer: FutureProducer<Context> = config
             .create_with_context(context)
             .map_err(|error| super::asker::unusable(&error))?;
@@ -84,6 +89,7 @@ impl Appender {
         Ok(Appender {
             producer,
             explainer,
+            alone,
             limit: settings.queue_timeout,
             max_bytes: max_bytes.unwrap_or(MAX_RECORD_BYTES),
             waiting: AtomicUsize::new(0),
@@ -206,11 +212,12 @@ impl Appender {
         (done, count): (usize, usize),
         begun: Instant,
     ) -> Result<Offset, QueueError> {
+        let mut said = Instant::now();
         loop {
             let left = self
                 .limit
                 .map(|limit| limit.saturating_sub(begun.elapsed()));
-            let wait = left.map_or(SAY_EVERY, |left| left.min(SAY_EVERY));
+            let wait = left.map_or(LOOK, |left| left.min(LOOK));
             match tokio::time::timeout(wait, &mut *delivery).await {
                 Ok(Ok(Ok(delivery))) => {
                     let nowhere = || QueueError::Unknown("acknowledged without an offset".into());
@@ -218,7 +225,11 @@ impl Appender {
                 }
                 Ok(Ok(Err((error, _)))) => return Err(self.failed(topic, &error)),
                 Ok(Err(_)) => return Err(QueueError::Unknown("the producer has gone".into())),
+                Err(_) if said.elapsed() < SAY_EVERY && !self.is_over(begun) => {
+                    self.alone.mend(self.producer.client());
+                }
                 Err(_) => {
+                    said = Instant::now();
                     let what = format!("{done} of {count} records acknowledged");
                     let waiting = self.waiting.load(Ordering::Relaxed);
                     let away = self.explainer.away(Doing::Write(topic), &what);

@@ -62,6 +62,15 @@ impl KafkaSettings {
                 }
             }
         }
+        let quiet = |value: &String| value.trim() == "0";
+        if self
+            .properties
+            .get("statistics.interval.ms")
+            .is_some_and(quiet)
+        {
+            let why = "a client that has lost all brokers is known by its statistics";
+            return Err(refused("statistics.interval.ms", why));
+        }
         for name in ["session.timeout.ms", "socket.timeout.ms"] {
             let value = self.properties.get(name);
             if value.is_some_and(|value| value.parse::<u32>().is_err()) {

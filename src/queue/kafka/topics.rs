@@ -182,6 +182,8 @@ impl Topics {
         if offset <= bounds.low {
             return Ok(());
         }
+        let admin = self.admin.inner();
+        admin.context().alone.mend(admin);
         let doing = Doing::Drop(at.topic);
         let explain = |error: rdkafka::error::KafkaError| self.explainer.explain(doing, &error);
         let mut list = TopicPartitionList::new();

@@ -6,6 +6,7 @@ mod rebalance;
 mod seats;
 mod shared;
 
+use super::alone::Alone;
 use super::asker::{Asker, unusable};
 use super::context::Context;
 use super::failure::Explainer;
@@ -64,6 +65,7 @@ impl KafkaMembership {
         let settings = joining.settings;
         let (changes, received) = unbounded_channel();
         let shared = Arc::new(Shared::new(changes, joining.topics));
+        let alone = joining.context.alone.clone();
         let member = Member {
             context: joining.context,
             shared: Arc::clone(&shared),
@@ -97,6 +99,7 @@ impl KafkaMembership {
             subscribed_at: Instant::now(),
             told_at: None,
             asker: joining.asker.clone(),
+            alone,
             explainer: joining.explainer,
         };
         let (closing, closed) = oneshot::channel();
@@ -202,6 +205,7 @@ struct Poller {
     subscribed_at: Instant,
     told_at: Option<Instant>,
     asker: Asker,
+    alone: Alone,
     explainer: Explainer,
 }
 
@@ -226,6 +230,7 @@ impl Poller {
                 });
                 break;
             }
+            self.alone.mend(self.consumer.client());
             self.join_again();
             self.look_for_topics();
             self.shared.change(|seats| seats.offer_again());

@@ -12,7 +12,7 @@ use crate::domain::topic::TopicPartition;
 use crate::queue::{QueueError, Stored};
 use log::{Found, Log};
 use rdkafka::ClientConfig;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -137,6 +137,7 @@ impl Desk {
         loop {
             // Subscribed to nothing: what comes here are callbacks and errors, which they tell.
             drop(self.consumer.poll(Duration::ZERO));
+            self.context.alone.mend(self.consumer.client());
             let pause = if self.waiting.is_empty() { POLL } else { LOOK };
             match orders.recv_timeout(pause) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
