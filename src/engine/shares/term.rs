@@ -7,9 +7,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How often every worker looks: one request.
-pub const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// In force is what the workers' state was so long ago; a look that takes most of it does no harm.
-pub const VIEW_LASTS: Duration = Duration::from_secs(4);
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// In force is what the workers' state was so long ago; a look that takes most of it does no harm. What changes hands
+/// is idle for as long.
+pub const VIEW_LASTS: Duration = Duration::from_secs(3);
 
 /// What one worker has seen of all.
 #[derive(Debug, Clone, Default)]
@@ -165,10 +166,10 @@ mod tests {
         term
     }
 
-    /// The shares in force at each half second from 4.1 s on.
+    /// The shares in force at each half second from 3.1 s on.
     fn shares(senders: &[u64]) -> Vec<u64> {
-        let moments = (0..).map(|half| seconds(41) / 10 + seconds(half) / 2);
-        let moments = moments.take(2 * (senders.len() - 4));
+        let moments = (0..).map(|half| seconds(31) / 10 + seconds(half) / 2);
+        let moments = moments.take(2 * (senders.len() - 3));
         // A view of 5 s is known at 5.2 s.
         let known = |now: Duration| (now - seconds(1) / 5).as_secs() as usize + 1;
         let seen = |now: Duration| term(&senders[..known(now)]);
@@ -177,27 +178,27 @@ mod tests {
 
     #[test]
     fn in_force_is_what_was_a_while_ago() {
-        // Until 4.2 s the first view is not known for long enough.
-        assert_eq!(shares(&[1; 7]), [0, 30, 30, 30, 30, 30]);
+        // Until 3.2 s the first view is not known for long enough.
+        assert_eq!(shares(&[1; 6]), [0, 30, 30, 30, 30, 30]);
         // Three share from between 2 and 3.2 s on: the share has shrunk when the last view without them ends, and has
         // grown when the first without them is known for long enough.
         assert_eq!(
-            shares(&[1, 1, 1, 3, 3, 3, 3, 3]),
+            shares(&[1, 1, 1, 3, 3, 3, 3]),
             [0, 30, 30, 30, 10, 10, 10, 10]
         );
         assert_eq!(
-            shares(&[3, 3, 3, 1, 1, 1, 1, 1]),
+            shares(&[3, 3, 3, 1, 1, 1, 1]),
             [0, 10, 10, 10, 10, 10, 10, 30]
         );
-        assert_eq!(shares(&[1, 0, 0, 0, 0, 0, 0]), [0, 3, 3, 3, 3, 3]);
+        assert_eq!(shares(&[1, 0, 0, 0, 0, 0]), [0, 3, 3, 3, 3, 3]);
     }
 
     #[test]
     fn a_share_ends_when_a_view_that_says_less_counts() {
         let until = |term: &Term| term.portion(seconds(45) / 10, LIMIT, 1).1;
-        assert_eq!(until(&term(&[1, 1, 1, 1, 1])), seconds(8));
-        assert_eq!(until(&term(&[1, 1, 3, 3, 3])), seconds(5));
-        assert_eq!(until(&term(&[3, 3, 1, 1, 1])), seconds(8));
+        assert_eq!(until(&term(&[1, 1, 1, 1, 1])), seconds(7));
+        assert_eq!(until(&term(&[1, 1, 1, 3, 3])), seconds(5));
+        assert_eq!(until(&term(&[3, 3, 1, 1, 1])), seconds(7));
     }
 
     #[test]
@@ -211,21 +212,21 @@ mod tests {
         assert_eq!(share(&term, seconds(5)), 15);
         // Who comes back is new.
         term.see(seconds(6), seconds(6), census(3, 3));
-        assert_eq!(share(&term, seconds(8)), 15);
-        assert_eq!(share(&term, seconds(9)), 10);
+        assert_eq!(share(&term, seconds(7)), 15);
+        assert_eq!(share(&term, seconds(8)), 10);
     }
 
     #[test]
     fn an_old_view_gives_nothing() {
         let mut term = term(&[1, 1, 1, 1, 1]);
         assert_eq!(share(&term, seconds(5)), 30);
-        assert_eq!(share(&term, seconds(8)), 0);
+        assert_eq!(share(&term, seconds(7)), 0);
         // After a gap it begins anew.
-        term.see(seconds(10), seconds(11), census(10, 1));
-        assert_eq!(share(&term, seconds(12)), 0);
-        assert_eq!(term.changes_at(seconds(12)), Some(seconds(14)));
+        term.see(seconds(9), seconds(10), census(10, 1));
+        assert_eq!(share(&term, seconds(11)), 0);
+        assert_eq!(term.changes_at(seconds(11)), Some(seconds(12)));
         term.forget();
-        assert_eq!(term.changes_at(seconds(12)), None);
+        assert_eq!(term.changes_at(seconds(11)), None);
     }
 
     #[test]

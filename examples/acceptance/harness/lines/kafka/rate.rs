@@ -21,7 +21,7 @@ const FAST: u64 = 1200;
 /// Rows that go to one partition.
 const CHUNK: u32 = 500;
 const PARTITIONS: u64 = 12;
-/// Workers look every second, and go by what was 4 s ago.
+/// Workers look twice a second, and go by what was 3 s ago.
 const SETTLES: Duration = Duration::from_secs(7);
 /// Ends and begins of workers come about so often.
 const CHANGE_EVERY: u64 = 45;
