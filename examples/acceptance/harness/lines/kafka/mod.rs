@@ -1,5 +1,6 @@
 //! The lines over Kafka: real brokers, which a line stops and kills as it does workers.
 
+pub mod asleep;
 pub mod brokers;
 pub mod cut;
 pub mod enqueue_kill;
@@ -24,6 +25,7 @@ pub const LINES: &[Known] = &[
     ("kafka-pause", 20, pause::run),
     ("kafka-pause-all", 3, pause::run_all),
     ("kafka-cut", 10, cut::run),
+    ("kafka-asleep", 10, asleep::run),
     ("kafka-rolling", 100, rolling::run),
     ("kafka-brokers", 30, brokers::run),
     ("kafka-offsets", 20_000, offsets::run),
