@@ -18,6 +18,8 @@ pub struct Listed {
     pub line: u64,
     pub address: String,
     pub reason: Reason,
+    /// What stood there instead of a reason of ours.
+    pub words: Option<String>,
 }
 
 /// A line that is not taken; the rest goes on.
@@ -25,8 +27,6 @@ pub struct Listed {
 pub enum ImportError {
     #[error("line {line}: `{found}` is not an address")]
     NotAnAddress { line: u64, found: String },
-    #[error("line {line}: `{found}` is not a reason like `complaint`, `unsubscribe` or `manual`")]
-    NotAReason { line: u64, found: String },
     #[error("line {line}: is not UTF-8")]
     NotUtf8 { line: u64 },
     #[error("line {line}: is longer than {MAX_LINE_BYTES} bytes")]
@@ -99,17 +99,15 @@ impl<R: BufRead> Import<R> {
             let found = shown(cell(self.columns.address));
             return Err(ImportError::NotAnAddress { line, found });
         }
-        let reason = match cell(self.columns.reason) {
-            "" => Reason::Manual,
-            name => name.parse().map_err(|_| ImportError::NotAReason {
-                line,
-                found: shown(name),
-            })?,
-        };
+        // Whoever is on the list does not want mail, in whatever words somebody wrote down why.
+        let why = cell(self.columns.reason);
+        let known: Option<Reason> = why.to_lowercase().parse().ok();
+        let words = (known.is_none() && !why.is_empty()).then(|| shown(why));
         Ok(Some(Listed {
             line,
             address,
-            reason,
+            reason: known.unwrap_or(Reason::Manual),
+            words,
         }))
     }
 }
@@ -165,12 +163,15 @@ fn limited(source: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<Length>
     }
 }
 
-/// The cells of one line, quoted or not; semicolons and tabs separate where there is no comma.
+/// The cells of one line, quoted or not. What separates them is what comes first outside quotes.
 fn cells(text: &str) -> Vec<String> {
-    let delimiter = [b',', b';', b'\t']
-        .into_iter()
-        .find(|byte| text.as_bytes().contains(byte))
-        .unwrap_or(b',');
+    let mut quoted = false;
+    let mut outside = text.bytes().filter(|byte| {
+        quoted ^= *byte == b'"';
+        !quoted
+    });
+    let delimiter = outside.find(|byte| matches!(byte, b',' | b';' | b'\t'));
+    let delimiter = delimiter.unwrap_or(b',');
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -269,7 +270,15 @@ mod tests {
     fn read(bytes: &[u8]) -> Vec<String> {
         Import::new(bytes)
             .map(|item| match item {
-                Ok(listed) => format!("{} {} {}", listed.line, listed.address, listed.reason),
+                Ok(listed) => {
+                    let words = listed
+                        .words
+                        .map_or(String::new(), |words| format!(": {words}"));
+                    format!(
+                        "{} {} {}{words}",
+                        listed.line, listed.address, listed.reason
+                    )
+                }
                 Err(error) => error.to_string(),
             })
             .collect()
@@ -284,7 +293,7 @@ mod tests {
             "5 d@e.example complaint",
         ];
         assert_eq!(read(plain.as_bytes()), expected);
-        let csv = "id;Reason;E-Mail\n1;unsubscribe;\"a@b.example\"\n2;;c@d.example\n";
+        let csv = "id;Reason;E-Mail\n1;Unsubscribe;\"a@b.example\"\n2;;c@d.example\n";
         let expected = ["2 a@b.example unsubscribe", "3 c@d.example manual"];
         assert_eq!(read(csv.as_bytes()), expected);
         assert_eq!(
@@ -298,7 +307,7 @@ mod tests {
     fn bad_lines_are_named_and_the_rest_goes_on() {
         let long = "x".repeat(3 * MAX_LINE_BYTES as usize);
         let mut bytes = b"a@b.example\nno address\n@x\na b@c.example\n".to_vec();
-        bytes.extend_from_slice(b"\xff@b.example\nc@d.example,because\n");
+        bytes.extend_from_slice(b"\xff@b.example\nc@d.example;\"because, he said\"\n");
         bytes.extend_from_slice(format!("{long}\n{}@e.example\n", "y".repeat(250)).as_bytes());
         bytes.extend_from_slice(b"z@y.example");
         let found = read(&bytes);
@@ -308,7 +317,7 @@ mod tests {
             "line 3: `@x` is not an address",
             "line 4: `a b@c.example` is not an address",
             "line 5: is not UTF-8",
-            "line 6: `because` is not a reason like `complaint`, `unsubscribe` or `manual`",
+            "6 c@d.example manual: because, he said",
             "line 7: is longer than 65536 bytes",
         ];
         assert_eq!(

@@ -81,7 +81,9 @@ async fn take(
                 entries.push(Entry {
                     address,
                     reason: listed.reason,
-                    source: format!("{name}:{}", listed.line),
+                    source: listed
+                        .words
+                        .unwrap_or_else(|| format!("{name}:{}", listed.line)),
                     since: since.clone(),
                     campaign: None,
                 });
