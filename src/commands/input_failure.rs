@@ -36,6 +36,7 @@ fn recipients_hint(error: &RecipientsError) -> String {
                 rejected_path(Path::new(file)).display()
             )
         }
+        RecipientsError::Nobody { .. } => "put an address below the header row".into(),
         RecipientsError::Changed { .. } => "run it again when nobody writes to the file".into(),
     }
 }

@@ -30,6 +30,8 @@ pub enum RecipientsError {
     /// `first` holds the first ten of `count`.
     #[error("{}", bad_rows(.first, *.count))]
     BadRows { first: Vec<RowError>, count: u64 },
+    #[error("{path} has no row that can be mailed")]
+    Nobody { path: String },
     #[error("{path} has changed while it was read")]
     Changed { path: String },
 }

@@ -37,6 +37,11 @@ pub async fn survey(
         let path = job.recipients.display().to_string();
         return Err(RecipientsError::Changed { path }.into());
     }
+    // A run of nobody would be sealed, and stand in the way of the list that was meant.
+    if surveyed.survey.counts.accepted == 0 {
+        let path = job.recipients.display().to_string();
+        return Err(RecipientsError::Nobody { path }.into());
+    }
     observer(EnqueueProgress::Surveyed(&surveyed.survey.counts));
     Ok(surveyed)
 }
