@@ -45,7 +45,7 @@ pub struct Options {
     pub campaign: Option<PathBuf>,
 
     /// Name of the run; another name means another mail to everyone [default: the inputs' fingerprint, or the period of `once_per`]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = crate::config::checked_name)]
     pub run: Option<String>,
 
     /// Rows after which progress is stored

@@ -146,15 +146,17 @@ fn unfinished(summary: &Summary) -> String {
 
 /// Where the mails are, if no server got them; where dead letters are.
 fn where_to_look(place: &Workplace, summary: &Summary, global: &Global) {
-    for relay in &place.loaded.settings.relays {
+    let relays = &place.loaded.settings.relays;
+    let is_folder = |url: &RelayAddress| matches!(url, RelayAddress::Maildir(_));
+    let words = match relays.iter().all(|relay| is_folder(&relay.url)) {
+        true => "no mail has left this machine: the messages are files in",
+        false => "what did not go to a server is in",
+    };
+    for relay in relays {
         if let RelayAddress::Maildir(path) = &relay.url
             && summary.delivered > 0
         {
-            let new = path.join("new");
-            global.say(format!(
-                "no mail has left this machine: the messages are files in {}",
-                new.display()
-            ));
+            global.say(format!("{words} {}", path.join("new").display()));
         }
     }
     if summary.dead + summary.in_doubt > 0 {

@@ -203,7 +203,8 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
     })
 }
 
-fn name(text: &str) -> Result<String, String> {
+/// Of a campaign, or of a run that is given one.
+pub fn name(text: &str) -> Result<String, String> {
     let fits = (1..=100).contains(&text.chars().count());
     if fits && text.chars().all(fits_a_name) && !text.starts_with(['.', '-']) {
         Ok(text.to_string())

@@ -16,7 +16,7 @@ mod secret;
 mod settings;
 mod source;
 
-pub use campaign::{CampaignFile, Mailbox, OncePer};
+pub use campaign::{CampaignFile, Mailbox, OncePer, name as checked_name};
 pub use error::ConfigError;
 pub use kafka::KafkaConfig;
 pub use key_file::load_or_create_key;
