@@ -74,7 +74,13 @@ fn template_hint(error: &TemplateError) -> String {
         TemplateError::UnknownColumn(unknown) => {
             let name = &unknown.name;
             let default = format!("`{{{{ {name} | default(\"…\") }}}}`");
-            match &unknown.nearest {
+            // `{{ E-Mail }}` reads a variable `E`.
+            let begun = |column: &&String| column.starts_with(name) && !is_identifier(column);
+            let begun = unknown.columns.iter().find(begun);
+            match unknown.nearest.as_ref().or(begun) {
+                Some(column) if !is_identifier(column) => {
+                    format!("write `{{{{ row[\"{column}\"] }}}}`, or give a default: {default}")
+                }
                 Some(nearest) => format!("rename it to `{nearest}`, or give a default: {default}"),
                 None => format!("add the column, or give a default: {default}"),
             }
@@ -83,6 +89,13 @@ fn template_hint(error: &TemplateError) -> String {
             format!("columns are plain text: write `{{{{ {column} }}}}`")
         }
     }
+}
+
+/// What a template can write as it is.
+fn is_identifier(column: &str) -> bool {
+    let mut chars = column.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 impl From<ContentError> for Failure {
@@ -123,21 +136,29 @@ mod tests {
             line: 1,
             column: 7,
         };
-        let unknown = |nearest: Option<&str>| {
+        let unknown = |name: &str, nearest: Option<&str>| {
             TemplateError::UnknownColumn(Box::new(UnknownColumn {
                 place: place.clone(),
-                name: "first_name".into(),
+                name: name.into(),
                 recipients: "a.csv".into(),
-                columns: vec!["email".into(), "name".into()],
+                columns: vec!["email".into(), "name".into(), "E-Mail".into()],
                 nearest: nearest.map(str::to_string),
             }))
         };
-        let failure = Failure::from(unknown(Some("name")));
+        let failure = Failure::from(unknown("first_name", Some("name")));
         assert_eq!(
             failure.hint.as_deref(),
             Some("rename it to `name`, or give a default: `{{ first_name | default(\"…\") }}`")
         );
-        let failure = Failure::from(ContentError::Template(unknown(None)));
+        for (name, nearest) in [("email_", Some("E-Mail")), ("E", None)] {
+            let failure = Failure::from(unknown(name, nearest));
+            let hint = failure.hint.unwrap_or_default();
+            assert!(
+                hint.starts_with("write `{{ row[\"E-Mail\"] }}`, or"),
+                "{hint}"
+            );
+        }
+        let failure = Failure::from(ContentError::Template(unknown("first_name", None)));
         assert_eq!(
             failure.hint.as_deref(),
             Some("add the column, or give a default: `{{ first_name | default(\"…\") }}`")
