@@ -1,9 +1,11 @@
 //! Decides what happens after one attempt: (attempt, verdict, tries) -> decision. Pure: no clock, no I/O, one table.
-//! Also the delays: every delay is a tier, because a tier is a topic.
+
+mod schedule;
+
+pub use schedule::{RetrySchedule, Schedule};
 
 use crate::domain::outcome::{Attempt, Class, Reason, Reply, Scope, Stage, Verdict};
 use crate::domain::records::InDoubtPolicy;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What becomes of the message.
@@ -71,118 +73,6 @@ pub struct Past {
 impl Past {
     fn waits(self) -> u32 {
         self.moves.saturating_sub(self.tries)
-    }
-}
-
-/// `[retry]` of the configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RetrySchedule {
-    pub initial: Duration,
-    pub factor: f64,
-    pub max: Duration,
-    /// Share of the delay by which messages inside a chunk are spread; applied by the reader of the tier.
-    pub jitter: f64,
-    /// Retries after the first attempt.
-    pub tries: u32,
-    pub soft_interval: Duration,
-}
-
-impl Default for RetrySchedule {
-    fn default() -> RetrySchedule {
-        RetrySchedule {
-            initial: Duration::from_secs(60),
-            factor: 2.0,
-            max: Duration::from_secs(30 * 60),
-            jitter: 0.1,
-            tries: 3,
-            soft_interval: Duration::from_secs(30 * 60),
-        }
-    }
-}
-
-/// The retry settings as delays: all of them are tiers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// Delay of each temporary retry; never empty, ascending.
-    temporary: Vec<Duration>,
-    longest: Duration,
-    soft: Duration,
-    tries: u32,
-}
-
-impl From<&RetrySchedule> for Schedule {
-    fn from(settings: &RetrySchedule) -> Schedule {
-        let longest = whole(settings.max.max(settings.initial));
-        let mut temporary = vec![whole(settings.initial)];
-        let mut delay = settings.initial.as_secs_f64();
-        for _ in 1..settings.tries {
-            delay *= settings.factor;
-            let next = Duration::try_from_secs_f64(delay).map_or(longest, whole);
-            let last = temporary.last().copied().unwrap_or(longest);
-            if last >= longest {
-                break;
-            }
-            temporary.push(next.clamp(last, longest));
-        }
-        Schedule {
-            temporary,
-            longest,
-            soft: whole(settings.soft_interval),
-            tries: settings.tries,
-        }
-    }
-}
-
-/// Whole seconds, or whole milliseconds below one second: what a tier's name can say.
-fn whole(delay: Duration) -> Duration {
-    let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).max(1);
-    match millis {
-        0..1_000 => Duration::from_millis(millis),
-        _ => Duration::from_secs(millis.div_ceil(1_000)),
-    }
-}
-
-impl Schedule {
-    /// Retries after the first attempt.
-    pub fn tries(&self) -> u32 {
-        self.tries
-    }
-
-    /// Every delay that a decision can name: the tiers that must exist.
-    pub fn tiers(&self) -> BTreeSet<Duration> {
-        self.temporary.iter().copied().chain([self.soft]).collect()
-    }
-
-    /// The exponential delay after `tries` retries, the last one from then on.
-    pub fn temporary(&self, tries: u32) -> Duration {
-        let index = usize::try_from(tries).unwrap_or(usize::MAX);
-        let last = self.temporary.last().copied();
-        let delay = self.temporary.get(index).copied().or(last);
-        delay.unwrap_or(self.longest)
-    }
-
-    pub fn soft(&self) -> Duration {
-        self.soft
-    }
-
-    /// The next tier at or above a delay, or the longest there is.
-    pub fn round_up(&self, delay: Duration) -> Duration {
-        let tiers = self.tiers();
-        let longest = tiers.last().copied().unwrap_or(self.soft);
-        tiers.range(delay..).next().copied().unwrap_or(longest)
-    }
-
-    /// How long this failure waits: greylisting and soft ones the fixed interval, others the exponential delay, or
-    /// longer where the reply asks for it.
-    fn delay(&self, verdict: &Verdict, tries: u32) -> Duration {
-        if verdict.class == Class::Soft || verdict.reason == Reason::Greylisted {
-            return self.soft;
-        }
-        let own = self.temporary(tries);
-        match verdict.delay {
-            Some(asked) => self.round_up(asked.max(own)),
-            None => own,
-        }
     }
 }
 
@@ -285,7 +175,7 @@ fn wait_or_retry(past: Past, delay: Duration, schedule: &Schedule, trouble: Trou
 }
 
 fn retry_or(end: Decision, delay: Duration, tries: u32, schedule: &Schedule) -> Ruling {
-    let decision = if tries < schedule.tries {
+    let decision = if tries < schedule.tries() {
         Decision::Retry {
             delay,
             uses_try: true,
@@ -345,47 +235,6 @@ mod tests {
 
     fn retry(delay: Duration, uses_try: bool) -> Decision {
         Decision::Retry { delay, uses_try }
-    }
-
-    #[test]
-    fn delays_are_those_of_the_configuration() {
-        let it = schedule();
-        let delays: Vec<_> = (0..5).map(|tries| it.temporary(tries)).collect();
-        assert_eq!(delays, [1, 2, 4, 4, 4].map(minutes));
-        assert_eq!(it.tiers(), [1, 2, 4, 30].map(minutes).into());
-        assert_eq!(it.round_up(Duration::from_secs(61)), minutes(2));
-        assert_eq!(it.round_up(minutes(2)), minutes(2));
-        assert_eq!(it.round_up(minutes(90)), minutes(30));
-        assert_eq!(it.round_up(Duration::ZERO), minutes(1));
-    }
-
-    #[test]
-    fn odd_settings_still_make_tiers() {
-        let odd = |initial: u64, factor: f64, max: u64, tries: u32| {
-            let settings = RetrySchedule {
-                initial: Duration::from_millis(initial),
-                factor,
-                max: Duration::from_millis(max),
-                tries,
-                ..RetrySchedule::default()
-            };
-            Schedule::from(&settings).temporary
-        };
-        let millis = |list: &[u64]| -> Vec<Duration> {
-            list.iter().copied().map(Duration::from_millis).collect()
-        };
-        assert_eq!(odd(1_000, 2.0, 4_000, 6), millis(&[1_000, 2_000, 4_000]));
-        assert_eq!(
-            odd(60_000, 1.5, 600_000, 4),
-            millis(&[60_000, 90_000, 135_000, 203_000])
-        );
-        assert_eq!(odd(500, 3.0, 10_000, 3), millis(&[500, 2_000, 5_000]));
-        assert_eq!(odd(60_000, 2.0, 1_000, 3), millis(&[60_000]));
-        assert_eq!(odd(60_000, 2.0, 600_000, 0), millis(&[60_000]));
-        assert_eq!(odd(0, 2.0, 0, 3), millis(&[1]));
-        assert_eq!(odd(1_000, 0.5, 8_000, 3), millis(&[1_000; 3]));
-        assert_eq!(odd(1_000, f64::NAN, 8_000, 3), millis(&[1_000, 8_000]));
-        assert_eq!(odd(1_000, 1e300, 8_000, 1_000_000), millis(&[1_000, 8_000]));
     }
 
     /// Every scope × class × number of tries, at RCPT TO, of unknown reason.
