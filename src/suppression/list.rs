@@ -41,6 +41,8 @@ pub struct Import<R> {
     source: R,
     line: u64,
     columns: Columns,
+    /// The header's; without one each line shows its own.
+    delimiter: Option<u8>,
     /// The first line that lists something, or the header, has been seen.
     begun: bool,
     failed: bool,
@@ -61,6 +63,7 @@ impl<R: BufRead> Import<R> {
                 address: 0,
                 reason: 1,
             },
+            delimiter: None,
             begun: false,
             failed: false,
         }
@@ -87,10 +90,12 @@ impl<R: BufRead> Import<R> {
         if text.is_empty() || is_comment(text) {
             return Ok(None);
         }
-        let cells = cells(text);
+        let delimiter = self.delimiter.unwrap_or_else(|| delimiter(text));
+        let cells = cells(text, delimiter);
         let first = !std::mem::replace(&mut self.begun, true);
         if first && !text.contains('@') {
             self.columns = columns(&cells);
+            self.delimiter = (cells.len() > 1).then_some(delimiter);
             return Ok(None);
         }
         let cell = |index: usize| cells.get(index).map_or("", |cell| plain(cell.trim()));
@@ -163,15 +168,21 @@ fn limited(source: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<Length>
     }
 }
 
-/// The cells of one line, quoted or not. What separates them is what comes first outside quotes.
-fn cells(text: &str) -> Vec<String> {
+/// What separates the cells of a line: the first comma, semicolon or tab outside quotes, and behind an address if there
+/// is one, whose local part may hold some.
+fn delimiter(text: &str) -> u8 {
+    let from = text.find('@').unwrap_or(0);
     let mut quoted = false;
-    let mut outside = text.bytes().filter(|byte| {
+    let mut outside = text.bytes().enumerate().filter(|(_, byte)| {
         quoted ^= *byte == b'"';
         !quoted
     });
-    let delimiter = outside.find(|byte| matches!(byte, b',' | b';' | b'\t'));
-    let delimiter = delimiter.unwrap_or(b',');
+    let found = outside.find(|(at, byte)| *at >= from && matches!(byte, b',' | b';' | b'\t'));
+    found.map_or(b',', |(_, byte)| byte)
+}
+
+/// The cells of one line, quoted or not.
+fn cells(text: &str, delimiter: u8) -> Vec<String> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)

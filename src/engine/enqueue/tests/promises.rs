@@ -380,12 +380,16 @@ async fn a_limit_takes_the_first_rows_and_is_an_input() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_rows_are_a_run_too() {
+async fn a_list_of_nobody_is_no_run() {
     let list = List::of_rows(0);
     let (log, queue) = kind_queue().await;
-    let report = run(&log, &queue, &list.job()).await.unwrap();
-    assert_eq!(report.tally, Tally::default());
-    assert!(standing(&ledger(&log)).is_complete());
+    let refused = run(&log, &queue, &list.job()).await;
+    let nobody = matches!(
+        &refused,
+        Err(EnqueueError::Recipients(RecipientsError::Nobody { .. }))
+    );
+    assert!(nobody, "{refused:?}");
+    assert!(ledger(&log).sealed().next().is_none());
 }
 
 #[tokio::test(start_paused = true)]

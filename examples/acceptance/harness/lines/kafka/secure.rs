@@ -190,7 +190,7 @@ impl Secure<'_> {
         let words = "operation `Delete` on topic";
         self.told_by_a_worker("without Delete on topics", words, report)?;
         self.on_topics("--add", "Delete");
-        self.group_rights(report)?;
+        self.group_rights(csv, report)?;
         // Read, Write and the like contain Describe: it is missing only where they are.
         self.on_topics("--remove", "Describe");
         self.project.call(&["status"])?;
@@ -242,7 +242,9 @@ impl Secure<'_> {
     }
 
     /// Those who only look need Describe, which Read contains.
-    fn group_rights(&self, report: &mut Report) -> anyhow::Result<()> {
+    fn group_rights(&self, csv: &str, report: &mut Report) -> anyhow::Result<()> {
+        // A worker without anything to do is done before it has heard.
+        self.project.call(&["enqueue", csv, "--run", "refused"])?;
         self.on_group("--remove", "Read");
         let words = ["on group `secure.mail`"];
         self.refused(
