@@ -41,6 +41,11 @@ impl Alone {
         self.is_alone.store(!knows_any, Ordering::Relaxed);
     }
 
+    /// For a client that tells nothing of itself, when it has failed. Of one that knows its brokers nothing changes.
+    pub fn begin_anew<C: ClientContext>(&self, client: &Client<C>) {
+        introduce(client, &self.brokers);
+    }
+
     /// To be called now and then by who has the client.
     pub fn mend<C: ClientContext>(&self, client: &Client<C>) {
         if self.is_alone.swap(false, Ordering::Relaxed) {

@@ -110,8 +110,9 @@ impl KafkaSettings {
         self.client(&defaults, &locked)
     }
 
+    /// Nobody takes what an admin client tells of itself: statistics would pile up.
     pub(super) fn admin(&self) -> ClientConfig {
-        self.client(&[], &[])
+        self.client(&[], &[("statistics.interval.ms", "0")])
     }
 }
 

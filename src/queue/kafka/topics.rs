@@ -182,8 +182,6 @@ impl Topics {
         if offset <= bounds.low {
             return Ok(());
         }
-        let admin = self.admin.inner();
-        admin.context().alone.mend(admin);
         let doing = Doing::Drop(at.topic);
         let explain = |error: rdkafka::error::KafkaError| self.explainer.explain(doing, &error);
         let mut list = TopicPartitionList::new();
@@ -191,6 +189,10 @@ impl Topics {
         list.add_partition_offset(&name, partition, place)
             .map_err(explain)?;
         let dropped = self.admin.delete_records(&list, &self.options()).await;
+        if dropped.is_err() {
+            let admin = self.admin.inner();
+            admin.context().alone.begin_anew(admin);
+        }
         for element in dropped.map_err(explain)?.elements() {
             element.error().map_err(explain)?;
         }

@@ -275,7 +275,7 @@ impl Poller {
         self.looked_at = Instant::now();
         if let Ok(there) = self.asker.list_blocking() {
             let owned: Vec<Topic> = there.into_keys().filter(Topic::is_owned).collect();
-            self.shared.set_topics(owned.clone());
+            self.shared.add_topics(&owned);
             self.shared.change(|seats| seats.add_topics(&owned));
         }
     }

@@ -42,8 +42,15 @@ impl Shared {
         topics.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub fn set_topics(&self, now: Vec<Topic>) {
-        *self.topics.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    /// None is ever taken off: one that is not led for a moment is not listed, and its partitions are owned all the same.
+    pub fn add_topics(&self, there: &[Topic]) {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<Topic> = there
+            .iter()
+            .copied()
+            .filter(|t| !topics.contains(t))
+            .collect();
+        topics.extend(new);
     }
 
     pub fn gate(&self) -> MutexGuard<'_, ()> {
