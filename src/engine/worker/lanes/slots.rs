@@ -26,9 +26,12 @@ struct Asks {
 impl Asks {
     /// A message needs a slot of the rate and one of any relay; what waits for its site needs one of that.
     fn first(self, relays: usize) -> Option<Duration> {
-        let is_any_free = self.relays.len() < relays;
-        let relay = self.relays.into_iter().min().flatten();
-        let next = self.all.max(relay.filter(|_| !is_any_free));
+        let is_any_free = self.relays.len() < relays || self.relays.contains(&None);
+        let relay = self.relays.into_iter().flatten().min();
+        // One that is free may be away or have its hands full: then the others' slots are what is waited for.
+        let next = self
+            .all
+            .max(relay.filter(|_| !is_any_free || self.all.is_none()));
         let site = self.sites.into_iter().flatten().min();
         [next, site].into_iter().flatten().min()
     }
@@ -51,7 +54,11 @@ impl Lanes {
             let (want, waiting) = match which {
                 PaceOf::All => (wanted, waiting),
                 PaceOf::Relay(_) => (wanted.min(MOST_OF_A_LANE), waiting),
-                PaceOf::Site(site) => (wanted.min(MOST_OF_A_LANE), self.waiting_for(site)),
+                // Others may have messages for this site where this worker has none.
+                PaceOf::Site(site) => {
+                    let waiting = self.waiting_for(site);
+                    (waiting.min(MOST_OF_A_LANE), waiting)
+                }
             };
             if let Err(error) = pace
                 .fill(self.setup.queue.as_ref(), want, now, horizon)
@@ -148,6 +155,8 @@ mod tests {
         assert_eq!(first(at(3), &[at(5)], &[], 2), at(3));
         assert_eq!(first(at(3), &[at(5), None], &[], 2), at(3));
         assert_eq!(first(None, &[at(5), at(4)], &[], 2), at(4));
+        assert_eq!(first(None, &[at(5)], &[], 2), at(5));
+        assert_eq!(first(None, &[at(5), None], &[], 2), at(5));
         // A slow site keeps nobody else waiting.
         assert_eq!(first(at(3), &[], &[at(60)], 1), at(3));
         assert_eq!(first(None, &[], &[at(60), at(2)], 1), at(2));
