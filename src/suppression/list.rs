@@ -94,8 +94,10 @@ impl<R: BufRead> Import<R> {
         let cells = cells(text, delimiter);
         let first = !std::mem::replace(&mut self.begun, true);
         if first && !text.contains('@') {
-            self.columns = columns(&cells);
-            self.delimiter = (cells.len() > 1).then_some(delimiter);
+            // A title says nothing of the lines below it.
+            let (columns, is_header) = columns(&cells);
+            self.columns = columns;
+            self.delimiter = is_header.then_some(delimiter);
             return Ok(None);
         }
         let cell = |index: usize| cells.get(index).map_or("", |cell| plain(cell.trim()));
@@ -192,23 +194,28 @@ fn cells(text: &str, delimiter: u8) -> Vec<String> {
     record.map_or_else(Vec::new, |cells| cells.iter().map(str::to_string).collect())
 }
 
-fn columns(cells: &[String]) -> Columns {
+/// Second: the address's is among them by name.
+fn columns(cells: &[String]) -> (Columns, bool) {
     let find = |names: &[&str]| {
         cells
             .iter()
             .position(|cell| names.contains(&cell.trim().to_lowercase().as_str()))
     };
-    Columns {
-        address: find(&["address", "email", "e-mail", "mail", "recipient"]).unwrap_or(0),
+    let address = find(&["address", "email", "e-mail", "mail", "recipient"]);
+    let columns = Columns {
+        address: address.unwrap_or(0),
         reason: find(&["reason"]).unwrap_or(usize::MAX),
-    }
+    };
+    (columns, address.is_some() && cells.len() > 1)
 }
 
 /// Enough to tell an address from anything else: what is suppressed here need not be mailable.
 fn is_address(text: &str) -> bool {
     let parts = text.rsplit_once('@');
     text.len() <= MAX_ADDRESS_BYTES
-        && parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && parts.is_some_and(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !domain.contains([',', ';', '"'])
+        })
         && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
@@ -312,6 +319,11 @@ mod tests {
             ["3 a@b.example manual"]
         );
         assert!(read(b"").is_empty());
+        // A title is no header; a header with another separator is told.
+        let titled = read(b"Blocked, May 2026\na@b.example;unsubscribe\n");
+        assert_eq!(titled, ["2 a@b.example manual"]);
+        let odd = read(b"email,reason\na@b.example;unsubscribe\n");
+        assert_eq!(odd, ["line 2: `a@b.example;unsubscribe` is not an address"]);
     }
 
     #[test]
