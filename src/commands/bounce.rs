@@ -6,7 +6,7 @@ use crate::config::Flags;
 use crate::domain::outcome::{Attempt, Class, Reply, Stage, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use crate::domain::span;
-use crate::engine::policy::{Decision, Past, Schedule, decide};
+use crate::engine::policy::{Decision, Schedule, decide};
 use crate::smtp::reply_of;
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -97,14 +97,7 @@ fn retry_after(reply: &Reply, verdict: &Verdict, schedule: &Schedule) -> Option<
         stage: Stage::RcptTo,
         reply: reply.clone(),
     };
-    let first = Past { tries: 0, moves: 0 };
-    let ruling = decide(
-        &attempt,
-        Some(verdict),
-        first,
-        schedule,
-        InDoubtPolicy::Resend,
-    );
+    let ruling = decide(&attempt, Some(verdict), 0, schedule, InDoubtPolicy::Resend);
     match ruling.decision {
         Decision::Retry { delay, .. } => Some(delay),
         _ => None,

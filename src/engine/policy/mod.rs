@@ -57,40 +57,21 @@ impl Ruling {
     }
 }
 
-/// A message for whose sake so often nobody's try was used is itself what the relay has trouble with: from then on it
-/// pays with its own.
-const MOST_WAITS: u32 = 30;
-
-/// What a message has behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Past {
-    /// Retries that it has used.
-    pub tries: u32,
-    /// Moves to a tier, those that used no try included.
-    pub moves: u32,
-}
-
-impl Past {
-    fn waits(self) -> u32 {
-        self.moves.saturating_sub(self.tries)
-    }
-}
-
-/// What to do after an attempt. `verdict` is the classifier's for [`Attempt::Rejected`] and not looked at for others; without one a rejection is of unknown cause, temporary.
+/// What to do after an attempt with a message that had used `tries` retries before it. `verdict` is the classifier's
+/// for [`Attempt::Rejected`] and not looked at for others; without one a rejection is of unknown cause, temporary.
 pub fn decide(
     attempt: &Attempt,
     verdict: Option<&Verdict>,
-    past: Past,
+    tries: u32,
     schedule: &Schedule,
     in_doubt: InDoubtPolicy,
 ) -> Ruling {
-    let tries = past.tries;
     match attempt {
         Attempt::Delivered(_) => Ruling::new(Decision::Delivered, Trouble::None),
         Attempt::NotSent { .. } => Ruling::new(Decision::Unused, Trouble::None),
         Attempt::Unanswered { .. } => unanswered(tries, schedule, in_doubt),
         Attempt::Rejected { stage, reply } => match verdict {
-            Some(verdict) => rejected(*stage, reply, verdict, past, schedule),
+            Some(verdict) => rejected(*stage, reply, verdict, tries, schedule),
             None => retry_or(Decision::Dead, schedule.temporary(tries), tries, schedule),
         },
     }
@@ -116,10 +97,9 @@ fn rejected(
     stage: Stage,
     reply: &Reply,
     verdict: &Verdict,
-    past: Past,
+    tries: u32,
     schedule: &Schedule,
 ) -> Ruling {
-    let tries = past.tries;
     let delay = schedule.delay(verdict, tries);
     match (verdict.class, verdict.scope) {
         (Class::Hard, scope) => Ruling {
@@ -128,14 +108,25 @@ fn rejected(
             suppress: scope == Scope::Recipient,
         },
         // Once a recipient was named the relay may mean only this one: the message makes room for the next probe.
-        (_, Scope::Relay) if stage >= Stage::RcptTo => {
-            wait_or_retry(past, delay, schedule, Trouble::Relay)
-        }
+        (_, Scope::Relay) if stage >= Stage::RcptTo => Ruling::new(
+            Decision::Retry {
+                delay,
+                uses_try: false,
+            },
+            Trouble::Relay,
+        ),
         (_, Scope::Relay) => Ruling::new(Decision::Unused, Trouble::Relay),
-        (Class::Temporary, Scope::Site) if reply.code == 421 => {
-            wait_or_retry(past, delay, schedule, Trouble::Relay)
-        }
-        (Class::Temporary, Scope::Site) => wait_or_retry(past, delay, schedule, Trouble::Site),
+        (Class::Temporary, Scope::Site) => Ruling::new(
+            Decision::Retry {
+                delay,
+                uses_try: false,
+            },
+            if reply.code == 421 {
+                Trouble::Relay
+            } else {
+                Trouble::Site
+            },
+        ),
         (Class::Soft, Scope::Message | Scope::Sender) => {
             Ruling::new(Decision::Dead, Trouble::Sender)
         }
@@ -157,21 +148,6 @@ fn wider(verdict: &Verdict, tries: u32) -> Trouble {
         }
         _ => Trouble::None,
     }
-}
-
-/// Trouble that is not the message's: nobody's try is used. One that comes back into the same trouble may be its cause,
-/// and does not stop a relay that takes others.
-fn wait_or_retry(past: Past, delay: Duration, schedule: &Schedule, trouble: Trouble) -> Ruling {
-    let trouble = match past.waits() {
-        0 => trouble,
-        _ => Trouble::Site,
-    };
-    if past.waits() >= MOST_WAITS {
-        let ruling = retry_or(Decision::Dead, delay, past.tries, schedule);
-        return Ruling { trouble, ..ruling };
-    }
-    let uses_try = false;
-    Ruling::new(Decision::Retry { delay, uses_try }, trouble)
 }
 
 fn retry_or(end: Decision, delay: Duration, tries: u32, schedule: &Schedule) -> Ruling {
@@ -217,17 +193,11 @@ mod tests {
         Attempt::Rejected { stage, reply }
     }
 
-    /// Each retry was one move.
-    fn after(tries: u32) -> Past {
-        let moves = tries;
-        Past { tries, moves }
-    }
-
     fn rule(stage: Stage, code: u16, verdict: &Verdict, tries: u32) -> Ruling {
         decide(
             &rejection(stage, code),
             Some(verdict),
-            after(tries),
+            tries,
             &schedule(),
             InDoubtPolicy::Resend,
         )
@@ -288,33 +258,6 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_the_trouble_itself_ends() {
-        let site = verdict(Class::Temporary, Scope::Site);
-        let ruling = |tries, moves| {
-            let past = Past { tries, moves };
-            let attempt = rejection(Stage::RcptTo, 421);
-            decide(
-                &attempt,
-                Some(&site),
-                past,
-                &schedule(),
-                InDoubtPolicy::Resend,
-            )
-        };
-        assert_eq!(
-            ruling(0, 0),
-            Ruling::new(retry(minutes(1), false), Trouble::Relay)
-        );
-        for moves in [1, MOST_WAITS - 1] {
-            let waiting = Ruling::new(retry(minutes(1), false), Trouble::Site);
-            assert_eq!(ruling(0, moves), waiting);
-        }
-        let paying = Ruling::new(retry(minutes(1), true), Trouble::Site);
-        assert_eq!(ruling(0, MOST_WAITS), paying);
-        assert_eq!(ruling(3, 3 + MOST_WAITS).decision, Decision::Dead);
-    }
-
-    #[test]
     fn replies_may_lengthen_their_delay() {
         let mut asking = verdict(Class::Temporary, Scope::Recipient);
         let decision = |verdict: &Verdict| rule(Stage::RcptTo, 451, verdict, 1).decision;
@@ -343,8 +286,7 @@ mod tests {
         let why = || "the connection ended".to_string();
         let not_sent = Attempt::NotSent { why: why() };
         let unanswered = Attempt::Unanswered { why: why() };
-        let decision =
-            |attempt: &Attempt, tries, policy| decide(attempt, None, after(tries), &it, policy);
+        let decision = |attempt: &Attempt, tries, policy| decide(attempt, None, tries, &it, policy);
         for tries in 0..5 {
             let ruling = decision(&not_sent, tries, InDoubtPolicy::Hold);
             assert_eq!(ruling, Ruling::new(Decision::Unused, Trouble::None));

@@ -8,7 +8,7 @@ use crate::domain::event::Note;
 use crate::domain::outcome::{Attempt, Class, Reason, Scope, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use crate::engine::breaker::Signal;
-use crate::engine::policy::{self, Decision, Past, Schedule, Trouble};
+use crate::engine::policy::{self, Decision, Schedule, Trouble};
 use crate::protocol::Fate;
 use std::rc::Rc;
 
@@ -40,12 +40,8 @@ pub fn judge(answer: &Answer, schedule: &Schedule, in_doubt: InDoubtPolicy) -> J
         Attempt::Rejected { stage, reply } => Some(bounce::classify(*stage, reply)),
         _ => None,
     };
-    let line = &answer.handed.message.line;
-    let past = Past {
-        tries: line.tries,
-        moves: line.hop,
-    };
-    let ruling = policy::decide(&answer.attempt, verdict.as_ref(), past, schedule, in_doubt);
+    let tries = answer.handed.message.line.tries;
+    let ruling = policy::decide(&answer.attempt, verdict.as_ref(), tries, schedule, in_doubt);
     let (relay, site) = signals(&answer.attempt, ruling.trouble);
     Judgement {
         fate: fate(ruling.decision, &answer.attempt),
