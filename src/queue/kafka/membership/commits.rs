@@ -163,7 +163,7 @@ impl Committer {
                     let why = "an earlier copy of it may land later";
                     return Err(Failed {
                         why: format!("a commit took {took:?}; {why}"),
-                        may_return: self.is_fenced_by_joining,
+                        may_return: self.may_return(begun),
                     });
                 }
                 Ok(()) => {
@@ -182,13 +182,19 @@ impl Committer {
                             let is_barred = verdict == Verdict::Barred;
                             return Err(Failed {
                                 why: format!("a commit failed: {why}"),
-                                may_return: self.is_fenced_by_joining && !is_barred,
+                                may_return: self.may_return(begun) && !is_barred,
                             });
                         }
                     }
                 }
             }
         }
+    }
+
+    /// Whoever was silent for so long may have been stopped, and what was claimed then is old: nothing of it is begun
+    /// after waking, though nobody else was awake to take it over.
+    fn may_return(&self, begun: Instant) -> bool {
+        self.is_fenced_by_joining && begun.elapsed() < self.session * 2 / 3
     }
 
     fn owned<'a>(&self, round: &'a [Commit]) -> Vec<&'a Commit> {

@@ -92,7 +92,11 @@ impl Member {
         // No commit is under way while ownership ends. librdkafka commits nothing by itself.
         let gate = self.shared.gate();
         self.shared.change(|seats| {
-            let lost = seats.take_away(&wanted);
+            let mut lost = seats.take_away(&wanted);
+            if is_lost {
+                // The session is over: what was kept belongs to whoever comes.
+                lost.extend(seats.lose_the_rest());
+            }
             for change in &lost {
                 if let Ownership::Lost { at, .. } = change {
                     tracing::info!(%at, is_lost, "a partition went before it was given up");
