@@ -254,8 +254,8 @@ impl Owner {
                 self.gained.push((at, token));
             }
             Ownership::Losing { at, token } => assert_eq!(self.owned.get(&at), Some(&token)),
-            // A commit that is under way says more of it.
-            Ownership::Uncertain { .. } => {}
+            // A commit that is under way may have said more of it by now.
+            Ownership::Uncertain { at, token } => assert!(self.gained.contains(&(at, token))),
             Ownership::Lost { at, token } => assert_eq!(self.owned.remove(&at), Some(token)),
         }
         change
