@@ -5,8 +5,8 @@ use super::workplace::{self, Opening, host_name};
 use crate::config::{Loaded, QueueUrl, load_or_create_key};
 use crate::domain::project_key::ProjectKey;
 use crate::domain::records::{CampaignRecord, KeyInForce};
-use crate::engine::account::scan::announce;
 use crate::engine::account::{AccountError, read_ledger};
+use crate::engine::read_model::campaign_topic::announce;
 use crate::queue::{Queue, QueueError};
 use std::rc::Rc;
 

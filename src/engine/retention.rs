@@ -1,7 +1,8 @@
 //! Events are kept for a while after their run is done, and then dropped a run at a time: `verify` and `recipients` say
 //! from when on they can answer.
 
-use super::account::{self, AccountError, State, scan};
+use super::account::{self, State};
+use super::read_model::{AccountError, scan};
 use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::ids::{Offset, RunKey};

@@ -1,7 +1,7 @@
 //! The suppression list as people keep it: read to its end, added to, taken from. Workers and enqueue read the same
 //! topic themselves, for the keys only.
 
-use super::account::scan::scan;
+use super::read_model::scan::scan;
 use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::{Topic, TopicPartition};

@@ -1,10 +1,10 @@
 //! `mailq events`: outcomes as they were written, partition by partition in the order of their logs.
 
-use super::AccountError;
-use super::scan::scan;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::read_model::AccountError;
+use crate::engine::read_model::scan::scan;
 use crate::queue::{Queue, Stored};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

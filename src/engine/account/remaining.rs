@@ -1,11 +1,11 @@
 //! What is left to do, as `send --drain` and `run` decide it: from cursors, sets and ends of logs, never from
 //! counters. Cheap enough to ask twice a second: one request for the strings, a few headers for each tier.
 
-use super::AccountError;
-use super::tiers::{Waiting, waiting};
-use super::view::{Strings, refresh};
 use crate::domain::ids::RunKey;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::read_model::AccountError;
+use crate::engine::read_model::tiers::{Waiting, waiting};
+use crate::engine::read_model::view::{Strings, refresh};
 use crate::protocol::ledger::Standing;
 use crate::protocol::{Ledger, RunFacts};
 use crate::queue::Queue;
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn an_unsealed_run_is_told_apart() {
         let (mut script, key) = Script::everything();
-        let log = script.log(crate::engine::account::scan::CAMPAIGN);
+        let log = script.log(crate::engine::read_model::campaign_topic::CAMPAIGN);
         log.retain(|record| {
             !record
                 .key

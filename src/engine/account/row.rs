@@ -1,10 +1,10 @@
 //! A run's line in `status` and `verify`: the same shape, whether it was counted by the workers or from the events.
 
-use super::View;
 use crate::domain::counters::{Counters, Final};
 use crate::domain::ids::RunKey;
 use crate::domain::records::Tally;
-use crate::engine::letters::Naming;
+use crate::engine::read_model::View;
+use crate::engine::read_model::naming::Naming;
 use crate::protocol::RunFacts;
 use crate::protocol::ledger::Standing;
 use serde::Serialize;

@@ -1,15 +1,16 @@
 //! `mailq status`: counts of every run as the workers have them, what waits in the tiers, who is at work.
 
 use super::row::{CampaignRow, State, counted, origins};
-use super::scan::record_at;
-use super::tiers::{self, waiting};
-use super::{AccountError, View};
 use crate::domain::ids::Offset;
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
 use crate::domain::span;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::letters::{By, Naming, namings};
+use crate::engine::read_model::naming::{By, Naming, namings};
+use crate::engine::read_model::scan::record_at;
+use crate::engine::read_model::tiers::{self, waiting};
+use crate::engine::read_model::{AccountError, View};
+use crate::engine::timestamp::timestamp;
 use crate::queue::{Queue, chunk};
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -233,18 +234,6 @@ async fn open(
         next = Some(next.map_or(due_at, |next: SystemTime| next.min(due_at)));
     }
     Ok((messages, next))
-}
-
-/// RFC 3339, UTC, whole seconds.
-pub fn timestamp(at: SystemTime) -> String {
-    let seconds = at
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .unwrap_or_default()
-        .to_string()
 }
 
 impl RateStatus {

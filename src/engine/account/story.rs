@@ -1,6 +1,5 @@
 //! For tests: queues whose logs and commits are written by hand, as workers would have left them.
 
-use super::scan::CAMPAIGN;
 use crate::clock::Clock;
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use crate::domain::counters::Final;
@@ -12,7 +11,8 @@ use crate::domain::records::{
     TopicPartitionText,
 };
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::letters;
+use crate::engine::read_model::campaign_topic::CAMPAIGN;
+use crate::engine::read_model::letter;
 use crate::protocol::{OpenChunk, Progress};
 use crate::queue::chunk::{self, Origin};
 use crate::queue::memory::{MemoryLog, MemoryQueue, Unkind, VirtualClock};
@@ -339,7 +339,7 @@ impl Script {
             number: self.at(at).last_move,
         };
         let content = (&message.line, &message.content[..]);
-        let record = letters::record(&letter, &chunk.head, content, ORIGIN).unwrap();
+        let record = letter::record(&letter, &chunk.head, content, ORIGIN).unwrap();
         self.log(TopicPartition::new(Topic::Dlq, at.partition))
             .push(record);
     }

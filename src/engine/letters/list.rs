@@ -1,15 +1,15 @@
 //! The letters that are in the dlq, by filter.
 
-use super::named::{Naming, namings};
-use super::record::{LetterError, letter, place};
 use crate::domain::event::Event;
 use crate::domain::ids::{Offset, Partition, Row, RunKey};
 use crate::domain::outcome::{Class, Reason, Scope};
 use crate::domain::records::Letter;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::account::AccountError;
-use crate::engine::account::scan::{record_at, scan};
-use crate::engine::account::status::timestamp;
+use crate::engine::read_model::AccountError;
+use crate::engine::read_model::letter::{LetterError, letter, place, read};
+use crate::engine::read_model::naming::{Naming, namings};
+use crate::engine::read_model::scan::{record_at, scan};
+use crate::engine::timestamp::timestamp;
 use crate::protocol::Ledger;
 use crate::queue::{Queue, Stored, chunk};
 use serde::Serialize;
@@ -269,7 +269,7 @@ async fn complete(queue: &dyn Queue, letters: &mut [ListedLetter]) -> Result<(),
         .filter(|letter| letter.address.is_empty() && !letter.is_void)
     {
         if let Some(stored) = record_at(queue, letter.at, letter.offset).await?
-            && let Ok((_, chunk)) = super::record::read(&stored)
+            && let Ok((_, chunk)) = read(&stored)
             && let Some(message) = chunk.messages.first()
         {
             letter.address.clone_from(&message.line.address);

@@ -2,13 +2,13 @@
 //! does not miss them; removing the records is housekeeping, and a killed purge leaves nothing half done.
 
 use super::list::{LetterFilter, ListedLetter, completed, kept};
-use super::named::namings;
-use super::record::key;
 use crate::domain::ids::RunKey;
 use crate::domain::records::{CampaignRecord, LetterRef, Letters};
 use crate::domain::topic::TopicPartition;
-use crate::engine::account::AccountError;
-use crate::engine::account::scan::{announce, catch_up, read_ledger};
+use crate::engine::read_model::AccountError;
+use crate::engine::read_model::campaign_topic::{announce, catch_up, read_ledger};
+use crate::engine::read_model::letter::key;
+use crate::engine::read_model::naming::namings;
 use crate::protocol::Ledger;
 use crate::queue::{Queue, Record};
 use serde::Serialize;

@@ -3,18 +3,19 @@
 //! void. Killed anywhere, the next replay goes on from what is there.
 
 use super::list::{LetterFilter, ListedLetter, completed, kept};
-use super::named::{By, Naming, namings};
 use super::purge::{PIECE, pieces, reference, sweep};
-use super::record::{key, read};
 use crate::clock::Clock;
 use crate::domain::chunk::{ChunkHead, MAX_ROWS, MessageLine};
 use crate::domain::ids::{Offset, Partition, Row, RunId, RunKey};
 use crate::domain::project_key::hex;
 use crate::domain::records::{CampaignRecord, LetterRef, Manifest, Seal, Tally};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::account::AccountError;
-use crate::engine::account::scan::{announce, catch_up, read_ledger, record_at};
-use crate::engine::account::status::timestamp;
+use crate::engine::read_model::AccountError;
+use crate::engine::read_model::campaign_topic::{announce, catch_up, read_ledger};
+use crate::engine::read_model::letter::{key, read};
+use crate::engine::read_model::naming::{By, Naming, namings};
+use crate::engine::read_model::scan::record_at;
+use crate::engine::timestamp::timestamp;
 use crate::protocol::ledger::Standing;
 use crate::protocol::{Ledger, RunFacts};
 use crate::queue::Queue;

@@ -1,11 +1,13 @@
 //! One letter with everything that happened to it.
 
 use super::list::{LetterFilter, ListedLetter, list};
-use super::record::read;
 use crate::domain::chunk::Message;
 use crate::domain::event::Event;
-use crate::engine::account::scan::{read_ledger, record_at};
-use crate::engine::account::{AccountError, EventFilter, events};
+use crate::engine::account::{EventFilter, events};
+use crate::engine::read_model::AccountError;
+use crate::engine::read_model::campaign_topic::read_ledger;
+use crate::engine::read_model::letter::read;
+use crate::engine::read_model::scan::record_at;
 use crate::queue::Queue;
 use std::ops::ControlFlow;
 

@@ -5,9 +5,10 @@ use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{Partition, Row, RunKey};
 use crate::domain::outcome::Reason;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::account::scan::scan;
-use crate::engine::account::{AccountError, View};
-use crate::engine::letters::{self, By, namings};
+use crate::engine::read_model::letter;
+use crate::engine::read_model::naming::{By, namings};
+use crate::engine::read_model::scan::scan;
+use crate::engine::read_model::{AccountError, View};
 use crate::queue::{Queue, chunk};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -139,8 +140,8 @@ impl Evidence {
         scan(queue, at, bounds.low, bounds.end, &mut |stored| {
             let key = stored.record.key.as_deref().unwrap_or_default();
             if let (Some((_, round)), Ok(letter), Ok(head)) = (
-                letters::place(key),
-                letters::letter(&stored),
+                letter::place(key),
+                letter::letter(&stored),
                 chunk::head(&stored.record),
             ) {
                 let run = view.ledger.counts_for(letter.key);

@@ -12,10 +12,10 @@ use crate::domain::ids::{Offset, RunKey};
 use crate::domain::outcome::Reason;
 use crate::domain::records::{CampaignRecord, Checkpoint};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::account::scan::announce;
-use crate::engine::account::status::timestamp;
-use crate::engine::account::{AccountError, View};
 use crate::engine::beginning::{BeginningError, beginning};
+use crate::engine::read_model::campaign_topic::announce;
+use crate::engine::read_model::{AccountError, View};
+use crate::engine::timestamp::timestamp;
 use crate::protocol::checkpoint::Start;
 use crate::protocol::{Progress, RunEntry};
 use crate::queue::{

@@ -4,8 +4,8 @@
 use super::walk::{Base, Ground, Judged, Rebuilt};
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::TopicPartition;
-use crate::engine::account::AccountError;
-use crate::engine::account::scan::scan_in_steps;
+use crate::engine::read_model::AccountError;
+use crate::engine::read_model::scan::scan_in_steps;
 use crate::protocol::ledger::Standing;
 use crate::protocol::machine::READ_AHEAD;
 use crate::protocol::progress::MAX_OPEN;

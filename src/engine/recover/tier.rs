@@ -3,7 +3,7 @@
 use super::walk::{Base, Ground, Judged, Opened, Rebuilt};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::account::AccountError;
+use crate::engine::read_model::AccountError;
 use crate::protocol::progress::MAX_OPEN;
 use crate::protocol::{OpenChunk, RunEntry};
 use std::time::SystemTime;

@@ -3,7 +3,7 @@
 use super::fold::Fold;
 use crate::domain::event::{Event, EventType};
 use crate::domain::ids::Row;
-use crate::engine::account::AccountError;
+use crate::engine::read_model::AccountError;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};

@@ -5,10 +5,11 @@ use super::table::Table;
 use crate::domain::event::EventType;
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::account::places::{Place, Scope, Visitor, walk};
-use crate::engine::account::scan::scan;
-use crate::engine::account::{AccountError, View};
-use crate::engine::letters::{self, By, namings};
+use crate::engine::read_model::letter;
+use crate::engine::read_model::naming::{By, namings};
+use crate::engine::read_model::places::{Place, Scope, Visitor, walk};
+use crate::engine::read_model::scan::scan;
+use crate::engine::read_model::{AccountError, View};
 use crate::queue::{Queue, Stored, chunk};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -167,7 +168,7 @@ impl Books {
         for partition in 0..queue.partitions() {
             let at = TopicPartition::new(Topic::Dlq, partition);
             for (key, kept) in self.kept(queue, at, view).await? {
-                let Some((id, round)) = letters::place(&key) else {
+                let Some((id, round)) = letter::place(&key) else {
                     self.findings
                         .add(format!("letter `{key}` of {at} has no round"));
                     continue;
@@ -211,7 +212,7 @@ impl Books {
 }
 
 fn read(stored: &Stored, view: &View) -> Result<Kept, String> {
-    let letter = letters::letter(stored).map_err(|error| error.to_string())?;
+    let letter = letter::letter(stored).map_err(|error| error.to_string())?;
     let head = chunk::head(&stored.record)
         .map_err(|error| format!("letter {} cannot be read: {error}", stored.offset))?;
     Ok(Kept {

@@ -7,7 +7,7 @@
 use super::findings::Findings;
 use crate::domain::counters::Final;
 use crate::domain::ids::Row;
-use crate::engine::account::places::PlaceKind;
+use crate::engine::read_model::places::PlaceKind;
 use std::collections::BTreeMap;
 
 const FINAL: u64 = 0b111;

@@ -127,7 +127,7 @@ fn every_counter_changed_is_found() {
         assert!(!findings(&less).is_empty(), "{at}");
     }
     let mut less = script;
-    let log = less.log(crate::engine::account::scan::CAMPAIGN);
+    let log = less.log(crate::engine::read_model::campaign_topic::CAMPAIGN);
     log.retain(|record| !record.key.as_deref().unwrap().starts_with("left/"));
     assert!(!findings(&less).is_empty());
 }

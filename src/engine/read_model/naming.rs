@@ -1,9 +1,9 @@
 //! Which letters are spoken for: of all replays and purges that name a letter (id and round), the first in the log
 //! has it. A replay's letter is void once that replay is sealed, a purged one at once, whenever the record lands.
 
+use super::error::AccountError;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::records::{LetterRef, Letters};
-use crate::engine::account::AccountError;
 use crate::protocol::{Ledger, RunFacts};
 use std::collections::HashSet;
 

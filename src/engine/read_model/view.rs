@@ -1,8 +1,8 @@
 //! One look at the queue's progress: the commit strings of every owned partition in one request, then the campaign
 //! topic to its end. In this order what left a string in between is found in the ledger.
 
-use super::scan::catch_up;
-use super::{AccountError, read_ledger};
+use super::campaign_topic::{catch_up, read_ledger};
+use super::error::AccountError;
 use crate::domain::counters::Counters;
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};

@@ -1,7 +1,7 @@
 //! What reading the accounts can fail with.
 
+use super::letter::LetterError;
 use crate::domain::topic::TopicPartition;
-use crate::engine::letters::LetterError;
 use crate::protocol::ledger::LedgerError;
 use crate::protocol::progress::TextError;
 use crate::queue::QueueError;

@@ -1,9 +1,9 @@
 //! Where messages are that are still queued: in chunks that nobody has opened, and in open ones where the sets do not
 //! say done. One walk, against one view: what later commits have changed is left out.
 
+use super::error::AccountError;
 use super::scan::{record_at, scan};
-use super::view::{Cursor, Strings};
-use super::{AccountError, View};
+use super::view::{Cursor, Strings, View};
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
