@@ -8,7 +8,6 @@ use crate::domain::outcome::{Attempt, Stage};
 use crate::recipients::Options;
 use crate::smtp::{End, Feed, Outgoing, Relay};
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -52,7 +51,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         return_path: campaign.composer.return_path().to_string(),
         recipient: to.as_str().to_string(),
         message_id,
-        content: Bytes::from(composed.bytes),
+        content: composed.bytes.into(),
     };
     let relay = relays::open_first(&loaded)?;
     let sent = workplace::block_on(async { Ok(send(relay.as_ref(), outgoing.clone()).await) })?;

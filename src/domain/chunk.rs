@@ -1,16 +1,19 @@
 //! A chunk: the messages of a fixed range of rows of one run, as plain values. The bytes are `queue::chunk`'s.
 
+use super::content::MessageContent;
 use super::ids::{Row, RunKey};
 use super::topic::TopicPartition;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// A chunk holds at most this many rows: a set of positions is a bitset of 500.
 pub const MAX_ROWS: usize = 500;
 /// Compressed size, below what Kafka's brokers take by default (1,048,588 bytes) with room for headers.
 pub const MAX_COMPRESSED_BYTES: usize = 512 * 1024;
-/// Rendered size: templated mail compresses up to 90-fold, and a worker holds what it has opened in memory.
-pub const MAX_RENDERED_BYTES: usize = 8 * 1024 * 1024;
+/// Size before compression, shared text included: a worker holds what it has opened in memory.
+pub const MAX_STORED_BYTES: usize = 8 * 1024 * 1024;
+
+/// No message is longer.
+pub const MAX_MESSAGE_BYTES: usize = MAX_STORED_BYTES;
 
 /// What the record's headers say of a chunk, readable without decompressing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +54,7 @@ pub struct MessageLine {
     /// Suppressed at enqueue, and why: the line stands without bytes and the worker writes the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,
-    /// Length of the message that follows, in bytes. No `Date` field: it is set when the message is sent.
+    /// Length of the message in bytes, zero for a suppressed one. No `Date` field: it is set when the message is sent.
     pub bytes: u32,
 }
 
@@ -59,11 +62,11 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-/// One message of an opened chunk. `content` is a slice of the chunk's one buffer.
+/// One message of an opened chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub line: MessageLine,
-    pub content: Bytes,
+    pub content: MessageContent,
 }
 
 /// A decoded chunk. A message's position in `messages` is what the sets of a commit string count.

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod chunk;
+pub mod content;
 pub mod counters;
 pub mod csv_cell;
 pub mod event;

@@ -1,24 +1,27 @@
-//! Chunks as bytes: one gzip member of JSON lines and messages, and the record headers that describe it.
-//! Whatever is damaged, too large or from another version is an error; nothing that is read is believed.
+//! Chunks as bytes: one gzip member of text, and the record headers that describe it. Whatever is damaged, too large or
+//! from another version is an error; nothing that is read is trusted.
+//!
+//! - `headers` what a record says of its chunk, and the sum
+//! - `payload` the messages
+//! - `sharing` finds what the messages of a run share, when they are written
+//! - `texts` keeps what they share once, when they are read
+
+mod headers;
+mod payload;
+mod sharing;
+mod texts;
+
+pub use headers::{EVENT_TYPE, EVENT_VERSION, head};
+pub use sharing::Sharing;
+pub use texts::Texts;
 
 use super::record::Record;
 use crate::domain::chunk::{
-    Chunk, ChunkHead, MAX_COMPRESSED_BYTES, MAX_RENDERED_BYTES, MAX_ROWS, Message, MessageLine,
+    Chunk, ChunkHead, MAX_COMPRESSED_BYTES, MAX_ROWS, MAX_STORED_BYTES, MessageLine,
 };
+use crate::domain::content::MessageContent;
 use crate::domain::ids::Row;
-use crate::domain::topic::TopicPartition;
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::bufread::GzDecoder;
-use flate2::write::GzEncoder;
-use std::io::{Read, Write};
-
-/// Header `eventType` of every chunk.
-pub const EVENT_TYPE: &str = "mail.chunk";
-/// Header `eventVersion` of the chunks that are written, and the only one that is read.
-pub const EVENT_VERSION: &str = "1";
-/// Templated mail compresses well at any level; enqueue is bound by this step.
-const LEVEL: u32 = 3;
+use headers::{headers, message_id, sum, text, version};
 
 /// Who wrote a chunk and when: there is no clock here.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +41,8 @@ pub enum ChunkError {
     TooManyRows(usize),
     #[error("row {row} does not come after row {before}")]
     RowOrder { before: Row, row: Row },
-    #[error("{bytes} bytes rendered from row {row} on (at most {MAX_RENDERED_BYTES} in a chunk)")]
-    RenderedTooLarge { row: Row, bytes: usize },
+    #[error("{bytes} bytes from row {row} on (at most {MAX_STORED_BYTES} in a chunk)")]
+    StoredTooLarge { row: Row, bytes: usize },
     #[error(
         "{bytes} bytes compressed from row {row} on (at most {MAX_COMPRESSED_BYTES} in a chunk)"
     )]
@@ -48,7 +51,7 @@ pub enum ChunkError {
     NoHeader(&'static str),
     #[error("header `{name}` is `{value}`")]
     BadHeader { name: &'static str, value: String },
-    #[error("event version `{0}` is unknown (this mailq reads `{EVENT_VERSION}`)")]
+    #[error("event version `{0}` is unknown (this mailq reads `1` and `{EVENT_VERSION}`)")]
     UnknownVersion(String),
     #[error("no payload")]
     NoPayload,
@@ -66,17 +69,17 @@ impl ChunkError {
     fn is_too_large(&self) -> bool {
         matches!(
             self,
-            ChunkError::RenderedTooLarge { .. } | ChunkError::CompressedTooLarge { .. }
+            ChunkError::StoredTooLarge { .. } | ChunkError::CompressedTooLarge { .. }
         )
     }
 }
 
 /// One record of these messages, whose rows must grow. Rows and count of the head, and `bytes` of the lines, are
 /// taken from the messages.
-pub fn encode<B: AsRef<[u8]>>(
+pub fn encode(
     head: &ChunkHead,
     origin: Origin<'_>,
-    messages: &[(MessageLine, B)],
+    messages: &[(MessageLine, MessageContent)],
 ) -> Result<Record, ChunkError> {
     let (first, last) = match (messages.first(), messages.last()) {
         (Some((first, _)), Some((last, _))) => (first.row, last.row),
@@ -90,7 +93,7 @@ pub fn encode<B: AsRef<[u8]>>(
             in_order(before.row, after.row)?;
         }
     }
-    let payload = compress(first, messages)?;
+    let payload = payload::write(first, messages)?;
     let mut headers = headers(head, origin, (first, last), messages.len());
     headers.push(("sum".to_string(), sum(&headers, &payload)));
     Ok(Record {
@@ -100,46 +103,16 @@ pub fn encode<B: AsRef<[u8]>>(
     })
 }
 
-fn message_id(head: &ChunkHead, first: Row) -> String {
-    format!("{}/{first}", head.key)
-}
-
-fn headers(
-    head: &ChunkHead,
-    origin: Origin<'_>,
-    (first, last): (Row, Row),
-    count: usize,
-) -> Vec<(String, String)> {
-    let mut headers = vec![
-        ("messageId", message_id(head, first)),
-        ("eventType", EVENT_TYPE.to_string()),
-        ("eventVersion", EVENT_VERSION.to_string()),
-        ("timestamp", origin.timestamp.to_string()),
-        ("source", origin.source.to_string()),
-        ("traceId", head.trace_id.clone()),
-        ("campaign", head.campaign.clone()),
-        ("run", head.run.clone()),
-        ("key", head.key.to_string()),
-        ("fingerprint", head.fingerprint.clone()),
-        ("rows", format!("{first}-{last}")),
-        ("count", count.to_string()),
-    ];
-    if let Some((at, number)) = &head.moved_from {
-        headers.push(("move", format!("{at}#{number}")));
-    }
-    let named = |(name, value): (&str, String)| (name.to_string(), value);
-    headers.into_iter().map(named).collect()
-}
-
 /// Messages of a range of rows as few records: split in halves, at a row, until each fits. The same messages always
 /// make the same records. Errors: a single message over the limits, named by its row.
-pub fn pack<B: AsRef<[u8]>>(
+pub fn pack(
     head: &ChunkHead,
     origin: Origin<'_>,
-    messages: &[(MessageLine, B)],
+    messages: &[(MessageLine, MessageContent)],
 ) -> Result<Vec<Record>, ChunkError> {
     let mut records = Vec::new();
-    let mut ranges: Vec<&[(MessageLine, B)]> = messages.chunks(MAX_ROWS).rev().collect();
+    let mut ranges: Vec<&[(MessageLine, MessageContent)]> =
+        messages.chunks(MAX_ROWS).rev().collect();
     while let Some(range) = ranges.pop() {
         match encode(head, origin, range) {
             Ok(record) => records.push(record),
@@ -164,41 +137,13 @@ pub fn with_header(mut record: Record, name: &str, value: String) -> Record {
     record
 }
 
-/// What the headers say. The payload is not looked at, so neither is the sum.
-pub fn head(record: &Record) -> Result<ChunkHead, ChunkError> {
-    let version = text(record, "eventVersion")?;
-    if version != EVENT_VERSION {
-        return Err(ChunkError::UnknownVersion(version.to_string()));
-    }
-    let kind = text(record, "eventType")?;
-    if kind != EVENT_TYPE {
-        return Err(bad("eventType", kind));
-    }
-    let rows = text(record, "rows")?;
-    let (first_row, last_row) = rows
-        .split_once('-')
-        .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)))
-        .filter(|(first, last): &(Row, Row)| first <= last)
-        .ok_or_else(|| bad("rows", rows))?;
-    let count: u32 = parsed(record, "count")?;
-    if count == 0 || usize::try_from(count).map_or(true, |count| count > MAX_ROWS) {
-        return Err(bad("count", &count.to_string()));
-    }
-    Ok(ChunkHead {
-        campaign: text(record, "campaign")?.to_string(),
-        run: text(record, "run")?.to_string(),
-        key: parsed(record, "key")?,
-        fingerprint: text(record, "fingerprint")?.to_string(),
-        first_row,
-        last_row,
-        count,
-        moved_from: record.header("move").map(moved_from).transpose()?,
-        trace_id: text(record, "traceId")?.to_string(),
-    })
+/// The whole chunk, after every check.
+pub fn decode(record: &Record) -> Result<Chunk, ChunkError> {
+    decode_with(record, &Texts::default())
 }
 
-/// The whole chunk, after every check. Contents are slices of one buffer.
-pub fn decode(record: &Record) -> Result<Chunk, ChunkError> {
+/// The same, with shared texts taken from among those that were read before.
+pub fn decode_with(record: &Record, texts: &Texts) -> Result<Chunk, ChunkError> {
     let head = head(record)?;
     let payload = record.payload.as_ref().ok_or(ChunkError::NoPayload)?;
     if payload.len() > MAX_COMPRESSED_BYTES {
@@ -210,8 +155,7 @@ pub fn decode(record: &Record) -> Result<Chunk, ChunkError> {
     if text(record, "sum")? != sum(&record.headers, payload) {
         return Err(ChunkError::Sum);
     }
-    let buffer = Bytes::from(inflate(head.first_row, payload)?);
-    let messages = split(&buffer)?;
+    let messages = payload::read(head.first_row, version(record)?, payload, texts)?;
     if u32::try_from(messages.len()) != Ok(head.count) {
         return Err(ChunkError::Disagrees(
             "header `count` is not the number of messages",
@@ -228,145 +172,12 @@ pub fn decode(record: &Record) -> Result<Chunk, ChunkError> {
     Ok(Chunk { head, messages })
 }
 
-fn compress<B: AsRef<[u8]>>(
-    first: Row,
-    messages: &[(MessageLine, B)],
-) -> Result<Bytes, ChunkError> {
-    let contents: usize = messages.iter().map(|(_, body)| body.as_ref().len()).sum();
-    let too_large = |bytes| ChunkError::RenderedTooLarge { row: first, bytes };
-    if contents > MAX_RENDERED_BYTES {
-        return Err(too_large(contents));
-    }
-    let failed = |error: std::io::Error| ChunkError::Gzip(error.to_string());
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
-    let mut rendered = 0usize;
-    for (position, (line, content)) in messages.iter().enumerate() {
-        let content = content.as_ref();
-        let line = MessageLine {
-            bytes: u32::try_from(content.len()).map_err(|_| too_large(contents))?,
-            ..line.clone()
-        };
-        let json = serde_json::to_vec(&line).map_err(|error| ChunkError::BadMessage {
-            position,
-            what: error.to_string(),
-        })?;
-        rendered += json.len() + content.len() + 2;
-        for part in [json.as_slice(), b"\n", content, b"\n"] {
-            gzip.write_all(part).map_err(failed)?;
-        }
-    }
-    if rendered > MAX_RENDERED_BYTES {
-        return Err(too_large(rendered));
-    }
-    let payload = gzip.finish().map_err(failed)?;
-    if payload.len() > MAX_COMPRESSED_BYTES {
-        return Err(ChunkError::CompressedTooLarge {
-            row: first,
-            bytes: payload.len(),
-        });
-    }
-    Ok(Bytes::from(payload))
-}
-
-/// Inflates one member, at most `MAX_RENDERED_BYTES` of it, and nothing may follow.
-fn inflate(first: Row, payload: &[u8]) -> Result<Vec<u8>, ChunkError> {
-    let limit = u64::try_from(MAX_RENDERED_BYTES).unwrap_or(u64::MAX);
-    let mut gzip = GzDecoder::new(payload);
-    let mut rendered = Vec::new();
-    gzip.by_ref()
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut rendered)
-        .map_err(|error| ChunkError::Gzip(error.to_string()))?;
-    if rendered.len() > MAX_RENDERED_BYTES {
-        return Err(ChunkError::RenderedTooLarge {
-            row: first,
-            bytes: rendered.len(),
-        });
-    }
-    if !gzip.into_inner().is_empty() {
-        return Err(ChunkError::Gzip("bytes after the first member".to_string()));
-    }
-    Ok(rendered)
-}
-
-fn split(buffer: &Bytes) -> Result<Vec<Message>, ChunkError> {
-    let mut messages: Vec<Message> = Vec::new();
-    let mut rest: &[u8] = buffer;
-    while !rest.is_empty() {
-        let position = messages.len();
-        if position == MAX_ROWS {
-            return Err(ChunkError::TooManyRows(position + 1));
-        }
-        let wrong = |what: &str| ChunkError::BadMessage {
-            position,
-            what: what.to_string(),
-        };
-        let end = rest.iter().position(|byte| *byte == b'\n');
-        let (json, after) = end
-            .and_then(|end| rest.split_at_checked(end))
-            .ok_or_else(|| wrong("no line"))?;
-        let line: MessageLine =
-            serde_json::from_slice(json).map_err(|error| wrong(&error.to_string()))?;
-        let length = usize::try_from(line.bytes).map_err(|_| wrong("too long"))?;
-        let (content, after) = after
-            .split_first()
-            .and_then(|(_, after)| after.split_at_checked(length))
-            .ok_or_else(|| wrong("shorter than its line says"))?;
-        rest = after
-            .strip_prefix(b"\n")
-            .ok_or_else(|| wrong("longer than its line says"))?;
-        if let Some(before) = messages.last() {
-            in_order(before.line.row, line.row)?;
-        }
-        messages.push(Message {
-            line,
-            content: buffer.slice_ref(content),
-        });
-    }
-    Ok(messages)
-}
-
 fn in_order(before: Row, row: Row) -> Result<(), ChunkError> {
     if row > before {
         Ok(())
     } else {
         Err(ChunkError::RowOrder { before, row })
     }
-}
-
-/// CRC-32 over every header but `sum` itself, then the payload, in hexadecimal.
-fn sum(headers: &[(String, String)], payload: &[u8]) -> String {
-    let mut crc = crc32fast::Hasher::new();
-    for (name, value) in headers.iter().filter(|(name, _)| name != "sum") {
-        for part in [name, value] {
-            crc.update(part.as_bytes());
-            crc.update(&[0]);
-        }
-    }
-    crc.update(payload);
-    format!("{:08x}", crc.finalize())
-}
-
-fn moved_from(value: &str) -> Result<(TopicPartition, u64), ChunkError> {
-    value
-        .split_once('#')
-        .and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)))
-        .ok_or_else(|| bad("move", value))
-}
-
-fn text<'a>(record: &'a Record, name: &'static str) -> Result<&'a str, ChunkError> {
-    record.header(name).ok_or(ChunkError::NoHeader(name))
-}
-
-fn parsed<T: std::str::FromStr>(record: &Record, name: &'static str) -> Result<T, ChunkError> {
-    let value = text(record, name)?;
-    value.parse().map_err(|_| bad(name, value))
-}
-
-fn bad(name: &'static str, value: &str) -> ChunkError {
-    // A hostile value must not flood a log.
-    let value = value.chars().take(80).collect();
-    ChunkError::BadHeader { name, value }
 }
 
 #[cfg(test)]

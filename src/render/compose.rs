@@ -8,7 +8,7 @@ use super::mailbox::{self, Sender};
 use super::row::{self, Columns};
 use super::template::Templates;
 use crate::domain::address::Address;
-use crate::domain::chunk::MAX_RENDERED_BYTES;
+use crate::domain::chunk::MAX_MESSAGE_BYTES;
 use crate::domain::recipient::RecipientRow;
 use minijinja::Value;
 use std::collections::BTreeMap;
@@ -231,10 +231,10 @@ impl Composer {
             (Some(text), None) => write_part("plain", text, &mut out),
             (None, html) => write_part("html", html.as_deref().unwrap_or_default(), &mut out),
         }
-        if out.len() > MAX_RENDERED_BYTES {
+        if out.len() > MAX_MESSAGE_BYTES {
             let what = RenderProblem::TooLarge {
                 bytes: out.len(),
-                limit: MAX_RENDERED_BYTES,
+                limit: MAX_MESSAGE_BYTES,
             };
             return Err(self.error(row, "the message", what));
         }

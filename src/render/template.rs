@@ -4,7 +4,7 @@
 use super::error::{Place, TemplateError};
 use super::files::Files;
 use super::variables;
-use crate::domain::chunk::MAX_RENDERED_BYTES;
+use crate::domain::chunk::MAX_MESSAGE_BYTES;
 use crate::domain::project_key::hex;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use ring::digest;
@@ -113,8 +113,8 @@ struct Bounded {
 
 impl Write for Bounded {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + piece.len() > MAX_RENDERED_BYTES {
-            let what = format!("more than {MAX_RENDERED_BYTES} bytes");
+        if self.bytes.len() + piece.len() > MAX_MESSAGE_BYTES {
+            let what = format!("more than {MAX_MESSAGE_BYTES} bytes");
             return Err(io::Error::other(what));
         }
         self.bytes.extend_from_slice(piece);

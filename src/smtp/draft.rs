@@ -8,8 +8,9 @@ use super::date;
 use super::ehlo::Extensions;
 use super::envelope::{Envelope, envelope, refused};
 use super::taken::Taken;
+use crate::domain::content::MessageContent;
 use crate::domain::outcome::{Attempt, EnhancedCode, Stage};
-use bytes::Bytes;
+use std::collections::VecDeque;
 use std::time::SystemTime;
 
 /// A message up to this size is written with one call; a longer one in pieces of this size, so that a connection
@@ -34,7 +35,7 @@ pub struct Draft<'feed> {
 /// The message itself.
 struct Text {
     date: String,
-    content: Bytes,
+    content: MessageContent,
     handover: Handover,
     size_bytes: usize,
     /// The content as it is written, if it is short.
@@ -80,7 +81,7 @@ impl<'feed> Draft<'feed> {
 }
 
 impl Text {
-    fn new(content: Bytes, handover: Handover) -> Text {
+    fn new(content: MessageContent, handover: Handover) -> Text {
         let date = date::field(SystemTime::now());
         Text {
             size_bytes: size_bytes(&date, &content),
@@ -114,15 +115,15 @@ impl Text {
         Pieces {
             writer: ContentWriter::new(self.handover == Handover::Dot),
             head,
-            rest: &self.content,
+            rest: self.content.pieces().collect(),
             handover: self.handover,
         }
     }
 }
 
 /// With the Date field and the end of the last line, before dots are doubled: what SIZE and BDAT count.
-fn size_bytes(date: &str, content: &[u8]) -> usize {
-    let line_end = if content.is_empty() || content.ends_with(b"\r\n") {
+fn size_bytes(date: &str, content: &MessageContent) -> usize {
+    let line_end = if content.is_empty() || content.tail(2) == b"\r\n" {
         0
     } else {
         2
@@ -145,7 +146,7 @@ fn malformed(error: BareLineEnd) -> Attempt {
 pub struct Pieces<'draft> {
     writer: ContentWriter,
     head: String,
-    rest: &'draft [u8],
+    rest: VecDeque<&'draft [u8]>,
     handover: Handover,
 }
 
@@ -153,13 +154,18 @@ impl Pieces<'_> {
     /// Appends the next piece to `out`; false after the last.
     pub fn next_into(&mut self, out: &mut Vec<u8>) -> Result<bool, BareLineEnd> {
         out.extend_from_slice(std::mem::take(&mut self.head).as_bytes());
-        let (piece, rest) = self.rest.split_at(self.rest.len().min(PIECE_BYTES));
-        self.rest = rest;
-        self.writer.push(piece, out)?;
-        if rest.is_empty() {
-            self.writer.finish(out)?;
-            out.extend_from_slice(ending(self.handover));
+        let mut room = PIECE_BYTES;
+        while let Some(piece) = self.rest.pop_front() {
+            let (now, later) = piece.split_at(piece.len().min(room));
+            self.writer.push(now, out)?;
+            room -= now.len();
+            if !later.is_empty() {
+                self.rest.push_front(later);
+                return Ok(true);
+            }
         }
-        Ok(!rest.is_empty())
+        self.writer.finish(out)?;
+        out.extend_from_slice(ending(self.handover));
+        Ok(false)
     }
 }

@@ -83,7 +83,7 @@ pub fn refused(stage: Stage, code: u16, enhanced: EnhancedCode, text: &str) -> A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
+    use crate::domain::content::MessageContent;
 
     fn message(return_path: &str, recipient: &str) -> Outgoing {
         Outgoing {
@@ -91,7 +91,7 @@ mod tests {
             return_path: return_path.into(),
             recipient: recipient.into(),
             message_id: "1@example.org".into(),
-            content: Bytes::new(),
+            content: MessageContent::default(),
         }
     }
 

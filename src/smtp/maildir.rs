@@ -130,8 +130,9 @@ fn file(message: &Outgoing) -> Result<Vec<u8>, Attempt> {
     )
     .into_bytes();
     let mut writer = ContentWriter::new(false);
-    writer
-        .push(&message.content, &mut bytes)
+    let mut pieces = message.content.pieces();
+    pieces
+        .try_for_each(|piece| writer.push(piece, &mut bytes))
         .and_then(|()| writer.finish(&mut bytes))
         .map_err(|error| {
             let code = EnhancedCode(5, 6, 0);

@@ -28,9 +28,9 @@ pub use reply::reply_of;
 pub use settings::{Deadlines, OpenError, Pipelining, RelaySettings, Secret, SecretSource};
 pub use url::{RelayAddress, ServerAddress, TlsPolicy, UrlError};
 
+use crate::domain::content::MessageContent;
 use crate::domain::outcome::{Attempt, Reply, Stage};
 use async_trait::async_trait;
-use bytes::Bytes;
 use std::time::SystemTime;
 
 /// One message on its way to a relay.
@@ -45,7 +45,7 @@ pub struct Outgoing {
     /// Without angle brackets.
     pub message_id: String,
     /// CRLF lines, no bare CR or LF, not dot-stuffed, no `Date` field: the relay writes one in front (`date::field`).
-    pub content: Bytes,
+    pub content: MessageContent,
 }
 
 /// Where a connection takes its messages from and leaves what became of them. Implemented by the engine's lanes.

@@ -274,9 +274,9 @@ fn chunk_of(plan: &Plan, run: &RunFacts, rows: &[u64]) -> Record {
             suppressed: is_suppressed.then(|| "manual".to_string()),
             bytes: 0,
         };
-        (line, bytes)
+        (line, bytes.into())
     };
-    let messages: Vec<(MessageLine, Vec<u8>)> = rows.iter().map(message).collect();
+    let messages: Vec<_> = rows.iter().map(message).collect();
     let origin = Origin {
         timestamp: "2026-01-01T00:00:00Z",
         source: "simulation",

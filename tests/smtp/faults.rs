@@ -166,7 +166,7 @@ async fn a_claim_that_grew_too_old_gets_no_dot() {
         let is_chunked = behaviour.offers_chunking;
         let fake = FakeRelay::start(behaviour);
         let mut long = message(1, "b@x.example");
-        long.content = Bytes::from("0123456789\r\n".repeat(20_000));
+        long.content = Bytes::from("0123456789\r\n".repeat(20_000)).into();
         for second in [message(1, "b@x.example"), long] {
             let is_short = second.content.len() < 1_000;
             let mut list = List::of(vec![
@@ -234,7 +234,7 @@ async fn a_connection_cut_in_the_content_leaves_nothing_in_doubt() {
         });
         let mut long = message(0, "cut@x.example");
         // More than both sides' socket buffers hold, so the dot cannot have left.
-        long.content = Bytes::from("0123456789 0123456789\r\n".repeat(250_000));
+        long.content = Bytes::from("0123456789 0123456789\r\n".repeat(250_000)).into();
         let list = List::of(vec![long, message(1, "b@x.example")]);
         let end = converse(&fake, &list).await;
         assert_eq!(list.summary(), ["not sent"]);

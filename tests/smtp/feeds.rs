@@ -103,7 +103,7 @@ pub fn message(ticket: u64, recipient: &str) -> Outgoing {
         return_path: "bounces@example.org".into(),
         recipient: recipient.into(),
         message_id: format!("{ticket}@example.org"),
-        content: Bytes::from(text),
+        content: Bytes::from(text).into(),
     }
 }
 

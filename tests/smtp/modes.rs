@@ -73,9 +73,9 @@ async fn what_arrives_is_what_was_given_with_a_date_in_front() {
             ..Behaviour::default()
         });
         let mut messages: Vec<_> = (0..6).map(|n| message(n, "a@example.org")).collect();
-        messages[1].content = Bytes::from(format!("X: y\r\n\r\n{long}"));
-        messages[3].content = Bytes::from("X: y\r\n\r\nno line end");
-        messages[4].content = Bytes::new();
+        messages[1].content = Bytes::from(format!("X: y\r\n\r\n{long}")).into();
+        messages[3].content = Bytes::from("X: y\r\n\r\nno line end").into();
+        messages[4].content = Bytes::new().into();
         let list = List::of(messages.clone());
         assert_eq!(converse(&fake, &list).await, End::Finished);
         let log = fake.log();
@@ -163,8 +163,9 @@ async fn what_cannot_be_sent_is_not_begun() {
         ..Behaviour::default()
     });
     let mut messages: Vec<_> = (0..7).map(|n| message(n, "a@x.example")).collect();
-    messages[1].content = Bytes::from(vec![b'x'; 500]);
-    messages[2].content = Bytes::from("a: b\r\n\r\nbare\nline feed\r\n.\r\nMAIL FROM:<x>\r\n");
+    messages[1].content = Bytes::from(vec![b'x'; 500]).into();
+    messages[2].content =
+        Bytes::from("a: b\r\n\r\nbare\nline feed\r\n.\r\nMAIL FROM:<x>\r\n").into();
     messages[3].recipient = "a@x.example>\r\nRCPT TO:<b@x.example".into();
     messages[4].return_path = "a b@x.example".into();
     messages[5].recipient = "b\u{fc}ro@x.example".into();

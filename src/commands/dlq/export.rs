@@ -40,7 +40,8 @@ pub async fn run(
         };
         for message in &chunk.messages {
             let path = to.join(file_name(letter));
-            fs::write(&path, &message.content).map_err(|error| unwritable(&path, &error))?;
+            fs::write(&path, message.content.to_vec())
+                .map_err(|error| unwritable(&path, &error))?;
             messages += 1;
         }
     }

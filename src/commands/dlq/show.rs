@@ -21,7 +21,7 @@ pub async fn run(id: &str, global: &Global, place: &Workplace) -> Result<Exit, F
     lines.push(String::new());
     let mut text = lines.join("\n").into_bytes();
     text.extend_from_slice(b"\n");
-    text.extend_from_slice(&shown.message.content);
+    text.extend_from_slice(&shown.message.content.to_vec());
     output::raw(&text)?;
     Ok(Exit::Done)
 }
@@ -35,7 +35,7 @@ fn document(shown: &Shown) -> serde_json::Value {
             "address": line.address,
             "return_path": line.return_path,
             "line": line.line,
-            "content": String::from_utf8_lossy(&shown.message.content),
+            "content": String::from_utf8_lossy(&shown.message.content.to_vec()),
         },
     })
 }

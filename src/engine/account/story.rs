@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
+use crate::domain::content::MessageContent;
 use crate::domain::counters::Final;
 use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload, EventType};
 use crate::domain::ids::{Offset, Partition, Row, RunId, RunKey};
@@ -236,7 +237,7 @@ impl Script {
                 .map(|row| {
                     (
                         line(id, row, suppressed.contains(&row)),
-                        b"Subject: x\r\n".to_vec(),
+                        MessageContent::whole(&b"Subject: x\r\n"[..]),
                     )
                 })
                 .collect();
@@ -338,7 +339,7 @@ impl Script {
             from: TopicPartitionText(at),
             number: self.at(at).last_move,
         };
-        let content = (&message.line, &message.content[..]);
+        let content = (&message.line, &message.content);
         let record = letter::record(&letter, &chunk.head, content, ORIGIN).unwrap();
         self.log(TopicPartition::new(Topic::Dlq, at.partition))
             .push(record);
@@ -364,7 +365,7 @@ impl Script {
             moved_from: Some((at, self.at(at).last_move)),
             ..chunk.head.clone()
         };
-        let content = chunk.messages[position].content.to_vec();
+        let content = chunk.messages[position].content.clone();
         let record = chunk::encode(&head, ORIGIN, &[(line, content)]).unwrap();
         self.log(TopicPartition::new(tier, at.partition))
             .push(record);

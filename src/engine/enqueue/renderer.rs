@@ -3,13 +3,14 @@
 
 use super::error::EnqueueError;
 use super::job::{Compose, Job, Suppressed};
-use crate::domain::chunk::{ChunkHead, MAX_RENDERED_BYTES, MessageLine};
+use crate::domain::chunk::{ChunkHead, MAX_STORED_BYTES, MessageLine};
+use crate::domain::content::MessageContent;
 use crate::domain::ids::{Row, RunId};
 use crate::domain::project_key::ProjectKey;
 use crate::domain::recipient::RecipientRow;
 use crate::domain::records::Tally;
 use crate::queue::Record;
-use crate::queue::chunk::{ChunkError, Origin, pack};
+use crate::queue::chunk::{ChunkError, Origin, Sharing, pack};
 use crate::recipients::RecipientsError;
 use crate::render::RenderError;
 use std::path::Path;
@@ -29,6 +30,7 @@ pub struct Renderer {
     head: ChunkHead,
     timestamp: String,
     source: String,
+    sharing: Sharing,
 }
 
 /// What the chunks of a run say of it.
@@ -73,7 +75,7 @@ impl PieceError {
 /// Where pieces go; `false`: nobody wants any more.
 pub type Give<'a> = &'a mut dyn FnMut(Result<Piece, PieceError>) -> bool;
 
-type Rendered = (MessageLine, Vec<u8>);
+type Rendered = (MessageLine, MessageContent);
 
 impl Renderer {
     /// `timestamp` is RFC 3339, UTC.
@@ -98,10 +100,11 @@ impl Renderer {
             run: head.run,
             timestamp,
             source: job.source.clone(),
+            sharing: Sharing::default(),
         }
     }
 
-    /// Gives the chunk's pieces in order, at most 8 MiB rendered at a time, or why there are none.
+    /// Gives the chunk's pieces in order, at most 8 MiB to be stored at a time, or why there are none.
     pub fn chunk(&self, chunk: u64, rows: &[RecipientRow], give: Give<'_>) {
         if let Err(error) = self.pieces(chunk, rows, give) {
             give(Err(error));
@@ -113,8 +116,8 @@ impl Renderer {
         let mut bytes = 0;
         for row in rows {
             let message = self.message(row)?;
-            let more = message.1.len() + LINE_BYTES;
-            if bytes + more > MAX_RENDERED_BYTES && !messages.is_empty() {
+            let more = message.1.own().len() + LINE_BYTES;
+            if bytes + more > MAX_STORED_BYTES && !messages.is_empty() {
                 if !give(Ok(self.piece(chunk, &messages)?)) {
                     return Ok(());
                 }
@@ -136,8 +139,11 @@ impl Renderer {
         let id = format!("{token}@{}", self.id_domain);
         let suppressed = (self.suppressed)(&row.address);
         let content = match suppressed {
-            Some(_) => Vec::new(),
-            None => self.content.compose(row, &id).map_err(PieceError::Render)?,
+            Some(_) => MessageContent::default(),
+            None => {
+                let message = self.content.compose(row, &id).map_err(PieceError::Render)?;
+                self.sharing.cut(message)
+            }
         };
         let line = MessageLine {
             row: row.row,
@@ -174,7 +180,7 @@ impl Renderer {
 /// Line of the recipients file of the message that does not fit.
 fn line_of(messages: &[Rendered], error: &ChunkError) -> u64 {
     let row: Option<Row> = match error {
-        ChunkError::RenderedTooLarge { row, .. } | ChunkError::CompressedTooLarge { row, .. } => {
+        ChunkError::StoredTooLarge { row, .. } | ChunkError::CompressedTooLarge { row, .. } => {
             Some(*row)
         }
         _ => None,

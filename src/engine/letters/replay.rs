@@ -6,6 +6,7 @@ use super::list::{LetterFilter, ListedLetter, completed, kept};
 use super::purge::{PIECE, pieces, reference, sweep};
 use crate::clock::Clock;
 use crate::domain::chunk::{ChunkHead, MAX_ROWS, MessageLine};
+use crate::domain::content::MessageContent;
 use crate::domain::ids::{Offset, Partition, Row, RunId, RunKey};
 use crate::domain::project_key::hex;
 use crate::domain::records::{CampaignRecord, LetterRef, Manifest, Seal, Tally};
@@ -258,7 +259,7 @@ impl Replayer<'_> {
         at: TopicPartition,
         tally: &mut Tally,
     ) -> Result<Option<Offset>, AccountError> {
-        let mut messages: Vec<(MessageLine, Bytes)> = Vec::with_capacity(PIECE);
+        let mut messages: Vec<(MessageLine, MessageContent)> = Vec::with_capacity(PIECE);
         for letter in letters {
             let Some((dlq, offset)) = places.get(&key(&letter.id, letter.round)) else {
                 return Ok(None);

@@ -2,6 +2,7 @@
 //! `letter`; and back. The sum covers that header too.
 
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
+use crate::domain::content::MessageContent;
 use crate::domain::ids::Offset;
 use crate::domain::records::Letter;
 use crate::queue::chunk::{self, ChunkError, Origin};
@@ -34,7 +35,7 @@ pub fn place(key: &str) -> Option<(&str, u32)> {
 pub fn record(
     letter: &Letter,
     head: &ChunkHead,
-    message: (&MessageLine, &[u8]),
+    message: (&MessageLine, &MessageContent),
     origin: Origin<'_>,
 ) -> Result<Record, ChunkError> {
     let (line, content) = message;
@@ -42,7 +43,7 @@ pub fn record(
         moved_from: Some((letter.from.0, letter.number)),
         ..head.clone()
     };
-    let chunk = chunk::encode(&head, origin, &[(line.clone(), content)])?;
+    let chunk = chunk::encode(&head, origin, &[(line.clone(), content.clone())])?;
     let json = serde_json::to_string(letter).map_err(|error| ChunkError::BadMessage {
         position: 0,
         what: error.to_string(),
@@ -144,7 +145,13 @@ mod tests {
     #[test]
     fn a_letter_comes_back_as_it_was() {
         let (letter, head, line) = sample();
-        let record = record(&letter, &head, (&line, b"hello"), ORIGIN).unwrap();
+        let record = record(
+            &letter,
+            &head,
+            (&line, &MessageContent::whole(&b"hello"[..])),
+            ORIGIN,
+        )
+        .unwrap();
         assert_eq!(record.key.as_deref(), Some("a/b@example.org/2"));
         assert_eq!(place("a/b@example.org/2"), Some(("a/b@example.org", 2)));
         let (read, chunk) = read(&stored(record)).unwrap();
@@ -153,15 +160,21 @@ mod tests {
         assert_eq!(chunk.head.moved_from, Some((letter.from.0, 17)));
         let message = &chunk.messages[0];
         assert_eq!(
-            (&message.line, &message.content[..]),
-            (&line, &b"hello"[..])
+            (&message.line, message.content.to_vec()),
+            (&line, b"hello".to_vec())
         );
     }
 
     #[test]
     fn damage_is_an_error() {
         let (letter, head, line) = sample();
-        let good = record(&letter, &head, (&line, b"hello"), ORIGIN).unwrap();
+        let good = record(
+            &letter,
+            &head,
+            (&line, &MessageContent::whole(&b"hello"[..])),
+            ORIGIN,
+        )
+        .unwrap();
         let mut other_key = good.clone();
         other_key.key = Some("x/2".into());
         let mut other_letter = good.clone();

@@ -3,6 +3,7 @@
 use super::settings::Setup;
 use crate::domain::address;
 use crate::domain::chunk::{Chunk, ChunkHead, Message, MessageLine};
+use crate::domain::content::MessageContent;
 use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload, EventType, Note};
 use crate::domain::ids::RunKey;
 use crate::domain::records::{Letter, TopicPartitionText};
@@ -128,7 +129,7 @@ impl Teller<'_> {
 
     fn retry_copy(&self, machine: &Machine, copy: &Copy) -> Result<Record, ChunkError> {
         let mut head = None;
-        let mut messages: Vec<(MessageLine, &[u8])> = Vec::with_capacity(copy.slots.len());
+        let mut messages: Vec<(MessageLine, MessageContent)> = Vec::with_capacity(copy.slots.len());
         for slot in &copy.slots {
             let (Some(chunk), Some(message)) = (machine.chunk(slot.offset), machine.message(*slot))
             else {
@@ -138,7 +139,7 @@ impl Teller<'_> {
             let mut line = message.line.clone();
             line.hop += 1;
             line.tries += u32::from(copy.decided.uses_try);
-            messages.push((line, message.content.as_ref()));
+            messages.push((line, message.content.clone()));
         }
         let head = head.ok_or(ChunkError::Empty)?;
         chunk::encode(&head, self.origin(), &messages)
@@ -172,7 +173,7 @@ impl Teller<'_> {
             from: TopicPartitionText(machine.at()),
             number: copy.decided.number,
         };
-        let content = (&message.line, message.content.as_ref());
+        let content = (&message.line, &message.content);
         Some(letters::record(
             &letter,
             &chunk.head,

@@ -1,9 +1,15 @@
 //! Tests of `chunk`.
 
+use super::headers::sum;
+use super::payload::LEVEL;
 use super::*;
 use crate::domain::ids::RunId;
-use crate::domain::topic::Topic;
+use crate::domain::topic::{Topic, TopicPartition};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use proptest::prelude::*;
+use std::io::Write;
 
 const ORIGIN: Origin = Origin {
     timestamp: "2026-11-21T08:00:00Z",
@@ -39,8 +45,8 @@ fn line(row: Row) -> MessageLine {
     }
 }
 
-fn message(row: Row, content: &[u8]) -> (MessageLine, Vec<u8>) {
-    (line(row), content.to_vec())
+fn message(row: Row, content: &[u8]) -> (MessageLine, MessageContent) {
+    (line(row), MessageContent::whole(content.to_vec()))
 }
 
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
@@ -93,7 +99,7 @@ fn headers_say_what_is_inside() {
 
 #[test]
 fn limits_hold_when_written() {
-    let none: [(MessageLine, Vec<u8>); 0] = [];
+    let none: [(MessageLine, MessageContent); 0] = [];
     assert_eq!(encode(&template(), ORIGIN, &none), Err(ChunkError::Empty));
     let swapped = [message(2, b"x"), message(2, b"y")];
     assert_eq!(
@@ -110,15 +116,15 @@ fn limits_hold_when_written() {
         pack(&template(), ORIGIN, &huge),
         Err(ChunkError::CompressedTooLarge { row: 2, .. })
     ));
-    let long = [message(5, &vec![b'x'; MAX_RENDERED_BYTES])];
+    let long = [message(5, &vec![b'x'; MAX_STORED_BYTES])];
     assert!(matches!(
         pack(&template(), ORIGIN, &long),
-        Err(ChunkError::RenderedTooLarge { row: 5, .. })
+        Err(ChunkError::StoredTooLarge { row: 5, .. })
     ));
 }
 
 #[test]
-fn splits_at_rows_and_always_alike() {
+fn splits_at_rows_and_repeats_itself() {
     let messages: Vec<_> = (0..1_200u32)
         .map(|n| message(u64::from(n) * 3, &noise(u64::from(n), 4_000)))
         .collect();
@@ -132,7 +138,7 @@ fn splits_at_rows_and_always_alike() {
         .collect();
     let expected: Vec<Row> = messages.iter().map(|(line, _)| line.row).collect();
     assert_eq!(rows, expected);
-    // Rendered size splits too: 90-fold compression keeps this far below the other limit.
+    // The size before compression splits too: 90-fold compression keeps this far below the other limit.
     let plain: Vec<_> = (0..400).map(|row| message(row, &[b'x'; 40_000])).collect();
     assert_eq!(pack(&template(), ORIGIN, &plain).unwrap().len(), 2);
 }
@@ -140,10 +146,10 @@ fn splits_at_rows_and_always_alike() {
 #[test]
 fn every_disagreement_is_an_error() {
     let record = encode(&template(), ORIGIN, &[message(4, b"hello")]).unwrap();
-    let version = set(&record, "eventVersion", "2");
+    let version = set(&record, "eventVersion", "3");
     assert_eq!(
         decode(&version),
-        Err(ChunkError::UnknownVersion("2".into()))
+        Err(ChunkError::UnknownVersion("3".into()))
     );
     for (name, value) in [
         ("eventType", "mail.event"),
@@ -181,10 +187,10 @@ fn every_disagreement_is_an_error() {
 #[test]
 fn hostile_payloads_are_errors() {
     let record = encode(&template(), ORIGIN, &[message(0, b"hello")]).unwrap();
-    let bomb = gzip(&vec![b'x'; MAX_RENDERED_BYTES + 1]);
+    let bomb = gzip(&vec![b'x'; MAX_STORED_BYTES + 1]);
     assert!(matches!(
         decode(&forged(&record, bomb)),
-        Err(ChunkError::RenderedTooLarge { .. })
+        Err(ChunkError::StoredTooLarge { .. })
     ));
     let mut twice = record.payload.clone().unwrap().to_vec();
     twice.extend_from_slice(&twice.clone());
@@ -198,52 +204,119 @@ fn hostile_payloads_are_errors() {
         decode(&forged(&record, short)),
         Err(ChunkError::Gzip(_))
     ));
-    let json = |bytes: u32| {
-        let line = MessageLine { bytes, ..line(0) };
-        serde_json::to_string(&line).unwrap()
-    };
+    let none = r#"{"shared":[]}"#;
+    let four = "{\"shared\":[4]}\nfour\n";
     for text in [
-        format!("{}\nhello", json(5)),
-        format!("{}\nhello\n", json(4)),
-        format!("{}\nhello\n", json(u32::MAX)),
-        json(5),
+        "\n".to_string(),
         "{}\n".to_string(),
-        "\n\n".to_string(),
+        "{\"shared\":[4]}\nfour".to_string(),
+        "{\"shared\":[5]}\nfour\n".to_string(),
+        format!("{none}\n{}\n\nhello", json(5)),
+        format!("{none}\n{}\n\nhello\n", json(4)),
+        format!("{none}\n{}\n\nhello\n", json(u32::MAX)),
+        format!("{none}\n{}", json(5)),
+        format!("{none}\n{{}}\n"),
+        format!("{none}\n\n\n"),
+        format!("{none}\n{}\n0:0+4+1\nx\n", json(5)),
+        format!("{four}{}\n1:0+4+1\nx\n", json(5)),
+        format!("{four}{}\n0:0+4+1\nx\n", json(6)),
+        format!("{four}{}\n0:1+4+1\nx\n", json(5)),
+        format!("{four}{}\n0:0+4+2\nx\n", json(6)),
+        format!("{four}{}\n0:0+4\nx\n", json(5)),
+        format!("{four}{}\n0:0+4+1,\nx\n", json(5)),
+        format!("{four}{}\n0:0+4294967295+0\n\n", json(4)),
     ] {
+        let read = decoded(&text);
         assert!(
-            matches!(
-                decode(&forged(&record, gzip(text.as_bytes()))),
-                Err(ChunkError::BadMessage { position: 0, .. })
-            ),
-            "{text}"
+            matches!(read, Err(ChunkError::BadMessage { position: 0, .. })),
+            "{text}: {read:?}"
         );
     }
-    let rows = format!("{}\nhello\n", json(5)).repeat(2);
+}
+
+/// What is read of a payload with this text.
+fn decoded(text: &str) -> Result<Chunk, ChunkError> {
+    let record = encode(&template(), ORIGIN, &[message(0, b"hello")]).unwrap();
+    decode(&forged(&record, gzip(text.as_bytes())))
+}
+
+fn json(bytes: u32) -> String {
+    let line = MessageLine { bytes, ..line(0) };
+    serde_json::to_string(&line).unwrap()
+}
+
+#[test]
+fn reads_parts_in_order_and_rows_that_grow() {
+    let none = r#"{"shared":[]}"#;
+    let four = "{\"shared\":[4]}\nfour\n";
+    let good = decoded(&format!("{four}{}\n0:0+4+1,2+2+0\nx\n", json(7))).unwrap();
+    assert_eq!(good.messages[0].content.to_vec(), b"fourxur");
+    let rows = format!("{none}\n{}", format!("{}\n\nhello\n", json(5)).repeat(2));
     assert_eq!(
-        decode(&forged(&record, gzip(rows.as_bytes()))),
+        decoded(&rows),
         Err(ChunkError::RowOrder { before: 0, row: 0 })
     );
     let lines: String = (0..501)
-        .map(|row| format!("{}\n\n", serde_json::to_string(&line(row)).unwrap()))
+        .map(|row| format!("{}\n\n\n", serde_json::to_string(&line(row)).unwrap()))
         .collect();
     assert_eq!(
-        decode(&forged(&record, gzip(lines.as_bytes()))),
+        decoded(&format!("{none}\n{lines}")),
         Err(ChunkError::TooManyRows(501))
     );
 }
 
-fn any_messages() -> impl Strategy<Value = Vec<(MessageLine, Vec<u8>)>> {
+#[test]
+fn reads_chunks_of_version_1() {
+    let record = encode(&template(), ORIGIN, &[message(0, b"hello")]).unwrap();
+    let json = json(5);
+    let old = set(&record, "eventVersion", "1");
+    let old = forged(&old, gzip(format!("{json}\nhello\n").as_bytes()));
+    let chunk = decode(&old).unwrap();
+    assert_eq!(chunk.messages[0].content.to_vec(), b"hello");
+    assert_eq!(chunk.head, super::head(&record).unwrap());
+}
+
+#[test]
+fn stores_a_shared_text_once() {
+    let sharing = Sharing::default();
+    let newsletter = noise(1, 95_000);
+    let messages: Vec<_> = (0..500)
+        .map(|row| {
+            let name = format!("\nDear customer {row},\n");
+            let text = [&newsletter[..], name.as_bytes(), &newsletter[..]];
+            (line(row), sharing.cut(text.concat()))
+        })
+        .collect();
+    let records = pack(&template(), ORIGIN, &messages).unwrap();
+    assert_eq!(records.len(), 1);
+    let stored = records[0].payload.as_ref().unwrap().len();
+    // Noise does not compress: the text itself, once, and some 50 bytes a message.
+    assert!(stored < 190_000 + 500 * 60, "{stored} bytes");
+    let texts = Texts::default();
+    let chunk = decode_with(&records[0], &texts).unwrap();
+    let again = decode_with(&records[0], &texts).unwrap();
+    for (message, (_, content)) in chunk.messages.iter().zip(&messages) {
+        assert_eq!(&message.content, content);
+    }
+    let buffer = |chunk: &Chunk| chunk.messages[7].content.shared().as_ptr();
+    assert_eq!(buffer(&chunk), buffer(&again));
+}
+
+fn any_messages() -> impl Strategy<Value = Vec<(MessageLine, MessageContent)>> {
     let one = (
         1u64..50,
-        any::<Vec<u8>>(),
+        proptest::collection::vec("[ab\n]{0,20}", 0..6)
+            .prop_map(|parts| parts.concat().into_bytes()),
         ".{0,30}",
         proptest::option::of(".{0,9}"),
     );
     proptest::collection::vec(one, 1..20).prop_map(|ones| {
         let mut row = 0;
+        let sharing = Sharing::default();
         ones.into_iter()
             .map(|(step, content, address, suppressed)| {
                 row += step;
+                let content = sharing.cut(content);
                 let line = MessageLine {
                     address,
                     suppressed,
@@ -267,7 +340,7 @@ proptest! {
         for (read, (line, content)) in chunk.messages.iter().zip(&messages) {
             let bytes = u32::try_from(content.len()).unwrap();
             prop_assert_eq!(&read.line, &MessageLine { bytes, ..line.clone() });
-            prop_assert_eq!(&read.content[..], &content[..]);
+            prop_assert_eq!(&read.content, content);
         }
     }
 
