@@ -1,36 +1,16 @@
-//! The known name that somebody probably meant, for hints.
+//! Finds the known name that a user probably meant, for hints.
 
-/// The name with the fewest edits from `wanted`, letter case ignored, if it is close enough to be a slip.
+/// Returns the name with the fewest edits (insert, delete, replace a letter) from `wanted`, ignoring case. At most half
+/// of the letters, and never more than four, may differ: beyond that it is another word and not a typing error.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted: Vec<char> = wanted.to_lowercase().chars().collect();
-    let allowed = (wanted.len() / 2).clamp(1, 4);
+    let wanted = wanted.to_lowercase();
+    let allowed = (wanted.chars().count() / 2).clamp(1, 4);
     names
         .into_iter()
-        .map(|name| (edits(&wanted, name), name))
+        .map(|name| (strsim::levenshtein(&wanted, &name.to_lowercase()), name))
         .filter(|(edits, _)| *edits <= allowed)
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, name)| name)
-}
-
-/// Insertions, deletions and replacements that make `name` of `wanted` (Levenshtein), row by row.
-fn edits(wanted: &[char], name: &str) -> usize {
-    let mut above: Vec<usize> = (0..=wanted.len()).collect();
-    for (row, letter) in name.to_lowercase().chars().enumerate() {
-        let mut left = row + 1;
-        let mut below = Vec::with_capacity(above.len());
-        below.push(left);
-        for (pair, other) in above.windows(2).zip(wanted) {
-            let (corner, up) = match pair {
-                [corner, up] => (*corner, *up),
-                _ => (0, 0),
-            };
-            let replaced = corner + usize::from(letter != *other);
-            left = replaced.min(up + 1).min(left + 1);
-            below.push(left);
-        }
-        above = below;
-    }
-    above.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -38,7 +18,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn slips_find_their_name_and_strangers_do_not() {
+    fn finds_the_name_behind_a_typing_error() {
         let names = ["email", "name", "city", "first name"];
         for (wanted, found) in [
             ("e-mail", Some("email")),
