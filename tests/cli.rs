@@ -240,7 +240,7 @@ fn bad_configurations_are_refused_for_the_right_reason() {
         (
             "[[relay]]\nurl = \"smtp://me:hunter2@mx\"",
             "mailq.toml:2:7: a password stands in the relay URL",
-            "leave it out of the URL, and set `password_env = \"SMTP_PASS\"`",
+            "remove it from the URL and set `password_env = \"SMTP_PASS\"`",
         ),
         (
             "[[relay]]\nuser = \"me\"",
@@ -306,7 +306,7 @@ fn wrong_log_settings_are_refused() {
         ),
         (
             ("MAILQ_LOG", "mailq=loud"),
-            "error: MAILQ_LOG: `mailq=loud` is no log filter",
+            "error: MAILQ_LOG: `mailq=loud` is not a log filter",
         ),
         (
             ("MAILQ_LOG_FORMAT", "xml"),
@@ -457,10 +457,13 @@ fn the_sample_campaigns_render() {
             assert!(row["email"].ends_with("@example.com"));
             let values = minijinja::Value::from_pairs(row.clone());
             let subject = environment
-                .render_str(&campaign.subject, &values)
+                .render_str(&campaign.keys.subject, &values)
                 .expect("the subject");
             assert!(!subject.contains(['{', '\n']), "{subject}");
-            for template in [&campaign.html, &campaign.text].into_iter().flatten() {
+            for template in [&campaign.keys.html, &campaign.keys.text]
+                .into_iter()
+                .flatten()
+            {
                 let template = environment
                     .get_template(template)
                     .unwrap_or_else(|error| panic!("{error:#}"));

@@ -1,4 +1,4 @@
-//! From command to function: the table of contents.
+//! Calls the function of each command: the table of contents of `commands/`.
 
 use super::tree::{Cli, Command};
 use crate::commands::control::Verb;
@@ -41,7 +41,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// What would be in force for this very command line.
+/// Prints the settings that this command line would use.
 fn print(command: Option<&Command>, global: &Global) -> Result<Exit, Failure> {
     let (campaign, flags): (Option<&Path>, Flags) = match command {
         Some(Command::Enqueue(args)) => (Some(&args.source), Flags::default()),

@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Starts logging for the life of the process. Errors: a filter that cannot be read.
+/// Starts logging for the life of the process. Errors: an invalid filter.
 pub fn start(settings: &LogSettings) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
         let what = format!(
-            "{}: `{}` is no log filter",
+            "{}: `{}` is not a log filter",
             settings.source, settings.filter
         );
         Failure::usage(what)
@@ -21,7 +21,7 @@ pub fn start(settings: &LogSettings) -> Result<(), Failure> {
         .with_env_filter(filter)
         .with_writer(AboveBars)
         .with_ansi(false);
-    // Fails only where a subscriber is set already, which then has the logs.
+    // Fails only if a subscriber is already set, which then receives the logs.
     let _ = match settings.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -40,7 +40,7 @@ impl MakeWriter<'_> for AboveBars {
     }
 }
 
-/// Collects one event and writes it as a whole.
+/// Collects one event and writes it at once, so that a progress bar cannot come in between.
 struct Line(Vec<u8>);
 
 impl Write for Line {

@@ -1,4 +1,4 @@
-//! Floor 4: the clap tree, dispatch, logs, and the report of what went wrong.
+//! Floor 4: the clap tree, dispatch, logs and error reports.
 
 mod dispatch;
 mod logs;

@@ -1,9 +1,9 @@
-//! What went wrong, for people on stderr, and with `--json` as the one document on stdout.
+//! Reports an error: on stderr for people, and with `--json` also as one document on stdout.
 
 use crate::commands::{Exit, Failure, output};
 use serde_json::json;
 
-/// `error: …`, then `hint: …`. The exit code is the failure's.
+/// Prints `error: …`, then `hint: …`. Returns the exit code of the failure.
 pub fn failure(failure: &Failure, json: bool) -> Exit {
     if failure.what.is_empty() {
         return failure.exit;
@@ -13,7 +13,7 @@ pub fn failure(failure: &Failure, json: bool) -> Exit {
         output::note(format!("hint: {hint}"));
     }
     if json {
-        // Nobody is left to be told where stdout is closed, too.
+        // If stdout is closed, no reader is left to report that to.
         let _ = output::json(&json!({
             "error": failure.what,
             "hint": failure.hint,
@@ -23,7 +23,7 @@ pub fn failure(failure: &Failure, json: bool) -> Exit {
     failure.exit
 }
 
-/// What clap has to say: help and version on stdout, else an error.
+/// Prints what clap returns instead of a command: help and version on stdout, errors on stderr.
 pub fn usage(error: &clap::Error, json: bool) -> Exit {
     let text = error.render().to_string();
     if !error.use_stderr() {

@@ -5,10 +5,10 @@ use crate::commands::{
     recipients, recover, run, send, status, suppress, test, topics, verify,
 };
 
-/// Bulk mail campaigns that lose nobody, send nothing twice unnamed, and keep to the rate
+/// Send bulk mail campaigns: lose no message, report every possible duplicate, keep to the rate
 ///
-/// Put a list and a template into a queue with `mailq enqueue`, send them with `mailq send`, or both with `mailq run`.
-/// `mailq` alone shows the queue. `mailq init` makes a project that works without a mail server.
+/// `mailq enqueue` puts a list and a template into a queue, `mailq send` sends what is in the queue, and `mailq run` does
+/// both. `mailq` alone shows the queue. `mailq init` creates a project that works without a mail server.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "mailq",
@@ -38,9 +38,9 @@ pub enum Command {
     Events(events::Args),
     /// Stop sending a campaign until it is resumed; workers act within 2 s
     Pause(control::Args),
-    /// Go on with a paused campaign
+    /// Continue a paused campaign
     Resume(control::Args),
-    /// Stop a campaign for good: what is pending or retrying counts as cancelled
+    /// Stop a campaign for good; pending and retrying messages count as cancelled
     Cancel(control::Args),
     Suppress(suppress::Args),
     Bounce(bounce::Args),

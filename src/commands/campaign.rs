@@ -72,7 +72,7 @@ impl Campaign {
         let content = Content::load(&content(&file), &loaded.project.templates())?;
         let sources = content.sources();
         let options = Options {
-            email_column: file.email_column.clone(),
+            email_column: file.keys.email_column.clone(),
             ..options
         };
         let (composer, columns, options) = composer(content, &recipients, options)?;
@@ -92,12 +92,12 @@ impl Campaign {
 pub fn content(file: &CampaignFile) -> CampaignContent {
     CampaignContent {
         origin: file.display.clone(),
-        from: mailbox(&file.from),
-        reply_to: file.reply_to.as_ref().map(mailbox),
+        from: mailbox(&file.keys.from),
+        reply_to: file.keys.reply_to.as_ref().map(mailbox),
         return_path: Some(file.return_path.clone()),
-        subject: file.subject.clone(),
-        html: file.html.clone(),
-        text: file.text.clone(),
+        subject: file.keys.subject.clone(),
+        html: file.keys.html.clone(),
+        text: file.keys.text.clone(),
         headers: file.headers.clone(),
     }
 }

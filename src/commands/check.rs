@@ -74,7 +74,7 @@ fn look(
         }
     };
     let mut options = Options {
-        email_column: file.email_column.clone(),
+        email_column: file.keys.email_column.clone(),
         skip_invalid: true,
         ..Options::default()
     };

@@ -24,13 +24,13 @@ pub fn open(loaded: &Loaded, opening: &Opening) -> Result<Rc<dyn Queue>, Failure
     let queue = KafkaQueue::open(KafkaSettings {
         brokers: brokers.clone(),
         env: settings.env.clone(),
-        partitions: settings.kafka.partitions,
-        replication: i16::try_from(settings.kafka.replication).unwrap_or(i16::MAX),
+        partitions: settings.kafka.keys.partitions,
+        replication: settings.kafka.keys.replication,
         properties: settings.kafka.properties(&loaded.variables)?,
         role: opening.role.to_string(),
         instance_id: opening.instance_id.clone(),
         queue_timeout: opening.queue_timeout,
-        token_command: settings.kafka.token_command.clone(),
+        token_command: settings.kafka.keys.token_command.clone(),
     })?;
     Ok(queue)
 }

@@ -237,15 +237,15 @@ fn job(
     let not_before =
         not_before.map_err(|why| Failure::usage(format!("`--at`: {why}; nothing was enqueued")))?;
     Ok(Job {
-        run: run_choice(options, campaign.file.once_per, &now),
+        run: run_choice(options, campaign.file.keys.once_per, &now),
         recipients: campaign.recipients,
         columns: campaign.columns,
         options: campaign.options,
         inputs: campaign.inputs,
         batch_rows: options.batch_size,
         not_before: not_before.map(SystemTime::from),
-        expires_after: campaign.file.expires,
-        in_doubt: campaign.file.in_doubt,
+        expires_after: campaign.file.keys.expires,
+        in_doubt: campaign.file.keys.in_doubt,
         stream: options.stream,
         key,
         id_domain: campaign.composer.message_id_domain().to_string(),
@@ -302,7 +302,7 @@ async fn warn_of_expiry(
     teller: &Teller,
 ) -> Result<(), Failure> {
     let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
-    let eta = match (status.eta_seconds, place.loaded.settings.send.rate) {
+    let eta = match (status.eta_seconds, place.loaded.settings.send.rate.value) {
         (Some(seconds), _) => Duration::from_secs(seconds),
         (None, rate) => Duration::try_from_secs_f64(status.lag as f64 / rate.per_second())
             .unwrap_or(Duration::MAX),

@@ -2,7 +2,7 @@
 
 use super::outcome::Failure;
 use super::output;
-use crate::config::{self, Flags, Loaded, Variables};
+use crate::config::{self, Flags, Loaded, ProjectKeys, Variables};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -16,11 +16,11 @@ pub struct Global {
     )]
     pub config: Option<PathBuf>,
 
-    /// The queue, `sqlite:PATH` or `kafka://HOST:9092,HOST:9092` [default: sqlite:.mailq/queue.db in the project]
     #[arg(
         long,
         global = true,
         value_name = "URL",
+        help = ProjectKeys::queue().flag_help(),
         help_heading = "Global options"
     )]
     pub queue: Option<String>,
@@ -55,7 +55,7 @@ impl Global {
     /// The project and its settings. `campaign` is the file that the command names, `flags` what it adds.
     pub fn load(&self, campaign: Option<&Path>, flags: Flags) -> Result<Loaded, Failure> {
         let flags = flags
-            .set("queue", self.queue.as_ref())
+            .set(ProjectKeys::queue(), self.queue.as_ref())
             .properties(&self.property);
         let variables = Variables::of_process();
         let loaded = config::load(campaign, self.config.as_deref(), &flags, variables)?;

@@ -4,7 +4,7 @@ mod from_list;
 
 use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global, output};
-use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, QueueUrl, Variables};
+use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, ProjectKeys, QueueUrl, Variables};
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -63,7 +63,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         None,
         Some(&root.join(PROJECT_FILE)),
         &Flags::default()
-            .set("queue", global.queue.as_ref())
+            .set(ProjectKeys::queue(), global.queue.as_ref())
             .properties(&global.property),
         Variables::of_process(),
     )?;

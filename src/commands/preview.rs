@@ -78,10 +78,10 @@ fn body(text: &str) -> Result<(), Failure> {
 fn headers(campaign: &Campaign, row: &RecipientRow, clear: &InClear) -> Vec<(String, String)> {
     let file = &campaign.file;
     let mut headers = vec![
-        ("From".to_string(), file.from.to_string()),
+        ("From".to_string(), file.keys.from.to_string()),
         ("To".to_string(), row.address.as_str().to_string()),
     ];
-    if let Some(reply_to) = &file.reply_to {
+    if let Some(reply_to) = &file.keys.reply_to {
         headers.push(("Reply-To".to_string(), reply_to.to_string()));
     }
     headers.extend(clear.fields.iter().cloned());

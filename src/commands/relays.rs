@@ -1,7 +1,7 @@
 //! From the relays and limits of the configuration to those of a worker.
 
 use super::Failure;
-use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteConfig};
+use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteKeys};
 use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
 use crate::engine::worker::{RelayLane, SiteLimit};
@@ -9,6 +9,7 @@ use crate::smtp::{
     self, End, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource,
 };
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
 /// The relays in force, each with its share of the connections. Nothing is connected yet. Errors: none is configured,
@@ -26,8 +27,8 @@ pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
             Ok(RelayLane {
                 relay: open_one(config, loaded)?,
                 connections,
-                weight: config.weight,
-                rate: config.rate.unwrap_or(Rate::Unlimited),
+                weight: config.keys.weight.get(),
+                rate: config.keys.rate.unwrap_or(Rate::Unlimited),
             })
         })
         .collect()
@@ -88,22 +89,22 @@ pub fn stage_name(stage: Stage) -> &'static str {
 /// One relay. The password is fetched now.
 pub fn open_one(config: &RelayConfig, loaded: &Loaded) -> Result<Rc<dyn Relay>, Failure> {
     let password = match &config.password {
-        Some(source) => Some(source.read(&config.url.to_string(), &loaded.variables)?),
+        Some(source) => Some(source.read(&config.keys.url.value.to_string(), &loaded.variables)?),
         None => None,
     };
-    let mut settings = RelaySettings::new(config.url.clone());
+    let mut settings = RelaySettings::new(config.keys.url.value.clone());
     settings.user = config.user.clone();
     settings.password = password;
-    settings.auth = config.auth;
+    settings.auth = config.keys.auth.0;
     settings.token = config.password.clone().map(|source| {
-        let (relay, variables) = (config.url.to_string(), loaded.variables.clone());
+        let (relay, variables) = (config.keys.url.value.to_string(), loaded.variables.clone());
         SecretSource::new(move || {
             let fetched = source.read(&relay, &variables);
             fetched.map_err(|error| error.to_string())
         })
     });
-    settings.ca_file = config.ca_file.clone();
-    if !config.pipelining {
+    settings.ca_file = config.keys.ca_file.clone();
+    if !config.keys.pipelining {
         settings.pipelining = Pipelining::Off;
     }
     smtp::open(settings).map_err(|error| unusable(config, &error))
@@ -112,12 +113,15 @@ pub fn open_one(config: &RelayConfig, loaded: &Loaded) -> Result<Rc<dyn Relay>, 
 fn unusable(config: &RelayConfig, error: &OpenError) -> Failure {
     if let OpenError::NoPassword { user } = error {
         let why = format!("user `{user}` has none");
-        let relay = config.url.to_string();
+        let relay = config.keys.url.value.to_string();
         return ConfigError::NoPassword { relay, why }.into();
     }
-    let what = format!("{}: relay `{}`: {error}", config.source, config.url);
+    let what = format!(
+        "{}: relay `{}`: {error}",
+        config.keys.url.source, config.keys.url.value
+    );
     let failure = Failure::usage(what);
-    match (error, &config.url) {
+    match (error, &config.keys.url.value) {
         (OpenError::NoUser, _) => failure.with_hint("add `user` to its `[[relay]]`"),
         (OpenError::Outbox { .. }, RelayAddress::Maildir(path)) => failure.with_hint(format!(
             "make `{}` writable, or name another folder",
@@ -137,9 +141,9 @@ fn shares(configs: &[RelayConfig], total: u32) -> Vec<usize> {
         let next = configs
             .iter()
             .zip(&mut shares)
-            .filter(|(config, share)| config.connections.is_none_or(|most| **share < most))
+            .filter(|(config, share)| config.keys.connections.is_none_or(|most| **share < most))
             .min_by_key(|(config, share)| {
-                u64::from(**share) * 1_000_000 / u64::from(config.weight.max(1))
+                u64::from(**share) * 1_000_000 / NonZeroU64::from(config.keys.weight)
             });
         let Some((_, share)) = next else {
             break;
@@ -152,7 +156,7 @@ fn shares(configs: &[RelayConfig], total: u32) -> Vec<usize> {
 
 /// Limits for receiving sites, by site.
 pub fn sites(settings: &Settings) -> BTreeMap<String, SiteLimit> {
-    let limit = |site: &SiteConfig| SiteLimit {
+    let limit = |site: &SiteKeys| SiteLimit {
         rate: site.rate.unwrap_or(Rate::Unlimited),
         connections: site.connections.unwrap_or(settings.send.connections) as usize,
     };
@@ -165,20 +169,29 @@ pub fn sites(settings: &Settings) -> BTreeMap<String, SiteLimit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Source;
+    use crate::config::{Auth, RelayKeys, Source, Sourced};
+    use std::num::NonZeroU32;
 
     fn relay(weight: u32, connections: Option<u32>) -> RelayConfig {
         RelayConfig {
-            url: RelayAddress::Maildir("outbox".into()),
+            keys: RelayKeys {
+                url: Sourced {
+                    value: RelayAddress::Maildir("outbox".into()),
+                    source: Source::Default,
+                },
+                user: None,
+                password_env: None,
+                password_file: None,
+                password_command: None,
+                auth: Auth(None),
+                ca_file: None,
+                rate: None,
+                connections,
+                weight: NonZeroU32::new(weight).unwrap(),
+                pipelining: true,
+            },
             user: None,
             password: None,
-            auth: None,
-            ca_file: None,
-            rate: None,
-            connections,
-            weight,
-            pipelining: true,
-            source: Source::Default,
         }
     }
 
@@ -189,7 +202,7 @@ mod tests {
             (vec![relay(1, Some(3))], 20, vec![3]),
             (vec![relay(3, None), relay(1, None)], 20, vec![15, 5]),
             (vec![relay(1, Some(2)), relay(1, None)], 20, vec![2, 18]),
-            (vec![relay(0, None), relay(0, None)], 4, vec![2, 2]),
+            (vec![relay(1, None), relay(1, None)], 4, vec![2, 2]),
             (vec![relay(1, None), relay(1, None)], 1, vec![1, 1]),
         ] {
             assert_eq!(shares(&relays, total), expected);

@@ -148,12 +148,12 @@ fn unfinished(summary: &Summary) -> String {
 fn where_to_look(place: &Workplace, summary: &Summary, global: &Global) {
     let relays = &place.loaded.settings.relays;
     let is_folder = |url: &RelayAddress| matches!(url, RelayAddress::Maildir(_));
-    let words = match relays.iter().all(|relay| is_folder(&relay.url)) {
+    let words = match relays.iter().all(|relay| is_folder(&relay.keys.url.value)) {
         true => "no mail has left this machine: the messages are files in",
         false => "what did not go to a server is in",
     };
     for relay in relays {
-        if let RelayAddress::Maildir(path) = &relay.url
+        if let RelayAddress::Maildir(path) = &relay.keys.url.value
             && summary.delivered > 0
         {
             global.say(format!("{words} {}", path.join("new").display()));

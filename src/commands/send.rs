@@ -3,7 +3,7 @@
 use super::working::{self, SendReport, Signal, Voice};
 use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output};
-use crate::config::Flags;
+use crate::config::{Flags, RelayKeys, SendKeys};
 use crate::domain::rate::Rate;
 use crate::domain::span;
 use crate::engine::worker::{Goal, LeftWork, Summary};
@@ -33,24 +33,22 @@ pub struct Args {
 #[group(skip)]
 #[command(next_help_heading = "Send options")]
 pub struct Options {
-    /// The most that leaves, all workers together: 30/min, 500/s, 10000/h, 2M/day, unlimited [default: 30/min to a server, unlimited to maildir:]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", help = SendKeys::rate().flag_help())]
     pub rate: Option<Rate>,
 
-    /// Messages that may leave at once after a pause [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", help = SendKeys::burst().flag_help(),
+        value_parser = clap::value_parser!(u32).range(SendKeys::burst().range()))]
     pub burst: Option<u32>,
 
-    /// The relay: smtp://user@host:587, smtps://user@host:465 or maildir:PATH [default: those of mailq.toml]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = RelayKeys::url().flag_help())]
     pub relay: Option<String>,
 
-    /// Connections of this worker, all relays together [default: 20]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", help = SendKeys::connections().flag_help(),
+        value_parser = clap::value_parser!(u32).range(SendKeys::connections().range()))]
     pub connections: Option<u32>,
 
-    /// The most messages that a kill of this worker can leave in doubt [default: 64]
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "K", help = SendKeys::max_uncommitted().flag_help(),
+        value_parser = clap::value_parser!(u32).range(SendKeys::max_uncommitted().range()))]
     pub max_uncommitted: Option<u32>,
 
     /// This worker's name, unique among the living [default: host and process id]
@@ -65,11 +63,11 @@ pub struct Options {
 impl Options {
     pub fn flags(&self) -> Flags {
         Flags::default()
-            .set("send.rate", self.rate)
-            .set("send.burst", self.burst)
-            .set("relay.url", self.relay.as_ref())
-            .set("send.connections", self.connections)
-            .set("send.max_uncommitted", self.max_uncommitted)
+            .set(SendKeys::rate(), self.rate)
+            .set(SendKeys::burst(), self.burst)
+            .set(RelayKeys::url(), self.relay.as_ref())
+            .set(SendKeys::connections(), self.connections)
+            .set(SendKeys::max_uncommitted(), self.max_uncommitted)
     }
 }
 

@@ -68,7 +68,7 @@ pub async fn work(
         .settings
         .relays
         .iter()
-        .map(|relay| relay.url.to_string());
+        .map(|relay| relay.keys.url.value.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
     let outlook = outlook(place, &setup, &relays).await?;
     let watcher = Rc::new(Watcher::new(outlook.messages, how.voice, global));
@@ -85,7 +85,7 @@ pub async fn work(
         tokio::task::spawn_local(metrics::serve(listener, source))
     });
     let listener = tokio::task::spawn_local(listen(stop.clone(), caught.clone(), global.quiet));
-    let keep = place.loaded.settings.events_keep;
+    let keep = place.loaded.settings.events.keep;
     let retention =
         tokio::task::spawn_local(keep_events(place.queue.clone(), place.clock.clone(), keep));
     let result = worker::run(setup, stop, watcher.clone()).await;
@@ -102,8 +102,8 @@ pub async fn work(
 fn setup(place: &Workplace, options: &Options, relays: Vec<RelayLane>, goal: Goal) -> Setup {
     let settings = &place.loaded.settings;
     let at = jiff::Timestamp::now().to_string();
-    let (rate, burst) = (settings.send.rate, settings.send.burst);
-    let source = settings.send.rate_source.to_string();
+    let (rate, burst) = (settings.send.rate.value, settings.send.burst);
+    let source = settings.send.rate.source.to_string();
     let rate = RateInForce {
         rate,
         burst,
@@ -121,7 +121,7 @@ fn setup(place: &Workplace, options: &Options, relays: Vec<RelayLane>, goal: Goa
         name: worker_name(options.instance_id.as_deref()),
         trace_id: format!("{:016x}", fastrand::u64(..)),
         key: place.key.clone(),
-        publish_rate: settings.send.rate_source != Source::Default,
+        publish_rate: settings.send.rate.source != Source::Default,
         env: settings.env.clone(),
         decode_on_threads: true,
         rate,

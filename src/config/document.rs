@@ -1,256 +1,139 @@
-//! A TOML file read against its schema: every value as text with its place, every unknown key an error. What a value
-//! means is decided a layer up, where variables and flags come in.
+//! A TOML file checked against its schema: every key is known, every table has its shape, every value its type. What a
+//! value means is decided in `layers.rs`, where variables and flags come in.
 
 use super::error::ConfigError;
-use super::keys::{Key, Kind, Schema, Shape};
+use super::schema::{Key, Schema, Shape, Table, join};
 use super::source::Place;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A file that was read.
-#[derive(Debug, Clone, Default)]
-pub struct Document {
+/// A file whose keys and types fit its schema.
+pub struct Document<'t> {
     /// As messages name it.
-    pub name: String,
-    pub tables: Vec<Table>,
+    file: String,
+    text: &'t str,
+    root: DeTable<'t>,
 }
 
-/// One table of it; the top of the file is the table without a name.
-#[derive(Debug, Clone)]
-pub struct Table {
-    pub section: &'static str,
-    /// The name in `[site."name"]`.
-    pub label: Option<String>,
-    pub place: Place,
-    pub values: BTreeMap<String, Found>,
+/// A table of the file. `None`: the file does not have it.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    document: &'a Document<'a>,
+    table: Option<&'a DeTable<'a>>,
+    /// Where it begins, in bytes.
+    start: usize,
 }
 
-/// A value as it would be typed on a command line, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    pub text: String,
-    pub place: Place,
+type SpannedKey<'a, 't> = &'a Spanned<Cow<'t, str>>;
+
+/// Errors: no such file, not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => ConfigError::NoFile(path.to_path_buf()),
+        _ => ConfigError::Unreadable {
+            path: path.to_path_buf(),
+            why: error.to_string(),
+        },
+    })
 }
 
-impl Document {
-    /// Errors: no such file, not UTF-8, not TOML, a key that the schema does not know, a value of another type.
-    pub fn read(path: &Path, name: String, schema: &Schema) -> Result<Document, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => ConfigError::NoFile(path.to_path_buf()),
-            _ => ConfigError::Unreadable {
-                path: path.to_path_buf(),
-                why: error.to_string(),
-            },
-        })?;
-        Document::parse(&text, name, schema)
-    }
-
-    pub fn parse(text: &str, name: String, schema: &Schema) -> Result<Document, ConfigError> {
+impl<'t> Document<'t> {
+    /// Errors: not TOML, a key that the schema does not know, a table of another shape, a value of another type.
+    pub fn parse(
+        text: &'t str,
+        file: String,
+        schema: &Schema,
+    ) -> Result<Document<'t>, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let root = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
-            at: place(&name, text, error.span().map_or(0, |span| span.start)).to_string(),
+            at: place(&file, text, error.span().map_or(0, |span| span.start)).to_string(),
             why: error.message().to_string(),
         })?;
-        let mut reader = Reader {
-            name: &name,
-            text,
-            schema,
-            tables: Vec::new(),
-        };
-        reader.top(root.get_ref())?;
-        let tables = reader.tables;
-        Ok(Document { name, tables })
+        let root = root.into_inner();
+        let document = Document { file, text, root };
+        document.check(schema, "", &document.root)?;
+        Ok(document)
     }
 
-    /// The tables of a section in file order.
-    pub fn section<'a>(&'a self, section: &'a str) -> impl Iterator<Item = &'a Table> {
-        self.tables
-            .iter()
-            .filter(move |table| table.section == section)
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
-    /// A value of a section that appears once.
-    pub fn find(&self, section: &str, name: &str) -> Option<&Found> {
-        let table = self.tables.iter().find(|table| table.section == section)?;
-        table.values.get(name)
-    }
-}
-
-type SpannedKey<'a, 'i> = &'a Spanned<std::borrow::Cow<'i, str>>;
-
-struct Reader<'t> {
-    name: &'t str,
-    text: &'t str,
-    schema: &'t Schema,
-    tables: Vec<Table>,
-}
-
-impl Reader<'_> {
-    fn top(&mut self, root: &DeTable<'_>) -> Result<(), ConfigError> {
-        let mut values = BTreeMap::new();
-        for (key, value) in root {
-            match self.schema.shape(key.get_ref()) {
-                Some((section, shape)) => self.section(section, shape, key, value)?,
-                None => {
-                    let found = self.leaf("", key, value)?;
-                    values.insert(key.get_ref().to_string(), found);
-                }
-            }
-        }
-        self.tables.push(Table {
-            section: "",
-            label: None,
-            place: place(self.name, self.text, 0),
-            values,
-        });
-        Ok(())
-    }
-
-    fn section(
-        &mut self,
-        section: &'static str,
-        shape: Shape,
-        key: SpannedKey<'_, '_>,
-        value: &Spanned<DeValue<'_>>,
-    ) -> Result<(), ConfigError> {
-        match (shape, value.get_ref()) {
-            (Shape::Table, DeValue::Table(table)) => self.table(section, None, key, table),
-            (Shape::Labelled, DeValue::Table(labels)) => {
-                for (label, value) in labels {
-                    let DeValue::Table(table) = value.get_ref() else {
-                        return Err(self.wrong_shape(label, section, shape));
-                    };
-                    self.table(section, Some(label.get_ref().to_string()), label, table)?;
-                }
-                Ok(())
-            }
-            (Shape::Repeated, DeValue::Array(items)) => {
-                for item in items.iter() {
-                    let DeValue::Table(table) = item.get_ref() else {
-                        return Err(self.wrong_shape(key, section, shape));
-                    };
-                    let values = self.leaves(section, table)?;
-                    self.push(section, None, item.span().start, values);
-                }
-                Ok(())
-            }
-            (Shape::Free, DeValue::Table(table)) => {
-                let mut values = BTreeMap::new();
-                for (name, value) in table {
-                    let found = self.value(Kind::Text, section, name, value)?;
-                    values.insert(name.get_ref().to_string(), found);
-                }
-                self.push(section, None, key.span().start, values);
-                Ok(())
-            }
-            _ => Err(self.wrong_shape(key, section, shape)),
+    /// The top of the file.
+    pub fn root(&self) -> Node<'_> {
+        Node {
+            document: self,
+            table: Some(&self.root),
+            start: 0,
         }
     }
 
-    fn table(
-        &mut self,
-        section: &'static str,
-        label: Option<String>,
-        key: SpannedKey<'_, '_>,
-        table: &DeTable<'_>,
-    ) -> Result<(), ConfigError> {
-        let values = self.leaves(section, table)?;
-        self.push(section, label, key.span().start, values);
-        Ok(())
-    }
-
-    fn push(
-        &mut self,
-        section: &'static str,
-        label: Option<String>,
-        offset: usize,
-        values: BTreeMap<String, Found>,
-    ) {
-        let place = place(self.name, self.text, offset);
-        self.tables.push(Table {
-            section,
-            label,
-            place,
-            values,
-        });
-    }
-
-    fn leaves(
-        &mut self,
-        section: &str,
-        table: &DeTable<'_>,
-    ) -> Result<BTreeMap<String, Found>, ConfigError> {
-        let mut values = BTreeMap::new();
+    fn check(&self, schema: &Schema, path: &str, table: &DeTable<'_>) -> Result<(), ConfigError> {
         for (key, value) in table {
-            let nested = format!("{section}.{}", key.get_ref());
-            match self.schema.shape(&nested) {
-                Some((section, shape)) => self.section(section, shape, key, value)?,
-                None => {
-                    let found = self.leaf(section, key, value)?;
-                    values.insert(key.get_ref().to_string(), found);
+            let name = key.get_ref();
+            match (schema.table(&join(path, name)), schema.key(path, name)) {
+                // A quoted key with a dot in it is not a path.
+                (Some(below), _) if !name.contains('.') => {
+                    self.check_table(schema, below, key, value)?;
+                }
+                (_, Some(known)) => {
+                    self.text_of(known, value)?;
+                }
+                _ => {
+                    return Err(ConfigError::UnknownKey {
+                        at: self.at(key.span().start),
+                        key: name.to_string(),
+                        section: path.to_string(),
+                        nearest: schema.nearest(path, name),
+                        page: schema.page,
+                    });
                 }
             }
         }
-        Ok(values)
+        Ok(())
     }
 
-    fn leaf(
+    fn check_table(
         &self,
-        section: &str,
+        schema: &Schema,
+        table: &Table,
         key: SpannedKey<'_, '_>,
         value: &Spanned<DeValue<'_>>,
-    ) -> Result<Found, ConfigError> {
-        let known: Option<&Key> = self.schema.key(section, key.get_ref());
-        let Some(known) = known else {
-            return Err(ConfigError::UnknownKey {
-                at: self.at(key.span().start),
-                key: key.get_ref().to_string(),
-                section: section.to_string(),
-                nearest: self.schema.nearest(section, key.get_ref()),
-                page: self.schema.page,
-            });
-        };
-        self.value(known.kind, section, key, value)
-    }
-
-    /// The type must fit the key's kind; what the text says is checked with the other layers'.
-    fn value(
-        &self,
-        kind: Kind,
-        section: &str,
-        key: SpannedKey<'_, '_>,
-        value: &Spanned<DeValue<'_>>,
-    ) -> Result<Found, ConfigError> {
-        let text = match (kind, value.get_ref()) {
-            (Kind::Boolean, DeValue::Boolean(flag)) => flag.to_string(),
-            (Kind::Count(..), DeValue::Integer(number)) => {
-                i64::from_str_radix(number.as_str(), number.radix())
-                    .map_or_else(|_| number.to_string(), |number| number.to_string())
+    ) -> Result<(), ConfigError> {
+        match (table.shape, value.get_ref()) {
+            (Shape::Table, DeValue::Table(keys)) => self.check(schema, table.path, keys),
+            (Shape::Repeated, DeValue::Array(items)) => items.iter().try_for_each(|item| {
+                let keys = item.get_ref().as_table();
+                let keys = keys.ok_or_else(|| self.wrong_shape(table, key))?;
+                self.check(schema, table.path, keys)
+            }),
+            (Shape::Labelled, DeValue::Table(labels)) => {
+                labels.iter().try_for_each(|(label, value)| {
+                    let keys = value.get_ref().as_table();
+                    let keys = keys.ok_or_else(|| self.wrong_shape(table, label))?;
+                    self.check(schema, table.path, keys)
+                })
             }
-            (Kind::Number(..), DeValue::Integer(number)) => number.to_string(),
-            (Kind::Number(..), DeValue::Float(number)) => number.to_string(),
-            (kind, DeValue::String(text)) if kind.is_quoted() => text.to_string(),
-            _ => {
-                return Err(ConfigError::BadKey {
+            (Shape::Free, DeValue::Table(texts)) => texts.iter().try_for_each(|(name, value)| {
+                let is_text = value.get_ref().is_str();
+                is_text.then_some(()).ok_or_else(|| ConfigError::BadKey {
                     at: self.at(value.span().start),
-                    key: path(section, key.get_ref()),
-                    why: format!("is not {}", kind.expects()),
-                });
-            }
-        };
-        Ok(Found {
-            text,
-            place: place(self.name, self.text, value.span().start),
-        })
+                    key: join(table.path, name.get_ref()),
+                    why: "is not a text in quotes".into(),
+                })
+            }),
+            _ => Err(self.wrong_shape(table, key)),
+        }
     }
 
-    fn wrong_shape(&self, key: SpannedKey<'_, '_>, section: &str, shape: Shape) -> ConfigError {
-        let form = match shape {
-            Shape::Table | Shape::Free => format!("a table: `[{section}]`"),
-            Shape::Repeated => format!("a list of tables: `[[{section}]]`, with two brackets"),
-            Shape::Labelled => format!("a table for each name: `[{section}.\"example.com\"]`"),
+    fn wrong_shape(&self, table: &Table, key: SpannedKey<'_, '_>) -> ConfigError {
+        let title = table.title();
+        let form = match table.shape {
+            Shape::Table | Shape::Free => format!("a table: `{title}`"),
+            Shape::Repeated => format!("a list of tables: `{title}`, with two brackets"),
+            Shape::Labelled => format!("a table for each name: `{title}`"),
         };
         ConfigError::BadKey {
             at: self.at(key.span().start),
@@ -259,15 +142,118 @@ impl Reader<'_> {
         }
     }
 
+    fn text_of(&self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<String, ConfigError> {
+        key.text_of(value.get_ref())
+            .ok_or_else(|| ConfigError::BadKey {
+                at: self.at(value.span().start),
+                key: key.path(),
+                why: format!("is not {}", key.expects()),
+            })
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        place(&self.file, self.text, offset)
+    }
+
     fn at(&self, offset: usize) -> String {
-        place(self.name, self.text, offset).to_string()
+        self.place(offset).to_string()
     }
 }
 
-fn path(section: &str, name: &str) -> String {
-    match section {
-        "" => name.to_string(),
-        section => format!("{section}.{name}"),
+/// `Document::parse` has checked every shape and type, so what has another one here is not in the file.
+impl<'a> Node<'a> {
+    /// A value as text, and where it stands.
+    pub fn value(&self, key: &Key) -> Result<Option<(String, Place)>, ConfigError> {
+        let Some(value) = self.table.and_then(|table| table.get(key.name)) else {
+            return Ok(None);
+        };
+        let text = self.document.text_of(key, value)?;
+        let place = self.document.place(value.span().start);
+        Ok(Some((text, place)))
+    }
+
+    /// `[name]` below this table.
+    fn table(&self, name: &str) -> Node<'a> {
+        let found = self
+            .table
+            .and_then(|table| table.get_key_value(name))
+            .and_then(|(key, value)| Some((key.span().start, value.get_ref().as_table()?)));
+        Node {
+            table: found.map(|(_, table)| table),
+            start: found.map_or(self.start, |(start, _)| start),
+            ..*self
+        }
+    }
+
+    /// `[a.b]` below this table, named by its path; an empty path is this table itself.
+    pub fn table_at(&self, path: &str) -> Node<'a> {
+        let names = path.split('.').filter(|name| !name.is_empty());
+        names.fold(*self, |node, name| node.table(name))
+    }
+
+    /// Each `[[name]]` below this table, in file order.
+    pub fn repeated(&self, name: &str) -> Vec<Node<'a>> {
+        let items = self.table.and_then(|table| table.get(name));
+        let items = items.and_then(|value| value.get_ref().as_array());
+        let items = items.into_iter().flat_map(|items| items.iter());
+        items
+            .map(|item| Node {
+                table: item.get_ref().as_table(),
+                start: item.span().start,
+                ..*self
+            })
+            .collect()
+    }
+
+    /// Each `[name."label"]` below this table, with its label.
+    pub fn labelled(&self, name: &str) -> Vec<(&'a str, Node<'a>)> {
+        let labels = self.table(name).table;
+        let labels = labels.into_iter().flat_map(|table| table.iter());
+        labels
+            .map(|(label, value)| {
+                let node = Node {
+                    table: value.get_ref().as_table(),
+                    start: label.span().start,
+                    ..*self
+                };
+                (label.get_ref().as_ref(), node)
+            })
+            .collect()
+    }
+
+    /// The names and texts of a table whose names the user chooses, each with the place of the text.
+    pub fn texts(&self) -> Vec<(&'a str, &'a str, Place)> {
+        let values = self.table.into_iter().flat_map(|table| table.iter());
+        values
+            .filter_map(|(name, value)| {
+                let text = value.get_ref().as_str()?;
+                let place = self.document.place(value.span().start);
+                Some((name.get_ref().as_ref(), text, place))
+            })
+            .collect()
+    }
+
+    /// A table that the file does not have.
+    pub fn absent(&self) -> Node<'a> {
+        Node {
+            table: None,
+            ..*self
+        }
+    }
+
+    pub fn place(&self) -> Place {
+        self.document.place(self.start)
+    }
+
+    /// For a missing key: the file, and the place of a table that is not the top of the file.
+    pub fn name(&self) -> String {
+        let is_top = self
+            .table
+            .is_some_and(|table| std::ptr::eq(table, &self.document.root));
+        match is_top {
+            true => self.document.file.clone(),
+            false => self.place().to_string(),
+        }
     }
 }
 
@@ -284,10 +270,10 @@ fn place(file: &str, text: &str, offset: usize) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::PROJECT;
+    use super::super::keys::{PROJECT, RelayKeys, SendKeys};
     use super::*;
 
-    fn parse(text: &str) -> Result<Document, ConfigError> {
+    fn parse(text: &str) -> Result<Document<'_>, ConfigError> {
         Document::parse(text, "mailq.toml".into(), &PROJECT)
     }
 
@@ -295,23 +281,32 @@ mod tests {
     fn values_know_their_place() {
         let text = "env = \"test\"\n[send]\nburst = 0x10\n[[relay]]\nurl = \"maildir:a\"\n[[relay]]\n  url = \"maildir:b\"\n[site.\"gmail.com\"]\nrate = \"20/s\"\n";
         let document = parse(text).unwrap();
-        assert_eq!(document.find("", "env").unwrap().text, "test");
-        let burst = document.find("send", "burst").unwrap();
-        assert_eq!((burst.text.as_str(), burst.place.line), ("16", 3));
-        let relays: Vec<_> = document
-            .section("relay")
-            .map(|table| {
-                let url = table.values.get("url").unwrap();
-                (url.text.as_str(), url.place.line, url.place.column)
+        let root = document.root();
+        let (burst, place) = root
+            .table("send")
+            .value(SendKeys::burst())
+            .unwrap()
+            .unwrap();
+        assert_eq!((burst.as_str(), place.line), ("16", 3));
+        let relays: Vec<_> = root
+            .repeated("relay")
+            .iter()
+            .map(|relay| {
+                let (url, place) = relay.value(RelayKeys::url()).unwrap().unwrap();
+                (url, place.line, place.column)
             })
             .collect();
-        assert_eq!(relays, [("maildir:a", 5, 7), ("maildir:b", 7, 9)]);
-        let site = document.section("site").next().unwrap();
-        assert_eq!(site.label.as_deref(), Some("gmail.com"));
+        let expected = [("maildir:a", 5, 7), ("maildir:b", 7, 9)];
+        assert_eq!(relays, expected.map(|(url, l, c)| (url.to_string(), l, c)));
+        let sites = root.labelled("site");
+        let [(label, site)] = sites.as_slice() else {
+            panic!("one site: {}", sites.len());
+        };
+        assert_eq!((*label, site.place().column), ("gmail.com", 7));
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn names_the_place_of_each_error() {
         for (text, error) in [
             ("queu = \"x\"", "mailq.toml:1:1: unknown key `queu`"),
             (
@@ -320,12 +315,20 @@ mod tests {
             ),
             ("[sned]\n", "mailq.toml:1:2: unknown key `sned`"),
             (
+                "\"kafka.properties\" = {}",
+                "mailq.toml:1:1: unknown key `kafka.properties`",
+            ),
+            (
                 "[send]\nburst = \"1\"",
                 "mailq.toml:2:9: `send.burst` is not a whole number from 1 to 1000000",
             ),
             (
                 "[send]\nrate = 30",
                 "mailq.toml:2:8: `send.rate` is not a rate like",
+            ),
+            (
+                "[kafka.properties]\nacks = 1",
+                "mailq.toml:2:8: `kafka.properties.acks` is not a text in quotes",
             ),
             (
                 "[relay]\nurl = \"x\"",
@@ -338,10 +341,15 @@ mod tests {
             ("env = ", "mailq.toml:1:7: "),
             ("env = \"a\"\nenv = \"b\"", "mailq.toml:2:1: duplicate key"),
         ] {
-            let found = parse(text).unwrap_err().to_string();
-            assert!(found.starts_with(error), "{text:?}: {found}");
+            let Err(found) = parse(text) else {
+                panic!("{text:?} is accepted");
+            };
+            assert!(found.to_string().starts_with(error), "{text:?}: {found}");
         }
-        let hint = parse("queu = \"x\"").unwrap_err().hint().unwrap();
+        let Err(unknown) = parse("queu = \"x\"") else {
+            panic!("`queu` is accepted");
+        };
+        let hint = unknown.hint().unwrap();
         assert!(hint.starts_with("did you mean `queue`?"), "{hint}");
     }
 }

@@ -1,6 +1,7 @@
-//! What can be wrong with a configuration: where it is, what is there, and what mends it.
+//! What can be wrong with a configuration: where it is, what is there, and how to fix it.
 
-use super::source::Source;
+use super::schema::ValueError;
+use super::source::{Setting, Source};
 use crate::smtp::UrlError;
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub enum ConfigError {
         value: String,
         why: String,
     },
-    /// As `BadValue`, where the value may hold a secret or is no single value.
+    /// As `BadValue`, where the value may hold a secret or is not a single text.
     #[error("{at}: `{key}` {why}")]
     BadKey {
         at: String,
@@ -38,14 +39,15 @@ pub enum ConfigError {
     },
     #[error("{at}: {why}")]
     BadRelay { at: String, why: UrlError },
-    #[error("{file}: `{key}` is missing")]
+    #[error("{at}: `{key}` is missing")]
     MissingKey {
-        file: String,
+        at: String,
         key: &'static str,
-        example: &'static str,
+        /// An assignment.
+        example: String,
     },
-    #[error("{at}: {given} and {also} both name the password")]
-    TwoPasswords {
+    #[error("{at}: `{given}` and `{also}` are both set")]
+    TwoSecrets {
         at: String,
         given: &'static str,
         also: &'static str,
@@ -54,7 +56,7 @@ pub enum ConfigError {
     NoPassword { relay: String, why: String },
     #[error("no `{name}`: {why}")]
     NoSecret { name: &'static str, why: String },
-    #[error("`-X {0}` is a secret, and others can read a command line; nothing was done")]
+    #[error("`-X {0}` is a secret, and others can read the command line; nothing was done")]
     SecretOnCommandLine(String),
     #[error("`-X {0}` is not `key=value`")]
     BadProperty(String),
@@ -74,32 +76,48 @@ fn in_section(section: &str) -> String {
 }
 
 impl ConfigError {
-    pub(super) fn bad_value(source: &Source, key: &str, value: &str, why: String) -> ConfigError {
+    /// `key` is the path of a key, `send.rate`, or what stands for one.
+    pub(super) fn bad_value(key: &str, setting: &Setting, why: String) -> ConfigError {
         ConfigError::BadValue {
-            at: at(source),
+            at: at(&setting.source),
             key: key.to_string(),
-            value: value.to_string(),
+            value: setting.text.clone(),
             why,
         }
     }
 
-    /// A command or key that mends it, where one does.
+    pub(super) fn value(key: &str, setting: &Setting, why: ValueError) -> ConfigError {
+        match why {
+            ValueError::Form(why) => ConfigError::bad_value(key, setting, why),
+            ValueError::Hidden(why) => ConfigError::BadKey {
+                at: at(&setting.source),
+                key: key.to_string(),
+                why,
+            },
+            ValueError::Relay(why) => ConfigError::BadRelay {
+                at: at(&setting.source),
+                why,
+            },
+        }
+    }
+
+    /// A command or a key that fixes it, if there is one.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            ConfigError::NoFile(_) => "check the path, or make a project with `mailq init`".into(),
+            ConfigError::NoFile(_) => "check the path, or create a project with `mailq init`".into(),
             ConfigError::UnknownKey { nearest, page, .. } => match nearest {
-                Some(name) => format!("did you mean `{name}`? every key is in `man {page}`"),
-                None => format!("every key is in `man {page}` (`mailq manual DIR` writes it)"),
+                Some(name) => format!("did you mean `{name}`? `man {page}` lists every key"),
+                None => format!("`man {page}` lists every key (`mailq manual DIR` writes the page)"),
             },
-            ConfigError::MissingKey { key, example, .. } => format!("add `{key} = {example}`"),
+            ConfigError::MissingKey { example, .. } => format!("add `{example}`"),
             ConfigError::BadRelay { why, .. } => match why {
                 UrlError::Password => {
-                    "leave it out of the URL, and set `password_env = \"SMTP_PASS\"`".into()
+                    "remove it from the URL and set `password_env = \"SMTP_PASS\"`".into()
                 }
                 _ => "a relay is `smtp://user@host:587`, `smtps://user@host:465` or `maildir:PATH`"
                     .into(),
             },
-            ConfigError::TwoPasswords { .. } => "keep one of them".into(),
+            ConfigError::TwoSecrets { .. } => "keep one of them".into(),
             ConfigError::NoPassword { .. } => {
                 "set `password_env`, `password_file` or `password_command` in its `[[relay]]`"
                     .into()
@@ -113,25 +131,25 @@ impl ConfigError {
                     let key = name.replace('.', "_");
                     format!("set `{key}_env`, `{key}_file` or `{key}_command` in `[kafka]`")
                 }
-                _ => "name a file instead where there is such a property, or write it into `[kafka] properties` \
-                      of a file that only you can read"
+                _ => "use a property that names a file if there is one, or set it in `[kafka.properties]` of a file that \
+                      only you can read"
                     .into(),
             },
             ConfigError::BadProperty(_) => {
-                "for instance `-X security.protocol=SASL_SSL`".into()
+                "for example `-X security.protocol=SASL_SSL`".into()
             }
             ConfigError::NoKafka(_) => {
-                "leave it out, or name the cluster: `--queue kafka://host:9092`".into()
+                "remove it, or name the cluster: `--queue kafka://host:9092`".into()
             }
             ConfigError::NoKey(_) => {
-                "copy it from the host where the queue was made; `mailq init` makes the first one"
+                "copy it from the host where the queue was created; `mailq init` creates the first one"
                     .into()
             }
             ConfigError::BadKeyFile { .. } => {
-                "copy it again from the first host: it is 64 hexadecimal digits".into()
+                "copy it again from the first host; it is 64 hexadecimal digits".into()
             }
             ConfigError::BadValue { .. } | ConfigError::BadKey { .. } => {
-                "each key and its form is in `man 5 mailq.toml` (`mailq manual DIR` writes it)"
+                "`man 5 mailq.toml` explains every key (`mailq manual DIR` writes the page)"
                     .into()
             }
             ConfigError::Syntax { .. }
@@ -141,7 +159,7 @@ impl ConfigError {
     }
 }
 
-/// As the start of an error: with the column, which `Source` leaves out.
+/// For the beginning of an error: with the column, which the `Display` of `Source` leaves out.
 pub(super) fn at(source: &Source) -> String {
     match source {
         Source::File(place) => place.to_string(),

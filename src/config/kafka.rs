@@ -1,36 +1,28 @@
-//! How a cluster is reached: `[kafka]`, `-X`, and where its secrets are kept.
+//! How to reach a Kafka cluster: `[kafka]`, `-X`, and where the secrets are kept.
 
-use super::error::{ConfigError, at};
-use super::layers::{Layers, Setting};
-use super::project::Project;
-use super::secret::PasswordSource;
-use super::source::{Source, Variables};
+use super::error::ConfigError;
+use super::keys::{KafkaKeys, PROPERTIES};
+use super::layers::Reader;
+use super::secret::{PasswordSource, SecretKeys};
+use super::source::{Setting, Source, Variables};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a secret is shown as.
-pub(super) const HIDDEN: &str = "(hidden)";
+/// What `--print-config` shows instead of a secret.
+const HIDDEN: &str = "(hidden)";
 
-/// Properties of librdkafka that are secrets, and how their keys in `[kafka]` begin.
-const SECRETS: [(&str, &str); 2] = [
-    ("sasl.password", "sasl_password"),
-    ("ssl.key.password", "ssl_key_password"),
-];
-
-/// `[kafka]` with what `-X` lays over it.
-#[derive(Clone, PartialEq, Default)]
+/// `[kafka]`, with the properties of `-X` over those of the file.
+#[derive(Clone, PartialEq)]
 pub struct KafkaConfig {
-    /// Of the send topic and every tier, when they are made.
-    pub partitions: u32,
-    pub replication: u16,
-    /// For a shell; prints an OAUTHBEARER token.
-    pub token_command: Option<String>,
+    pub keys: KafkaKeys,
     properties: BTreeMap<String, String>,
+    /// By the property of librdkafka that they are for.
     secrets: BTreeMap<&'static str, PasswordSource>,
 }
 
 impl KafkaConfig {
-    /// What librdkafka is told, secrets included: not to be printed. Errors: a secret that cannot be fetched.
+    /// Properties for librdkafka. They include secrets and must not be printed. Errors: a secret that cannot be
+    /// fetched.
     pub fn properties(
         &self,
         variables: &Variables,
@@ -46,48 +38,55 @@ impl KafkaConfig {
     }
 }
 
-/// Names only: values may be secrets.
+/// Shows the names of properties only, because values may be secrets.
 impl fmt::Debug for KafkaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaConfig")
-            .field("partitions", &self.partitions)
-            .field("replication", &self.replication)
+            .field("keys", &self.keys)
             .field("properties", &self.properties.keys())
             .field("secrets", &self.secrets)
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 
-pub(super) fn read(layers: &Layers<'_>, project: &Project) -> Result<KafkaConfig, ConfigError> {
-    let number = |text: &str| text.parse().map_err(|_| "not a number".to_string());
-    let partitions = layers.get("kafka", "partitions", number)?;
-    let replication = layers.get("kafka", "replication", number)?;
-    let token_command = layers.find("kafka", "token_command")?;
-    let properties = properties(layers)?;
-    let mut secrets = BTreeMap::new();
-    for (property, key) in SECRETS {
-        if let Some(source) = secret(layers, project, key)? {
-            secrets.insert(property, source);
-        }
-    }
+pub(super) fn read(top: &Reader<'_>) -> Result<KafkaConfig, ConfigError> {
+    let keys: KafkaKeys = top.table()?;
+    let properties = properties(top)?;
+    let sasl_password = SecretKeys {
+        env: ("sasl_password_env", keys.sasl_password_env.clone()),
+        file: ("sasl_password_file", keys.sasl_password_file.clone()),
+        command: ("sasl_password_command", keys.sasl_password_command.clone()),
+    };
+    let key_password = SecretKeys {
+        env: ("ssl_key_password_env", keys.ssl_key_password_env.clone()),
+        file: ("ssl_key_password_file", keys.ssl_key_password_file.clone()),
+        command: (
+            "ssl_key_password_command",
+            keys.ssl_key_password_command.clone(),
+        ),
+    };
+    let secrets = [
+        ("sasl.password", sasl_password.source()?),
+        ("ssl.key.password", key_password.source()?),
+    ];
     Ok(KafkaConfig {
-        partitions: partitions.unwrap_or(12),
-        replication: u16::try_from(replication.unwrap_or(3)).unwrap_or(u16::MAX),
-        token_command: token_command.map(|setting| setting.text),
+        keys,
         properties,
-        secrets,
+        secrets: secrets
+            .into_iter()
+            .filter_map(|(property, source)| Some((property, source?)))
+            .collect(),
     })
 }
 
-/// Those of the file, and over them those of the command line.
-fn properties(layers: &Layers<'_>) -> Result<BTreeMap<String, String>, ConfigError> {
+/// Properties of the file, and over them those of the command line.
+fn properties(top: &Reader<'_>) -> Result<BTreeMap<String, String>, ConfigError> {
+    let layers = top.layers();
     let mut found: BTreeMap<String, Setting> = BTreeMap::new();
-    for table in layers.document.section("kafka.properties") {
-        for (name, value) in &table.values {
-            let source = Source::File(value.place.clone());
-            let text = value.text.clone();
-            found.insert(name.clone(), Setting { text, source });
-        }
+    for (name, text, place) in top.node().table_at(PROPERTIES.path).texts() {
+        let source = Source::File(place);
+        let text = text.to_string();
+        found.insert(name.to_string(), Setting { text, source });
     }
     for given in layers.properties() {
         let Some((name, value)) = given.split_once('=') else {
@@ -119,7 +118,7 @@ fn properties(layers: &Layers<'_>) -> Result<BTreeMap<String, String>, ConfigErr
     Ok(plain.map(|(name, setting)| (name, setting.text)).collect())
 }
 
-/// Secrets of librdkafka, private keys among them, and URLs with a login.
+/// Whether a property of librdkafka is a secret: a password, a private key or a URL with a login.
 fn is_secret(name: &str, value: &str) -> bool {
     const PARTS: [&str; 6] = [
         "password",
@@ -143,60 +142,12 @@ fn is_secret(name: &str, value: &str) -> bool {
     (is_key && !is_file) || has_login
 }
 
-fn secret(
-    layers: &Layers<'_>,
-    project: &Project,
-    key: &str,
-) -> Result<Option<PasswordSource>, ConfigError> {
-    let mut given: Vec<(&'static str, Setting)> = Vec::new();
-    for kind in ["env", "file", "command"] {
-        if let Some(setting) = layers.find("kafka", &format!("{key}_{kind}"))? {
-            given.push((kind, setting));
-        }
-    }
-    if let [(first, _), (second, setting), ..] = given.as_slice() {
-        return Err(ConfigError::BadKey {
-            at: at(&setting.source),
-            key: format!("kafka.{key}_{second}"),
-            why: format!("names what `{key}_{first}` names already"),
-        });
-    }
-    Ok(given.pop().map(|(kind, setting)| match kind {
-        "env" => PasswordSource::Variable(setting.text),
-        "file" => PasswordSource::File(project.path(setting.text)),
-        _ => PasswordSource::Command(setting.text),
-    }))
-}
-
-/// `kafka://host:9092,host:9092` without its scheme. Errors: why it is none; a login in it is not repeated.
-pub(super) fn brokers(text: &str) -> Result<String, &'static str> {
-    let list = text.strip_prefix("//").unwrap_or(text);
-    let list = list.strip_suffix('/').unwrap_or(list);
-    if list.contains('@') {
-        return Err("has a login in it");
-    }
-    let is_broker = |broker: &str| {
-        let (host, port) = match broker.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
-            _ => (broker, None),
-        };
-        let known = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-        !host.is_empty()
-            && host.chars().all(known)
-            && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
-    };
-    match list.split(',').all(is_broker) {
-        true => Ok(list.to_string()),
-        false => Err("is not a queue like `kafka://host:9092,host:9092`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_known_by_name_and_by_look() {
+    fn recognises_secrets_by_name_and_by_value() {
         for (name, value, secret) in [
             ("sasl.password", "x", true),
             ("SASL.Password", "x", true),
@@ -228,23 +179,6 @@ mod tests {
             ("sasl.username", "me", false),
         ] {
             assert_eq!(is_secret(name, value), secret, "{name}={value}");
-        }
-    }
-
-    #[test]
-    fn brokers_are_hosts_with_ports() {
-        for (text, list) in [
-            ("//a:9092,b:9092", Some("a:9092,b:9092")),
-            ("//kafka-1.example.org", Some("kafka-1.example.org")),
-            ("//[::1]:9092/", Some("[::1]:9092")),
-            ("//", None),
-            ("//a:9092,", None),
-            ("//a:0", None),
-            ("//a:b", None),
-            ("//me:pw@a:9092", None),
-            ("//a/b", None),
-        ] {
-            assert_eq!(brokers(text).ok().as_deref(), list, "{text}");
         }
     }
 }

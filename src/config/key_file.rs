@@ -1,4 +1,4 @@
-//! The project's key on disk: made once, mode 0600, the same on every host.
+//! The key of the project on disk: created once, mode 0600, the same on every host.
 
 use super::error::ConfigError;
 use crate::domain::project_key::{ProjectKey, hex};
@@ -8,8 +8,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Reads the key; makes one where there is none and `may_create` says that no queue knows another yet. Two processes
-/// that make one at the same time end up with the same. Errors: missing, damaged, not writable.
+/// Reads the key. If there is none and `may_create` is set, creates one: pass `true` only if no queue has the
+/// fingerprint of another key. Two processes that create a key at the same time both return the same one. Errors: the key
+/// is missing, damaged, or cannot be written.
 pub fn load_or_create_key(path: &Path, may_create: bool) -> Result<ProjectKey, ConfigError> {
     match std::fs::read(path) {
         Ok(bytes) => decode(path, &bytes),
@@ -30,12 +31,13 @@ pub fn load_or_create_key(path: &Path, may_create: bool) -> Result<ProjectKey, C
     }
 }
 
-/// Written whole under another name and linked into place, so that nobody ever reads half a key.
+// Written under another name first and linked into place, so that no process reads half a key. A link, unlike a rename,
+// fails if another process was first.
 fn create(path: &Path) -> std::io::Result<()> {
     let mut secret = [0; ProjectKey::BYTES];
     SystemRandom::new()
         .fill(&mut secret)
-        .map_err(|_| std::io::Error::other("the system has no random numbers"))?;
+        .map_err(|_| std::io::Error::other("the system returns no random numbers"))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let draft = folder.join(format!(".key-{}", std::process::id()));
@@ -56,7 +58,7 @@ fn create(path: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-/// 32 raw bytes, or 64 hexadecimal digits with white space around them.
+/// Reads 32 raw bytes, or 64 hexadecimal digits with white space around them.
 fn decode(path: &Path, bytes: &[u8]) -> Result<ProjectKey, ConfigError> {
     let wrong = || ConfigError::BadKeyFile {
         path: path.to_path_buf(),
@@ -91,7 +93,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_key_is_made_once_and_private() {
+    fn creates_a_private_key_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".mailq/key");
         assert!(matches!(
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_and_hexadecimal_are_the_same_and_damage_is_named() {
+    fn reads_both_forms_and_refuses_damage() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let secret: [u8; 32] = std::array::from_fn(|i| i as u8 + 200);

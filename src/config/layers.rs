@@ -1,98 +1,74 @@
-//! Which layer wins: flag, then variable, then file, then default. Every value taken is noted with its source.
+//! Which layer wins: flag, then variable, then file, then default. Every value that is used is noted with its source.
 
-use super::document::Document;
+use super::document::{Document, Node};
 use super::error::ConfigError;
-use super::keys::{Key, PROJECT};
-use super::source::{Origin, Source, Variables};
+use super::schema::{Field, Key, Keys, Table, Value, ValueError, join};
+use super::source::{Origin, Setting, Source, Sourced, Variables};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Settings given on the command line, by key (`send.rate`), as text.
+/// Settings given on the command line, as text.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
-    keys: BTreeMap<&'static str, String>,
+    /// By the path of the key, `send.rate`.
+    keys: BTreeMap<String, String>,
     /// `key=value`, as given to `-X`.
     properties: Vec<String>,
 }
 
 impl Flags {
-    /// Notes a flag that was given; `None` changes nothing.
-    pub fn set(mut self, key: &'static str, value: Option<impl ToString>) -> Flags {
+    /// Sets a key that has a flag; `None`: the flag was not given.
+    pub fn set(mut self, key: &Key, value: Option<impl ToString>) -> Flags {
         if let Some(value) = value {
-            self.keys.insert(key, value.to_string());
+            self.keys.insert(key.path(), value.to_string());
         }
         self
     }
 
-    /// What `-X` was given.
+    /// Adds `key=value` texts given to `-X`.
     pub fn properties(mut self, given: &[String]) -> Flags {
         self.properties.extend_from_slice(given);
         self
     }
 }
 
-/// A value as text, and the layer that it is from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting {
-    pub text: String,
-    pub source: Source,
-}
-
-/// The layers on top of each other, and a record of what was taken.
-pub(super) struct Layers<'a> {
-    pub document: &'a Document,
+/// The layers on top of each other, and a record of what was used.
+pub struct Layers<'a> {
+    document: &'a Document<'a>,
     pub variables: &'a Variables,
     flags: &'a Flags,
+    /// Relative paths in the file belong to it.
+    folder: &'a Path,
     origins: RefCell<Vec<Origin>>,
 }
 
 impl<'a> Layers<'a> {
-    pub fn new(document: &'a Document, variables: &'a Variables, flags: &'a Flags) -> Layers<'a> {
+    pub fn new(
+        document: &'a Document<'a>,
+        folder: &'a Path,
+        variables: &'a Variables,
+        flags: &'a Flags,
+    ) -> Layers<'a> {
         Layers {
             document,
             variables,
             flags,
+            folder,
             origins: RefCell::default(),
         }
     }
 
-    /// The value of a key that appears once, checked against its kind.
-    pub fn find(&self, section: &str, name: &str) -> Result<Option<Setting>, ConfigError> {
-        let Some(key) = PROJECT.key(section, name) else {
-            return Ok(None);
-        };
-        let setting = self
-            .outside(key)
-            .or_else(|| {
-                self.document.find(section, name).map(|found| Setting {
-                    text: found.text.clone(),
-                    source: Source::File(found.place.clone()),
-                })
-            })
-            .or_else(|| default(key));
-        if let Some(setting) = &setting {
-            check(key, setting)?;
-            self.note(key.path(), setting);
+    /// Reads the top of the file, and from there its tables.
+    pub fn top(&self) -> Reader<'_> {
+        Reader {
+            layers: self,
+            node: self.document.root(),
+            name: String::new(),
+            is_single: true,
+            given: Vec::new(),
+            defaults: Vec::new(),
         }
-        Ok(setting)
-    }
-
-    /// As `find`, read as a type; the parser's error is about the text.
-    pub fn get<T>(
-        &self,
-        section: &str,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(setting) = self.find(section, name)? else {
-            return Ok(None);
-        };
-        let key = PROJECT
-            .key(section, name)
-            .map_or_else(String::new, Key::path);
-        parse(&setting.text)
-            .map(Some)
-            .map_err(|why| ConfigError::bad_value(&setting.source, &key, &setting.text, why))
     }
 
     /// `key=value`, as given to `-X`.
@@ -100,12 +76,11 @@ impl<'a> Layers<'a> {
         &self.flags.properties
     }
 
-    /// A flag or a variable.
+    /// The value that a flag or a variable gives to a key.
     pub fn outside(&self, key: &Key) -> Option<Setting> {
         let flag = key.flag.and_then(|flag| {
-            let text = self.flags.keys.get(key.path().as_str())?.clone();
             Some(Setting {
-                text,
+                text: self.flags.keys.get(&key.path())?.clone(),
                 source: Source::Flag(flag),
             })
         });
@@ -122,6 +97,7 @@ impl<'a> Layers<'a> {
         })
     }
 
+    /// Notes a value for `--print-config`.
     pub fn note(&self, key: String, setting: &Setting) {
         self.origins.borrow_mut().push(Origin {
             key,
@@ -130,20 +106,132 @@ impl<'a> Layers<'a> {
         });
     }
 
-    pub fn into_origins(self) -> Vec<Origin> {
-        self.origins.into_inner()
+    /// What was used so far, in the order of use.
+    pub fn origins(&self) -> Vec<Origin> {
+        self.origins.borrow().clone()
+    }
+
+    /// Relative paths in the file belong to the folder of the file, those of flags and variables to the working
+    /// directory.
+    fn resolve<T: Value>(&self, value: T, source: &Source) -> T {
+        match source {
+            Source::File(_) | Source::Default => value.resolve(self.folder),
+            Source::Flag(_) | Source::Variable(_) => match std::env::current_dir() {
+                Ok(here) => value.resolve(&here),
+                // A working directory that was removed: the path stays relative and is reported when it is opened.
+                Err(_) => value,
+            },
+        }
     }
 }
 
-pub(super) fn default(key: &Key) -> Option<Setting> {
-    key.default.map(|text| Setting {
-        text: text.to_string(),
-        source: Source::Default,
-    })
+/// Reads the keys of one table.
+pub struct Reader<'a> {
+    layers: &'a Layers<'a>,
+    node: Node<'a>,
+    /// Its name in `--print-config`: `send`, `relay.2`.
+    name: String,
+    /// Whether the file can have this table only once, so that flags and variables set its keys.
+    is_single: bool,
+    /// Values that win over those of the file.
+    given: Vec<(&'static Key, Setting)>,
+    /// Defaults that win over those of the keys.
+    defaults: Vec<(&'static Key, &'static str)>,
 }
 
-pub(super) fn check(key: &Key, setting: &Setting) -> Result<(), ConfigError> {
-    key.kind
-        .check(&setting.text)
-        .map_err(|why| ConfigError::bad_value(&setting.source, &key.path(), &setting.text, why))
+impl<'a> Reader<'a> {
+    /// The keys of `[table]` below the top.
+    pub fn table<K: Keys>(&self) -> Result<K, ConfigError> {
+        K::read(&self.table_reader(&K::TABLE))
+    }
+
+    /// A reader of `[table]` below the top.
+    pub fn table_reader(&self, table: &Table) -> Reader<'a> {
+        Reader {
+            layers: self.layers,
+            node: self.node.table_at(table.path),
+            name: table.path.to_string(),
+            is_single: self.is_single,
+            given: Vec::new(),
+            defaults: Vec::new(),
+        }
+    }
+
+    /// A reader of a table that may be there several times. Flags and variables do not apply to it.
+    pub fn of(&self, node: Node<'a>, name: String) -> Reader<'a> {
+        Reader {
+            layers: self.layers,
+            node,
+            name,
+            is_single: false,
+            given: Vec::new(),
+            defaults: Vec::new(),
+        }
+    }
+
+    /// Lets a value win over the file.
+    pub fn with(mut self, key: &'static Key, setting: Option<Setting>) -> Reader<'a> {
+        self.given.extend(setting.map(|setting| (key, setting)));
+        self
+    }
+
+    /// Replaces the default of a key; `None` keeps it.
+    pub fn with_default(mut self, key: &'static Key, text: Option<&'static str>) -> Reader<'a> {
+        self.defaults.extend(text.map(|text| (key, text)));
+        self
+    }
+
+    pub fn layers(&self) -> &'a Layers<'a> {
+        self.layers
+    }
+
+    pub fn node(&self) -> Node<'a> {
+        self.node
+    }
+
+    /// A key of this table, from the layer that wins. Errors: a wrong value, or none where one is required.
+    pub fn field<F: Field>(&self, key: &'static Key) -> Result<F, ConfigError> {
+        let found = match self.setting(key)? {
+            Some(setting) => Some(self.value(key, setting)?),
+            None => None,
+        };
+        F::of(found).ok_or_else(|| ConfigError::MissingKey {
+            at: self.node.name(),
+            key: key.name,
+            example: key.assignment(),
+        })
+    }
+
+    fn setting(&self, key: &'static Key) -> Result<Option<Setting>, ConfigError> {
+        let given = self.given.iter().find(|(given, _)| given.name == key.name);
+        let outside = || self.is_single.then(|| self.layers.outside(key)).flatten();
+        if let Some(setting) = given.map(|(_, setting)| setting.clone()).or_else(outside) {
+            return Ok(Some(setting));
+        }
+        let in_file = self.node.value(key)?.map(|(text, place)| Setting {
+            text,
+            source: Source::File(place),
+        });
+        let other = self.defaults.iter().find(|(of, _)| of.name == key.name);
+        let default = other.map(|(_, text)| *text).or(key.default);
+        Ok(in_file.or_else(|| {
+            default.map(|text| Setting {
+                text: text.to_string(),
+                source: Source::Default,
+            })
+        }))
+    }
+
+    fn value<T: Value>(&self, key: &Key, setting: Setting) -> Result<Sourced<T>, ConfigError> {
+        let checked = T::parse(&setting.text, &key.limits).and_then(|value| {
+            let checked = key.check.map_or(Ok(()), |check| check(&setting.text));
+            checked.map(|()| value).map_err(ValueError::Form)
+        });
+        let value = checked.map_err(|why| ConfigError::value(&key.path(), &setting, why))?;
+        self.layers.note(join(&self.name, key.name), &setting);
+        Ok(Sourced {
+            value: self.layers.resolve(value, &setting.source),
+            source: setting.source,
+        })
+    }
 }

@@ -1,14 +1,16 @@
-//! What is logged: `-v` and `-q`, then `MAILQ_LOG`, then `LOG_LEVEL`, then warnings only; `MAILQ_LOG_FORMAT=json`.
+//! What is logged: by `-v` or `-q`, else by `MAILQ_LOG`, else by `LOG_LEVEL`, else warnings only. In which form: by
+//! `MAILQ_LOG_FORMAT`.
 
+use super::environment::{LOG, LOG_FORMAT, LOG_LEVEL, Variable};
 use super::error::ConfigError;
-use super::source::{Source, Variables};
+use super::source::{Setting, Source, Variables};
 
 /// A filter for tracing's subscriber, and the form of the lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Directives as `tracing` understands them: `info`, `mailq::smtp=debug`.
+    /// Directives of `tracing_subscriber::EnvFilter`: `info`, `mailq::smtp=debug`.
     pub filter: String,
-    /// For messages.
+    /// Where the filter comes from.
     pub source: Source,
     pub format: LogFormat,
 }
@@ -21,7 +23,7 @@ pub enum LogFormat {
 }
 
 impl LogSettings {
-    /// `verbose` and `quiet` count how often the flags were given.
+    /// `verbose` is how often `-v` was given. Errors: a variable with an unknown level or form.
     pub fn read(
         verbose: u8,
         quiet: bool,
@@ -34,33 +36,37 @@ impl LogSettings {
             (2, _) => ("debug".to_string(), Source::Flag("-vv")),
             _ => ("trace".to_string(), Source::Flag("-vvv")),
         };
-        let format = match variables.get("MAILQ_LOG_FORMAT") {
-            None | Some("text") => LogFormat::Text,
-            Some("json") => LogFormat::Json,
-            Some(other) => {
-                let source = Source::Variable("MAILQ_LOG_FORMAT".into());
-                let why = "not `text` or `json`".to_string();
-                return Err(ConfigError::bad_value(&source, "log format", other, why));
-            }
-        };
         Ok(LogSettings {
             filter,
             source,
-            format,
+            format: format(variables)?,
         })
     }
 }
 
-fn of_variables(variables: &Variables) -> Result<(String, Source), ConfigError> {
-    if let Some(filter) = variables.get("MAILQ_LOG") {
-        return Ok((filter.to_string(), Source::Variable("MAILQ_LOG".into())));
+fn format(variables: &Variables) -> Result<LogFormat, ConfigError> {
+    let Some(setting) = first(&LOG_FORMAT, variables) else {
+        return Ok(LogFormat::Text);
+    };
+    match setting.text.as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => {
+            let why = "not `text` or `json`".to_string();
+            Err(ConfigError::bad_value("log format", &setting, why))
+        }
     }
-    let Some(level) = variables.get("LOG_LEVEL") else {
+}
+
+fn of_variables(variables: &Variables) -> Result<(String, Source), ConfigError> {
+    if let Some(setting) = first(&LOG, variables) {
+        return Ok((setting.text, setting.source));
+    }
+    let Some(setting) = first(&LOG_LEVEL, variables) else {
         return Ok(("warn".to_string(), Source::Default));
     };
-    let source = Source::Variable("LOG_LEVEL".into());
-    // The names of the seeds' language are understood as well.
-    let filter = match level.to_ascii_lowercase().as_str() {
+    // Containers often set this variable for programs in other languages, which have other names for the levels.
+    let filter = match setting.text.to_ascii_lowercase().as_str() {
         "trace" => "trace",
         "debug" => "debug",
         "info" => "info",
@@ -69,10 +75,19 @@ fn of_variables(variables: &Variables) -> Result<(String, Source), ConfigError> 
         "off" | "none" => "off",
         _ => {
             let why = "not `error`, `warn`, `info`, `debug` or `trace`".to_string();
-            return Err(ConfigError::bad_value(&source, "log level", level, why));
+            return Err(ConfigError::bad_value("log level", &setting, why));
         }
     };
-    Ok((filter.to_string(), source))
+    Ok((filter.to_string(), setting.source))
+}
+
+fn first(variable: &Variable, variables: &Variables) -> Option<Setting> {
+    variable.names.iter().find_map(|name| {
+        Some(Setting {
+            text: variables.get(name)?.to_string(),
+            source: Source::Variable((*name).to_string()),
+        })
+    })
 }
 
 #[cfg(test)]
@@ -80,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_come_before_variables() {
+    fn flags_win_over_variables() {
         for (verbose, quiet, pairs, filter) in [
             (0, false, &[][..], "warn"),
             (0, false, &[("LOG_LEVEL", "WARNING")], "warn"),

@@ -1,38 +1,53 @@
-//! Floor 3: the only reader of configuration files and variables. Out come typed settings, each of which knows where
-//! it came from; nothing above or below looks at a file, a flag or the environment to learn a setting.
+//! Floor 3: the only reader of configuration files and variables. It returns typed settings, each with its origin. No
+//! other module reads a file or the environment to learn a setting.
+//!
+//! `keys/` declares each key once, with its type, default, limits and texts. `schema/` is what a key is. `document.rs`
+//! checks a file, `layers.rs` decides between flag, variable, file and default, `settings.rs`, `relays.rs`, `kafka.rs`
+//! and `campaign.rs` derive the rest. `sample.rs` and `manual.rs` print the keys.
 
 mod campaign;
 mod document;
+mod environment;
 mod error;
 mod kafka;
 mod key_file;
 mod keys;
 mod layers;
 mod logging;
+mod mailbox;
+mod manual;
 mod project;
+mod queue_url;
 mod relays;
 mod sample;
+mod schema;
 mod secret;
 mod settings;
 mod source;
 
-pub use campaign::{CampaignFile, Mailbox, OncePer, name as checked_name};
+pub use campaign::{CampaignFile, name as checked_name};
 pub use error::ConfigError;
 pub use kafka::KafkaConfig;
 pub use key_file::load_or_create_key;
-pub use keys::{CAMPAIGN, Key, Kind, PROJECT, Schema, Shape};
+pub use keys::{
+    Auth, CampaignKeys, EventsKeys, KafkaKeys, OncePer, ProjectKeys, RelayKeys, SendKeys, SiteKeys,
+};
 pub use layers::Flags;
 pub use logging::{LogFormat, LogSettings};
+pub use mailbox::Mailbox;
+pub use manual::manual_page;
 pub use project::{PROJECT_FILE, Project};
+pub use queue_url::QueueUrl;
 pub use relays::RelayConfig;
-pub use sample::{manual_page, project_sample};
+pub use sample::project_sample;
+pub use schema::Key;
 pub use secret::PasswordSource;
-pub use settings::{QueueUrl, SendSettings, Settings, SiteConfig};
-pub use source::{Origin, Place, Source, Variables};
+pub use settings::Settings;
+pub use source::{Origin, Place, Source, Sourced, Variables};
 
 use std::path::Path;
 
-/// A project and what is in force in it.
+/// A project and the settings that are in force in it.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub project: Project,
@@ -50,12 +65,22 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let project = Project::discover(campaign, config, &variables)?;
     let settings = Settings::read(&project, flags, &variables)?;
-    for (name, nearest) in keys::unknown_variables(variables.names()) {
-        tracing::warn!(name, nearest, "no such variable; see mailq.toml(5)");
-    }
+    warn_of_unknown(&variables);
     Ok(Loaded {
         project,
         settings,
         variables,
     })
+}
+
+/// A variable that nobody reads is no error: it may belong to another version of mailq on this host.
+fn warn_of_unknown(variables: &Variables) {
+    let known: Vec<&'static str> = environment::VARIABLES
+        .iter()
+        .flat_map(|variable| variable.names)
+        .copied()
+        .collect();
+    for (name, nearest) in keys::PROJECT.unknown_variables(variables.names(), &known) {
+        tracing::warn!(name, nearest, "unknown variable; see mailq.toml(5)");
+    }
 }

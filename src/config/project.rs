@@ -1,4 +1,4 @@
-//! Which folder a command works in: the one of the nearest `mailq.toml`, so that cron may start anywhere.
+//! Which folder a command works in: the one of the nearest `mailq.toml`, so that cron can start a command in any folder.
 
 use super::error::ConfigError;
 use super::source::Variables;
@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 
 pub const PROJECT_FILE: &str = "mailq.toml";
 
-/// A project's folder. The queue, `templates/`, `campaigns/` and relative paths in `mailq.toml` belong to it.
+/// The folder of a project. The queue, `templates/` and relative paths in `mailq.toml` are in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     /// Absolute.
     pub root: PathBuf,
-    /// Its `mailq.toml`; `None`: there is none, defaults hold.
+    /// Its `mailq.toml`. `None`: there is none, so defaults, variables and flags apply.
     pub file: Option<PathBuf>,
 }
 
 impl Project {
     /// `--config`, then `CONFIG_FILE`, then the nearest `mailq.toml` upwards from the campaign's folder, then from the
-    /// working directory. With none of them the campaign's folder, else the working directory, is the project.
+    /// working directory. Without any of them, the campaign's folder, else the working directory, is the project.
+    /// Errors: the named file does not exist.
     pub fn discover(
         campaign: Option<&Path>,
         config: Option<&Path>,
@@ -62,17 +63,8 @@ impl Project {
         }
     }
 
-    /// A path as `mailq.toml` means it.
-    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
-        self.root.join(relative)
-    }
-
     pub fn templates(&self) -> PathBuf {
-        self.path("templates")
-    }
-
-    pub fn campaigns(&self) -> PathBuf {
-        self.path("campaigns")
+        self.root.join("templates")
     }
 }
 
@@ -83,7 +75,7 @@ fn nearest(folder: &Path) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Absolute, links resolved, so that a campaign linked from elsewhere finds the project that it is part of.
+/// Absolute, with links resolved, so that a link to a campaign finds the project of the campaign.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
     std::fs::canonicalize(path)
         .or_else(|_| std::path::absolute(path))
@@ -93,7 +85,7 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
         })
 }
 
-/// A file's name in messages: relative to the working directory where it lies below it.
+/// The name of a file in messages: relative to the working directory if the file is below it.
 pub(super) fn display_name(path: &Path) -> String {
     let here = std::env::current_dir().and_then(std::fs::canonicalize);
     here.ok()
@@ -115,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_file_of_the_campaign_wins() {
+    fn finds_the_nearest_file_above_the_campaign() {
         let folder = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(folder.path()).unwrap();
         let campaigns = root.join("a/campaigns");

@@ -1,34 +1,22 @@
-//! The sample `mailq.toml` and the manual page mailq.toml(5), written from the table of keys.
+//! The sample `mailq.toml` that `mailq init` writes, made from the declared keys.
 
-use super::keys::{CAMPAIGN, Key, PROJECT, Schema, Shape};
+use super::keys::{PROJECT, RelayKeys};
+use super::schema::{Keys, Shape, Table};
 
 /// A `mailq.toml` that works as it is (mail goes to files in `outbox/`) and shows every key with its default.
 pub fn project_sample() -> String {
     let mut text = String::from(
-        "# mailq.toml: this folder is a mailq project. Every key is explained in mailq.toml(5).\n\
-         # What is commented out shows the default, or an example where there is none.\n",
+        "# mailq.toml: this folder is a mailq project. mailq.toml(5) explains every key.\n\
+         # A line that is commented out shows the default, or an example if there is no default.\n",
     );
-    for section in sections(&PROJECT) {
+    for table in PROJECT.tables {
         text.push('\n');
-        match section {
-            ("", ..) => {}
-            (_, Shape::Repeated, _) => text.push_str(RELAY),
-            (name, Shape::Labelled, doc) => {
-                text.push_str(&comment(doc));
-                text.push_str(&format!("# [{name}.\"gmail.com\"]\n"));
-            }
-            (name, Shape::Free, doc) => {
-                text.push_str(&comment(doc));
-                text.push_str(&format!("# [{name}]\n"));
-            }
-            (name, _, doc) => {
-                text.push_str(&comment(doc));
-                text.push_str(&format!("[{name}]\n"));
-            }
-        }
-        for key in keys(&PROJECT, section.0).filter(|key| key.path() != "relay.url") {
-            text.push_str(&comment(key.doc));
-            text.push_str(&format!("# {}\n", assignment(key)));
+        text.push_str(&head(table));
+        let keys = table.keys.iter();
+        // The head of a relay shows its URL.
+        for key in keys.filter(|key| key.path() != RelayKeys::url().path()) {
+            text.push_str(&comment(&format!("{}.", key.help())));
+            text.push_str(&format!("# {}\n", key.assignment()));
         }
     }
     text
@@ -38,8 +26,20 @@ const RELAY: &str = "\
 # Where mail is handed over: to files in `outbox/` until you name a server. README.md shows Gmail, QQ, 163 and Postfix.
 [[relay]]
 url = \"maildir:outbox\"
-# url = \"smtp://smtp.example.com:587\"
 ";
+
+fn head(table: &Table) -> String {
+    match table.shape {
+        _ if table.path.is_empty() => String::new(),
+        _ if table.path == RelayKeys::TABLE.path => {
+            format!("{RELAY}# {}\n", RelayKeys::url().assignment())
+        }
+        Shape::Table => format!("{}{}\n", comment(&table.text()), table.title()),
+        Shape::Repeated | Shape::Labelled | Shape::Free => {
+            format!("{}# {}\n", comment(&table.text()), table.title())
+        }
+    }
+}
 
 /// Wrapped at 100 columns.
 fn comment(text: &str) -> String {
@@ -57,134 +57,35 @@ fn comment(text: &str) -> String {
     lines + &line + "\n"
 }
 
-fn assignment(key: &Key) -> String {
-    let text = key.default.unwrap_or(key.example);
-    match key.kind.is_quoted() {
-        true => format!("{} = \"{text}\"", key.name),
-        false => format!("{} = {text}", key.name),
-    }
-}
-
-/// The top of the file and its sections, in order.
-fn sections(schema: &Schema) -> impl Iterator<Item = (&'static str, Shape, &'static str)> {
-    [("", Shape::Table, "")]
-        .into_iter()
-        .chain(schema.sections.iter().copied())
-}
-
-fn keys<'a>(schema: &Schema, section: &'a str) -> impl Iterator<Item = &'static Key> + use<'a> {
-    let keys = schema.keys;
-    keys.iter().filter(move |key| key.section == section)
-}
-
-/// The page in roff (man macros).
-pub fn manual_page() -> String {
-    let mut page = String::from(
-        ".TH mailq.toml 5 \"\" \"mailq\"\n.SH NAME\nmailq.toml \\- settings of a mailq project, and campaign files\n\
-         .SH DESCRIPTION\nThe nearest \\fBmailq.toml\\fR upwards from the campaign's folder, else from the working \
-         directory, makes its folder the project; relative paths in it belong there. A flag wins over a variable, a \
-         variable over the file, the file over the default; \\fBmailq \\-\\-print\\-config\\fR shows what is in force \
-         and where it comes from. An unknown key is an error.\n.PP\n\
-         Durations: 500ms, 30s, 5m, 1h, 7d. Rates: 30/min, 500/s, 10000/h, 2M/day, unlimited.\n.SH \"KEYS OF MAILQ.TOML\"\n",
-    );
-    describe(&PROJECT, &mut page);
-    page.push_str(".SH \"KEYS OF A CAMPAIGN FILE\"\n");
-    describe(&CAMPAIGN, &mut page);
-    page.push_str(VARIABLES);
-    page
-}
-
-const VARIABLES: &str = ".SH ENVIRONMENT\n\
-.TP\n\\fBSMTP_HOST\\fR, \\fBSMTP_PORT\\fR, \\fBSMTP_USER\\fR, \\fBSMTP_PASS\\fR\n\
-A relay without a file; port 465 is TLS from the first byte. Each also with \\fBEMAIL_\\fR before it.\n\
-.TP\n\\fBCONFIG_FILE\\fR\nThe project's file, as \\fB\\-\\-config\\fR.\n\
-.TP\n\\fBMAILQ_LOG\\fR, \\fBLOG_LEVEL\\fR\nWhat is logged: error, warn, info, debug or trace.\n\
-.TP\n\\fBMAILQ_LOG_FORMAT\\fR\ntext or json.\n\
-.SH \"SEE ALSO\"\n.BR mailq (1)\n";
-
-fn describe(schema: &Schema, page: &mut String) {
-    for (name, shape, doc) in sections(schema) {
-        let title = match shape {
-            _ if name.is_empty() => String::new(),
-            Shape::Table | Shape::Free => format!("[{name}]"),
-            Shape::Repeated => format!("[[{name}]]"),
-            Shape::Labelled => format!("[{name}.\"gmail.com\"]"),
-        };
-        if !title.is_empty() {
-            page.push_str(&format!(".SS {}\n{}\n", roff(&title), roff(doc)));
-        }
-        for key in keys(schema, name) {
-            page.push_str(&format!(
-                ".TP\n\\fB{}\\fR\n{}",
-                roff(&assignment(key)),
-                roff(key.doc)
-            ));
-            let also: Vec<&str> = key.flag.iter().chain(key.variables).copied().collect();
-            if !also.is_empty() {
-                page.push_str(&roff(&format!(" Also {}.", also.join(", "))));
-            }
-            page.push('\n');
-        }
-    }
-}
-
-/// Escapes for roff; text in backticks is set bold.
-fn roff(text: &str) -> String {
-    let mut bold = false;
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '`' => {
-                bold = !bold;
-                escaped.push_str(if bold { "\\fB" } else { "\\fR" });
-            }
-            '\\' => escaped.push_str("\\e"),
-            '-' => escaped.push_str("\\-"),
-            '"' => escaped.push_str("\\(dq"),
-            other => escaped.push(other),
-        }
-    }
-    match escaped.starts_with(['.', '\'']) {
-        true => format!("\\&{escaped}"),
-        false => escaped,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::document::Document;
     use super::*;
 
-    #[test]
-    fn the_sample_is_valid_commented_or_not() {
-        let sample = project_sample();
-        let plain = Document::parse(&sample, "mailq.toml".into(), &PROJECT).unwrap();
-        assert_eq!(plain.section("relay").count(), 1);
-        let active: String = sample
-            .lines()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(rest) if rest.contains(" = ") && !rest.contains("`") => rest,
-                Some(rest) if rest.starts_with('[') => rest,
-                _ => line,
-            })
-            .filter(|line| *line != "url = \"smtp://smtp.example.com:587\"")
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        let full = Document::parse(&active, "mailq.toml".into(), &PROJECT).unwrap();
-        let found: usize = full.tables.iter().map(|table| table.values.len()).sum();
-        assert_eq!(found, PROJECT.keys.len(), "every key is shown");
+    fn parse(text: &str) -> Document<'_> {
+        Document::parse(text, "mailq.toml".into(), &PROJECT).unwrap_or_else(|why| panic!("{why}"))
     }
 
     #[test]
-    fn the_page_names_every_key() {
-        let page = manual_page();
-        for key in PROJECT.keys.iter().chain(CAMPAIGN.keys) {
-            assert!(
-                page.contains(&format!("\\fB{} =", key.name)),
-                "{}",
-                key.path()
-            );
+    fn the_sample_is_valid_with_and_without_its_comments() {
+        let sample = project_sample();
+        let plain = parse(&sample);
+        assert_eq!(plain.root().repeated("relay").len(), 1);
+        let example = RelayKeys::url().assignment();
+        let active: String = sample
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.contains(" = ") && !rest.contains('`') => rest,
+                Some(rest) if rest.starts_with('[') => rest,
+                _ => line,
+            })
+            .filter(|line| *line != example)
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        parse(&active);
+        for key in PROJECT.keys() {
+            let line = format!("{}\n", key.assignment());
+            assert!(sample.contains(&line), "{line}");
         }
-        assert!(!page.lines().any(|line| line.len() > 2_000));
     }
 }

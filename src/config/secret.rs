@@ -1,7 +1,7 @@
 //! Passwords: where they are kept and how they are fetched. They never come from argv and are never printed.
 
-use super::error::ConfigError;
-use super::source::Variables;
+use super::error::{ConfigError, at};
+use super::source::{Sourced, Variables};
 use crate::smtp::Secret;
 use std::fmt;
 use std::path::PathBuf;
@@ -16,8 +16,41 @@ pub enum PasswordSource {
     Command(String),
 }
 
+/// The three keys that name where one secret is kept, each with its value.
+pub(super) struct SecretKeys {
+    pub env: (&'static str, Option<Sourced<String>>),
+    pub file: (&'static str, Option<Sourced<PathBuf>>),
+    pub command: (&'static str, Option<Sourced<String>>),
+}
+
+impl SecretKeys {
+    /// Errors: two of the keys are set.
+    pub fn source(self) -> Result<Option<PasswordSource>, ConfigError> {
+        let (env, file, command) = (self.env, self.file, self.command);
+        let variable =
+            |found: Sourced<String>| (PasswordSource::Variable(found.value), found.source);
+        let path = |found: Sourced<PathBuf>| (PasswordSource::File(found.value), found.source);
+        let shell = |found: Sourced<String>| (PasswordSource::Command(found.value), found.source);
+        let mut given = [
+            (env.0, env.1.map(variable)),
+            (file.0, file.1.map(path)),
+            (command.0, command.1.map(shell)),
+        ]
+        .into_iter()
+        .filter_map(|(key, found)| Some((key, found?)));
+        match (given.next(), given.next()) {
+            (Some((first, _)), Some((second, (_, source)))) => Err(ConfigError::TwoSecrets {
+                at: at(&source),
+                given: first,
+                also: second,
+            }),
+            (first, _) => Ok(first.map(|(_, (secret, _))| secret)),
+        }
+    }
+}
+
 impl PasswordSource {
-    /// Fetches it; called for each login, so that tokens of `xoauth2` are fresh. `relay` is for messages.
+    /// Fetches the password. Called for each login, so that tokens for `xoauth2` are fresh. `relay` is for messages.
     pub fn read(&self, relay: &str, variables: &Variables) -> Result<Secret, ConfigError> {
         match self.fetch(variables) {
             Ok(secret) => Ok(Secret::new(secret)),
@@ -28,7 +61,7 @@ impl PasswordSource {
         }
     }
 
-    /// As text: not to be printed. Errors: why there is none.
+    /// The secret itself, which must not be printed. Errors: why there is none.
     pub(super) fn fetch(&self, variables: &Variables) -> Result<String, String> {
         let text = match self {
             PasswordSource::Variable(name) => variables
@@ -44,7 +77,7 @@ impl PasswordSource {
             _ => text.lines().next().unwrap_or_default(),
         };
         match first {
-            "" => Err(format!("{self} gives nothing")),
+            "" => Err(format!("{self} is empty")),
             secret => Ok(secret.to_string()),
         }
     }
@@ -60,10 +93,10 @@ fn output_of(command: &str) -> Result<String, String> {
     if !output.status.success() {
         return Err(format!("`{command}` failed ({})", output.status));
     }
-    String::from_utf8(output.stdout).map_err(|_| format!("`{command}` prints no UTF-8"))
+    String::from_utf8(output.stdout).map_err(|_| format!("`{command}` does not print UTF-8"))
 }
 
-/// For people: where, never what.
+/// Where the password is kept, never the password.
 impl fmt::Display for PasswordSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_fetched_and_not_shown() {
+    fn fetches_secrets_without_showing_them() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         std::fs::write(&file, "hunter2\r\nmore\n").unwrap();

@@ -1,4 +1,4 @@
-//! Where a value came from: a place in a file, a variable, a flag, or nowhere but the defaults.
+//! Where a value comes from: a flag, a variable, a place in a file, or the default.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The layer that a value was taken from; the order is the order of preference, the last wins.
+/// The layer that a value is from, from the weakest to the strongest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Default,
@@ -38,7 +38,21 @@ impl fmt::Display for Source {
     }
 }
 
-/// One line of `--print-config`: a key, its value as text, and its source. Secrets never get here.
+/// A value as text, and the layer that it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub text: String,
+    pub source: Source,
+}
+
+/// A value of a key, and the layer that it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    pub value: T,
+    pub source: Source,
+}
+
+/// One line of `--print-config`: a key, its value as text, and its source. Secrets are replaced before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub key: String,
@@ -46,19 +60,19 @@ pub struct Origin {
     pub source: Source,
 }
 
-/// The environment as it was when the process started; a map, so that tests need not touch the real one.
+/// The environment at the start of the process. A map, so that tests need not change the real one.
 #[derive(Clone, Default)]
 pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    /// Those of this process whose name and value are text.
+    /// The variables of this process whose name and value are UTF-8.
     pub fn of_process() -> Variables {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
     }
 
-    /// A variable that is set to something; an empty one counts as not set.
+    /// A variable that is not empty: an empty one counts as unset.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -66,7 +80,6 @@ impl Variables {
             .filter(|value| !value.is_empty())
     }
 
-    /// The names of all.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -78,7 +91,7 @@ impl FromIterator<(String, String)> for Variables {
     }
 }
 
-/// Names only: values may be secrets.
+/// Shows names only because values may be secrets.
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

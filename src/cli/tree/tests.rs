@@ -1,4 +1,4 @@
-//! What holds for every flag of every command.
+//! Rules for every flag of every command.
 
 use super::*;
 use clap::{Arg, CommandFactory, Parser};
@@ -26,7 +26,7 @@ fn own_arguments(command: &clap::Command) -> impl Iterator<Item = &Arg> {
 }
 
 #[test]
-fn the_tree_is_consistent() {
+fn the_tree_is_valid() {
     Cli::command().debug_assert();
 }
 
@@ -50,7 +50,7 @@ fn every_command_and_flag_has_help() {
 }
 
 #[test]
-fn every_value_has_a_name_and_every_optional_one_a_default() {
+fn every_value_has_a_name_and_shows_its_default() {
     for (path, command) in commands() {
         for argument in own_arguments(&command) {
             if !argument.get_action().takes_values() {
@@ -76,7 +76,7 @@ fn every_value_has_a_name_and_every_optional_one_a_default() {
 }
 
 #[test]
-fn no_flag_is_there_twice() {
+fn no_flag_is_declared_twice() {
     for (path, command) in commands() {
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         for argument in command.get_arguments() {
@@ -91,7 +91,7 @@ fn no_flag_is_there_twice() {
 }
 
 #[test]
-fn global_flags_may_come_anywhere() {
+fn accepts_global_flags_anywhere() {
     for line in [
         "mailq --json --queue sqlite:q.db send --drain",
         "mailq send --drain --json --queue sqlite:q.db",

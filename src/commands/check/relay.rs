@@ -57,7 +57,7 @@ pub fn probe(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<Vec<Probed>
         let offers = workplace::block_on(async { Ok(lane.relay.probe().await) })?;
         probed.push(match offers {
             Ok(offers) => Probed {
-                outbox: matches!(config.url, RelayAddress::Maildir(_)),
+                outbox: matches!(config.keys.url.value, RelayAddress::Maildir(_)),
                 ..Probed::new(name, offers)
             },
             Err(end) => {

@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(campaign, root.join("my \"list\".toml"));
         let campaign = crate::config::CampaignFile::read(&campaign).unwrap();
         assert_eq!(campaign.recipients, path);
-        assert_eq!(campaign.subject, "Hello {{ name }}");
+        assert_eq!(campaign.keys.subject, "Hello {{ name }}");
         let text = std::fs::read_to_string(root.join("templates/my \"list\".txt")).unwrap();
         assert!(text.contains("{{ email }}") && !text.contains("first name"));
     }

@@ -1,95 +1,142 @@
 //! The keys of a campaign file.
 
-use super::{Key, Kind, Schema, Shape, UNSET};
+use crate::config::mailbox::Mailbox;
+use crate::config::schema::{Choice, Shape, Table, keys};
+use crate::domain::records::InDoubtPolicy;
+use std::path::PathBuf;
+use std::time::Duration;
 
-pub const CAMPAIGN: Schema = Schema {
-    page: "5 mailq.toml",
-    sections: &[(
-        "headers",
-        Shape::Free,
-        "Header fields to add to each message. Values may use the columns: `\"X-City\" = \"{{ city }}\"`.",
-    )],
-    keys: &[
-        Key {
-            name: "name",
+keys! {
+    /// What is sent, and to whom.
+    pub struct CampaignKeys in "" as Table {
+        /// Name of the campaign
+        ///
+        /// Up to 100 letters, digits, `.`, `_` and `-`.
+        name: Option<String> {
+            default_text: "the file name without `.toml`",
             example: "spring-sale",
-            doc: "The campaign's name: letters, digits, `.`, `_` and `-`. Default: the file's stem.",
-            ..UNSET
-        },
-        Key {
-            name: "from",
+            check: is_name,
+        }
+
+        /// Sender: `Name <address>` or an address
+        from: Mailbox {
             example: "Acme <news@acme.example>",
-            doc: "Who it is from: `Name <address>` or an address. Required.",
-            ..UNSET
-        },
-        Key {
-            name: "reply_to",
+        }
+
+        /// Where replies go: `Name <address>` or an address
+        reply_to: Option<Mailbox> {
+            default_text: "to `from`",
             example: "help@acme.example",
-            doc: "Where answers go. Default: to `from`.",
-            ..UNSET
-        },
-        Key {
-            name: "return_path",
+        }
+
+        /// Address that bounces go to (MAIL FROM)
+        return_path: Option<Mailbox> {
+            default_text: "the address in `from`",
             example: "bounces@mail.acme.example",
-            doc: "MAIL FROM, the address that bounces go to. Default: the address of `from`.",
-            ..UNSET
-        },
-        Key {
-            name: "subject",
+        }
+
+        /// Subject, a template
+        subject: String {
             example: "Spring sale, {{ name }}",
-            doc: "The subject; may use the columns. Required.",
-            ..UNSET
-        },
-        Key {
-            name: "html",
-            kind: Kind::Path,
+        }
+
+        /// HTML template, a file in `templates/`
+        ///
+        /// At least one of `html` and `text` is required.
+        html: Option<String> {
+            default_text: "no HTML part",
             example: "spring-sale.html",
-            doc: "The HTML template, found in `templates/`. One of `html` and `text` at least.",
-            ..UNSET
-        },
-        Key {
-            name: "text",
-            kind: Kind::Path,
+        }
+
+        /// Plain text template, a file in `templates/`
+        text: Option<String> {
+            default_text: "no plain text part",
             example: "spring-sale.txt",
-            doc: "The plain text template, found in `templates/`.",
-            ..UNSET
-        },
-        Key {
-            name: "recipients",
-            kind: Kind::Path,
+        }
+
+        /// Recipients CSV, relative to the campaign file
+        recipients: Option<PathBuf> {
+            default_text: "the campaign file with `.csv` instead of `.toml`",
             example: "spring-sale.csv",
-            doc: "The recipients CSV, relative to the campaign file. Default: the same stem with `.csv`.",
-            ..UNSET
-        },
-        Key {
-            name: "email_column",
-            default: Some("email"),
-            example: "email",
-            doc: "The column that holds the address.",
-            ..UNSET
-        },
-        Key {
-            name: "expires",
-            kind: Kind::Span,
+        }
+
+        /// Column of the recipients CSV that holds the address
+        email_column: String {
+            default: "email",
+        }
+
+        /// How long after the start of the run messages are still sent
+        ///
+        /// The run starts when all its messages are in the queue, or at the time given with `--at`. Messages that are
+        /// not delivered by then count as expired.
+        expires: Option<Duration> {
+            default_text: "no limit",
             example: "24h",
-            doc: "What has not been delivered this long after the start is not sent any more. Default: never.",
-            ..UNSET
-        },
-        Key {
-            name: "once_per",
-            kind: Kind::Choice(&["run", "day", "week", "month"]),
-            default: Some("run"),
+        }
+
+        /// What `mailq run` sends at most once per
+        ///
+        /// `run`: once for the same inputs. `day`, `week` or `month`: once in this period, in the time zone of the host.
+        once_per: OncePer {
+            default: "run",
             example: "day",
-            doc: "What `mailq run` sends at most once per: a `run` of the same inputs, or a `day`, `week` or `month` in the host's time zone.",
-            ..UNSET
-        },
-        Key {
-            name: "in_doubt",
-            kind: Kind::Choice(&["resend", "hold"]),
-            default: Some("resend"),
+        }
+
+        /// What happens to a message that the relay may or may not have accepted
+        ///
+        /// `resend` sends it again with the same Message-ID. `hold` leaves the decision to a person; `mailq dlq list`
+        /// shows it.
+        in_doubt: InDoubtPolicy {
+            default: "resend",
             example: "hold",
-            doc: "What happens to a message that the relay may or may not have taken: sent again under the same Message-ID, or held for a person.",
-            ..UNSET
-        },
-    ],
-};
+        }
+    }
+}
+
+pub const HEADERS: Table = Table::new(
+    "headers",
+    Shape::Free,
+    "Header fields to add to each message. The values are templates: `\"X-City\" = \"{{ city }}\"`.",
+    &[],
+);
+
+/// What `mailq run` sends at most once per.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OncePer {
+    Run,
+    Day,
+    Week,
+    Month,
+}
+
+impl Choice for OncePer {
+    const NAMES: &'static [(&'static str, OncePer)] = &[
+        ("run", OncePer::Run),
+        ("day", OncePer::Day),
+        ("week", OncePer::Week),
+        ("month", OncePer::Month),
+    ];
+}
+
+impl Choice for InDoubtPolicy {
+    const NAMES: &'static [(&'static str, InDoubtPolicy)] = &[
+        ("resend", InDoubtPolicy::Resend),
+        ("hold", InDoubtPolicy::Hold),
+    ];
+}
+
+/// Whether a text can name a campaign or a run.
+pub fn is_name(text: &str) -> Result<(), String> {
+    let fits = (1..=100).contains(&text.chars().count());
+    match fits && text.chars().all(fits_a_name) && !text.starts_with(['.', '-']) {
+        true => Ok(()),
+        false => Err(
+            "not up to 100 letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
+                .into(),
+        ),
+    }
+}
+
+pub fn fits_a_name(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-')
+}

@@ -3,9 +3,10 @@
 // A table of cases is long and reads well.
 #![allow(clippy::too_many_lines)]
 
+use super::super::keys::{Auth, RelayKeys};
 use super::super::secret::PasswordSource;
 use super::*;
-use crate::engine::policy::Schedule;
+use crate::domain::rate::Rate;
 use crate::smtp::TlsPolicy;
 
 fn read(file: &str, variables: &[(&str, &str)], flags: Flags) -> Result<Settings, ConfigError> {
@@ -22,10 +23,10 @@ fn read(file: &str, variables: &[(&str, &str)], flags: Flags) -> Result<Settings
 }
 
 #[test]
-fn the_highest_layer_wins_and_is_named() {
+fn the_highest_layer_wins_and_is_shown() {
     let file = "[send]\nrate = \"1/s\"\n";
     let variable = [("MAILQ_RATE", "2/s")];
-    let flag = || Flags::default().set("send.rate", Some("3/s"));
+    let flag = || Flags::default().set(SendKeys::rate(), Some("3/s"));
     for (file, variables, flags, rate, source) in [
         ("", &[][..], Flags::default(), "30/min", "default"),
         (file, &[], Flags::default(), "1/s", "mailq.toml:2"),
@@ -41,8 +42,8 @@ fn the_highest_layer_wins_and_is_named() {
         ),
     ] {
         let settings = read(file, variables, flags).unwrap();
-        assert_eq!(settings.send.rate.to_string(), rate);
-        assert_eq!(settings.send.rate_source.to_string(), source);
+        assert_eq!(settings.send.rate.value.to_string(), rate);
+        assert_eq!(settings.send.rate.source.to_string(), source);
         let origin = settings
             .origins
             .iter()
@@ -56,7 +57,7 @@ fn the_highest_layer_wins_and_is_named() {
 }
 
 #[test]
-fn defaults_are_those_of_the_manual() {
+fn defaults_are_those_of_the_keys() {
     let settings = read("", &[], Flags::default()).unwrap();
     assert_eq!(
         settings.queue.to_string(),
@@ -72,33 +73,34 @@ fn defaults_are_those_of_the_manual() {
         (settings.send.max_uncommitted, settings.send.burst),
         (64, 1)
     );
-    assert_eq!(Schedule::from(&settings.retry).tiers().len(), 4);
-    assert_eq!(settings.events_keep.as_secs(), 90 * 86_400);
+    assert_eq!(settings.retry, RetrySchedule::default());
+    assert_eq!(settings.events.keep.as_secs(), 90 * 86_400);
     assert!(settings.relays.is_empty());
 }
 
 #[test]
-fn relays_of_variables_replace_those_of_the_file() {
+fn relays_from_variables_replace_those_of_the_file() {
     let file =
         "[[relay]]\nurl = \"smtp://mx:587\"\nuser = \"file\"\npassword_env = \"P\"\nweight = 3\n";
     let settings = read(file, &[], Flags::default()).unwrap();
     let relay = settings.relays.first().unwrap();
     assert_eq!(relay.user.as_deref(), Some("file"));
     assert_eq!(relay.password, Some(PasswordSource::Variable("P".into())));
-    assert_eq!((relay.weight, relay.pipelining), (3, true));
+    assert_eq!((relay.keys.weight.get(), relay.keys.pipelining), (3, true));
+    assert_eq!(relay.keys.auth, Auth(None));
 
-    let seeds = [
+    let login = [
         ("EMAIL_SMTP_HOST", "smtp.qq.com"),
         ("SMTP_PORT", "465"),
         ("SMTP_USER", "me@qq.com"),
         ("EMAIL_SMTP_PASS", "hunter2"),
         ("MAX_WORKERS", "7"),
     ];
-    let settings = read(file, &seeds, Flags::default()).unwrap();
+    let settings = read(file, &login, Flags::default()).unwrap();
     let [relay] = settings.relays.as_slice() else {
         panic!("one relay: {:?}", settings.relays);
     };
-    let RelayAddress::Server(server) = &relay.url else {
+    let RelayAddress::Server(server) = &relay.keys.url.value else {
         panic!("no server: {relay:?}");
     };
     let found = (server.host.as_str(), server.port, server.tls);
@@ -113,20 +115,20 @@ fn relays_of_variables_replace_those_of_the_file() {
 }
 
 #[test]
-fn a_relay_of_the_file_does_not_get_the_seeds_login() {
-    let seeds = [("SMTP_USER", "me"), ("SMTP_PASS", "hunter2")];
+fn a_relay_of_the_file_ignores_the_login_of_variables() {
+    let login = [("SMTP_USER", "me"), ("SMTP_PASS", "hunter2")];
     let file = "[[relay]]\nurl = \"smtp://mx:587\"\n";
-    let settings = read(file, &seeds, Flags::default()).unwrap();
+    let settings = read(file, &login, Flags::default()).unwrap();
     let relay = settings.relays.first().unwrap();
     assert_eq!((relay.user.as_deref(), &relay.password), (None, &None));
 
-    let by_flag = Flags::default().set("relay.url", Some("smtp://other"));
-    let settings = read(file, &seeds, by_flag).unwrap();
+    let by_flag = Flags::default().set(RelayKeys::url(), Some("smtp://other"));
+    let settings = read(file, &login, by_flag).unwrap();
     assert_eq!(settings.relays.first().unwrap().user.as_deref(), Some("me"));
 
-    let same = Flags::default().set("relay.url", Some("smtp://mx:587"));
+    let same = Flags::default().set(RelayKeys::url(), Some("smtp://mx:587"));
     let named = format!("{file}user = \"file\"\n");
-    let settings = read(&named, &seeds, same).unwrap();
+    let settings = read(&named, &login, same).unwrap();
     assert_eq!(
         settings.relays.first().unwrap().user.as_deref(),
         Some("file")
@@ -134,27 +136,27 @@ fn a_relay_of_the_file_does_not_get_the_seeds_login() {
 }
 
 #[test]
-fn paths_belong_to_the_project_or_the_working_directory() {
+fn paths_are_relative_to_the_project_or_the_working_directory() {
     let here = std::env::current_dir().unwrap();
     let file = "queue = \"sqlite:q.db\"\n[[relay]]\nurl = \"maildir:outbox\"\n";
     let settings = read(file, &[], Flags::default()).unwrap();
     assert_eq!(settings.queue, QueueUrl::Sqlite("/project/q.db".into()));
     assert_eq!(
-        settings.relays.first().unwrap().url.to_string(),
+        settings.relays.first().unwrap().keys.url.value.to_string(),
         "maildir:/project/outbox"
     );
     assert_eq!(
-        settings.send.rate,
+        settings.send.rate.value,
         Rate::Unlimited,
         "an outbox needs no limit"
     );
-    let flags = Flags::default().set("queue", Some("sqlite:q.db"));
+    let flags = Flags::default().set(ProjectKeys::queue(), Some("sqlite:q.db"));
     let settings = read(file, &[], flags).unwrap();
     assert_eq!(settings.queue, QueueUrl::Sqlite(here.join("q.db")));
 }
 
 #[test]
-fn wrong_values_are_named_with_their_source() {
+fn shows_a_wrong_value_with_its_source() {
     for (file, variables, error) in [
         (
             "[send]\nrate = \"30\"",
@@ -204,7 +206,7 @@ fn wrong_values_are_named_with_their_source() {
         (
             "[[relay]]\nurl = \"smtp://mx\"\nuser = \"a\"\npassword_env = \"A\"\npassword_file = \"b\"",
             &[],
-            "mailq.toml:5:17: password_env and password_file both name the password",
+            "mailq.toml:5:17: `password_env` and `password_file` are both set",
         ),
         (
             "[site.\"a b\"]\nrate = \"1/s\"",
@@ -231,7 +233,7 @@ fn wrong_values_are_named_with_their_source() {
 }
 
 #[test]
-fn a_cluster_is_named_its_properties_are_laid_over_and_its_secrets_do_not_show() {
+fn flags_win_over_properties_of_the_file_and_secrets_stay_hidden() {
     let file = "queue = \"kafka://a:9092,b:9092\"\n[kafka]\npartitions = 6\nsasl_password_env = \"PW\"\n\
                 properties = { \"security.protocol\" = \"SASL_SSL\", \"ssl.key.pem\" = \"geheim\" }\n";
     let given = ["security.protocol=SASL_PLAINTEXT".to_string()];
@@ -256,7 +258,7 @@ fn a_cluster_is_named_its_properties_are_laid_over_and_its_secrets_do_not_show()
 }
 
 #[test]
-fn what_a_cluster_cannot_be_told_is_refused() {
+fn refuses_secrets_and_malformed_properties_for_a_cluster() {
     let cluster = "queue = \"kafka://a:9092\"\n";
     for (file, given, error) in [
         (
@@ -274,7 +276,7 @@ fn what_a_cluster_cannot_be_told_is_refused() {
         (
             "[kafka]\nsasl_password_env = \"A\"\nsasl_password_file = \"b\"\n",
             "",
-            "mailq.toml:3:22: `kafka.sasl_password_file` names what `sasl_password_env` names already",
+            "mailq.toml:3:22: `sasl_password_env` and `sasl_password_file` are both set",
         ),
     ] {
         let given: Vec<String> = (!given.is_empty())
