@@ -23,8 +23,8 @@ esac
 install_missing
 [ -z "$features" ] || scripts/kafka.sh fetch 4.3.1
 # shellcheck disable=SC2086 # None, or two words.
-cargo build --release --locked $features --bin mailq --example acceptance
+cargo build --release --locked $features --package mailq --package mailq-testkit --bin mailq --bin acceptance
 target=${CARGO_TARGET_DIR:-target}/release
 MAILQ_BIN=${MAILQ_BIN:-$target/mailq}
 export MAILQ_BIN
-exec "$target/examples/acceptance" "$@"
+exec "$target/acceptance" "$@"

@@ -1,10 +1,7 @@
 //! The acceptance lines, small: the real program is killed, stopped and woken, and a relay counts every recipient. In
 //! full they are scripts/acceptance.sh.
 
-#[path = "../examples/acceptance/harness/mod.rs"]
-mod harness;
-
-use harness::{Line, Setting, lines, report_of};
+use mailq_testkit::acceptance::{Line, Setting, lines, report_of};
 
 fn small(line: Line, count: u64) {
     let setting = Setting {
@@ -64,8 +61,8 @@ fn whoever_counts_agrees() {
 /// The same over real brokers. They take turns: workers, brokers and the relay of one are enough for two processors.
 #[cfg(feature = "kafka")]
 mod over_kafka {
-    use super::harness::{Line, lines::kafka};
-    use crate::support::kafka::missing;
+    use mailq_testkit::acceptance::{Line, lines::kafka};
+    use mailq_testkit::kafka::missing;
     use std::sync::{Mutex, PoisonError};
 
     static TURN: Mutex<()> = Mutex::new(());

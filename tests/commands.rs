@@ -1,8 +1,8 @@
 //! The commands that need no worker, through the real binary: whole errors, documents and exit codes.
 
 use super::cli::{Folder, Ran};
-use super::support::behaviour::Behaviour;
-use super::support::relay::FakeRelay;
+use mailq_testkit::relay::FakeRelay;
+use mailq_testkit::relay::behaviour::Behaviour;
 use serde_json::Value;
 use std::fs;
 

@@ -1,7 +1,7 @@
 //! The brokers of the tests themselves: they start, return after a kill, let nobody in without a password, and end with
 //! the test process.
 
-use super::support::kafka::{self, Cluster, Listener, NEWEST, OLDEST, Options, wait_for};
+use mailq_testkit::kafka::{self, Cluster, Listener, NEWEST, OLDEST, Options, wait_for};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;

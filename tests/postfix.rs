@@ -1,7 +1,7 @@
 //! Real servers: a Postfix of our own (in a temporary folder, on a loopback port) that refuses, defers and accepts, and
 //! Postfix's `smtp-sink`. Only processes started here are stopped, each by its number.
 
-use super::support::ports::Ports;
+use mailq_testkit::ports::Ports;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use serde_json::Value;
 use std::collections::BTreeSet;

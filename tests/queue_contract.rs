@@ -5,8 +5,8 @@ mod logs;
 
 use mailq::domain::ids::{Offset, Partition};
 use mailq::domain::topic::{Topic, TopicPartition};
-use mailq::queue::memory::{MemoryLog, Unkind};
 use mailq::queue::{Membership, Ownership, Queue, Record, Stored, Token};
+use mailq_testkit::memory::{MemoryLog, Unkind};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -133,12 +133,12 @@ fn sqlite(question: impl AsyncFnOnce(Store)) {
 
 #[cfg(feature = "kafka")]
 fn kafka(question: impl AsyncFnOnce(Store)) {
-    kafka_of(crate::support::kafka::NEWEST, question);
+    kafka_of(mailq_testkit::kafka::NEWEST, question);
 }
 
 #[cfg(feature = "kafka")]
 fn kafka_oldest(question: impl AsyncFnOnce(Store)) {
-    kafka_of(crate::support::kafka::OLDEST, question);
+    kafka_of(mailq_testkit::kafka::OLDEST, question);
 }
 
 #[cfg(feature = "kafka")]

@@ -3,10 +3,10 @@
 mod working;
 
 use crate::queue_contract::*;
-use crate::support::kafka::{self, NEWEST};
 use mailq::domain::topic::{INITIAL_COMMIT, TopicPartition};
 use mailq::queue::kafka::{KafkaQueue, KafkaSettings};
 use mailq::queue::{Commit, CommitOutcome, Committed, Queue, QueueError};
+use mailq_testkit::kafka::{self, NEWEST};
 use std::rc::Rc;
 use std::time::Duration;
 

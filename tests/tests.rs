@@ -14,6 +14,7 @@ mod acceptance;
 mod architecture;
 mod cli;
 mod commands;
+mod engine;
 mod fuzz_corpus;
 #[cfg(feature = "kafka")]
 mod kafka_brokers;
@@ -26,10 +27,4 @@ mod render;
 mod scenarios;
 mod simulation;
 mod smtp;
-mod support;
 mod verbs;
-
-/// Where the acceptance harness looks for them.
-#[cfg(feature = "kafka")]
-use support::kafka as brokers;
-use support::ports;

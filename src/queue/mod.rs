@@ -4,7 +4,6 @@
 pub mod chunk;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-pub mod memory;
 mod metric;
 pub mod record;
 pub mod slots;

@@ -2,7 +2,6 @@
 
 use super::{open, settings};
 use crate::queue_contract::topics;
-use crate::support::kafka::NEWEST;
 use mailq::clock::{Clock, SystemClock};
 use mailq::domain::project_key::ProjectKey;
 use mailq::domain::rate::Rate;
@@ -18,6 +17,7 @@ use mailq::queue::kafka::KafkaSettings;
 use mailq::recipients::{Options, columns};
 use mailq::render::RenderError;
 use mailq::smtp::RelaySettings;
+use mailq_testkit::kafka::NEWEST;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! The file `relay.script`: what the relay offers, a word or two a line, and its rules (`support/behaviour.rs`).
+//! The file `relay.script`: what the relay offers, a word or two a line, and its rules (`crates/testkit/src/relay/behaviour.rs`).
 
-use crate::support::behaviour::{Behaviour, Rule, Style};
-use crate::support::certificate::{self, Certificate};
+use mailq_testkit::relay::behaviour::{Behaviour, Rule, Style};
+use mailq_testkit::relay::certificate::{self, Certificate};
 
 pub struct Script {
     pub behaviour: Behaviour,

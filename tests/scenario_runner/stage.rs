@@ -3,9 +3,9 @@
 use super::relay_script;
 use super::script::{Call, End, Step};
 use super::transcript::{Names, normal};
-use crate::support::log::{Accepted, Log};
-use crate::support::ports::Ports;
-use crate::support::relay::FakeRelay;
+use mailq_testkit::ports::Ports;
+use mailq_testkit::relay::FakeRelay;
+use mailq_testkit::relay::log::{Accepted, Log};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::Write;

@@ -6,8 +6,8 @@ use super::totals::Totals;
 use super::world::{K, LEASE, World};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::protocol::{Progress, Slot};
-use mailq::queue::memory::{ProcessId, WrittenCommit};
 use mailq::queue::{MAX_COMMIT_TEXT, Token, chunk};
+use mailq_testkit::memory::{ProcessId, WrittenCommit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use super::profile::Profile;
 use super::world::{LEASE, Watcher, World};
 use mailq::engine::recover::{Recovery, recover};
 use mailq::engine::worker::{self, Stop, WorkerError};
-use mailq::queue::memory::Unkind;
+use mailq_testkit::memory::Unkind;
 use std::rc::Rc;
 use std::time::Duration;
 

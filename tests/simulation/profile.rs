@@ -1,7 +1,7 @@
 //! What kind of run a seed makes: everything at once, or one promise looked at closely.
 
 use mailq::domain::rate::Rate;
-use mailq::queue::memory::Unkind;
+use mailq_testkit::memory::Unkind;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::profile::Profile;
 use super::world::World;
 use mailq::domain::rate::Rate;
-use mailq::queue::memory::ProcessId;
+use mailq_testkit::memory::ProcessId;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use mailq::engine::worker::{
     self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
 };
 use mailq::queue::Queue;
-use mailq::queue::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind, VirtualClock};
+use mailq_testkit::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind, VirtualClock};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;

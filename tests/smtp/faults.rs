@@ -1,11 +1,11 @@
 //! Relays that fail at every stage: what is known of each message afterwards, and no more than that.
 
 use super::feeds::{List, converse, message, patient, relay, settings, stage_of, why};
-use crate::support::behaviour::{Action, Behaviour, Point, Rule};
-use crate::support::relay::FakeRelay;
 use bytes::Bytes;
 use mailq::domain::outcome::{Attempt, Stage};
 use mailq::smtp::{Deadlines, End, open};
+use mailq_testkit::relay::FakeRelay;
+use mailq_testkit::relay::behaviour::{Action, Behaviour, Point, Rule};
 use std::time::Duration;
 
 /// With and without PIPELINING, and with CHUNKING.

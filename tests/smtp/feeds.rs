@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use crate::support::relay::FakeRelay;
+use mailq_testkit::relay::FakeRelay;
 
 /// Gives messages in order, then hangs up, or waits for ever.
 #[derive(Default)]

@@ -1,11 +1,11 @@
 //! TLS and login: what is verified, what is never said in plain text, and what a refusal looks like.
 
 use super::feeds::{List, patient, relay, settings, stage_of, why};
-use crate::support::behaviour::Behaviour;
-use crate::support::certificate::{self, Certificate};
-use crate::support::relay::FakeRelay;
 use mailq::domain::outcome::Stage;
 use mailq::smtp::{End, Mechanism, OpenError, RelaySettings, Secret, SecretSource, open};
+use mailq_testkit::relay::FakeRelay;
+use mailq_testkit::relay::behaviour::Behaviour;
+use mailq_testkit::relay::certificate::{self, Certificate};
 use std::io::Write;
 
 fn secured(certificate: &Certificate) -> Behaviour {

@@ -1,11 +1,11 @@
 //! The same messages in every mode that a relay may offer come to the same ends, over one connection.
 
 use super::feeds::{List, converse, message, relay, settings};
-use crate::support::behaviour::{Behaviour, Style};
-use crate::support::relay::FakeRelay;
 use bytes::Bytes;
 use mailq::domain::outcome::{Attempt, EnhancedCode, Stage};
 use mailq::smtp::{End, Pipelining, open};
+use mailq_testkit::relay::FakeRelay;
+use mailq_testkit::relay::behaviour::{Behaviour, Style};
 
 const MIXED: [&str; 11] = [
     "a@example.org",

@@ -1,9 +1,9 @@
 //! Connections that wait: for a message, for their limit, or that are given up.
 
 use super::feeds::{List, converse, message, relay, settings, short, why};
-use crate::support::behaviour::{Behaviour, Patience};
-use crate::support::relay::FakeRelay;
 use mailq::smtp::{End, open};
+use mailq_testkit::relay::FakeRelay;
+use mailq_testkit::relay::behaviour::{Behaviour, Patience};
 use std::num::NonZeroU64;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! `send --metrics`: does Prometheus see what happens?
 
 use super::project::{Project, end};
-use crate::support::ports::Ports;
+use mailq_testkit::ports::Ports;
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
 //! A project on disk whose relay is a fake one, and `mailq` run in it.
 
-use crate::support::behaviour::Behaviour;
-use crate::support::relay::FakeRelay;
+use mailq_testkit::relay::FakeRelay;
+use mailq_testkit::relay::behaviour::Behaviour;
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

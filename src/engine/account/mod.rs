@@ -10,8 +10,6 @@ pub mod recipients;
 pub mod remaining;
 pub mod row;
 pub mod status;
-#[cfg(test)]
-pub(crate) mod story;
 pub mod verify;
 
 pub use crate::engine::read_model::campaign_topic::{catch_up, read_ledger};

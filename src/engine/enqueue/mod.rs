@@ -17,11 +17,8 @@ mod survey;
 mod topic;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::{EnqueueError, OtherRun};
-pub use job::{Compose, Job, RunChoice, Suppressed, composer};
+pub use job::{Compose, Job, RunChoice, Suppressed, composer, fingerprint};
 pub use patience::Patience;
 pub use report::{EnqueueProgress, EnqueueReport};
 pub use run::{enqueue, rehearse};

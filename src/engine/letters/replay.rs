@@ -133,7 +133,7 @@ impl Replayer<'_> {
     }
 
     /// Names the letters, then opens the run.
-    async fn begin(
+    pub async fn begin(
         &self,
         origin: RunKey,
         letters: &[LetterRef],
@@ -354,7 +354,3 @@ fn fingerprint(letters: &[LetterRef]) -> String {
     }
     hex(hash.finish().as_ref())
 }
-
-#[cfg(test)]
-#[path = "replay_tests.rs"]
-mod tests;

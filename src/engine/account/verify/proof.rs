@@ -192,7 +192,3 @@ pub async fn events_since(queue: &dyn Queue) -> Result<Option<String>, AccountEr
     }
     Ok(since.map(timestamp))
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -1,0 +1,85 @@
+//! The lines over Kafka: real brokers, which a line stops and kills as it does workers.
+
+pub mod asleep;
+pub mod brokers;
+pub mod cut;
+pub mod enqueue_kill;
+pub mod kill;
+pub mod offsets;
+pub mod outage;
+pub mod pause;
+pub mod rate;
+pub mod rolling;
+pub mod secure;
+pub mod throughput;
+pub mod tools;
+
+use crate::acceptance::lines::{Known, Setting};
+use crate::acceptance::project::Project;
+use crate::kafka::{Cluster, NEWEST, shared};
+use std::time::Duration;
+
+pub const LINES: &[Known] = &[
+    ("kafka-kill", 50, kill::run),
+    ("kafka-kill-one", 50, kill::run_one),
+    ("kafka-pause", 20, pause::run),
+    ("kafka-pause-all", 3, pause::run_all),
+    ("kafka-cut", 10, cut::run),
+    ("kafka-asleep", 10, asleep::run),
+    ("kafka-rolling", 100, rolling::run),
+    ("kafka-brokers", 30, brokers::run),
+    ("kafka-offsets", 20_000, offsets::run),
+    ("kafka-enqueue-kill", 30, enqueue_kill::run),
+    ("kafka-outage", 180, outage::run),
+    ("kafka-tools", 3000, tools::run),
+    ("kafka-secure", 1000, secure::run),
+    ("kafka-throughput", 100_000, throughput::run),
+    ("kafka-rate", 600, rate::run),
+];
+
+/// After so long without a word a worker is dead to the brokers. The default is 30 s.
+pub const SHORT_SESSION: Duration = Duration::from_secs(6);
+pub const LONG_SESSION: Duration = Duration::from_secs(30);
+
+/// A single broker, of lines that do nothing to it.
+pub fn one() -> &'static Cluster {
+    shared(NEWEST)
+}
+
+/// An environment of its own on these brokers.
+pub struct Queue<'a> {
+    pub cluster: &'a Cluster,
+    pub env: String,
+    pub session: Duration,
+}
+
+impl<'a> Queue<'a> {
+    pub fn new(cluster: &'a Cluster, session: Duration) -> Queue<'a> {
+        Queue {
+            cluster,
+            env: format!("a{:012x}", fastrand::u64(..1 << 48)),
+            session,
+        }
+    }
+
+    /// The consumer group of its workers.
+    pub fn group(&self) -> String {
+        format!("{}.mail", self.env)
+    }
+
+    /// With its topics made. `settings`: sections for `mailq.toml`.
+    pub fn project(&self, setting: &Setting, settings: &str) -> anyhow::Result<Project> {
+        let project = Project::new(setting, &self.settings(settings))?;
+        let made = project.call(&["topics", "init"]).map(|_| ());
+        made.map(|()| project)
+    }
+
+    fn settings(&self, more: &str) -> String {
+        format!(
+            "queue = \"{}\"\nenv = \"{}\"\n{more}[kafka.properties]\n\"session.timeout.ms\" = \"{}\"\n",
+            self.cluster.url(),
+            self.env,
+            self.session.as_millis()
+        )
+    }
+}

@@ -1,0 +1,43 @@
+//! Peak memory of enqueue at a tenth of the list and at the whole list.
+
+use super::keeping;
+use crate::acceptance::Setting;
+use crate::acceptance::process::Process;
+use crate::acceptance::project::Project;
+use crate::acceptance::report::Report;
+use std::time::Duration;
+
+const MESSAGE_BYTES: usize = 5700;
+const MOST_MEGABYTES: u64 = 200;
+const MOST_GROWTH_MEGABYTES: u64 = 40;
+
+pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
+    let whole = u32::try_from(setting.count)?;
+    let mut peaks = Vec::new();
+    for rows in [whole / 10, whole] {
+        let megabytes = peak_bytes(setting, rows)?.div_ceil(1 << 20);
+        report.at_most(
+            &format!("peak MB at {rows} rows"),
+            megabytes,
+            MOST_MEGABYTES,
+        );
+        peaks.push(megabytes);
+    }
+    let growth = peaks[1].saturating_sub(peaks[0]);
+    report.at_most("growth in MB", growth, MOST_GROWTH_MEGABYTES);
+    Ok(())
+}
+
+fn peak_bytes(setting: &Setting, rows: u32) -> anyhow::Result<u64> {
+    keeping(Project::new(setting, "")?, |project| {
+        let csv = project.campaign_of_size("memory", 0, rows, MESSAGE_BYTES)?;
+        let mut process = Process::start(project, "enqueue", &["enqueue", &csv])?;
+        let mut most = 0;
+        while process.ended()?.is_none() {
+            most = process.peak_memory_bytes().unwrap_or(0).max(most);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        process.wait_for_success(Duration::ZERO)?;
+        Ok(most)
+    })
+}

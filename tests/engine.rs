@@ -1,0 +1,13 @@
+//! What the engine makes of queues as workers and enqueue leave them: read, counted, proved, changed.
+
+mod beginning;
+mod control;
+mod enqueue;
+mod events;
+mod listing;
+mod remaining;
+mod replay;
+mod retention;
+mod shares;
+mod status;
+mod verify;

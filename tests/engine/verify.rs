@@ -1,0 +1,359 @@
+//! Whatever is taken away by hand is found; whatever workers may leave behind is not.
+
+use mailq::domain::counters::{Counters, Final};
+use mailq::domain::event::EventType;
+use mailq::domain::ids::RunId;
+use mailq::domain::topic::{Topic, TopicPartition};
+use mailq::engine::account::{Verification, status, verify};
+use mailq::protocol::Target;
+use mailq::protocol::progress::Move;
+use mailq::queue::Record;
+use mailq_testkit::story::{HOUR, MINUTE, Script, Story, minute, send};
+use proptest::prelude::*;
+use std::time::Duration;
+
+async fn verified(story: &Story) -> Verification {
+    let now = story.now();
+    verify(story.queue(), now, None, &mut |_, _| ())
+        .await
+        .unwrap()
+}
+
+/// What `verify` says of a queue with this in it; `status` must agree where it finds nothing.
+fn findings(script: &Script) -> Vec<String> {
+    let script = script.clone();
+    let mut findings = Vec::new();
+    Story::run(async |story| {
+        story.tell(script).await;
+        let verification = verified(story).await;
+        assert_eq!(verification.ok, verification.findings.is_empty());
+        let status = status(story.queue(), story.now(), None).await.unwrap();
+        if verification.ok {
+            for (mine, theirs) in verification.campaigns.iter().zip(&status.campaigns) {
+                assert_eq!(mine.finals(), theirs.finals());
+                assert_eq!(mine.unfinished(), theirs.unfinished());
+                assert_eq!(
+                    theirs.enqueued,
+                    theirs.finals().iter().sum::<u64>() + theirs.unfinished()
+                );
+            }
+        }
+        findings = verification.findings;
+    });
+    findings
+}
+
+/// A record in whose place nothing is: offsets stay.
+fn nothing(at: TopicPartition) -> Record {
+    let mut script = Script::default();
+    script.enqueue(&RunId::new("nobody", "0"), &[(0, 0..1)], &[]);
+    let mut record = script.log(send(0)).remove(0);
+    if at.topic != Topic::Send {
+        record = mailq::queue::chunk::with_header(record, "move", "send/0#0".into());
+    }
+    record
+}
+
+#[test]
+fn counts_from_events_and_from_workers_are_the_same() {
+    Story::run(async |story| {
+        story.everything().await;
+        let verification = verified(story).await;
+        assert_eq!(verification.findings, Vec::<String>::new());
+        let status = status(story.queue(), story.now(), Some("spring"))
+            .await
+            .unwrap();
+        assert_eq!(verification.campaigns, status.campaigns);
+        let row = &status.campaigns[0];
+        assert_eq!((row.enqueued, row.finals()), (8, [2, 1, 1, 1, 0, 0, 0]));
+        assert_eq!(
+            (row.retrying, row.pending, row.state),
+            (1, 2, mailq::engine::account::State::Sending)
+        );
+        assert_eq!((status.dlq, status.lag), (1, 3));
+        let tiers: Vec<_> = status
+            .retry
+            .iter()
+            .map(|tier| (tier.tier.as_str(), tier.messages))
+            .collect();
+        assert_eq!(tiers, [("60s", 1), ("3600s", 0)]);
+        assert_eq!(
+            status.retry[0].next_due.as_deref(),
+            Some("2026-01-01T00:01:00Z")
+        );
+    });
+}
+
+#[test]
+fn every_final_event_taken_away_is_found() {
+    let (script, _) = Script::everything();
+    let mut taken = 0;
+    for partition in 0..2 {
+        let at = TopicPartition::new(Topic::Event, partition);
+        for index in 0..script.logs[&at].len() {
+            let mut less = script.clone();
+            let record = less.log(at).remove(index);
+            let is_final = String::from_utf8_lossy(record.payload.as_deref().unwrap())
+                .contains("\"final\":true");
+            assert_eq!(!findings(&less).is_empty(), is_final, "{at} {index}");
+            taken += usize::from(is_final);
+        }
+    }
+    assert_eq!(taken, 5);
+}
+
+#[test]
+fn every_queued_chunk_taken_away_is_found() {
+    for (at, index, is_needed) in [
+        (send(1), 1, true),
+        (minute(1), 1, true),
+        (send(0), 0, false),
+        (minute(1), 0, false),
+    ] {
+        let (mut script, _) = Script::everything();
+        script.log(at)[index] = nothing(at);
+        assert_eq!(!findings(&script).is_empty(), is_needed, "{at} {index}");
+    }
+}
+
+#[test]
+fn every_counter_changed_is_found() {
+    let (script, key) = Script::everything();
+    for (at, entry) in [(send(1), 2), (minute(1), 1)] {
+        let mut less = script.clone();
+        let counters = &mut less.at(at).runs.get_mut(&key).unwrap().counters;
+        assert_eq!(counters.left(), entry);
+        *counters = Counters::default();
+        assert!(!findings(&less).is_empty(), "{at}");
+    }
+    let mut less = script;
+    let log = less.log(mailq::engine::read_model::campaign_topic::CAMPAIGN);
+    log.retain(|record| !record.key.as_deref().unwrap().starts_with("left/"));
+    assert!(!findings(&less).is_empty());
+}
+
+#[test]
+fn a_letter_taken_away_or_put_back_is_found() {
+    let (script, _) = Script::everything();
+    let dlq = TopicPartition::new(Topic::Dlq, 0);
+    let mut less = script.clone();
+    less.log(dlq).clear();
+    assert_eq!(findings(&less).len(), 1);
+    let mut more = script;
+    let mut other = more.log(dlq)[0].clone();
+    other.key = Some("2.1@example.net/3".into());
+    more.log(dlq).push(other);
+    assert_eq!(findings(&more).len(), 1);
+}
+
+#[test]
+fn a_move_that_was_copied_and_not_committed_is_one_message() {
+    for is_copied in [false, true] {
+        let mut script = Script::default();
+        let key = script.enqueue(&RunId::new("spring", "1"), &[(0, 0..2)], &[]);
+        script.open(send(0), 0);
+        let progress = script.at(send(0));
+        let open = progress.open.get_mut(&0).unwrap();
+        open.claimed.add(0);
+        open.moving.add(0);
+        progress.last_move = 1;
+        progress.moving = Some(Move {
+            number: 1,
+            target: Target::Retry(Duration::from_secs(60)),
+            run: key,
+            uses_try: true,
+        });
+        if is_copied {
+            script.copy(send(0), 0, 0, MINUTE);
+            script.copy(send(0), 0, 0, MINUTE);
+            assert_eq!(findings(&script), Vec::<String>::new());
+            // The tier's worker was faster than the next owner of send.
+            script.open(minute(0), 0);
+            script.end(minute(0), 0, 0, mailq::domain::counters::Final::Delivered);
+        }
+        assert_eq!(findings(&script), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_cancel_is_the_event_of_what_was_never_opened() {
+    let (mut script, key) = Script::everything();
+    script.announce(mailq::domain::records::CampaignRecord::Cancel(
+        mailq::domain::records::Cancel {
+            key,
+            at: String::new(),
+            by: String::new(),
+        },
+    ));
+    assert_eq!(findings(&script), Vec::<String>::new());
+    script.log(TopicPartition::new(Topic::Event, 0)).remove(0);
+    assert!(!findings(&script).is_empty());
+}
+
+/// What happens to one message: an end, or a move to a tier and what happens there.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Stay,
+    End(Final),
+    Retry,
+}
+
+fn any_fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        2 => Just(Fate::Stay),
+        3 => Just(Fate::Retry),
+        1 => Just(Fate::End(Final::Dead)),
+        1 => Just(Fate::End(Final::InDoubt)),
+        4 => prop::sample::select(vec![Final::Delivered, Final::Bounced, Final::Expired]).prop_map(Fate::End),
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct History {
+    /// Chunks by partition; each of four rows.
+    chunks: Vec<u32>,
+    /// Chunks opened in each partition of send, then in each of the tiers.
+    opened: [usize; 6],
+    fates: Vec<Fate>,
+    leaves: [bool; 2],
+    /// Records of events and of the minute's tier that are written twice.
+    twice: Vec<prop::sample::Index>,
+    is_doubted: bool,
+}
+
+fn any_history() -> impl Strategy<Value = History> {
+    (
+        prop::collection::vec(0u32..2, 1..6),
+        prop::array::uniform6(0usize..8),
+        prop::collection::vec(any_fate(), 40),
+        any::<[bool; 2]>(),
+        prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(chunks, opened, fates, leaves, twice, is_doubted)| History {
+                chunks,
+                opened,
+                fates,
+                leaves,
+                twice,
+                is_doubted,
+            },
+        )
+}
+
+fn written(history: &History) -> Script {
+    let mut script = Script::default();
+    let chunks: Vec<_> = history
+        .chunks
+        .iter()
+        .zip(0u64..)
+        .map(|(p, n)| (*p, n * 4..n * 4 + 4))
+        .collect();
+    let key = script.enqueue(&RunId::new("spring", "1"), &chunks, &[]);
+    let mut fates = history.fates.iter().copied().cycle();
+    let topics = [(Topic::Send, MINUTE), (MINUTE, HOUR), (HOUR, HOUR)];
+    for (tier, (topic, next)) in topics.into_iter().enumerate() {
+        for partition in 0..2 {
+            let at = TopicPartition::new(topic, partition);
+            let opened = history.opened[tier * 2 + partition as usize];
+            for offset in 0..script.log(at).len().min(opened) {
+                script.open(at, offset as u64);
+                // At most four chunks are open: the older ones come to an end.
+                let must_end = offset + 4 < opened;
+                for position in 0..script.chunk(at, offset as u64).messages.len() {
+                    handle(
+                        &mut script,
+                        (at, offset as u64, position),
+                        (fates.next().unwrap(), next),
+                        must_end,
+                        history.is_doubted,
+                    );
+                }
+            }
+            let is_idle = script.at(at).open.is_empty();
+            if history.leaves[partition as usize] && (topic == Topic::Send || is_idle) {
+                script.leave(at, key);
+            }
+        }
+    }
+    for index in &history.twice {
+        let events = TopicPartition::new(Topic::Event, 0);
+        let records = script.log(events).clone();
+        if !records.is_empty() {
+            script.log(events).push(index.get(&records).clone());
+        }
+    }
+    script
+}
+
+fn handle(
+    script: &mut Script,
+    (at, offset, position): (TopicPartition, u64, usize),
+    (fate, next): (Fate, Topic),
+    must_end: bool,
+    is_doubted: bool,
+) {
+    match fate {
+        Fate::End(end) => {
+            if is_doubted {
+                // An earlier owner delivered it and was lost: named, and sent again.
+                let line = script.chunk(at, offset).messages[position].line.clone();
+                script.tell(at, &line, EventType::Delivered, true, 0);
+                script.tell(at, &line, EventType::InDoubt, false, 1);
+            }
+            script.end(at, offset, position, end);
+        }
+        Fate::Retry if next != at.topic => script.retry(at, offset, position, next),
+        _ if must_end => script.end(at, offset, position, Final::Delivered),
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn status_and_verify_agree_on_any_history(history in any_history()) {
+        prop_assert_eq!(findings(&written(&history)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn any_final_event_taken_away_is_found(history in any_history(), which in any::<prop::sample::Index>()) {
+        let history = History { twice: Vec::new(), is_doubted: false, ..history };
+        let mut script = written(&history);
+        let finals: Vec<(TopicPartition, usize)> = script.logs.iter()
+            .filter(|(at, _)| at.topic == Topic::Event)
+            .flat_map(|(at, log)| log.iter().enumerate().map(move |(index, record)| (*at, index, record)))
+            .filter(|(.., record)| String::from_utf8_lossy(record.payload.as_deref().unwrap()).contains("\"final\":true"))
+            .map(|(at, index, _)| (at, index))
+            .collect();
+        prop_assume!(!finals.is_empty());
+        let (at, index) = *which.get(&finals);
+        script.log(at).remove(index);
+        prop_assert!(!findings(&script).is_empty());
+    }
+}
+
+#[test]
+fn work_that_goes_on_meanwhile_is_no_finding() {
+    let (before, _) = Script::everything();
+    let mut after = before.clone();
+    after.open(send(1), 1);
+    after.end(send(1), 1, 0, Final::Delivered);
+    after.retry(send(1), 1, 1, MINUTE);
+    after.open(minute(1), 1);
+    after.end(minute(1), 1, 0, Final::Dead);
+    for start in (0..400).step_by(10) {
+        Story::run(async |story| {
+            story.tell(before.clone()).await;
+            let work = async {
+                tokio::time::sleep(Duration::from_millis(start)).await;
+                story.advance(&before, after.clone()).await;
+            };
+            let (verification, ()) = futures_util::future::join(verified(story), work).await;
+            assert_eq!(verification.findings, Vec::<String>::new(), "{start} ms");
+            assert_eq!(verified(story).await.findings, Vec::<String>::new());
+        });
+    }
+}
