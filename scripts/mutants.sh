@@ -34,7 +34,7 @@ simulate() {
 }
 
 fresh() {
-    cp -R Cargo.toml Cargo.lock src tests examples benches fuzz templates campaigns mailq.toml README.md "$folder"
+    cp -R Cargo.toml Cargo.lock src crates tests benches fuzz templates campaigns mailq.toml README.md "$folder"
     [ ! -f clippy.toml ] || cp clippy.toml "$folder"
     # Only the simulation is compiled.
     sed -i '/^mod simulation;/!{/^mod /d;/^use /d;/^#\[cfg/d;/^\/\/\/ /d}' "$folder/tests/tests.rs"

@@ -9,7 +9,6 @@ use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Tok
 use async_trait::async_trait;
 use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,12 +66,21 @@ pub(super) struct Joined {
     pub writer: Thread,
     pub lock: LockFile,
     pub folder: PathBuf,
-    /// Set by tests: the thread lives and does nothing, as in a stopped process.
-    pub is_stopped: Arc<AtomicBool>,
 }
 
 impl SqliteMembership {
+    /// Starts the thread that beats.
     pub(super) fn start(joined: Joined) -> Result<SqliteMembership, QueueError> {
+        let (membership, heart, stopped) = SqliteMembership::new(joined);
+        std::thread::Builder::new()
+            .name("queue-beat".to_string())
+            .spawn(move || heart.run(&stopped))
+            .map_err(|error| QueueError::Unknown(error.to_string()))?;
+        Ok(membership)
+    }
+
+    /// A membership, its beats, and what ends them when the membership is dropped.
+    fn new(joined: Joined) -> (SqliteMembership, Heart, Receiver<()>) {
         let (stop, stopped) = channel();
         let (changes, received) = unbounded_channel();
         let shared = Arc::new(Shared::default());
@@ -85,19 +93,15 @@ impl SqliteMembership {
             others: Vec::new(),
             overdue: Overdue::new(),
         };
-        let is_stopped = joined.is_stopped;
-        std::thread::Builder::new()
-            .name("queue-beat".to_string())
-            .spawn(move || heart.run(&stopped, &is_stopped))
-            .map_err(|error| QueueError::Unknown(error.to_string()))?;
-        Ok(SqliteMembership {
+        let membership = SqliteMembership {
             me: joined.me,
             writer: joined.writer,
             shared,
             changes: tokio::sync::Mutex::new(received),
             _stop: stop,
             lock: RefCell::new(Some(joined.lock)),
-        })
+        };
+        (membership, heart, stopped)
     }
 }
 
@@ -175,12 +179,10 @@ struct Heart {
 }
 
 impl Heart {
-    fn run(mut self, stop: &Receiver<()>, is_stopped: &AtomicBool) {
+    fn run(mut self, stop: &Receiver<()>) {
         let pause = BEAT.min(self.me.lease / 5);
         loop {
-            if !is_stopped.load(Ordering::Relaxed) {
-                self.beat();
-            }
+            self.beat();
             match stop.recv_timeout(pause) {
                 Err(RecvTimeoutError::Timeout) if !self.shared.state().left => {}
                 _ => return,
@@ -244,3 +246,6 @@ impl Heart {
         let _ = self.changes.send(change);
     }
 }
+
+#[cfg(test)]
+mod tests;

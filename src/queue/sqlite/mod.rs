@@ -24,7 +24,6 @@ use schema::{Durability, Expected};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use threads::{Kind, Thread};
 
@@ -72,7 +71,6 @@ pub struct SqliteQueue {
     writer: Thread,
     reader: Thread,
     buckets: Thread,
-    is_stopped: Arc<AtomicBool>,
 }
 
 impl SqliteQueue {
@@ -105,7 +103,6 @@ impl SqliteQueue {
             writer,
             reader,
             buckets: open_buckets(&beside(path, "-slots"))?,
-            is_stopped: Arc::default(),
         }))
     }
 
@@ -120,24 +117,6 @@ impl SqliteQueue {
             return Ok(None);
         }
         schema::fingerprint(path)
-    }
-
-    /// For tests: memberships of this handle stop beating and hold on to their lock files, like a stopped process.
-    #[doc(hidden)]
-    pub fn stop_beats(&self, stop: bool) {
-        self.is_stopped.store(stop, Ordering::Relaxed);
-    }
-
-    /// For tests: the next writes find the disk full at so many pages.
-    #[doc(hidden)]
-    pub async fn limit_pages(&self, pages: u32) -> Result<(), QueueError> {
-        self.writer
-            .ask_bare(move |connection| {
-                let sql = format!("PRAGMA max_page_count = {pages}");
-                connection.query_row(&sql, [], |_| Ok(()))?;
-                Ok(())
-            })
-            .await
     }
 
     fn partitions_of(&self, topic: Topic) -> Partition {
@@ -162,6 +141,27 @@ impl SqliteQueue {
         }
         let what = format!("a worker named `{name}` is at work on it");
         Err(schema::away(&self.path, what))
+    }
+
+    /// What a membership of this name is made of, once the file knows it.
+    async fn joined(&self, name: &str) -> Result<Joined, QueueError> {
+        let lock = self.take_name(name).await?;
+        let (owned, lease) = (name.to_string(), self.lease);
+        let id = self
+            .writer
+            .ask(0, move |connection| leases::join(connection, &owned, lease))
+            .await?;
+        Ok(Joined {
+            me: leases::Me {
+                id,
+                name: name.to_string(),
+                lease,
+                partitions: self.partitions,
+            },
+            writer: self.writer.clone(),
+            lock,
+            folder: self.members_folder(),
+        })
     }
 
     /// After much was dropped: gives the space back in small steps, so that nobody waits for it.
@@ -260,25 +260,8 @@ impl Queue for SqliteQueue {
     }
 
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
-        let lock = self.take_name(name).await?;
-        let (owned, lease) = (name.to_string(), self.lease);
-        let id = self
-            .writer
-            .ask(0, move |connection| leases::join(connection, &owned, lease))
-            .await?;
-        let membership = SqliteMembership::start(Joined {
-            me: leases::Me {
-                id,
-                name: name.to_string(),
-                lease,
-                partitions: self.partitions,
-            },
-            writer: self.writer.clone(),
-            lock,
-            folder: self.members_folder(),
-            is_stopped: Arc::clone(&self.is_stopped),
-        })?;
-        Ok(Rc::new(membership))
+        let joined = self.joined(name).await?;
+        Ok(Rc::new(SqliteMembership::start(joined)?))
     }
 
     async fn members(&self) -> Result<Vec<Member>, QueueError> {
@@ -349,3 +332,6 @@ fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_string()
 }
+
+#[cfg(test)]
+mod tests;
