@@ -1,75 +1,74 @@
-//! Folders of `tests/scenarios/`: what a user does with the real binary and a relay, and what comes of it. How a folder
-//! is written is in tests/scenarios/README.md; adding one needs no Rust.
+//! A test for each folder of `tests/scenarios/`: what a user does with the real binary and a relay, and what comes of it.
+//! How a folder is written is in tests/scenarios/README.md; adding one needs no Rust.
+//!
+//! `cargo test --test scenarios -- 204` plays those with 204 in their name.
+// Tests fail by panicking, and functions beside tests are not covered by clippy.toml's `allow-*-in-tests`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice
+)]
 
 #[path = "scenario_runner/mod.rs"]
 mod runner;
 
+use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::process::ExitCode;
 
-/// They mostly wait, and the machine has other work.
+/// Scenarios mostly wait, but beside more than this their processes come too late for what they wait for.
 const AT_ONCE: usize = 3;
 
-/// Plays all whose number begins with `digit`, or only those that the variable SCENARIO names by a part of the name.
-fn play_all(digit: char, at_least: usize) {
-    let all = folders(digit);
-    assert!(all.len() >= at_least, "only {} folders", all.len());
-    let wanted = std::env::var("SCENARIO").unwrap_or_default();
-    let queue: Vec<PathBuf> = all
-        .into_iter()
-        .filter(|path| path.to_string_lossy().contains(&wanted))
+/// How many folders there are at least, by their first digit. A folder that is not found would not be missed otherwise.
+const AT_LEAST: [(char, usize); 4] = [('0', 15), ('1', 25), ('2', 15), ('3', 6)];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let folders = folders();
+    let mut trials: Vec<Trial> = folders
+        .iter()
+        .map(|(name, path)| {
+            let path = path.clone();
+            // The prefix lets `cargo test scenarios` mean these.
+            Trial::test(format!("scenarios::{name}"), move || {
+                runner::play(&path).map_err(Failed::from)
+            })
+        })
         .collect();
-    let queue = Mutex::new(queue.into_iter());
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap().next();
-                    let Some(folder) = next else { return };
-                    if let Err(report) = runner::play(&folder) {
-                        failures.lock().unwrap().push(report);
-                    }
-                }
-            });
-        }
-    });
-    let mut failures = failures.into_inner().unwrap();
-    failures.sort();
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    let names: Vec<String> = folders.into_iter().map(|(name, _)| name).collect();
+    trials.push(Trial::test("scenarios::every_folder_is_found", move || {
+        every_folder_is_found(&names)
+    }));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn folders(digit: char) -> Vec<PathBuf> {
+/// Name and path of each scenario, in the order of their numbers.
+fn folders() -> Vec<(String, PathBuf)> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let mut found: Vec<PathBuf> = fs::read_dir(home)
+    let mut found: Vec<(String, PathBuf)> = fs::read_dir(home)
         .expect("tests/scenarios")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            path.is_dir() && name.starts_with(digit)
+        .filter(|path| path.is_dir())
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default();
+            (name.to_string_lossy().into_owned(), path)
         })
+        .filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_digit()))
         .collect();
     found.sort();
     found
 }
 
-#[test]
-fn scenarios_happy() {
-    play_all('0', 15);
-}
-
-#[test]
-fn scenarios_bad_input() {
-    play_all('1', 25);
-}
-
-#[test]
-fn scenarios_relay_faults() {
-    play_all('2', 15);
-}
-
-#[test]
-fn scenarios_crash_and_control() {
-    play_all('3', 6);
+fn every_folder_is_found(names: &[String]) -> Result<(), Failed> {
+    for (digit, least) in AT_LEAST {
+        let count = names.iter().filter(|name| name.starts_with(digit)).count();
+        if count < least {
+            return Err(format!("{count} scenarios begin with {digit}, fewer than {least}").into());
+        }
+    }
+    Ok(())
 }

@@ -24,7 +24,6 @@ mod queue_contract;
 mod queue_kafka;
 mod queue_sqlite;
 mod render;
-mod scenarios;
 mod simulation;
 mod smtp;
 mod verbs;
