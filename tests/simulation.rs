@@ -1,7 +1,8 @@
 //! The engine on virtual time: workers that are killed, stopped and lose partitions, a queue that is as unkind as
 //! Kafka may be, a relay that answers anything. Every promise is checked at the end of every run.
 //!
-//! A failing seed is printed and replayed with `MAILQ_SEEDS=17..18 cargo test --test tests simulation`.
+//! Fixed seeds guard what once held; seeds of the day explore. A failing seed is printed and replayed with
+//! `MAILQ_SEEDS=17..18 cargo test --test tests simulation`.
 
 mod campaign;
 mod check;
@@ -18,26 +19,35 @@ mod world;
 
 use profile::Profile;
 use std::ops::Range;
+use std::time::SystemTime;
 use totals::Totals;
 
-/// As many as fit a test run; `MAILQ_SEEDS=FROM..TO` chooses others.
+/// As many as fit a test run; `MAILQ_SEEDS=FROM..TO` chooses others, and none of the day.
 const SEEDS: Range<u64> = 0..2_000;
+const SEEDS_OF_THE_DAY: u64 = 200;
 /// Minutes of virtual time each.
 const SHARED_SEEDS: Range<u64> = 0..40;
+const SHARED_SEEDS_OF_THE_DAY: u64 = 5;
 
-fn seeds(default: Range<u64>) -> Range<u64> {
-    let Ok(text) = std::env::var("MAILQ_SEEDS") else {
-        return default;
-    };
+fn chosen() -> Option<Range<u64>> {
+    let text = std::env::var("MAILQ_SEEDS").ok()?;
     let bounds = text
         .split_once("..")
         .and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
-    bounds.expect("MAILQ_SEEDS is FROM..TO")
+    Some(bounds.expect("MAILQ_SEEDS is FROM..TO"))
+}
+
+/// Other seeds every day (UTC), the same all day, far above the fixed ones.
+fn of_the_day(count: u64) -> Range<u64> {
+    const SECONDS: u64 = 24 * 60 * 60;
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let first = since_1970.unwrap_or_default().as_secs() / SECONDS * 1_000;
+    first..first + count
 }
 
 #[test]
 fn every_promise_holds_under_faults() {
-    let seeds = seeds(SEEDS);
+    let seeds = chosen().unwrap_or(SEEDS);
     let count = seeds.end - seeds.start;
     let totals = run_all(seeds, Profile::of);
     assert!(
@@ -47,16 +57,33 @@ fn every_promise_holds_under_faults() {
 }
 
 #[test]
+fn every_promise_holds_with_the_seeds_of_the_day() {
+    if chosen().is_none() {
+        run_all(of_the_day(SEEDS_OF_THE_DAY), Profile::of);
+    }
+}
+
+#[test]
 fn workers_share_the_rate_out() {
-    let profile = |seed: u64| match seed % 5 {
-        0 => Profile::Alone,
-        _ => Profile::Shared,
-    };
-    let mut seeds = seeds(SHARED_SEEDS);
+    let mut seeds = chosen().unwrap_or(SHARED_SEEDS);
     if std::env::var_os("MAILQ_FIRST").is_some() {
         seeds.end = seeds.end.min(seeds.start + SHARED_SEEDS.end);
     }
-    run_all(seeds, profile);
+    run_all(seeds, shared);
+}
+
+#[test]
+fn workers_share_the_rate_out_with_the_seeds_of_the_day() {
+    if chosen().is_none() {
+        run_all(of_the_day(SHARED_SEEDS_OF_THE_DAY), shared);
+    }
+}
+
+fn shared(seed: u64) -> Profile {
+    match seed % 5 {
+        0 => Profile::Alone,
+        _ => Profile::Shared,
+    }
 }
 
 fn run_all(seeds: Range<u64>, profile: fn(u64) -> Profile) -> Totals {
@@ -86,7 +113,7 @@ fn run_all(seeds: Range<u64>, profile: fn(u64) -> Profile) -> Totals {
         }
     });
     let totals = totals.into_inner().unwrap();
-    println!("{count} runs: {totals:?}");
+    println!("seeds {seeds:?}: {totals:?}");
     let mut broken = broken.into_inner().unwrap();
     broken.sort_unstable();
     assert!(
