@@ -31,6 +31,7 @@ pub mod send;
 pub mod status;
 pub mod suppress;
 mod table;
+mod temporary;
 pub mod test;
 pub mod time;
 pub mod topics;

@@ -2,10 +2,10 @@
 
 use super::progress::{Kind, Progress, Snapshot, grouped};
 use super::workplace::{self, Workplace};
-use super::{Exit, Failure, Global, known, output};
+use super::{Exit, Failure, Global, known, output, temporary};
 use crate::clock::Clock;
 use crate::config::Flags;
-use crate::engine::account::{self, CampaignRow, Verification};
+use crate::engine::account::{self, CampaignRow, Verification, VerifyRequest};
 use std::time::Instant;
 
 /// Prove that every recipient is accounted for
@@ -27,9 +27,13 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             known::runs(&account::read_ledger(queue, false).await?, campaign)?;
         }
         let mut reading = Reading::new(global);
-        let now = place.clock.now();
+        let request = VerifyRequest {
+            now: place.clock.now(),
+            campaign,
+            folder: &temporary::folder(),
+        };
         let progress = &mut |done, of| reading.set(done, of);
-        let verification = account::verify(queue, now, campaign, progress).await;
+        let verification = account::verify(queue, request, progress).await;
         reading.finish();
         Ok(verification?)
     })?;

@@ -4,7 +4,7 @@ use mailq::domain::counters::{Counters, Final};
 use mailq::domain::event::EventType;
 use mailq::domain::ids::RunId;
 use mailq::domain::topic::{Topic, TopicPartition};
-use mailq::engine::account::{Verification, status, verify};
+use mailq::engine::account::{Verification, VerifyRequest, status, verify};
 use mailq::protocol::Target;
 use mailq::protocol::progress::Move;
 use mailq::queue::Record;
@@ -13,8 +13,12 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 async fn verified(story: &Story) -> Verification {
-    let now = story.now();
-    verify(story.queue(), now, None, &mut |_, _| ())
+    let request = VerifyRequest {
+        now: story.now(),
+        campaign: None,
+        folder: &std::env::temp_dir(),
+    };
+    verify(story.queue(), request, &mut |_, _| ())
         .await
         .unwrap()
 }

@@ -182,9 +182,10 @@ fn listed(
     stored: &Stored,
     ledger: &Ledger,
 ) -> Result<ListedLetter, LetterError> {
-    let letter = letter(stored)?;
+    let letter = letter(at, stored)?;
     let key = stored.record.key.as_deref().unwrap_or_default();
     let wrong = |what: String| LetterError {
+        at,
         offset: stored.offset,
         key: key.chars().take(80).collect(),
         what,
@@ -269,7 +270,7 @@ async fn complete(queue: &dyn Queue, letters: &mut [ListedLetter]) -> Result<(),
         .filter(|letter| letter.address.is_empty() && !letter.is_void)
     {
         if let Some(stored) = record_at(queue, letter.at, letter.offset).await?
-            && let Ok((_, chunk)) = read(&stored)
+            && let Ok((_, chunk)) = read(letter.at, &stored)
             && let Some(message) = chunk.messages.first()
         {
             letter.address.clone_from(&message.line.address);

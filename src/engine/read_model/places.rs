@@ -29,7 +29,7 @@ pub struct Place<'a> {
     pub line: Option<&'a MessageLine>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlaceKind {
     /// In send.
     Pending,

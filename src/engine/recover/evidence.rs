@@ -141,7 +141,7 @@ impl Evidence {
             let key = stored.record.key.as_deref().unwrap_or_default();
             if let (Some((_, round)), Ok(letter), Ok(head)) = (
                 letter::place(key),
-                letter::letter(&stored),
+                letter::letter(at, &stored),
                 chunk::head(&stored.record),
             ) {
                 let run = view.ledger.counts_for(letter.key);
