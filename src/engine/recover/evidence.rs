@@ -24,7 +24,7 @@ pub struct Stay {
 
 /// What became of a stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub enum StayEnd {
     Ended(Final),
     Moved,
     /// The relay has answered, and what was decided then is not durable: it is tried again.
@@ -197,19 +197,19 @@ impl Evidence {
         }
     }
 
-    pub fn of(&self, stay: &Stay) -> Option<Known> {
+    pub fn of(&self, stay: &Stay) -> Option<StayEnd> {
         let letter = self.letters.get(&(stay.run, stay.row, stay.round));
         let ended = self.ended.get(stay).map(|(_, end, _)| *end);
         let is_death = matches!(ended, Some(Final::Dead | Final::InDoubt));
         let farthest = self.reached.get(&(stay.run, stay.row));
         match (ended, letter) {
-            (_, Some(true)) if is_death => Some(Known::Ended(Final::InDoubt)),
-            (_, Some(false)) if is_death => Some(Known::Ended(Final::Dead)),
-            _ if farthest.is_some_and(|far| *far > (stay.round, stay.hop)) => Some(Known::Moved),
+            (_, Some(true)) if is_death => Some(StayEnd::Ended(Final::InDoubt)),
+            (_, Some(false)) if is_death => Some(StayEnd::Ended(Final::Dead)),
+            _ if farthest.is_some_and(|far| *far > (stay.round, stay.hop)) => Some(StayEnd::Moved),
             // Without its letter a death is only decided.
-            (Some(_), None) if is_death => Some(Known::Answered),
-            (Some(end), _) => Some(Known::Ended(end)),
-            (None, _) => self.answered.contains(stay).then_some(Known::Answered),
+            (Some(_), None) if is_death => Some(StayEnd::Answered),
+            (Some(end), _) => Some(StayEnd::Ended(end)),
+            (None, _) => self.answered.contains(stay).then_some(StayEnd::Answered),
         }
     }
 
@@ -220,12 +220,12 @@ impl Evidence {
     }
 
     /// The highest move number that was ever given out in a partition, as far as anything shows.
-    pub fn last_number(&self, at: TopicPartition) -> u64 {
+    pub fn last_move(&self, at: TopicPartition) -> u64 {
         self.numbers.get(&at).copied().unwrap_or_default()
     }
 
     /// The highest owner number under which anything was told of a partition.
-    pub fn last_owner(&self, at: TopicPartition) -> u64 {
+    pub fn last_epoch(&self, at: TopicPartition) -> u64 {
         self.owners.get(&at).copied().unwrap_or_default()
     }
 
@@ -248,7 +248,7 @@ impl Evidence {
         let told = self.ended.iter();
         let told = told.filter(move |(_, (_, _, told_at))| *told_at == at);
         told.filter_map(|(stay, _)| match self.of(stay) {
-            Some(Known::Ended(end)) => Some((*stay, end)),
+            Some(StayEnd::Ended(end)) => Some((*stay, end)),
             _ => None,
         })
     }

@@ -2,7 +2,7 @@
 //! nobody else is at work.
 
 use super::evidence::Evidence;
-use super::walk::{Base, Ground, Rebuilt};
+use super::judge::{Beginning, Rebuilt, Sources};
 use super::{send, tier};
 use crate::clock::Clock;
 use crate::domain::address;
@@ -26,13 +26,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A group gives out its partitions within seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const GAIN_WITHIN: Duration = Duration::from_secs(60);
 
 /// How it is done.
 pub struct Recovery<'a> {
     pub queue: &'a dyn Queue,
     pub clock: &'a dyn Clock,
-    /// Unique among the living.
+    /// Of the worker that owns the partitions while they are repaired; unique among running workers.
     pub name: String,
     /// Leave the checkpoints alone and read every run from its start.
     pub to_earliest: bool,
@@ -43,10 +43,10 @@ pub struct Recovery<'a> {
 /// The JSON of `recover --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recovered {
-    pub partitions: Vec<From>,
+    pub partitions: Vec<RebuiltPartition>,
     /// May have been with a relay when the last workers were killed, and are sent again, unless the campaign says that
     /// they are held: each is named by an event when the next worker starts.
-    pub may_get_twice: Vec<Doubt>,
+    pub may_get_twice: Vec<PossibleDuplicate>,
     /// Of these no more than so many were.
     pub at_most: u64,
     pub dry_run: bool,
@@ -54,7 +54,7 @@ pub struct Recovered {
 
 /// One partition, and what it was rebuilt from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct From {
+pub struct RebuiltPartition {
     pub partition: String,
     /// RFC 3339 of the checkpoint that it goes on from; `None`: from its start.
     pub checkpoint: Option<String>,
@@ -66,7 +66,7 @@ pub struct From {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Doubt {
+pub struct PossibleDuplicate {
     pub campaign: String,
     pub run: String,
     pub row: u64,
@@ -88,17 +88,17 @@ pub enum RecoverError {
     Account(#[from] AccountError),
 }
 
-impl std::convert::From<QueueError> for RecoverError {
+impl From<QueueError> for RecoverError {
     fn from(error: QueueError) -> RecoverError {
         RecoverError::Account(error.into())
     }
 }
 
 /// A partition without a commit, and the last that is known of it.
-struct LostOne {
+struct LostPartition {
     at: TopicPartition,
     checkpoint: Checkpoint,
-    low: Offset,
+    low_watermark: Offset,
 }
 
 /// Finds where every lost partition stood and commits it. Killed and run again it does the rest. Errors: somebody is
@@ -121,7 +121,7 @@ pub async fn recover(recovery: &Recovery<'_>) -> Result<Recovered, RecoverError>
         let evidence = Evidence::read(queue, &view, partition).await?;
         for lost in lost.iter().filter(|lost| lost.at.partition == partition) {
             let rebuilt = rebuild(recovery, &view, &evidence, lost).await?;
-            found.note(&view, lost, &rebuilt, recovery.to_earliest);
+            found.add(&view, lost, &rebuilt, recovery.to_earliest);
             strings.push((lost, rebuilt));
         }
     }
@@ -138,7 +138,7 @@ pub async fn recover(recovery: &Recovery<'_>) -> Result<Recovered, RecoverError>
 }
 
 /// Strings that are lost are read as none, so the view shows the rest.
-async fn read(queue: &dyn Queue) -> Result<(View, Vec<LostOne>), RecoverError> {
+async fn read(queue: &dyn Queue) -> Result<(View, Vec<LostPartition>), RecoverError> {
     let view = View::read(queue, true).await?;
     let at: Vec<TopicPartition> = view.strings.at.keys().copied().collect();
     let committed = queue.committed(&at).await?;
@@ -152,11 +152,11 @@ async fn read(queue: &dyn Queue) -> Result<(View, Vec<LostOne>), RecoverError> {
             BeginningError::Queue(error) => error.into(),
         })?;
         if let (Start::Lost, Some(checkpoint)) = (begin, checkpoint) {
-            let low = queue.bounds(at).await?.low;
-            lost.push(LostOne {
+            let low_watermark = queue.bounds(at).await?.low;
+            lost.push(LostPartition {
                 at,
                 checkpoint: checkpoint.clone(),
-                low,
+                low_watermark,
             });
         }
     }
@@ -167,56 +167,56 @@ async fn rebuild(
     recovery: &Recovery<'_>,
     view: &View,
     evidence: &Evidence,
-    lost: &LostOne,
+    lost: &LostPartition,
 ) -> Result<Rebuilt, RecoverError> {
     let at = lost.at;
     let last = Progress::read(&lost.checkpoint.text)
         .map_err(|error| AccountError::Text { at, error })?
         .unwrap_or_default();
-    let ground = Ground {
+    let sources = Sources {
         queue: recovery.queue,
         view,
         evidence,
         now: recovery.clock.now(),
         claims: usize::try_from(lost.checkpoint.claims).unwrap_or(usize::MAX / 2),
     };
-    let base = Base {
+    let beginning = Beginning {
         progress: match recovery.to_earliest {
             true => Progress::default(),
             false => last.clone(),
         },
         written_at: lost.checkpoint.written_at.clone(),
-        low: lost.low,
-        is_start: recovery.to_earliest,
+        low_watermark: lost.low_watermark,
+        is_earliest: recovery.to_earliest,
     };
     let mut rebuilt = match at.topic {
-        Topic::Send => send::rebuild(&ground, at, &base).await?,
-        _ => tier::rebuild(&ground, at, &base).await?,
+        Topic::Send => send::rebuild(&sources, at, &beginning).await?,
+        _ => tier::rebuild(&sources, at, &beginning).await?,
     };
     if recovery.to_earliest {
-        count_the_rest(&ground, at, &mut rebuilt);
+        count_the_rest(&sources, at, &mut rebuilt);
     }
     let progress = &mut rebuilt.progress;
     progress.owner.clone_from(&recovery.name);
-    progress.number = lost.checkpoint.owner.max(evidence.last_owner(at)) + 1;
+    progress.number = lost.checkpoint.owner.max(evidence.last_epoch(at)) + 1;
     let moving = last.moving.as_ref().map_or(0, |decided| decided.number);
     // A number given out twice would have its copy skipped. One that was decided and never seen may be taken.
-    progress.last_move = last.last_move.max(moving).max(evidence.last_number(at)) + 1;
+    progress.last_move = last.last_move.max(moving).max(evidence.last_move(at)) + 1;
     Ok(rebuilt)
 }
 
 /// From the start: what ended in chunks that are not there any more is counted by its events.
-fn count_the_rest(ground: &Ground<'_>, at: TopicPartition, rebuilt: &mut Rebuilt) {
+fn count_the_rest(sources: &Sources<'_>, at: TopicPartition, rebuilt: &mut Rebuilt) {
     let visited = std::mem::take(&mut rebuilt.visited);
-    let ends = ground.evidence.ends(at);
+    let ends = sources.evidence.ends(at);
     let ends = ends.map(|(stay, end)| (stay, Some(end)));
-    let moved = ground.evidence.moved(at).map(|stay| (stay, None));
+    let moved = sources.evidence.moved(at).map(|stay| (stay, None));
     for (stay, end) in ends.chain(moved) {
         if visited.contains(&stay) {
             continue;
         }
-        let key = ground.evidence.run_of(&stay);
-        let last = ground.view.ledger.run(key);
+        let key = sources.evidence.run_of(&stay);
+        let last = sources.view.ledger.run(key);
         let last = last.and_then(|run| run.last(at.partition));
         let entry = rebuilt.progress.runs.entry(key);
         let entry = entry.or_insert_with(|| RunEntry {
@@ -234,15 +234,15 @@ fn count_the_rest(ground: &Ground<'_>, at: TopicPartition, rebuilt: &mut Rebuilt
 }
 
 impl Recovered {
-    fn note(&mut self, view: &View, lost: &LostOne, rebuilt: &Rebuilt, to_earliest: bool) {
-        let doubts = rebuilt.doubts.iter().chain(&rebuilt.unclaimed);
+    fn add(&mut self, view: &View, lost: &LostPartition, rebuilt: &Rebuilt, to_earliest: bool) {
+        let claimed = rebuilt.claimed.iter().chain(&rebuilt.unclaimed);
         let before = self.may_get_twice.len();
-        for (run, line) in doubts {
+        for (run, line) in claimed {
             let origin = view.ledger.counts_for(*run);
             let Some(facts) = view.ledger.run(origin) else {
                 continue;
             };
-            self.may_get_twice.push(Doubt {
+            self.may_get_twice.push(PossibleDuplicate {
                 campaign: facts.manifest.id.campaign.clone(),
                 run: facts.manifest.id.run.clone(),
                 row: line.row,
@@ -251,7 +251,7 @@ impl Recovered {
             });
         }
         let checkpoint = (!to_earliest).then(|| lost.checkpoint.written_at.clone());
-        self.partitions.push(From {
+        self.partitions.push(RebuiltPartition {
             partition: lost.at.to_string(),
             checkpoint,
             worker: lost.checkpoint.by.clone(),
@@ -264,7 +264,7 @@ impl Recovered {
 async fn write(
     recovery: &Recovery<'_>,
     view: &View,
-    strings: Vec<(&LostOne, Rebuilt)>,
+    strings: Vec<(&LostPartition, Rebuilt)>,
 ) -> Result<(), RecoverError> {
     for (lost, rebuilt) in &strings {
         let bytes = rebuilt.progress.text().len();
@@ -281,7 +281,7 @@ async fn write(
 async fn write_as(
     recovery: &Recovery<'_>,
     view: &View,
-    strings: &[(&LostOne, Rebuilt)],
+    strings: &[(&LostPartition, Rebuilt)],
     member: &dyn Membership,
 ) -> Result<(), RecoverError> {
     let wanted: BTreeSet<TopicPartition> = strings.iter().map(|(lost, _)| lost.at).collect();
@@ -289,11 +289,11 @@ async fn write_as(
     for (lost, rebuilt) in strings {
         let token = tokens.get(&lost.at).copied();
         let token = token.ok_or(RecoverError::Taken(lost.at))?;
-        tell_unclaimed(recovery, view, lost.at, rebuilt).await?;
+        name_unclaimed(recovery, view, lost.at, rebuilt).await?;
         let commit = Commit {
             at: lost.at,
             token,
-            offset: lost.checkpoint.offset.max(lost.low),
+            offset: lost.checkpoint.offset.max(lost.low_watermark),
             text: rebuilt.progress.text(),
         };
         let checkpoint = Checkpoint {
@@ -338,7 +338,7 @@ async fn gain(
         }
         Ok(())
     };
-    match tokio::time::timeout(PATIENCE, all).await {
+    match tokio::time::timeout(GAIN_WITHIN, all).await {
         Ok(result) => result.map(|()| tokens),
         Err(_) => {
             let what = "the queue gives out no partitions".to_string();
@@ -348,7 +348,7 @@ async fn gain(
 }
 
 /// What found no place among the open chunks is named here and now.
-async fn tell_unclaimed(
+async fn name_unclaimed(
     recovery: &Recovery<'_>,
     view: &View,
     at: TopicPartition,

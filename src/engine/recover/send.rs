@@ -1,7 +1,7 @@
 //! The new string of a partition of send: each run from where the checkpoint, or the entry that left, has it, past what
 //! the evidence says is done, to where nobody can have opened anything.
 
-use super::walk::{Base, Ground, Judged, Rebuilt};
+use super::judge::{Beginning, JudgedChunk, Rebuilt, Sources};
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::TopicPartition;
 use crate::engine::read_model::AccountError;
@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// A run as it was last known.
-struct Last {
+struct LastKnown {
     entry: RunEntry,
     open: BTreeMap<Offset, OpenChunk>,
     is_inside: bool,
@@ -28,27 +28,27 @@ struct Last {
 /// A run with the chunks of it that may have been open, in log order.
 struct Course {
     key: RunKey,
-    last: Last,
-    chunks: Vec<Judged>,
+    last: LastKnown,
+    chunks: Vec<JudgedChunk>,
 }
 
-/// `base`: the checkpoint's string, or nothing, and then runs begin at `low`.
+/// `beginning`: the checkpoint's string, or nothing, and then runs begin at the low watermark.
 pub async fn rebuild(
-    ground: &Ground<'_>,
+    sources: &Sources<'_>,
     at: TopicPartition,
-    base: &Base,
+    beginning: &Beginning,
 ) -> Result<Rebuilt, AccountError> {
     let mut rebuilt = Rebuilt::default();
     let mut courses = Vec::new();
-    for run in ground.view.ledger.sealed() {
+    for run in sources.view.ledger.sealed() {
         let key = run.manifest.key;
-        let mut last = last_known(run, at, base);
+        let mut last = last_known(run, at, beginning);
         let mut chunks = Vec::new();
         for (offset, open) in std::mem::take(&mut last.open) {
-            match ground.chunk(at, offset).await? {
-                Some(opened) => chunks.push(Judged {
+            match sources.chunk(at, offset).await? {
+                Some(read) => chunks.push(JudgedChunk {
                     is_known: true,
-                    ..ground.judge(&opened, &open, None, &mut rebuilt)
+                    ..sources.judge(&read, &open, None, &mut rebuilt)
                 }),
                 // What cannot be read stays open: the next worker names it.
                 None => {
@@ -56,12 +56,12 @@ pub async fn rebuild(
                 }
             }
         }
-        let standing = ground.view.ledger.standing(key, ground.now);
+        let standing = sources.view.ledger.standing(key, sources.now);
         if standing != Standing::Dropped {
-            go_on(ground, at, run, &mut last.entry, &mut chunks, &mut rebuilt).await?;
+            go_on(sources, at, run, &mut last.entry, &mut chunks, &mut rebuilt).await?;
         }
         let is_touched = chunks.iter().any(|chunk| chunk.is_touched);
-        if !last.is_inside && !is_touched && (chunks.is_empty() || is_younger(run, base)) {
+        if !last.is_inside && !is_touched && (chunks.is_empty() || is_younger(run, beginning)) {
             continue;
         }
         courses.push(Course { key, last, chunks });
@@ -74,9 +74,9 @@ pub async fn rebuild(
 }
 
 /// Sealed when the last owner, who writes a checkpoint every minute while he does anything, was silent already.
-fn is_younger(run: &RunFacts, base: &Base) -> bool {
+fn is_younger(run: &RunFacts, beginning: &Beginning) -> bool {
     let sealed_at = run.seal.as_ref().and_then(|seal| instant(&seal.sealed_at));
-    let silent_since = instant(&base.written_at).and_then(|at| at.checked_add(SILENCE));
+    let silent_since = instant(&beginning.written_at).and_then(|at| at.checked_add(SILENCE));
     sealed_at
         .zip(silent_since)
         .is_some_and(|(sealed_at, silent_since)| sealed_at > silent_since)
@@ -87,12 +87,12 @@ fn instant(text: &str) -> Option<SystemTime> {
 }
 
 /// The later of what the string has and of what left it: cursors only grow.
-fn last_known(run: &RunFacts, at: TopicPartition, base: &Base) -> Last {
+fn last_known(run: &RunFacts, at: TopicPartition, beginning: &Beginning) -> LastKnown {
     let key = run.manifest.key;
-    let inside = base.progress.runs.get(&key);
-    let left = run.left.get(&at).filter(|_| !base.is_start);
+    let inside = beginning.progress.runs.get(&key);
+    let left = run.left.get(&at).filter(|_| !beginning.is_earliest);
     match (inside, left) {
-        (inside, Some(left)) if inside.is_none_or(|entry| is_later(left, entry)) => Last {
+        (inside, Some(left)) if inside.is_none_or(|entry| is_later(left, entry)) => LastKnown {
             entry: RunEntry {
                 next: left.next,
                 last_row: left.last_row,
@@ -113,9 +113,9 @@ fn last_known(run: &RunFacts, at: TopicPartition, base: &Base) -> Last {
                 .collect(),
             is_inside: false,
         },
-        (Some(entry), _) => Last {
+        (Some(entry), _) => LastKnown {
             entry: *entry,
-            open: base
+            open: beginning
                 .progress
                 .open
                 .iter()
@@ -124,9 +124,9 @@ fn last_known(run: &RunFacts, at: TopicPartition, base: &Base) -> Last {
                 .collect(),
             is_inside: true,
         },
-        (None, _) => Last {
+        (None, _) => LastKnown {
             entry: RunEntry {
-                next: run.first(at.partition).max(base.low),
+                next: run.first(at.partition).max(beginning.low_watermark),
                 ..RunEntry::default()
             },
             open: BTreeMap::new(),
@@ -142,43 +142,43 @@ fn is_later(left: &crate::domain::records::Left, entry: &RunEntry) -> bool {
 /// Reads on while the last owner may have opened what comes: it opens the next chunk of a run when fewer than
 /// `READ_AHEAD` of its messages are free, and of those that wait here it may have claimed K.
 async fn go_on(
-    ground: &Ground<'_>,
+    sources: &Sources<'_>,
     at: TopicPartition,
     run: &RunFacts,
     entry: &mut RunEntry,
-    chunks: &mut Vec<Judged>,
+    chunks: &mut Vec<JudgedChunk>,
     rebuilt: &mut Rebuilt,
 ) -> Result<(), AccountError> {
     let Some(last) = run.last(at.partition) else {
         return Ok(());
     };
     loop {
-        let open: Vec<&Judged> = chunks.iter().filter(|chunk| !chunk.is_complete).collect();
+        let open: Vec<&JudgedChunk> = chunks.iter().filter(|chunk| !chunk.is_complete).collect();
         let waiting: usize = open.iter().map(|chunk| chunk.waiting).sum();
-        if open.len() >= MAX_OPEN || waiting >= READ_AHEAD + ground.claims {
+        if open.len() >= MAX_OPEN || waiting >= READ_AHEAD + sources.claims {
             return Ok(());
         }
-        let found = next_chunk(ground, at, run, entry.next, last).await?;
+        let found = next_chunk(sources, at, run, entry.next, last).await?;
         let Some(offset) = found else {
             entry.next = entry.next.max(last + 1);
             return Ok(());
         };
-        let Some(opened) = ground.chunk(at, offset).await? else {
+        let Some(read) = sources.chunk(at, offset).await? else {
             return Ok(());
         };
         entry.next = offset + 1;
         let above: Option<Row> = entry.last_row;
-        if above.is_some_and(|above| opened.chunk.head.last_row <= above) {
+        if above.is_some_and(|above| read.chunk.head.last_row <= above) {
             continue;
         }
-        let judged = ground.judge(&opened, &OpenChunk::default(), above, rebuilt);
+        let judged = sources.judge(&read, &OpenChunk::default(), above, rebuilt);
         entry.last_row = Some(judged.last_row);
         chunks.push(judged);
     }
 }
 
 async fn next_chunk(
-    ground: &Ground<'_>,
+    sources: &Sources<'_>,
     at: TopicPartition,
     run: &RunFacts,
     from: Offset,
@@ -186,7 +186,7 @@ async fn next_chunk(
 ) -> Result<Option<Offset>, AccountError> {
     let (mut found, key) = (None, run.manifest.key);
     scan_in_steps(
-        ground.queue,
+        sources.queue,
         at,
         from..last.saturating_add(1),
         1,
@@ -208,7 +208,7 @@ async fn next_chunk(
 fn fit(courses: &mut [Course], rebuilt: &mut Rebuilt) {
     let count = |course: &Course| course.chunks.iter().filter(|c| !c.is_complete).count();
     while courses.iter().map(count).sum::<usize>() + rebuilt.progress.open.len() > MAX_OPEN {
-        let may_go = |last: &Judged| !last.is_known && !last.is_touched;
+        let may_go = |last: &JudgedChunk| !last.is_known && !last.is_touched;
         let longest = courses
             .iter_mut()
             .filter(|course| course.chunks.last().is_some_and(may_go))
@@ -220,8 +220,8 @@ fn fit(courses: &mut [Course], rebuilt: &mut Rebuilt) {
         course.last.entry.next = chunk.offset;
         course.last.entry.last_row = chunk.above;
         let key = course.key;
-        let doubts = chunk.doubts.into_iter().map(|line| (key, line));
-        rebuilt.unclaimed.extend(doubts);
+        let claimed = chunk.claimed.into_iter().map(|line| (key, line));
+        rebuilt.unclaimed.extend(claimed);
     }
 }
 
@@ -238,8 +238,8 @@ fn finish(course: Course, rebuilt: &mut Rebuilt) {
         last.entry.counters += chunk.counters;
         rebuilt.found_done += chunk.counters.left();
         if !chunk.is_complete {
-            let doubts = chunk.doubts.into_iter().map(|line| (key, line));
-            rebuilt.doubts.extend(doubts);
+            let claimed = chunk.claimed.into_iter().map(|line| (key, line));
+            rebuilt.claimed.extend(claimed);
             rebuilt.progress.open.insert(chunk.offset, chunk.open);
         }
     }

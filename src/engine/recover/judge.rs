@@ -1,6 +1,6 @@
 //! One chunk read against the evidence: what of it is done, what may have been with a relay.
 
-use super::evidence::{Evidence, Known, Stay};
+use super::evidence::{Evidence, Stay, StayEnd};
 use crate::domain::chunk::{Chunk, MessageLine};
 use crate::domain::counters::Counters;
 use crate::domain::ids::{Offset, Row, RunKey};
@@ -12,8 +12,8 @@ use crate::queue::{Queue, chunk};
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-/// What everything is read against.
-pub struct Ground<'a> {
+/// What partitions are rebuilt from.
+pub struct Sources<'a> {
     pub queue: &'a dyn Queue,
     pub view: &'a View,
     pub evidence: &'a Evidence,
@@ -24,21 +24,21 @@ pub struct Ground<'a> {
 
 /// Where the rebuilding of a partition begins.
 #[derive(Debug, Clone, Default)]
-pub struct Base {
+pub struct Beginning {
     /// The checkpoint's string.
     pub progress: crate::protocol::Progress,
     pub written_at: String,
-    pub low: Offset,
+    pub low_watermark: Offset,
     /// The checkpoint is not used: every run is read from its start, or the low mark.
-    pub is_start: bool,
+    pub is_earliest: bool,
 }
 
 /// A partition's new string, and what it says of messages that nobody can vouch for.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
     pub progress: crate::protocol::Progress,
-    pub doubts: Vec<(RunKey, MessageLine)>,
-    /// As `doubts`, but there was no place to claim them: they are told by events at once.
+    pub claimed: Vec<(RunKey, MessageLine)>,
+    /// As `claimed`, but there was no place to claim them: they are told by events at once.
     pub unclaimed: Vec<(RunKey, MessageLine)>,
     /// Done by the evidence, and not by the checkpoint.
     pub found_done: u64,
@@ -46,7 +46,7 @@ pub struct Rebuilt {
 }
 
 /// A chunk as the evidence has it.
-pub struct Judged {
+pub struct JudgedChunk {
     pub offset: Offset,
     pub open: OpenChunk,
     pub last_row: Row,
@@ -60,27 +60,27 @@ pub struct Judged {
     /// Neither done nor answered.
     pub waiting: usize,
     pub counters: Counters,
-    pub doubts: Vec<MessageLine>,
+    pub claimed: Vec<MessageLine>,
 }
 
 /// A chunk of a partition.
-pub struct Opened {
+pub struct ReadChunk {
     pub offset: Offset,
     pub chunk: Chunk,
     pub appended_at: SystemTime,
 }
 
-impl Ground<'_> {
+impl Sources<'_> {
     pub async fn chunk(
         &self,
         at: TopicPartition,
         offset: Offset,
-    ) -> Result<Option<Opened>, AccountError> {
+    ) -> Result<Option<ReadChunk>, AccountError> {
         let Some(stored) = record_at(self.queue, at, offset).await? else {
             return Ok(None);
         };
         // What cannot be read is the next worker's to name.
-        Ok(chunk::decode(&stored.record).ok().map(|chunk| Opened {
+        Ok(chunk::decode(&stored.record).ok().map(|chunk| ReadChunk {
             offset,
             chunk,
             appended_at: stored.appended_at,
@@ -90,15 +90,15 @@ impl Ground<'_> {
     /// `known`: what the checkpoint has; rows not `above` were read before.
     pub fn judge(
         &self,
-        opened: &Opened,
+        read: &ReadChunk,
         known: &OpenChunk,
         above: Option<Row>,
         rebuilt: &mut Rebuilt,
-    ) -> Judged {
-        let (chunk, key) = (&opened.chunk, opened.chunk.head.key);
+    ) -> JudgedChunk {
+        let (chunk, key) = (&read.chunk, read.chunk.head.key);
         let origin = self.view.ledger.counts_for(key);
-        let mut judged = Judged {
-            offset: opened.offset,
+        let mut judged = JudgedChunk {
+            offset: read.offset,
             open: OpenChunk {
                 run: key,
                 done: known.done.clone(),
@@ -111,7 +111,7 @@ impl Ground<'_> {
             is_touched: !known.claimed.is_empty(),
             waiting: 0,
             counters: Counters::default(),
-            doubts: Vec::new(),
+            claimed: Vec::new(),
         };
         for (position, message) in chunk.messages.iter().enumerate() {
             let stay = Stay::of(origin, &message.line);
@@ -124,14 +124,14 @@ impl Ground<'_> {
             let fate = self.evidence.of(&stay);
             judged.is_touched |= fate.is_some();
             match fate {
-                Some(Known::Ended(end)) => judged.counters.add(end),
-                Some(Known::Moved) => judged.counters.moved += 1,
-                Some(Known::Answered) => continue,
+                Some(StayEnd::Ended(end)) => judged.counters.add(end),
+                Some(StayEnd::Moved) => judged.counters.moved += 1,
+                Some(StayEnd::Answered) => continue,
                 None => {
                     judged.waiting += 1;
                     if message.line.suppressed.is_none() {
                         judged.open.claimed.add(position);
-                        judged.doubts.push(message.line.clone());
+                        judged.claimed.push(message.line.clone());
                     }
                     continue;
                 }
