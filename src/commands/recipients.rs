@@ -5,7 +5,7 @@ mod states;
 
 use super::verify::Reading;
 use super::workplace::{self, Workplace};
-use super::{Exit, Failure, Global, known};
+use super::{Exit, Failure, Global, known, temporary};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::verify::events_since;
@@ -54,10 +54,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         let run = known::run(&ledger, &args.campaign, args.run.as_deref())?;
         warn_if_old(&place, run, global).await?;
         match args.rows {
-            true => print_rows(args, global, &place, run).await?,
-            false => print_states(args, global, &place, run).await?,
+            true => print_rows(args, global, &place, run).await,
+            false => print_states(args, global, &place, run).await,
         }
-        Ok(Exit::Done)
     })
 }
 
@@ -78,10 +77,10 @@ async fn print_states(
     global: &Global,
     place: &Workplace,
     run: &RunFacts,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let mut states = States::new(global.json)?;
     let mut written = Ok(());
-    each(args, global, place, run, &mut |recipient| {
+    let exit = each(args, global, place, run, &mut |recipient| {
         written = states.add(&recipient);
         match written {
             Ok(()) => ControlFlow::Continue(()),
@@ -90,7 +89,8 @@ async fn print_states(
     })
     .await?;
     written?;
-    states.finish()
+    states.finish()?;
+    Ok(exit)
 }
 
 /// The states first, then the file: of the states only a bit for each row is held.
@@ -99,11 +99,11 @@ async fn print_rows(
     global: &Global,
     place: &Workplace,
     run: &RunFacts,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let survey = rows::survey(run)?;
     let mut wanted = Wanted::default();
     let mut unfinished = 0;
-    each(args, global, place, run, &mut |recipient| {
+    let exit = each(args, global, place, run, &mut |recipient| {
         unfinished += u64::from(matches!(recipient.state, "pending" | "retrying"));
         wanted.add(recipient.row);
         ControlFlow::Continue(())
@@ -116,25 +116,34 @@ async fn print_rows(
             run.manifest.id.campaign
         ));
     }
-    Ok(())
+    Ok(exit)
 }
 
+/// What cannot be read needs a person: what it says of somebody is missing in the rows.
 async fn each(
     args: &Args,
     global: &Global,
     place: &Workplace,
     run: &RunFacts,
     out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let mut reading = Reading::new(global);
     let asked = Recipients {
         run: run.manifest.key,
         states: &args.state,
-        scratch: &std::env::temp_dir(),
+        now: place.clock.now(),
+        folder: &temporary::folder(),
     };
     let progress = &mut |done, of| reading.set(done, of);
-    let now = place.clock.now();
-    let result = account::recipients(place.queue.as_ref(), asked, now, progress, out).await;
+    let result = account::recipients(place.queue.as_ref(), asked, progress, out).await;
     reading.finish();
-    Ok(result?)
+    let unreadable = result?;
+    for line in &unreadable {
+        let line = super::table::plain(line, 400);
+        global.say(format!("warning: {line}"));
+    }
+    Ok(match unreadable.is_empty() {
+        true => Exit::Done,
+        false => Exit::NeedsPerson,
+    })
 }

@@ -1,8 +1,9 @@
 //! An event record as the read model needs it: parsed without copying, and every record that is no event has a place.
 
+use super::error::AccountError;
 use super::fact::Rank;
 use super::scan::scan;
-use crate::domain::event::EventType;
+use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{Offset, Partition, Row, RunKey};
 use crate::domain::outcome::Reason;
 use crate::domain::topic::{Topic, TopicPartition};
@@ -105,6 +106,16 @@ pub fn event(at: TopicPartition, stored: &Stored) -> Result<EventRecord<'_>, Str
         })
     };
     read().map_err(|what| format!("record {} of {at} is no event: {what}", stored.offset))
+}
+
+/// An event with everything that it says. Errors: the record is no event.
+pub fn whole_event(at: TopicPartition, stored: &Stored) -> Result<Event, AccountError> {
+    let payload = stored.record.payload.as_deref().unwrap_or_default();
+    serde_json::from_slice(payload).map_err(|error| AccountError::Event {
+        at,
+        offset: stored.offset,
+        what: error.to_string(),
+    })
 }
 
 /// Called with records read so far, of about how many.

@@ -2,7 +2,7 @@
 //! events by rank, then places in the queue, then letters by round.
 
 use super::places::PlaceKind;
-use crate::domain::event::EventType;
+use crate::domain::event::{Event, EventType};
 use crate::domain::ids::{Row, RunKey};
 
 /// Ranks the events of one recipient: of several final ones the highest counts, which is the one that the workers'
@@ -15,6 +15,17 @@ pub struct Rank {
     pub hop: u32,
     /// The owner epoch of the partition under which the event was written.
     pub epoch: u64,
+}
+
+impl Rank {
+    pub fn of(event: &Event) -> Rank {
+        let metadata = &event.metadata;
+        Rank {
+            round: metadata.round,
+            hop: metadata.hop,
+            epoch: metadata.owner,
+        }
+    }
 }
 
 /// A recipient: index of its run in a [`super::facts::Runs`], and its row.
@@ -122,6 +133,10 @@ impl RecipientKey {
         self.0 & (MAX_ROWS - 1)
     }
 
+    pub fn bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
     /// The key at the beginning of an entry.
     pub fn of(entry: &[u8]) -> Option<RecipientKey> {
         let bytes = entry.first_chunk::<8>()?;
@@ -133,7 +148,7 @@ impl Fact<'_> {
     /// Replaces what is in `entry` by the bytes of the fact.
     pub fn encode(&self, key: RecipientKey, entry: &mut Vec<u8>) {
         entry.clear();
-        entry.extend(key.0.to_be_bytes());
+        entry.extend(key.bytes());
         match self {
             Fact::Event(event) => event.encode(entry),
             Fact::Queued {

@@ -5,6 +5,7 @@ use super::error::AccountError;
 use super::fact::{Fact, MAX_ROWS, RecipientKey};
 use super::findings::Findings;
 use super::history::History;
+use super::history_file::HistoryFile;
 use super::sorter::{Sorted, Sorter};
 use crate::domain::ids::{Row, RunKey};
 use std::collections::HashMap;
@@ -82,7 +83,7 @@ impl Facts {
     /// Errors: the temporary file has failed.
     pub fn check(&mut self) -> Result<(), AccountError> {
         match self.failed.take() {
-            Some(error) => Err(scratch(&self.folder, error)),
+            Some(error) => Err(AccountError::scratch(&self.folder, error)),
             None => Ok(()),
         }
     }
@@ -93,7 +94,7 @@ impl Facts {
         let sorted = self.sorter.finish();
         let histories = Histories {
             subjects: self.subjects,
-            sorted: sorted.map_err(|error| scratch(&self.folder, error))?,
+            sorted: sorted.map_err(|error| AccountError::scratch(&self.folder, error))?,
             folder: self.folder,
         };
         Ok((histories, self.findings))
@@ -118,13 +119,21 @@ impl Histories {
             for row in 0..subject.rows.min(MAX_ROWS) {
                 history.begin(RecipientKey::new(index, row));
                 gather(&mut self.sorted, &mut history)
-                    .map_err(|error| scratch(&self.folder, error))?;
+                    .map_err(|error| AccountError::scratch(&self.folder, error))?;
                 if out(subject, &history).is_break() {
                     return Ok(());
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Histories {
+    /// For those who look recipients up.
+    pub fn into_file(self) -> Result<HistoryFile, AccountError> {
+        HistoryFile::write(self.sorted, &self.folder)
+            .map_err(|error| AccountError::scratch(&self.folder, error))
     }
 }
 
@@ -137,11 +146,4 @@ fn gather(sorted: &mut Sorted, history: &mut History) -> io::Result<()> {
         sorted.advance()?;
     }
     Ok(())
-}
-
-pub(super) fn scratch(folder: &Path, error: io::Error) -> AccountError {
-    AccountError::Scratch {
-        path: folder.display().to_string(),
-        error,
-    }
 }

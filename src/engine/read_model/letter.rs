@@ -3,7 +3,7 @@
 
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use crate::domain::content::MessageContent;
-use crate::domain::ids::Offset;
+use crate::domain::ids::{Offset, Row};
 use crate::domain::records::Letter;
 use crate::domain::topic::TopicPartition;
 use crate::queue::chunk::{self, ChunkError, Origin};
@@ -55,7 +55,31 @@ pub fn record(
     Ok(record)
 }
 
-/// What a letter's header says, without its message. Errors: a tombstone, or no letter.
+/// What a letter's record says without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetterHead {
+    /// The message's.
+    pub id: String,
+    pub round: u32,
+    pub row: Row,
+    pub letter: Letter,
+}
+
+/// Reads the headers and the key. Errors: a tombstone, or no letter.
+pub fn head(at: TopicPartition, stored: &Stored) -> Result<LetterHead, LetterError> {
+    let key = stored.record.key.as_deref().unwrap_or_default();
+    let place = place(key).ok_or_else(|| wrong(at, stored, "its key has no round".to_string()));
+    let (id, round) = place?;
+    let head = chunk::head(&stored.record);
+    let head = head.map_err(|error| wrong(at, stored, error.to_string()))?;
+    Ok(LetterHead {
+        id: id.to_string(),
+        round,
+        row: head.first_row,
+        letter: letter(at, stored)?,
+    })
+}
+
 pub fn letter(at: TopicPartition, stored: &Stored) -> Result<Letter, LetterError> {
     let header = stored.record.header(HEADER);
     let header = header.ok_or_else(|| wrong(at, stored, format!("no header `{HEADER}`")))?;

@@ -1,13 +1,13 @@
 //! Which letters the dlq has: of each key the last record counts, and none where that is a tombstone.
 
 use super::error::AccountError;
-use super::facts::scratch;
 use super::letter;
 use super::scan::scan;
 use super::sorter::Sorter;
 use crate::domain::ids::{Row, RunKey};
+use crate::domain::records::TopicPartitionText;
 use crate::domain::topic::TopicPartition;
-use crate::queue::{Queue, Stored, chunk};
+use crate::queue::{Queue, Stored};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::ops::ControlFlow;
@@ -21,24 +21,22 @@ pub struct KeptLetter {
     pub row: Row,
     pub round: u32,
     pub in_doubt: bool,
+    /// The partition that a move took it from, and the number of that move.
+    pub from: TopicPartitionText,
+    pub number: u64,
 }
 
 impl KeptLetter {
     /// Errors: what is wrong with the record, and where it is.
     pub fn read(at: TopicPartition, stored: &Stored) -> Result<KeptLetter, String> {
-        let key = stored.record.key.as_deref().unwrap_or_default();
-        let letter = letter::letter(at, stored).map_err(|error| error.to_string())?;
-        let (_, round) = letter::place(key)
-            .ok_or_else(|| format!("letter `{key}` of {at} has no round in its key"))?;
-        let head = chunk::head(&stored.record).map_err(|error| {
-            let offset = stored.offset;
-            format!("letter {offset} of {at} cannot be read: {error}")
-        })?;
+        let head = letter::head(at, stored).map_err(|error| error.to_string())?;
         Ok(KeptLetter {
-            run: letter.key,
-            row: head.first_row,
-            round,
-            in_doubt: letter.in_doubt,
+            run: head.letter.key,
+            row: head.row,
+            round: head.round,
+            in_doubt: head.letter.in_doubt,
+            from: head.letter.from,
+            number: head.letter.number,
         })
     }
 }
@@ -71,9 +69,9 @@ pub async fn kept_letters(
     })
     .await?;
     if let Some(error) = failed {
-        return Err(scratch(folder, error));
+        return Err(AccountError::scratch(folder, error));
     }
-    last_of_each(sorter, visit).map_err(|error| scratch(folder, error))
+    last_of_each(sorter, visit).map_err(|error| AccountError::scratch(folder, error))
 }
 
 /// Sorts by key, then offset. Keys of one length are compared, so that none is the beginning of another.

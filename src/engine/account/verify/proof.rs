@@ -1,15 +1,17 @@
 //! Reads everything once and compares. While workers move what is being read it is tried again.
 
+use super::events::collect_events;
 use super::judge::Sums;
-use super::reading;
 use crate::domain::counters::Final;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::account::row::{CampaignRow, counted, enqueued, origins};
+use crate::engine::read_model::collect::{collect_letters, collect_named, collect_places};
 use crate::engine::read_model::event::Progress;
 use crate::engine::read_model::facts::{Facts, Subject};
 use crate::engine::read_model::findings::Findings;
 use crate::engine::read_model::naming::namings;
-use crate::engine::read_model::scan::scan;
+use crate::engine::read_model::places::Scope;
+use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::{AccountError, View};
 use crate::engine::timestamp::timestamp;
 use crate::protocol::ledger::Standing;
@@ -84,9 +86,17 @@ async fn once(
     let events_since = events_since(queue).await?;
     let (subjects, too_old) = subjects(&view, request, events_since.as_deref());
     let mut facts = Facts::new(subjects, request.folder);
-    let is_torn = reading::places(&mut facts, queue, &view, request.now).await?;
-    reading::events(&mut facts, queue, &view.ledger, &before, progress).await?;
-    reading::letters(&mut facts, queue, &view.ledger, request.folder).await?;
+    let scope = Scope {
+        only: None,
+        with_lines: false,
+        with_cancelled: true,
+        now: request.now,
+    };
+    let is_torn = collect_places(&mut facts, queue, &view, scope).await?;
+    collect_events(&mut facts, queue, &view.ledger, &before, progress).await?;
+    // A purge names its letters before it removes them, so a letter that is lost in any other way is missed.
+    collect_named(&mut facts, &view.ledger)?;
+    collect_letters(&mut facts, queue, &view.ledger, request.folder).await?;
     let after = View::read(queue, true).await?;
     let is_moving = is_torn
         || after.strings != view.strings
@@ -205,8 +215,8 @@ pub async fn events_since(queue: &dyn Queue) -> Result<Option<String>, AccountEr
         if bounds.low == 0 {
             continue;
         }
-        scan(queue, at, bounds.low, bounds.end, &mut |stored| {
-            since = Some(since.map_or(stored.appended_at, |since| since.max(stored.appended_at)));
+        scan_in_steps(queue, at, bounds.low..bounds.end, 1, &mut |first| {
+            since = since.max(Some(first.appended_at));
             ControlFlow::Break(())
         })
         .await?;
