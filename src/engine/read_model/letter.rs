@@ -80,7 +80,7 @@ pub fn head(at: TopicPartition, stored: &Stored) -> Result<LetterHead, LetterErr
     })
 }
 
-pub fn letter(at: TopicPartition, stored: &Stored) -> Result<Letter, LetterError> {
+fn letter(at: TopicPartition, stored: &Stored) -> Result<Letter, LetterError> {
     let header = stored.record.header(HEADER);
     let header = header.ok_or_else(|| wrong(at, stored, format!("no header `{HEADER}`")))?;
     serde_json::from_str(header).map_err(|error| wrong(at, stored, error.to_string()))

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 /// Entries and their places in memory before they become a run.
-const BUFFER_BYTES: usize = 12 * 1024 * 1024;
+const BUFFER_BYTES: usize = 6 * 1024 * 1024;
 /// Runs that are merged at once, and runs of one level that become one of the next.
 const FAN_IN: usize = 128;
 /// Of each run that is merged: 4 MB for all of them.

@@ -1,16 +1,26 @@
 //! One chunk read against the evidence: what of it is done, what may have been with a relay.
 
-use super::evidence::{Evidence, Stay, StayEnd};
+use super::evidence::Evidence;
+use super::stay::{Stay, StayEnd};
+use super::visited::Visited;
 use crate::domain::chunk::{Chunk, MessageLine};
 use crate::domain::counters::Counters;
 use crate::domain::ids::{Offset, Row, RunKey};
+use crate::domain::records::Checkpoint;
 use crate::domain::topic::TopicPartition;
+use crate::engine::read_model::chunks::{decode, unreadable};
 use crate::engine::read_model::scan::record_at;
 use crate::engine::read_model::{AccountError, View};
-use crate::protocol::{OpenChunk, Positions};
-use crate::queue::{Queue, chunk};
-use std::collections::HashSet;
+use crate::protocol::{OpenChunk, Positions, Progress};
+use crate::queue::Queue;
 use std::time::SystemTime;
+
+/// A partition without a commit, and the last that is known of it.
+pub struct LostPartition {
+    pub at: TopicPartition,
+    pub checkpoint: Checkpoint,
+    pub low_watermark: Offset,
+}
 
 /// What partitions are rebuilt from.
 pub struct Sources<'a> {
@@ -26,23 +36,39 @@ pub struct Sources<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Beginning {
     /// The checkpoint's string.
-    pub progress: crate::protocol::Progress,
+    pub progress: Progress,
     pub written_at: String,
     pub low_watermark: Offset,
-    /// The checkpoint is not used: every run is read from its start, or the low mark.
+    /// The checkpoint is not used: every run is read from its start, or the low watermark.
     pub is_earliest: bool,
 }
 
-/// A partition's new string, and what it says of messages that nobody can vouch for.
-#[derive(Debug, Default)]
+/// A partition's new string, and what is not known of its messages.
 pub struct Rebuilt {
-    pub progress: crate::protocol::Progress,
+    pub progress: Progress,
+    /// Claimed in the new string, because they may have been with a relay.
     pub claimed: Vec<(RunKey, MessageLine)>,
-    /// As `claimed`, but there was no place to claim them: they are told by events at once.
+    /// As `claimed`, but no chunk could be kept open for them: an event names each at once.
     pub unclaimed: Vec<(RunKey, MessageLine)>,
+    /// Chunks that cannot be read, a line each.
+    pub unreadable: Vec<String>,
     /// Done by the evidence, and not by the checkpoint.
     pub found_done: u64,
-    pub visited: HashSet<Stay>,
+    /// Every message of the chunks that were read, where the rest is counted by events.
+    pub visited: Option<Visited>,
+}
+
+impl Rebuilt {
+    pub fn new(visited: Option<Visited>) -> Rebuilt {
+        Rebuilt {
+            progress: Progress::default(),
+            claimed: Vec::new(),
+            unclaimed: Vec::new(),
+            unreadable: Vec::new(),
+            found_done: 0,
+            visited,
+        }
+    }
 }
 
 /// A chunk as the evidence has it.
@@ -50,14 +76,14 @@ pub struct JudgedChunk {
     pub offset: Offset,
     pub open: OpenChunk,
     pub last_row: Row,
-    /// The checkpoint has it open: the counters know what it has done.
-    pub is_known: bool,
+    /// It stays open whether or not there is a place: the checkpoint has it open, or something after it is done.
+    pub must_stay: bool,
     /// The last row read before it.
     pub above: Option<Row>,
     pub is_complete: bool,
     /// Somebody has opened it.
     pub is_touched: bool,
-    /// Neither done nor answered.
+    /// Messages neither done nor answered.
     pub waiting: usize,
     pub counters: Counters,
     pub claimed: Vec<MessageLine>,
@@ -71,20 +97,29 @@ pub struct ReadChunk {
 }
 
 impl Sources<'_> {
+    /// `None`: it is gone, or cannot be read, which is noted. The next worker stands still there.
     pub async fn chunk(
         &self,
         at: TopicPartition,
         offset: Offset,
+        rebuilt: &mut Rebuilt,
     ) -> Result<Option<ReadChunk>, AccountError> {
-        let Some(stored) = record_at(self.queue, at, offset).await? else {
-            return Ok(None);
-        };
-        // What cannot be read is the next worker's to name.
-        Ok(chunk::decode(&stored.record).ok().map(|chunk| ReadChunk {
-            offset,
-            chunk,
-            appended_at: stored.appended_at,
-        }))
+        let read = record_at(self.queue, at, offset).await?;
+        let read = read.ok_or_else(|| unreadable(at, offset, "it is not there"));
+        let read = read.and_then(|stored| {
+            Ok(ReadChunk {
+                offset,
+                chunk: decode(at, &stored)?,
+                appended_at: stored.appended_at,
+            })
+        });
+        Ok(match read {
+            Ok(read) => Some(read),
+            Err(what) => {
+                rebuilt.unreadable.push(what);
+                None
+            }
+        })
     }
 
     /// `known`: what the checkpoint has; rows not `above` were read before.
@@ -94,7 +129,7 @@ impl Sources<'_> {
         known: &OpenChunk,
         above: Option<Row>,
         rebuilt: &mut Rebuilt,
-    ) -> JudgedChunk {
+    ) -> Result<JudgedChunk, AccountError> {
         let (chunk, key) = (&read.chunk, read.chunk.head.key);
         let origin = self.view.ledger.counts_for(key);
         let mut judged = JudgedChunk {
@@ -105,7 +140,7 @@ impl Sources<'_> {
                 ..OpenChunk::default()
             },
             last_row: chunk.head.last_row,
-            is_known: false,
+            must_stay: false,
             above,
             is_complete: false,
             is_touched: !known.claimed.is_empty(),
@@ -114,31 +149,47 @@ impl Sources<'_> {
             claimed: Vec::new(),
         };
         for (position, message) in chunk.messages.iter().enumerate() {
-            let stay = Stay::of(origin, &message.line);
-            let is_seen = above.is_some_and(|above| message.line.row <= above);
-            rebuilt.visited.insert(stay);
+            let line = &message.line;
+            let stay = Stay {
+                round: line.round,
+                hop: line.hop,
+            };
+            let recipient = self.evidence.key(origin, line.row);
+            if let (Some(visited), Some(recipient)) = (&mut rebuilt.visited, recipient) {
+                visited.add(recipient, stay)?;
+            }
+            let is_seen = above.is_some_and(|above| line.row <= above);
             if known.done.has(position) || is_seen {
                 judged.open.done.add(position);
                 continue;
             }
-            let fate = self.evidence.of(&stay);
-            judged.is_touched |= fate.is_some();
-            match fate {
-                Some(StayEnd::Ended(end)) => judged.counters.add(end),
-                Some(StayEnd::Moved) => judged.counters.moved += 1,
-                Some(StayEnd::Answered) => continue,
-                None => {
-                    judged.waiting += 1;
-                    if message.line.suppressed.is_none() {
-                        judged.open.claimed.add(position);
-                        judged.claimed.push(message.line.clone());
-                    }
-                    continue;
-                }
-            }
-            judged.open.done.add(position);
+            let end = match recipient {
+                Some(recipient) => self.evidence.of(recipient, stay)?,
+                None => None,
+            };
+            judged.message(position, line, end);
         }
         judged.is_complete = judged.open.done == Positions::first(chunk.messages.len());
-        judged
+        Ok(judged)
+    }
+}
+
+impl JudgedChunk {
+    fn message(&mut self, position: usize, line: &MessageLine, end: Option<StayEnd>) {
+        self.is_touched |= end.is_some();
+        match end {
+            Some(StayEnd::Ended(end)) => self.counters.add(end),
+            Some(StayEnd::Moved) => self.counters.moved += 1,
+            Some(StayEnd::Answered) => return,
+            None => {
+                self.waiting += 1;
+                if line.suppressed.is_none() {
+                    self.open.claimed.add(position);
+                    self.claimed.push(line.clone());
+                }
+                return;
+            }
+        }
+        self.open.done.add(position);
     }
 }

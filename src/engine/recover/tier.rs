@@ -4,6 +4,7 @@ use super::judge::{Beginning, JudgedChunk, ReadChunk, Rebuilt, Sources};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
+use crate::engine::read_model::chunks::unreadable;
 use crate::protocol::progress::MAX_OPEN;
 use crate::protocol::{OpenChunk, RunEntry};
 use std::time::SystemTime;
@@ -13,17 +14,17 @@ pub async fn rebuild(
     sources: &Sources<'_>,
     at: TopicPartition,
     beginning: &Beginning,
+    mut rebuilt: Rebuilt,
 ) -> Result<Rebuilt, AccountError> {
-    let mut rebuilt = Rebuilt::default();
     rebuilt.progress.seen = beginning.progress.seen.clone();
     rebuilt.progress.next = beginning.progress.next.max(beginning.low_watermark);
     for key in beginning.progress.runs.keys() {
         enter(sources, at, *key, beginning, &mut rebuilt);
     }
     for (offset, open) in &beginning.progress.open {
-        match sources.chunk(at, *offset).await? {
+        match sources.chunk(at, *offset, &mut rebuilt).await? {
             Some(read) => {
-                let judged = sources.judge(&read, open, None, &mut rebuilt);
+                let judged = sources.judge(&read, open, None, &mut rebuilt)?;
                 take(sources, at, judged, beginning, &mut rebuilt);
             }
             None => {
@@ -34,10 +35,12 @@ pub async fn rebuild(
     let end = sources.queue.bounds(at).await?.end;
     while rebuilt.progress.next < end {
         let offset = rebuilt.progress.next;
-        let Some(read) = sources.chunk(at, offset).await? else {
+        let Some(read) = sources.chunk(at, offset, &mut rebuilt).await? else {
             return Ok(rebuilt);
         };
         let Some((source, number)) = read.chunk.head.moved_from else {
+            let what = unreadable(at, offset, "no header `move`");
+            rebuilt.unreadable.push(what);
             return Ok(rebuilt);
         };
         let seen = rebuilt.progress.seen.get(&source).copied();
@@ -45,7 +48,7 @@ pub async fn rebuild(
             rebuilt.progress.next = offset + 1;
             continue;
         }
-        let judged = sources.judge(&read, &OpenChunk::default(), None, &mut rebuilt);
+        let judged = sources.judge(&read, &OpenChunk::default(), None, &mut rebuilt)?;
         let has_place = judged.is_complete || rebuilt.progress.open.len() < MAX_OPEN;
         if !has_place || !(judged.is_touched || is_due(sources, at, &read)) {
             return Ok(rebuilt);
