@@ -239,7 +239,7 @@ fn bad_configurations_are_refused_for_the_right_reason() {
         ),
         (
             "[[relay]]\nurl = \"smtp://me:hunter2@mx\"",
-            "mailq.toml:2:7: a password stands in the relay URL",
+            "mailq.toml:2:7: the relay URL contains a password",
             "remove it from the URL and set `password_env = \"SMTP_PASS\"`",
         ),
         (

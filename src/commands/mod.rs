@@ -31,7 +31,6 @@ pub mod send;
 pub mod status;
 pub mod suppress;
 mod table;
-mod temporary;
 pub mod test;
 pub mod time;
 pub mod topics;

@@ -5,7 +5,7 @@ mod states;
 
 use super::verify::Reading;
 use super::workplace::{self, Workplace};
-use super::{Exit, Failure, Global, known, temporary};
+use super::{Exit, Failure, Global, known};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::verify::events_since;
@@ -54,9 +54,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         let run = known::run(&ledger, &args.campaign, args.run.as_deref())?;
         warn_if_old(&place, run, global).await?;
         match args.rows {
-            true => print_rows(args, global, &place, run).await,
-            false => print_states(args, global, &place, run).await,
+            true => print_rows(args, global, &place, run).await?,
+            false => print_states(args, global, &place, run).await?,
         }
+        Ok(Exit::Done)
     })
 }
 
@@ -77,10 +78,10 @@ async fn print_states(
     global: &Global,
     place: &Workplace,
     run: &RunFacts,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let mut states = States::new(global.json)?;
     let mut written = Ok(());
-    let exit = each(args, global, place, run, &mut |recipient| {
+    each(args, global, place, run, &mut |recipient| {
         written = states.add(&recipient);
         match written {
             Ok(()) => ControlFlow::Continue(()),
@@ -89,8 +90,7 @@ async fn print_states(
     })
     .await?;
     written?;
-    states.finish()?;
-    Ok(exit)
+    states.finish()
 }
 
 /// The states first, then the file: of the states only a bit for each row is held.
@@ -99,11 +99,11 @@ async fn print_rows(
     global: &Global,
     place: &Workplace,
     run: &RunFacts,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let survey = rows::survey(run)?;
     let mut wanted = Wanted::default();
     let mut unfinished = 0;
-    let exit = each(args, global, place, run, &mut |recipient| {
+    each(args, global, place, run, &mut |recipient| {
         unfinished += u64::from(matches!(recipient.state, "pending" | "retrying"));
         wanted.add(recipient.row);
         ControlFlow::Continue(())
@@ -116,34 +116,25 @@ async fn print_rows(
             run.manifest.id.campaign
         ));
     }
-    Ok(exit)
+    Ok(())
 }
 
-/// What cannot be read needs a person: what it says of somebody is missing in the rows.
 async fn each(
     args: &Args,
     global: &Global,
     place: &Workplace,
     run: &RunFacts,
     out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let mut reading = Reading::new(global);
     let asked = Recipients {
         run: run.manifest.key,
         states: &args.state,
-        now: place.clock.now(),
-        folder: &temporary::folder(),
+        scratch: &std::env::temp_dir(),
     };
     let progress = &mut |done, of| reading.set(done, of);
-    let result = account::recipients(place.queue.as_ref(), asked, progress, out).await;
+    let now = place.clock.now();
+    let result = account::recipients(place.queue.as_ref(), asked, now, progress, out).await;
     reading.finish();
-    let unreadable = result?;
-    for line in &unreadable {
-        let line = super::table::plain(line, 400);
-        global.say(format!("warning: {line}"));
-    }
-    Ok(match unreadable.is_empty() {
-        true => Exit::Done,
-        false => Exit::NeedsPerson,
-    })
+    Ok(result?)
 }

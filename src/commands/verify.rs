@@ -2,10 +2,10 @@
 
 use super::progress::{Kind, Progress, Snapshot, grouped};
 use super::workplace::{self, Workplace};
-use super::{Exit, Failure, Global, known, output, temporary};
+use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
 use crate::config::Flags;
-use crate::engine::account::{self, CampaignRow, Verification, VerifyRequest};
+use crate::engine::account::{self, CampaignRow, Verification};
 use std::time::Instant;
 
 /// Prove that every recipient is accounted for
@@ -27,13 +27,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             known::runs(&account::read_ledger(queue, false).await?, campaign)?;
         }
         let mut reading = Reading::new(global);
-        let request = VerifyRequest {
-            now: place.clock.now(),
-            campaign,
-            folder: &temporary::folder(),
-        };
+        let now = place.clock.now();
         let progress = &mut |done, of| reading.set(done, of);
-        let verification = account::verify(queue, request, progress).await;
+        let verification = account::verify(queue, now, campaign, progress).await;
         reading.finish();
         Ok(verification?)
     })?;

@@ -21,7 +21,7 @@ impl<'feed> Conversation<'feed> {
         draft: Draft<'feed>,
         is_short: bool,
     ) -> Result<Option<Draft<'feed>>, End> {
-        let why = "its claim grew too old before the final dot".to_string();
+        let why = "the claim expired before the final dot".to_string();
         self.wire.output.clear();
         draft.taken.not_sent(why.as_str());
         if is_short && self.handover == Handover::Chunk {
@@ -166,7 +166,7 @@ impl<'feed> Conversation<'feed> {
 }
 
 pub(super) fn out_of_place(answer: Answer) -> Fault {
-    Fault::OutOfPlace(format!("a reply out of place: `{}`", answer.into_reply()))
+    Fault::OutOfPlace(format!("unexpected reply: `{}`", answer.into_reply()))
 }
 
 pub(super) fn unanswered(fault: &Fault) -> Attempt {
@@ -179,7 +179,7 @@ pub(super) fn unanswered(fault: &Fault) -> Attempt {
             )
         }
         Fault::Junk(_) | Fault::OutOfPlace(_) | Fault::Insecure(_) => {
-            format!("junk after the final dot: {fault}")
+            format!("invalid reply to the final dot: {fault}")
         }
     };
     Attempt::Unanswered { why }

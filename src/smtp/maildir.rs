@@ -39,7 +39,7 @@ impl MaildirRelay {
                 taken.dot_goes_out();
                 under_way.push((taken, self.outbox.write(name, bytes)));
             } else {
-                taken.not_sent("its claim grew too old before it was written");
+                taken.not_sent("the claim expired before the message was written");
             }
         }
         let mut end = None;

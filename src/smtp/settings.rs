@@ -160,12 +160,12 @@ pub(super) fn is_helo_name(name: &str) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "user `{user}` has no password; name where it is kept with `password_env`, `password_file` or `password_command`"
+        "user `{user}` has no password; set `password_env`, `password_file` or `password_command`"
     )]
     NoPassword { user: String },
     #[error("a password without a user; set `user`")]
     NoUser,
-    #[error("`{0}` cannot be said with EHLO; a host name or an address in brackets can")]
+    #[error("`{0}` is not a valid EHLO name; use a host name or an IP address in brackets")]
     HeloName(String),
     #[error("could not read the certificates in `{}`: {why}", path.display())]
     CaFile { path: PathBuf, why: String },

@@ -51,7 +51,7 @@ impl Drop for Taken<'_> {
         if self.is_settled {
             return;
         }
-        let why = "the conversation was given up".to_string();
+        let why = "the conversation was abandoned".to_string();
         let attempt = if self.dot_is_out {
             Attempt::Unanswered { why }
         } else {

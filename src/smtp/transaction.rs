@@ -64,7 +64,7 @@ impl<'feed> Conversation<'feed> {
         let idle_since = Instant::now();
         loop {
             if self.is_worn_out() {
-                let why = "as many messages as one connection may carry".to_string();
+                let why = "the connection has carried its maximum number of messages".to_string();
                 return Err(self.quit(End::Parted { reply: None, why }).await);
             }
             let message = tokio::select! {

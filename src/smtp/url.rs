@@ -45,25 +45,23 @@ pub enum TlsPolicy {
 pub enum UrlError {
     #[error("a relay URL begins with `smtp://`, `smtps://` or `maildir:`")]
     Scheme,
-    #[error(
-        "a password stands in the relay URL; name where it is kept with `password_env` instead"
-    )]
+    #[error("the relay URL contains a password; use `password_env` instead")]
     Password,
     #[error("`{0}` is not a host name")]
     Host(String),
-    #[error("what follows the colon after the host is not a port")]
+    #[error("the port in the relay URL is not a number from 1 to 65535")]
     Port,
     #[error(
-        "`{0}` is not a setting of a relay URL; `tls=required`, `tls=opportunistic` and `tls=none` are"
+        "`{0}` is not an option of a relay URL (options: `tls=required`, `tls=opportunistic`, `tls=none`)"
     )]
     Setting(String),
-    #[error("`smtps://` is always encrypted, so `{0}` cannot stand with it")]
+    #[error("`smtps://` is always encrypted and cannot be combined with `{0}`")]
     ImplicitTls(String),
     #[error("the user name in the relay URL is not valid percent-encoding")]
     User,
     #[error("`maildir:` needs the path of a folder")]
     NoPath,
-    #[error("a relay URL has no path after the host")]
+    #[error("a relay URL cannot have a path after the host")]
     Path,
 }
 

@@ -79,7 +79,7 @@ impl Wire {
     /// The handshake. What came in plain text and was not read is dropped: it may have been injected (RFC 3207 §6).
     pub async fn secured(self, tls: &Tls, within: Duration) -> Result<Wire, Fault> {
         let Transport::Plain(stream) = self.transport else {
-            return Err(Fault::OutOfPlace("TLS is on already".to_string()));
+            return Err(Fault::OutOfPlace("TLS is already on".to_string()));
         };
         let stream = timeout(within, tls.wrap(stream))
             .await
@@ -154,7 +154,7 @@ impl Wire {
             };
             match timeout(within, write(&mut self.transport, rest)).await {
                 Ok(Ok(count)) if count > 0 => written_bytes += count,
-                Ok(Ok(_)) => break Err(Fault::Lost("the relay takes no more".to_string())),
+                Ok(Ok(_)) => break Err(Fault::Lost("the relay accepts no more data".to_string())),
                 Ok(Err(error)) => break Err(Fault::lost(&error)),
                 Err(_) => break Err(Fault::Silent(within)),
             }

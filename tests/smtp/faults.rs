@@ -260,6 +260,6 @@ async fn a_reply_too_many_is_not_taken_for_the_answer_to_the_dot() {
         let list = List::to(&["b@x.example"]);
         let end = converse(&fake, &list).await;
         assert_eq!(list.summary(), ["not sent"]);
-        assert!(why(&end).contains("out of place"), "{end:?}");
+        assert!(why(&end).contains("unexpected reply"), "{end:?}");
     }
 }

@@ -22,8 +22,6 @@ pub fn lines(status: &Status) -> Vec<String> {
     lines.push(String::new());
     let tiers = status.retry.iter().filter(|tier| tier.messages > 0);
     lines.extend(tiers.map(tier));
-    let damaged = status.unreadable.iter();
-    lines.extend(damaged.map(|line| format!("damaged  {}", plain(line, 200))));
     lines.push(letters(status.dlq));
     lines.push(rate(status));
     lines.push(lag(status));
@@ -237,7 +235,6 @@ mod tests {
             rate: None,
             lag: 1_500,
             eta_seconds: Some(3_000),
-            unreadable: Vec::new(),
         }
     }
 

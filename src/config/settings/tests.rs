@@ -201,7 +201,7 @@ fn shows_a_wrong_value_with_its_source() {
         (
             "[[relay]]\nurl = \"smtp://a:hunter2@mx\"",
             &[],
-            "mailq.toml:2:7: a password stands in the relay URL",
+            "mailq.toml:2:7: the relay URL contains a password",
         ),
         (
             "[[relay]]\nurl = \"smtp://mx\"\nuser = \"a\"\npassword_env = \"A\"\npassword_file = \"b\"",

@@ -1,13 +1,11 @@
 //! What reading the accounts can fail with.
 
 use super::letter::LetterError;
-use crate::domain::ids::RunKey;
 use crate::domain::topic::TopicPartition;
 use crate::protocol::ledger::LedgerError;
 use crate::protocol::progress::TextError;
 use crate::queue::QueueError;
 use crate::queue::chunk::ChunkError;
-use std::path::Path;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
@@ -30,20 +28,9 @@ pub enum AccountError {
         offset: u64,
         what: String,
     },
-    /// What does not fit into memory could not be written or read back.
-    #[error("temporary file in `{folder}`: {error}")]
-    Scratch {
-        folder: String,
-        error: std::io::Error,
-    },
-    #[error("what was left of run {run} at {at} cannot be read: {what}")]
-    Left {
-        run: RunKey,
-        at: TopicPartition,
-        what: String,
-    },
-    #[error("run {run} has no manifest in the campaign topic")]
-    NoManifest { run: RunKey },
+    /// The temporary file of `recipients`.
+    #[error("temporary file `{path}`: {error}")]
+    Scratch { path: String, error: std::io::Error },
     #[error("replay `{run}` names {found} of {expected} pieces of letters")]
     Pieces {
         run: String,
@@ -56,14 +43,4 @@ pub enum AccountError {
     NoCampaign(String),
     #[error("no letter `{0}` in the dlq")]
     NoLetter(String),
-}
-
-impl AccountError {
-    /// `folder`: where the temporary file is.
-    pub fn scratch(folder: &Path, error: std::io::Error) -> AccountError {
-        AccountError::Scratch {
-            folder: folder.display().to_string(),
-            error,
-        }
-    }
 }
