@@ -238,7 +238,7 @@ pub enum QueueError {
         known: i64,
     },
     #[error(
-        "queue `{path}` belongs to another project's key (fingerprint {found}, this project's is {expected})"
+        "queue `{path}` was created with another project key (fingerprint {found}, this project's key has {expected})"
     )]
     OtherKey {
         path: String,
@@ -249,12 +249,12 @@ pub enum QueueError {
     Damaged { path: String, what: String },
     #[error("no space left for queue `{path}`")]
     Full { path: String },
-    #[error("queue `{path}` is not there for now: {what}")]
+    #[error("queue `{path}` is not available: {what}")]
     Away { path: String, what: String },
     /// This process has lost its ownership and can do nothing any more; another one can.
-    #[error("this process cannot go on with queue `{path}`: {what}")]
+    #[error("this process can no longer use queue `{path}`: {what}")]
     Broken { path: String, what: String },
-    #[error("offset {offset} of {at} is below the low mark {low}")]
+    #[error("offset {offset} of {at} is below the low watermark {low}")]
     BelowLowMark {
         at: TopicPartition,
         offset: Offset,
@@ -279,7 +279,7 @@ pub enum QueueError {
     #[error("`{url}` refused our login: {what}; nothing was done")]
     Login { url: String, what: String },
     /// `what` names the right that is missing.
-    #[error("`{url}` does not allow it: {what}")]
+    #[error("`{url}` denied access: {what}")]
     Denied { url: String, what: String },
     /// The result is not known: the record may land later.
     #[error("the queue did not answer: {0}")]

@@ -51,7 +51,7 @@ impl Alone {
         if self.is_alone.swap(false, Ordering::Relaxed) {
             tracing::warn!(
                 brokers = &*self.brokers,
-                "no broker is known any more; beginning with these again"
+                "the client has lost its list of brokers; adding the configured ones again"
             );
             introduce(client, &self.brokers);
         }

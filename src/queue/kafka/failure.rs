@@ -105,8 +105,8 @@ impl Explainer {
             (Code::ClusterAuthorizationFailed, Doing::Write(_)) => {
                 // A producer's first request is to be one; for that, Write on any topic is enough since 2.8.
                 let topic = topic.unwrap_or_default();
-                let old = "of brokers before 2.8 `IdempotentWrite` on the cluster";
-                ("Write", format!("topic `{topic}`, or {old},"))
+                let old = "brokers before 2.8: `IdempotentWrite` on the cluster";
+                ("Write", format!("topic `{topic}` ({old})"))
             }
             (Code::ClusterAuthorizationFailed, Doing::Create(_)) => {
                 ("Create", "the cluster".to_string())
@@ -127,13 +127,13 @@ impl Explainer {
         match doing {
             Doing::Read(_) => format!("reading `{topic}`"),
             Doing::Write(_) => format!("appending to `{topic}`"),
-            Doing::Describe(_) => format!("asking for the ends of `{topic}`"),
-            Doing::Configs(_) => format!("asking for the settings of `{topic}`"),
-            Doing::Drop(_) => format!("dropping from `{topic}`"),
+            Doing::Describe(_) => format!("listing offsets of `{topic}`"),
+            Doing::Configs(_) => format!("describing the settings of `{topic}`"),
+            Doing::Drop(_) => format!("deleting records from `{topic}`"),
             Doing::Create(_) => format!("creating `{topic}`"),
-            Doing::List => "asking for topics".to_string(),
-            Doing::Commit => format!("commits of `{}.mail`", self.env),
-            Doing::Members => format!("asking for members of `{}.mail`", self.env),
+            Doing::List => "listing topics".to_string(),
+            Doing::Commit => format!("committing for group `{}.mail`", self.env),
+            Doing::Members => format!("listing members of group `{}.mail`", self.env),
         }
     }
 }

@@ -1,14 +1,12 @@
 //! Properties of librdkafka that cannot be set by a user, and why.
 
 const COMMITS: &str =
-    "progress is committed explicitly, with what it proves; an offset alone would lose mail";
-const RESET: &str =
-    "a missing offset must stop a worker; a reset would send everything again or lose it";
-const DURABLE: &str = "an append counts when all replicas in sync have it, once";
-const GROUP: &str = "the group is the environment's, `ENV.mail`";
-const ASSIGNMENT: &str =
-    "partitions are handed over one by one, which only `cooperative-sticky` does";
-const NAMED: &str = "client ids name the role, host and worker";
+    "mailq commits each offset with its metadata; an offset alone would lose mail";
+const RESET: &str = "a missing offset must stop the worker; a reset would repeat or lose mail";
+const DURABLE: &str = "every append must reach all in-sync replicas exactly once";
+const GROUP: &str = "the group is always `ENV.mail`";
+const ASSIGNMENT: &str = "mailq needs incremental rebalances, which only `cooperative-sticky` has";
+const NAMED: &str = "mailq names its clients after role, host and worker";
 const OWN: &str = "mailq sets it for each of its clients";
 
 /// Each with its older names in librdkafka.
@@ -40,24 +38,21 @@ const LOCKED: [(&str, &str); 33] = [
     ("queuing.strategy", DURABLE),
     ("partition.assignment.strategy", ASSIGNMENT),
     ("group.remote.assignor", ASSIGNMENT),
-    ("isolation.level", "nothing is written in transactions"),
-    ("transactional.id", "nothing is written in transactions"),
+    ("isolation.level", "mailq does not use transactions"),
+    ("transactional.id", "mailq does not use transactions"),
     ("group.id", GROUP),
-    ("group.instance.id", "`--instance-id` says it"),
-    ("bootstrap.servers", "brokers are named by the queue's URL"),
-    (
-        "metadata.broker.list",
-        "brokers are named by the queue's URL",
-    ),
+    ("group.instance.id", "`--instance-id` sets it"),
+    ("bootstrap.servers", "the queue URL names the brokers"),
+    ("metadata.broker.list", "the queue URL names the brokers"),
     ("client.id", NAMED),
     ("enable.partition.eof", OWN),
     ("check.crcs", OWN),
     ("max.poll.interval.ms", OWN),
     (
         "allow.auto.create.topics",
-        "`mailq topics init` creates topics as they must be",
+        "`mailq topics init` creates the topics",
     ),
-    ("plugin.library.paths", "code of others is not loaded"),
+    ("plugin.library.paths", "mailq does not load external code"),
 ];
 
 /// Why a property is refused; `None`: it may be set. `topic.NAME` is the same as `NAME`.

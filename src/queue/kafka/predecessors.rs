@@ -23,7 +23,7 @@ pub(super) async fn wait(queue: &KafkaQueue, me: &str) -> Result<(), QueueError>
                 continue;
             }
             let since = seen.entry(member.name).or_insert_with_key(|name| {
-                tracing::warn!("worker `{name}` of this host is gone; its session ends within {session:?}, then this one joins");
+                tracing::warn!("worker `{name}` on this host has ended; this one joins the group when its session expires, within {session:?}");
                 Instant::now()
             });
             is_alone &= since.elapsed() >= session;

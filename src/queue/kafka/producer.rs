@@ -158,7 +158,7 @@ impl Appender {
                 return Err(self.failed(topic, &error));
             }
             let waiting = self.waiting.load(Ordering::Relaxed);
-            let what = format!("{waiting} records wait to be appended");
+            let what = format!("{waiting} records are waiting in the producer");
             let full = self.explainer.away(Doing::Write(topic), &what);
             if patience.next(&full).is_none() || self.is_over(begun) {
                 return Err(full);
@@ -198,7 +198,7 @@ impl Appender {
             // Nothing of it is there.
             Some(error) if offsets.is_empty() => Err(error),
             Some(error) => Err(QueueError::Unknown(format!(
-                "{} of {count} records are there: {error}",
+                "{} of {count} records were appended: {error}",
                 offsets.len()
             ))),
         }
@@ -224,7 +224,7 @@ impl Appender {
                     return Offset::try_from(delivery.offset).map_err(|_| nowhere());
                 }
                 Ok(Ok(Err((error, _)))) => return Err(self.failed(topic, &error)),
-                Ok(Err(_)) => return Err(QueueError::Unknown("the producer has gone".into())),
+                Ok(Err(_)) => return Err(QueueError::Unknown("the producer has stopped".into())),
                 Err(_) if said.elapsed() < SAY_EVERY && !self.is_over(begun) => {
                     self.alone.mend(self.producer.client());
                 }
@@ -235,7 +235,7 @@ impl Appender {
                     let away = self.explainer.away(Doing::Write(topic), &what);
                     if self.is_over(begun) {
                         return Err(QueueError::Unknown(format!(
-                            "{away}; the rest may still land"
+                            "{away}; the rest may still be appended"
                         )));
                     }
                     let seconds = begun.elapsed().as_secs();
@@ -277,7 +277,7 @@ impl Appender {
             }
             Some(Code::PurgeInflight | Code::MessageTimedOut | Code::RequestTimedOut) => {
                 let away = self.explainer.explain(Doing::Write(topic), error);
-                QueueError::Unknown(format!("{away}; they may still land"))
+                QueueError::Unknown(format!("{away}; they may still be appended"))
             }
             _ => self.explainer.explain(Doing::Write(topic), error),
         }
@@ -287,7 +287,7 @@ impl Appender {
     pub fn flush(&self, longest: Duration) {
         if let Err(error) = self.producer.flush(longest) {
             let waiting = self.waiting.load(Ordering::Relaxed);
-            tracing::warn!(waiting, %error, "left before everything was acknowledged");
+            tracing::warn!(waiting, %error, "stopped before every record was acknowledged");
         }
     }
 }

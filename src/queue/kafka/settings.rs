@@ -48,7 +48,7 @@ impl KafkaSettings {
                 return Err(refused(name, why));
             }
             if value.contains('\0') {
-                return Err(refused(name, "its value holds a NUL"));
+                return Err(refused(name, "its value contains a NUL byte"));
             }
         }
         if self.brokers.trim().is_empty() {
@@ -57,7 +57,7 @@ impl KafkaSettings {
         if self.uses_broker_assignor() {
             for name in ["session.timeout.ms", "heartbeat.interval.ms"] {
                 if self.properties.contains_key(name) {
-                    let why = "with `group.protocol=consumer` it is a setting of the group on the brokers";
+                    let why = "with `group.protocol=consumer` the brokers set it for the group";
                     return Err(refused(name, why));
                 }
             }
@@ -68,7 +68,7 @@ impl KafkaSettings {
             .get("statistics.interval.ms")
             .is_some_and(quiet)
         {
-            let why = "a client that has lost all brokers is known by its statistics";
+            let why = "mailq needs the statistics to detect a client that has lost its brokers";
             return Err(refused("statistics.interval.ms", why));
         }
         for name in ["session.timeout.ms", "socket.timeout.ms"] {

@@ -141,7 +141,7 @@ impl Topics {
             };
             if begun.elapsed() >= LED_WITHIN {
                 let doing = Doing::Create(*missing);
-                return Err(self.explainer.away(doing, "no broker leads it yet"));
+                return Err(self.explainer.away(doing, "it has no leader yet"));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -165,7 +165,7 @@ impl Topics {
         let commits: Vec<_> = without.map(|(at, _)| (at, beginning.clone())).collect();
         let count = commits.len();
         if !self.asker.commit_outside(commits).await? {
-            tracing::info!(count, "workers are at work: they commit the beginnings");
+            tracing::info!(count, "workers are running: they commit the first offsets");
         }
         Ok(())
     }

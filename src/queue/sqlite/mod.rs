@@ -139,7 +139,7 @@ impl SqliteQueue {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let what = format!("a worker named `{name}` is at work on it");
+        let what = format!("a worker named `{name}` is already running");
         Err(schema::away(&self.path, what))
     }
 

@@ -95,7 +95,7 @@ pub(super) fn turn_on_log(path: &Path, connection: &Connection) -> Result<(), Qu
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
-            Ok(_) => return Err(away(path, "this file system has no shared memory for it")),
+            Ok(_) => return Err(away(path, "its file system does not support shared memory")),
             Err(error) if is_busy(&error) && Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -176,7 +176,8 @@ fn settle(
     if !transaction.table_exists(None, "meta")? {
         return Err(damaged("it is another program's database").into());
     }
-    let found: i64 = meta(&transaction, "format")?.ok_or_else(|| damaged("it has no format"))?;
+    let found: i64 =
+        meta(&transaction, "format")?.ok_or_else(|| damaged("it has no format version"))?;
     migrate(path, &transaction, found, steps)?;
     let key: String = meta(&transaction, "key")?.ok_or_else(|| damaged("it has no key"))?;
     if key != expected.key_fingerprint {
@@ -217,7 +218,7 @@ fn migrate(
             .find(|step| step.from == format)
             .ok_or_else(|| QueueError::Damaged {
                 path: path.display().to_string(),
-                what: format!("no mailq ever wrote format {format}"),
+                what: format!("format {format} is unknown"),
             })?;
         connection.execute_batch(step.sql)?;
         set_meta(connection, "format", format + 1)?;

@@ -134,7 +134,7 @@ impl Committer {
             Err(failed) => failed,
         };
         let why = failed.why;
-        tracing::warn!(why, "the group is left and joined again");
+        tracing::warn!(why, "leaving the group and joining it again");
         if !(failed.may_return && self.come_back(round)) {
             return self.unknown(round, why);
         }
@@ -160,7 +160,7 @@ impl Committer {
             let took = asked.elapsed();
             match answer {
                 Ok(()) if took >= self.socket_timeout => {
-                    let why = "an earlier copy of it may land later";
+                    let why = "an earlier copy of it may still arrive";
                     return Err(Failed {
                         why: format!("a commit took {took:?}; {why}"),
                         may_return: self.may_return(begun),
@@ -231,7 +231,7 @@ impl Committer {
 
     /// The coordinator does not know us: whatever this process believes, nothing is owned.
     fn fenced(&self, round: &[Commit], code: Code) -> Vec<CommitOutcome> {
-        tracing::warn!(%code, "the group has gone on without this worker");
+        tracing::warn!(%code, "the group has moved on without this worker");
         self.give_up(round);
         self.shared.change(|seats| seats.lose_all());
         vec![CommitOutcome::Refused; round.len()]
@@ -272,7 +272,7 @@ impl Committer {
             let is_mine = found == written || found == tried.map(value);
             // Where this ownership has written nothing, nothing is known of who else has.
             if found.is_none() || !is_mine {
-                tracing::warn!(%at, "somebody else has written here meanwhile");
+                tracing::warn!(%at, "another worker has committed here meanwhile");
                 self.shared.change(|seats| seats.lose_one(at));
             }
         }
@@ -310,7 +310,7 @@ impl Committer {
         let found = found.unwrap_or_else(|_| vec![None; at.len()]);
         for ((at, token, written), found) in expected.into_iter().zip(found) {
             if found != written {
-                tracing::warn!(%at, ?silent, "somebody else has written here meanwhile");
+                tracing::warn!(%at, ?silent, "another worker has committed here meanwhile");
                 self.shared.give_up(at, token);
             }
         }

@@ -187,7 +187,7 @@ impl Membership for KafkaMembership {
                 .await
                 .is_err()
         {
-            tracing::warn!("the group was left without waiting for its coordinator");
+            tracing::warn!("left the group without waiting for its coordinator");
         }
     }
 }
@@ -215,7 +215,7 @@ impl Poller {
         while !self.shared.seats().has_left {
             match self.consumer.poll(POLL) {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                    let why = format!("this worker cannot be a member any more: {code}");
+                    let why = format!("this worker can no longer be a member: {code}");
                     self.explainer.health.note(Code::Fatal, &why);
                 }
                 Some(Err(error)) => self.tell(&error),

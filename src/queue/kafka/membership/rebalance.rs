@@ -55,7 +55,7 @@ impl ConsumerContext for Member {
             _ => self.revoke(consumer, list),
         };
         if let Err(error) = done {
-            tracing::warn!(%error, "a rebalance was not carried out; the group will try again");
+            tracing::warn!(%error, "a rebalance failed; the group will try again");
         }
     }
 }
