@@ -37,7 +37,7 @@ fn create(path: &Path) -> std::io::Result<()> {
     let mut secret = [0; ProjectKey::BYTES];
     SystemRandom::new()
         .fill(&mut secret)
-        .map_err(|_| std::io::Error::other("the system returns no random numbers"))?;
+        .map_err(|_| std::io::Error::other("the operating system provides no random numbers"))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let draft = folder.join(format!(".key-{}", std::process::id()));

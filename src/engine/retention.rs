@@ -20,8 +20,8 @@ pub async fn keep_events(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, keep: Durat
     loop {
         match drop_old_events(queue.as_ref(), clock.now(), keep).await {
             Ok(0) => {}
-            Ok(count) => tracing::info!(count, "old events dropped"),
-            Err(error) => tracing::warn!(%error, "old events could not be dropped"),
+            Ok(count) => tracing::info!(count, "deleted old events"),
+            Err(error) => tracing::warn!(%error, "old events could not be deleted"),
         }
         tokio::time::sleep(EVERY).await;
     }

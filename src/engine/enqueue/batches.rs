@@ -141,7 +141,7 @@ impl<'a, 'q> Batches<'a, 'q> {
         match self.look(observer).await? {
             Some(sealed) => Ok(sealed),
             // A seal that is not there after it was acknowledged: its run was dropped and begun again.
-            None => Err(self.dropped("it was begun again")),
+            None => Err(self.dropped("it was started again")),
         }
     }
 
@@ -282,7 +282,7 @@ impl<'a, 'q> Batches<'a, 'q> {
             return Err(self.dropped("it is unknown to the queue"));
         };
         if facts.manifest.draw != self.manifest.draw {
-            return Err(self.dropped("it was begun again"));
+            return Err(self.dropped("it was started again"));
         }
         if let Some(dropped) = &facts.dropped {
             return Err(self.dropped(&dropped.why));

@@ -60,14 +60,14 @@ pub enum EnqueueError {
         run: String,
         changed: Vec<String>,
     },
-    #[error("run `{run}` was begun with {begun} partitions and the queue has {found}")]
+    #[error("run `{run}` was started with {begun} partitions, but the queue has {found}")]
     Partitions {
         run: String,
         begun: usize,
         found: Partition,
     },
     /// `batch` is the first that is not safe; `safe_batches` need not be enqueued again.
-    #[error("{cause}; batch {batch} was not enqueued, {safe_batches} batches are safe")]
+    #[error("{cause}; batch {batch} was not enqueued, {safe_batches} batches are stored")]
     QueueAway {
         batch: u64,
         safe_batches: u64,
@@ -77,9 +77,9 @@ pub enum EnqueueError {
     Queue(#[from] QueueError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("no thread can be started: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(String),
-    #[error("no random numbers from the operating system")]
+    #[error("the operating system provides no random numbers")]
     Random,
 }
 

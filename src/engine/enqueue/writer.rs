@@ -112,7 +112,11 @@ async fn append(
         match queue.append(at, vec![record.clone()]).await {
             Ok(offsets) => match offsets.last() {
                 Some(offset) => break Ok(*offset),
-                None => break Err(QueueError::Unknown("no offset for a record".to_string())),
+                None => {
+                    break Err(QueueError::Unknown(
+                        "the queue returned no offset for a record".to_string(),
+                    ));
+                }
             },
             Err(error) => {
                 if may_pass(&error) {

@@ -31,7 +31,7 @@ pub enum AccountError {
     /// The temporary file of `recipients`.
     #[error("temporary file `{path}`: {error}")]
     Scratch { path: String, error: std::io::Error },
-    #[error("replay `{run}` names {found} of {expected} pieces of letters")]
+    #[error("replay `{run}` is incomplete: {found} of {expected} parts found")]
     Pieces {
         run: String,
         found: usize,

@@ -76,12 +76,12 @@ pub struct Doubt {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    #[error("worker `{0}` is at work on this queue; nothing was changed")]
+    #[error("worker `{0}` is running on this queue; nothing was changed")]
     AtWork(String),
-    #[error("{0} was given to another worker meanwhile; it was not changed")]
+    #[error("{0} was assigned to another worker meanwhile; it was not changed")]
     Taken(TopicPartition),
     #[error(
-        "the new commit of {at} is of {bytes} characters, {MAX_COMMIT_TEXT} are possible; it was not changed"
+        "the rebuilt commit of {at} has {bytes} characters (at most {MAX_COMMIT_TEXT}); the partition was not changed"
     )]
     TooLong { at: TopicPartition, bytes: usize },
     #[error(transparent)]
@@ -341,7 +341,7 @@ async fn gain(
     match tokio::time::timeout(PATIENCE, all).await {
         Ok(result) => result.map(|()| tokens),
         Err(_) => {
-            let what = "the queue gives out no partitions".to_string();
+            let what = "the queue assigned no partitions".to_string();
             Err(QueueError::Unknown(what).into())
         }
     }

@@ -88,7 +88,7 @@ impl Journal {
         match found.map_err(|error| error.to_string())? {
             Start::Committed(position) => Ok(Some(position)),
             Start::Restored(position) => {
-                tracing::info!(%at, "the commit is gone; going on from the last owner's checkpoint");
+                tracing::info!(%at, "the commit is lost; continuing from the last owner's checkpoint");
                 Ok(Some(position))
             }
             Start::Fresh => Ok(None),

@@ -175,12 +175,10 @@ pub enum WorkerError {
     Account(#[from] AccountError),
     #[error("topic `{0}` does not exist")]
     MissingTopic(String),
-    #[error(
-        "stopped without an answer from the queue, so not everything that was sent could be noted"
-    )]
+    #[error("the queue did not answer during the stop, so some outcomes were not recorded")]
     CutOff,
     /// The last owner of these was killed and its commits were forgotten since.
-    #[error("the queue has lost where {} stood, and its last worker did not stop cleanly", names(.0))]
+    #[error("the commits of {} are lost, and its last worker did not stop cleanly", names(.0))]
     CommitsLost(Vec<TopicPartition>),
 }
 

@@ -110,7 +110,7 @@ async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, inbox
                 (read_at + LOOK_EVERY).saturating_sub(clock.since_boot())
             }
             Err(error) => {
-                tracing::warn!(%error, "the shares of the rate cannot be read; trying again");
+                tracing::warn!(%error, "cannot read the other workers' shares of the rate; trying again");
                 AGAIN
             }
         };

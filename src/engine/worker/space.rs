@@ -68,7 +68,7 @@ impl Space {
 async fn drop_all(queue: &dyn Queue, left: Offsets, dropped: &RefCell<Offsets>) -> bool {
     for (at, offset) in left {
         if let Err(error) = queue.drop_below(at, offset).await {
-            tracing::warn!(%at, offset, %error, "space could not be given back");
+            tracing::warn!(%at, offset, %error, "records could not be deleted");
             return false;
         }
         dropped.borrow_mut().insert(at, offset);

@@ -54,7 +54,7 @@ impl Suppressions {
                     stored.record.payload.as_deref(),
                 );
                 if let Err(error) = list.set.apply(key, payload) {
-                    tracing::warn!(offset = stored.offset, %error, "a suppression record is passed over");
+                    tracing::warn!(offset = stored.offset, %error, "a suppression record was ignored");
                 }
             }
         }

@@ -219,7 +219,7 @@ mod tests {
         (
             Doing::Write(Topic::Send),
             CLUSTER,
-            "`Write` on topic `prod.mail.send.v1`, or of brokers before 2.8 `IdempotentWrite`",
+            "`Write` on topic `prod.mail.send.v1` (brokers before 2.8: `IdempotentWrite`",
         ),
         (Doing::Commit, GROUP, "`Read` on group `prod.mail`"),
         (
@@ -256,7 +256,7 @@ mod tests {
         );
         let away = explainer.explain_code(doing, timed_out).to_string();
         assert!(
-            away.contains("asking for the ends of `prod.mail.send.v1`"),
+            away.contains("listing offsets of `prod.mail.send.v1`"),
             "{away}"
         );
         assert!(away.contains("broker:9092: Connection refused"), "{away}");

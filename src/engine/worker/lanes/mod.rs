@@ -234,7 +234,7 @@ impl Lanes {
 
     /// Messages of a partition that have not begun come back unused.
     pub fn take_back(&self, at: TopicPartition) {
-        self.take_back_if(|handed| handed.at == at, "its partition is given up");
+        self.take_back_if(|handed| handed.at == at, "the partition was revoked");
     }
 
     /// Messages that have not begun and may not now come back unused, so that others get their claims: those whose
@@ -266,7 +266,7 @@ impl Lanes {
             kept.set(kept.get() + usize::from(!goes));
             goes
         };
-        self.take_back_if(goes, "it is held back");
+        self.take_back_if(goes, "the message is held");
     }
 
     fn take_back_if(&self, which: impl Fn(&Handed) -> bool, why: &str) {
@@ -402,7 +402,7 @@ impl Lanes {
             let why = if suppressed {
                 "suppressed"
             } else {
-                "its claim grew old"
+                "the claim expired"
             };
             let attempt = Attempt::NotSent {
                 why: why.to_string(),
