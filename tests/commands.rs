@@ -88,7 +88,7 @@ fn bad_lists_are_refused_for_the_right_reason() {
         ),
         (
             b"email,name\na@b.cd,A \"B\"\n",
-            "a.csv:2: a quote inside a cell",
+            "a.csv:2: a quote inside an unquoted cell",
             "E30",
         ),
         (
@@ -98,7 +98,7 @@ fn bad_lists_are_refused_for_the_right_reason() {
         ),
         (
             b"email,name\na@b.cd,\"A\nBcc: x@y.zz\"\n",
-            "a.csv:2: column `name` is `A\\nBcc: x@y.zz`: a line break is not allowed in a cell that reaches a header",
+            "a.csv:2: column `name` is `A\\nBcc: x@y.zz`: a line break is not allowed in a cell that is used in a message header",
             "E03",
         ),
         (
@@ -108,7 +108,7 @@ fn bad_lists_are_refused_for_the_right_reason() {
         ),
         (
             long_cell.as_bytes(),
-            "a.csv:2: a cell of more than 1048576 bytes",
+            "a.csv:2: a cell is longer than 1048576 bytes",
             "E30",
         ),
         (

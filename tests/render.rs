@@ -292,7 +292,7 @@ fn unknown_variables_are_refused_with_place_and_columns() {
         ("{{ row.town }}", unknown("templates/a.txt:1:4", "town")),
         (
             "{{ name.first }}",
-            "templates/a.txt:1:4: `name` is a text and has no `first`".to_string(),
+            "templates/a.txt:1:4: `name` is text and has no attribute `first`".to_string(),
         ),
         (
             "{{ a\n }}{{ ",
@@ -358,7 +358,7 @@ fn templates_stay_inside_their_directory() {
         let source = format!("{{% include {name:?} %}}");
         let case = Case::new(&[("a.txt", &source)]);
         std::fs::write(case.directory.path().join("secret.txt"), "secret").unwrap();
-        let wanted = "is outside of the templates directory";
+        let wanted = "is outside the templates directory";
         assert!(case.error().ends_with(wanted), "{name}: {}", case.error());
         // A name that only rendering knows reaches no file either.
         let computed = format!("{{% include {name:?} ~ '' %}}");
@@ -370,7 +370,7 @@ fn templates_stay_inside_their_directory() {
     let secret = case.directory.path().join("secret.txt");
     std::fs::write(&secret, "secret").unwrap();
     std::os::unix::fs::symlink(&secret, case.templates().join("link.txt")).unwrap();
-    let wanted = "templates/a.txt:1:12: template `link.txt` is outside of the templates directory";
+    let wanted = "templates/a.txt:1:12: template `link.txt` is outside the templates directory";
     assert_eq!(case.error(), wanted);
 }
 
@@ -441,7 +441,7 @@ fn rendering_that_goes_wrong_names_template_and_line() {
     let case = Case::new(&[("a.txt", "\n{{ name | int }}")]);
     let error = case.compose("Anna").unwrap_err();
     assert!(error.starts_with("templates/a.txt:2: "), "{error}");
-    assert!(error.ends_with(" (recipient of line 2)"), "{error}");
+    assert!(error.ends_with(" (recipient on line 2)"), "{error}");
     let nested = Case::new(&[
         ("a.txt", "{% include 'b.txt' %}"),
         ("b.txt", "\n\n{{ name | int }}"),
@@ -462,7 +462,7 @@ fn rendering_that_goes_wrong_names_template_and_line() {
     assert!(error.contains("more than 8388608 bytes"), "{error}");
     let case = Case::new(&[("a.txt", "x")]).header("X-A", "{{ name }}");
     let error = case.compose("a\r\nBcc: b@x.io").unwrap_err();
-    let wanted = "campaigns/sample.toml: headers.X-A: a control character or line break in the value of a header (recipient of line 2)";
+    let wanted = "campaigns/sample.toml: headers.X-A: a control character or line break in the value of a header (recipient on line 2)";
     assert_eq!(error, wanted);
 }
 
@@ -488,7 +488,7 @@ fn content_that_no_message_can_be_made_of_is_refused() {
     );
     assert_eq!(
         error(&|content| content.headers.push(("bcc".to_string(), String::new()))),
-        format!("{origin}: header `bcc`: mailq writes this one itself")
+        format!("{origin}: header `bcc`: mailq sets this header itself")
     );
     let twice = |content: &mut CampaignContent| {
         content.headers.push(("X-A".to_string(), "1".to_string()));

@@ -142,7 +142,7 @@ macro_rules! wire_name {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
                 serde_json::from_value(serde_json::Value::String(text.to_string()))
-                    .map_err(|_| format!("`{text}` is not one of the known names"))
+                    .map_err(|_| format!("`{text}` is not a known name"))
             }
         }
     )*};

@@ -43,9 +43,9 @@ pub enum HeaderProblem {
     Empty { number: usize },
     #[error("two columns are called `{name}`")]
     Duplicate { name: String },
-    #[error("no header row: `{value}` is an address, not the name of a column")]
+    #[error("no header row: `{value}` is an address, not a column name")]
     Missing { value: String },
-    #[error("the name of column {number} holds {shown}")]
+    #[error("the name of column {number} contains {shown}")]
     Control { number: usize, shown: String },
     #[error("the name of column {number} is not UTF-8")]
     NotUtf8 { number: usize },
@@ -95,17 +95,17 @@ pub enum RowProblem {
     NotUtf8,
     #[error("{shown} is not allowed in a cell")]
     Control { shown: String },
-    #[error("{shown} is not allowed in a cell that reaches a header of the message")]
+    #[error("{shown} is not allowed in a cell that is used in a message header")]
     ControlInHeader { shown: String },
-    #[error("a cell of more than {} bytes", super::MAX_CELL_BYTES)]
+    #[error("a cell is longer than {} bytes", super::MAX_CELL_BYTES)]
     CellTooLong,
-    #[error("a row of more than {} bytes", super::MAX_ROW_BYTES)]
+    #[error("the row is longer than {} bytes", super::MAX_ROW_BYTES)]
     RowTooLong,
     #[error("a quoted cell is never closed")]
     OpenQuote,
     #[error("text after the closing quote of a cell")]
     TextAfterQuote,
-    #[error("a quote inside a cell that does not begin with one")]
+    #[error("a quote inside an unquoted cell")]
     QuoteInside,
 }
 

@@ -114,11 +114,11 @@ fn files_without_a_usable_header_are_refused() {
         ("\nemail,x, x \n", "list.csv:2: two columns are called `x`"),
         (
             "a@x.io,Anna\n",
-            "list.csv:1: no header row: `a@x.io` is an address, not the name of a column",
+            "list.csv:1: no header row: `a@x.io` is an address, not a column name",
         ),
         (
             "email,\"a\nb\"\n",
-            "list.csv:1: the name of column 2 holds a line break",
+            "list.csv:1: the name of column 2 contains a line break",
         ),
         (
             "email,\"b\n",
@@ -162,7 +162,7 @@ fn bad_rows_are_refused_with_line_column_and_value() {
         ),
         (
             "a@x.io,5\" pipe",
-            "list.csv:2: a quote inside a cell that does not begin with one",
+            "list.csv:2: a quote inside an unquoted cell",
         ),
         (
             "a@x.io,b\0c",
@@ -174,7 +174,7 @@ fn bad_rows_are_refused_with_line_column_and_value() {
         ),
         (
             "\"a@x.io\r\nBcc: b@x.io\",y",
-            "list.csv:2: column `email` is `a@x.io\\r\\nBcc: b@x.io`: a line break is not allowed in a cell that reaches a header of the message",
+            "list.csv:2: column `email` is `a@x.io\\r\\nBcc: b@x.io`: a line break is not allowed in a cell that is used in a message header",
         ),
     ] {
         assert_eq!(Case::new(format!("email,name\n{row}")).error(), wanted);
@@ -190,9 +190,7 @@ fn a_line_break_is_allowed_only_where_no_header_is_reached() {
     assert_eq!(Case::new(text).survey().counts, counts(1, 1, 0, 0));
     let error = Case::new(text).header_columns(&["name"]).error();
     assert!(
-        error.ends_with(
-            "a line break is not allowed in a cell that reaches a header of the message"
-        )
+        error.ends_with("a line break is not allowed in a cell that is used in a message header")
     );
 }
 
@@ -233,7 +231,7 @@ fn skipped_rows_are_written_with_their_reason_and_the_rest_goes_on() {
     assert_eq!(&records[0][1], "'-1");
     assert!(records[0][2].starts_with("line 3: column `email` is `=cmd|"));
     assert!(records[1][2].starts_with("line 4: "));
-    assert!(records[2][2].starts_with("line 6: a cell of more than"));
+    assert!(records[2][2].starts_with("line 6: a cell is longer than"));
     assert!(records[2].iter().all(|cell| cell.len() < 1000));
     let left = std::fs::read_dir(case.directory.path()).unwrap().count();
     assert_eq!(left, 2, "no temporary file is left");

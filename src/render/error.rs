@@ -36,7 +36,7 @@ impl Place {
 pub enum TemplateError {
     #[error("{file}: {what}")]
     Unreadable { file: String, what: String },
-    #[error("{wanted_by}: template `{name}` is outside of the templates directory")]
+    #[error("{wanted_by}: template `{name}` is outside the templates directory")]
     Outside { wanted_by: String, name: String },
     #[error("{wanted_by}: no template `{name}` in `{directory}`")]
     Missing {
@@ -48,7 +48,7 @@ pub enum TemplateError {
     Syntax { place: Place, what: String },
     #[error(transparent)]
     UnknownColumn(#[from] Box<UnknownColumn>),
-    #[error("{place}: `{column}` is a text and has no `{attribute}`")]
+    #[error("{place}: `{column}` is text and has no attribute `{attribute}`")]
     NoAttribute {
         place: Place,
         column: String,
@@ -104,7 +104,7 @@ pub enum MailboxProblem {
 pub enum HeaderNameProblem {
     #[error("a name consists of 1 to 70 visible ASCII characters without `:`")]
     Syntax,
-    #[error("mailq writes this one itself")]
+    #[error("mailq sets this header itself")]
     Reserved,
     #[error("given twice")]
     Duplicate,
@@ -129,7 +129,7 @@ impl fmt::Display for RenderError {
             recipient_line,
             what,
         } = self;
-        write!(f, "{at}: {what} (recipient of line {recipient_line})")
+        write!(f, "{at}: {what} (recipient on line {recipient_line})")
     }
 }
 
@@ -141,7 +141,7 @@ pub enum RenderProblem {
     Control,
     #[error("the value must be ASCII")]
     NotAscii,
-    #[error("a word of {bytes} bytes does not fit into a line of a header")]
+    #[error("a word of {bytes} bytes does not fit on a header line")]
     LongWord { bytes: usize },
     #[error("the value is {bytes} bytes long (at most {limit})")]
     LongHeader { bytes: usize, limit: usize },

@@ -27,9 +27,9 @@ pub struct Listed {
 pub enum ImportError {
     #[error("line {line}: `{found}` is not an address")]
     NotAnAddress { line: u64, found: String },
-    #[error("line {line}: is not UTF-8")]
+    #[error("line {line}: not valid UTF-8")]
     NotUtf8 { line: u64 },
-    #[error("line {line}: is longer than {MAX_LINE_BYTES} bytes")]
+    #[error("line {line}: longer than {MAX_LINE_BYTES} bytes")]
     TooLong { line: u64 },
     #[error("line {line}: {error}")]
     Unreadable { line: u64, error: io::Error },
@@ -339,9 +339,9 @@ mod tests {
             "line 2: `no address` is not an address",
             "line 3: `@x` is not an address",
             "line 4: `a b@c.example` is not an address",
-            "line 5: is not UTF-8",
+            "line 5: not valid UTF-8",
             "6 c@d.example manual: because, he said",
-            "line 7: is longer than 65536 bytes",
+            "line 7: longer than 65536 bytes",
         ];
         assert_eq!(
             found.iter().take(7).collect::<Vec<_>>(),
