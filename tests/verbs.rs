@@ -6,4 +6,5 @@ mod look;
 mod metrics;
 mod project;
 mod recipients;
+mod stop;
 mod verify;

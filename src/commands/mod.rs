@@ -29,6 +29,7 @@ pub mod run;
 mod sample;
 pub mod send;
 pub mod status;
+mod stop_signal;
 pub mod suppress;
 mod table;
 pub mod test;

@@ -35,7 +35,7 @@ impl Exit {
         ),
         (
             Exit::TryLater,
-            "try again later: queue or relay away, or stopped with work left",
+            "try again later: queue or relay away, stopped with work left, or ended at once by a second SIGTERM",
         ),
         (Exit::Interrupted, "after Ctrl-C and a clean stop"),
     ];

@@ -1,6 +1,7 @@
 //! `mailq send`: a worker.
 
-use super::working::{self, SendReport, Signal, Voice};
+use super::stop_signal::StopSignal;
+use super::working::{self, SendReport, Voice};
 use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output};
 use crate::config::{Flags, RelayKeys, SendKeys};
@@ -13,7 +14,8 @@ use std::time::Duration;
 /// Send what is in the queue: a worker, until interrupted
 ///
 /// Start as many as you like, on one queue: they share the work, and the rate is for all of them together. SIGTERM and
-/// Ctrl-C stop cleanly: what is in flight is finished and committed, within 25 s.
+/// Ctrl-C stop cleanly: messages in flight are finished and committed, within 25 s. A second SIGTERM or Ctrl-C ends
+/// the worker at once; messages in flight are then in doubt.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -103,9 +105,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// A worker that was told to stop has done its work; one that was to drain and did not is to be run again.
-pub fn exit(summary: &Summary, signal: Option<Signal>, drains: bool) -> Exit {
+pub fn exit(summary: &Summary, signal: Option<StopSignal>, drains: bool) -> Exit {
     match (signal, summary.left_work) {
-        (Some(Signal::Interrupt), _) => Exit::Interrupted,
+        (Some(StopSignal::Interrupt), _) => Exit::Interrupted,
         (_, Some(LeftWork::StandingStill)) => Exit::NeedsPerson,
         (_, Some(_)) if drains => Exit::TryLater,
         _ if summary.dead + summary.in_doubt > 0 => Exit::NeedsPerson,

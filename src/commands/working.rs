@@ -3,6 +3,7 @@
 use super::metrics::{self, Shown};
 use super::progress::{Kind, Progress, Snapshot, grouped};
 use super::send::Options;
+use super::stop_signal::{StopSignal, StopSignals};
 use super::workplace::{Workplace, host_name, worker_name};
 use super::{Failure, Global, output, relays};
 use crate::clock::Clock;
@@ -21,15 +22,6 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use tokio::signal::unix::{SignalKind, signal};
-
-/// The signal that ended a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Ctrl-C.
-    Interrupt,
-    Terminate,
-}
 
 /// How much a worker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +46,7 @@ pub async fn work(
     options: &Options,
     how: How,
     global: &Global,
-) -> Result<(Summary, Option<Signal>), Failure> {
+) -> Result<(Summary, Option<StopSignal>), Failure> {
     let lanes = relays::open(&place.loaded)?;
     let listener = match how.metrics {
         Some(address) => Some(metrics::listen(address).await?),
@@ -84,7 +76,9 @@ pub async fn work(
         };
         tokio::task::spawn_local(metrics::serve(listener, source))
     });
-    let listener = tokio::task::spawn_local(listen(stop.clone(), caught.clone(), global.quiet));
+    let signals = StopSignals::install()?;
+    let listener =
+        tokio::task::spawn_local(signals.watch(stop.clone(), caught.clone(), global.quiet));
     let keep = place.loaded.settings.events.keep;
     let retention =
         tokio::task::spawn_local(keep_events(place.queue.clone(), place.clock.clone(), keep));
@@ -141,32 +135,6 @@ async fn warn_of_drift(place: &Workplace) {
                 drift.wanted
             ));
         }
-    }
-}
-
-/// The first signal asks for a clean stop, the second ends at once: what is in flight is then in doubt, by name.
-async fn listen(stop: Rc<Stop>, caught: Rc<Cell<Option<Signal>>>, quiet: bool) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return;
-    };
-    loop {
-        let signal = tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-        };
-        if caught.get().is_some() && signal == Signal::Interrupt {
-            std::process::exit(super::Exit::Interrupted as i32);
-        }
-        caught.set(caught.get().or(Some(signal)));
-        if !quiet && signal == Signal::Interrupt {
-            output::note(
-                "stopping: what is in flight is finished first (Ctrl-C again to stop at once)",
-            );
-        }
-        stop.ask();
     }
 }
 

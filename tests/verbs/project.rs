@@ -24,9 +24,13 @@ pub struct Ran {
 impl Project {
     /// Retries after `retry`, a duration.
     pub fn new(retry: &str) -> Project {
+        Project::with_relay(retry, Behaviour::default())
+    }
+
+    pub fn with_relay(retry: &str, behaviour: Behaviour) -> Project {
         let project = Project {
             folder: TempDir::new().unwrap(),
-            relay: FakeRelay::start(Behaviour::default()),
+            relay: FakeRelay::start(behaviour),
         };
         let url = project.relay.url();
         project.write(
@@ -156,9 +160,13 @@ pub fn document(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+pub fn send_signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
 /// Asks a process to end and waits for it.
 pub fn end(child: Child, signal: Signal) -> Ran {
-    kill_process(Pid::from_child(&child), signal).unwrap();
+    send_signal(&child, signal);
     Ran::of(&child.wait_with_output().unwrap())
 }
 
