@@ -1,7 +1,6 @@
 //! `mailq pause`, `mailq resume`, `mailq cancel`: workers act on them within 2 s.
 
-use super::progress::grouped;
-use super::table::plain;
+use super::text::{grouped, plain};
 use super::workplace::{self, Workplace, host_name};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;

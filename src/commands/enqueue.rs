@@ -1,7 +1,8 @@
 //! `mailq enqueue`: a campaign's messages into the queue, exactly once.
 
 use super::campaign::Campaign;
-use super::progress::{Kind, Progress, Snapshot, grouped};
+use super::progress::{Kind, Progress, Snapshot};
+use super::text::grouped;
 use super::working::Voice;
 use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output, time};

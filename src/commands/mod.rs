@@ -33,6 +33,7 @@ mod stop_signal;
 pub mod suppress;
 mod table;
 pub mod test;
+mod text;
 pub mod time;
 pub mod topics;
 pub mod verify;

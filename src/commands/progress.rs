@@ -1,6 +1,7 @@
 //! Progress for people: bars on a terminal, a plain line every ten seconds elsewhere, nothing with `-q`.
 
 use super::output;
+use super::text::grouped;
 use crate::domain::span;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -135,19 +136,6 @@ fn describe(kind: Kind, snapshot: &Snapshot) -> String {
             ", {} left",
             span::human(Duration::from_secs(eta.as_secs().max(1)))
         );
-    }
-    text
-}
-
-/// Thousands with commas.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }

@@ -3,6 +3,7 @@
 mod rows;
 mod states;
 
+use super::text::plain;
 use super::verify::Reading;
 use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global, known};
@@ -65,7 +66,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 async fn warn_if_old(place: &Workplace, run: &RunFacts, global: &Global) -> Result<(), Failure> {
     let since = events_since(place.queue.as_ref()).await?;
     if let Some(since) = since.filter(|since| run.manifest.created_at < *since) {
-        let run = super::table::plain(&run.manifest.id.to_string(), 120);
+        let run = plain(&run.manifest.id.to_string(), 120);
         global.say(format!(
             "warning: events are kept since {since}, and {run} is older: what happened before is not known"
         ));

@@ -1,6 +1,6 @@
 //! `mailq recover`: where partitions stood whose commits the queue has lost.
 
-use super::progress::grouped;
+use super::text::grouped;
 use super::time::local;
 use super::workplace::{self, Opening, Workplace, worker_name};
 use super::{Exit, Failure, Global, output};

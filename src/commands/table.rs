@@ -1,4 +1,4 @@
-//! Tables for people: columns aligned, numbers to the right; and text from elsewhere that cannot steer a terminal.
+//! Tables for people: columns aligned, numbers to the right.
 
 /// On which side a column's cells begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,25 +75,6 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Text from a relay, a list or a queue record on one line: at most so many characters, controls replaced.
-pub fn plain(text: &str, characters: usize) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(characters)
-        .map(|c| if is_harmless(c) { c } else { '\u{fffd}' })
-        .collect();
-    if text.chars().nth(characters).is_some() {
-        shown.pop();
-        shown.push('…');
-    }
-    shown
-}
-
-/// Neither a control nor one of the marks that turn the direction of what follows.
-fn is_harmless(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,16 +92,5 @@ mod tests {
             table.lines(),
             ["NAME     SENT  WHY", "ünder  12,000", "a           7  full"]
         );
-    }
-
-    #[test]
-    fn text_from_elsewhere_is_harmless_and_short() {
-        assert_eq!(
-            plain("a\x1b[31mb\r\nc", 20),
-            "a\u{fffd}[31mb\u{fffd}\u{fffd}c"
-        );
-        assert_eq!(plain("a\u{202e}b", 20), "a\u{fffd}b");
-        assert_eq!(plain("abcd", 4), "abcd");
-        assert_eq!(plain("abcde", 4), "abc…");
     }
 }

@@ -1,8 +1,10 @@
 //! Points in time as people write them: RFC 3339, `2026-12-01 09:00`, or `09:00`, in the host's time zone.
 
+use super::text::plain;
 use crate::domain::span;
 use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, ToSpan, Zoned};
+use std::time::SystemTime;
 
 /// For `--at`: `09:00` is the next one. The error says what is understood.
 pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
@@ -55,9 +57,23 @@ pub fn parse_since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
 /// A time of a record, RFC 3339, as people read it: in the host's zone, with the day where that is not today.
 pub fn local(text: &str) -> String {
     match text.parse::<Timestamp>() {
-        Ok(at) => super::working::local_time(at.into()),
-        Err(_) => super::table::plain(text, 40),
+        Ok(at) => local_time(at.into()),
+        Err(_) => plain(text, 40),
     }
+}
+
+/// `09:14:05`, or with the day where that is another.
+pub fn local_time(at: SystemTime) -> String {
+    let Ok(at) = Timestamp::try_from(at) else {
+        return "a later time".to_string();
+    };
+    let (at, now) = (at.to_zoned(jiff::tz::TimeZone::system()), Zoned::now());
+    let form = if at.date() == now.date() {
+        "%H:%M:%S"
+    } else {
+        "%Y-%m-%d %H:%M:%S"
+    };
+    at.strftime(form).to_string()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `mailq verify`: proves from events and queue that nobody is lost.
 
-use super::progress::{Kind, Progress, Snapshot, grouped};
+use super::progress::{Kind, Progress, Snapshot};
+use super::text::{grouped, plain};
 use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
@@ -49,7 +50,7 @@ fn tell(verification: &Verification, global: &Global) -> Result<(), Failure> {
         output::line(sum(row))?;
     }
     for finding in &verification.findings {
-        output::line(format!("wrong: {}", super::table::plain(finding, 400)))?;
+        output::line(format!("wrong: {}", plain(finding, 400)))?;
     }
     if let Some(since) = &verification.events_since {
         for run in &verification.too_old {
@@ -90,10 +91,7 @@ fn sum(row: &CampaignRow) -> String {
         .filter(|(count, word)| *count > 0 || *word == "delivered")
         .map(|(count, word)| format!("{} {word}", grouped(count)))
         .collect();
-    let (campaign, run) = (
-        super::table::plain(&row.campaign, 80),
-        super::table::plain(&row.run, 80),
-    );
+    let (campaign, run) = (plain(&row.campaign, 80), plain(&row.run, 80));
     format!(
         "{campaign}/{run}: {} enqueued = {}",
         grouped(row.enqueued),

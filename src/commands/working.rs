@@ -1,9 +1,11 @@
 //! What `send` and `run` share: a worker with this project's settings, told to stop by signals, watched by people.
 
 use super::metrics::{self, Shown};
-use super::progress::{Kind, Progress, Snapshot, grouped};
+use super::progress::{Kind, Progress, Snapshot};
 use super::send::Options;
 use super::stop_signal::{StopSignal, StopSignals};
+use super::text::grouped;
+use super::time::local_time;
 use super::workplace::{Workplace, host_name, worker_name};
 use super::{Failure, Global, output, relays};
 use crate::clock::Clock;
@@ -21,7 +23,7 @@ use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How much a worker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,23 +266,6 @@ pub fn ended(summary: &Summary) -> u64 {
         + summary.expired
         + summary.cancelled
         + summary.in_doubt
-}
-
-/// `09:14:05`, or with the day where that is another.
-pub fn local_time(at: SystemTime) -> String {
-    let Ok(at) = jiff::Timestamp::try_from(at) else {
-        return "a later time".to_string();
-    };
-    let (at, now) = (
-        at.to_zoned(jiff::tz::TimeZone::system()),
-        jiff::Zoned::now(),
-    );
-    let form = if at.date() == now.date() {
-        "%H:%M:%S"
-    } else {
-        "%Y-%m-%d %H:%M:%S"
-    };
-    at.strftime(form).to_string()
 }
 
 /// The JSON of `send --json`.

@@ -1,8 +1,8 @@
 //! `mailq dlq list`.
 
 use super::{Filter, filter};
-use crate::commands::progress::grouped;
-use crate::commands::table::{Align, Table, plain};
+use crate::commands::table::{Align, Table};
+use crate::commands::text::{grouped, plain};
 use crate::commands::time::local;
 use crate::commands::workplace::Workplace;
 use crate::commands::{Exit, Failure, Global, output};

@@ -1,7 +1,7 @@
 //! `mailq dlq show`: everything that happened to one message, and the message.
 
 use super::filter::bare;
-use crate::commands::table::plain;
+use crate::commands::text::plain;
 use crate::commands::time::local;
 use crate::commands::workplace::Workplace;
 use crate::commands::{Exit, Failure, Global, output};

@@ -1,7 +1,7 @@
 //! A status as people read it.
 
-use crate::commands::progress::grouped;
-use crate::commands::table::{Align, Table, plain};
+use crate::commands::table::{Align, Table};
+use crate::commands::text::{grouped, plain};
 use crate::commands::time::local;
 use crate::domain::span;
 use crate::engine::account::status::{PartitionStatus, TierStatus, WorkerStatus};

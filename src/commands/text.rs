@@ -1,0 +1,49 @@
+//! Numbers and foreign text as people read them.
+
+/// Thousands with commas.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text from a relay, a list or a queue record on one line: at most so many characters, controls replaced.
+pub fn plain(text: &str, characters: usize) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(characters)
+        .map(|c| if is_harmless(c) { c } else { '\u{fffd}' })
+        .collect();
+    if text.chars().nth(characters).is_some() {
+        shown.pop();
+        shown.push('…');
+    }
+    shown
+}
+
+/// Neither a control nor one of the marks that turn the direction of what follows.
+fn is_harmless(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_elsewhere_is_harmless_and_short() {
+        assert_eq!(
+            plain("a\x1b[31mb\r\nc", 20),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}c"
+        );
+        assert_eq!(plain("a\u{202e}b", 20), "a\u{fffd}b");
+        assert_eq!(plain("abcd", 4), "abcd");
+        assert_eq!(plain("abcde", 4), "abc…");
+    }
+}
