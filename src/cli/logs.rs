@@ -1,6 +1,6 @@
 //! Where `tracing` writes: stderr, above any progress bar.
 
-use crate::commands::{Failure, output};
+use crate::commands::{Failure, terminal};
 use crate::config::{LogFormat, LogSettings};
 use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
@@ -57,7 +57,7 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if !self.0.is_empty() {
-            output::note(String::from_utf8_lossy(&self.0).trim_end_matches('\n'));
+            terminal::note(String::from_utf8_lossy(&self.0).trim_end_matches('\n'));
         }
     }
 }

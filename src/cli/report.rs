@@ -1,6 +1,6 @@
 //! Reports an error: on stderr for people, and with `--json` also as one document on stdout.
 
-use crate::commands::{Exit, Failure, output};
+use crate::commands::{Exit, Failure, output, terminal};
 use serde_json::json;
 
 /// Prints `error: …`, then `hint: …`. Returns the exit code of the failure.
@@ -8,9 +8,9 @@ pub fn failure(failure: &Failure, json: bool) -> Exit {
     if failure.what.is_empty() {
         return failure.exit;
     }
-    output::note(format!("error: {}", failure.what));
+    terminal::note(format!("error: {}", failure.what));
     if let Some(hint) = &failure.hint {
-        output::note(format!("hint: {hint}"));
+        terminal::note(format!("hint: {hint}"));
     }
     if json {
         // If stdout is closed, no reader is left to report that to.
@@ -30,7 +30,7 @@ pub fn usage(error: &clap::Error, json: bool) -> Exit {
         let shown = output::raw(text.as_bytes());
         return shown.map_or_else(|failure| failure.exit, |()| Exit::Done);
     }
-    output::note(text.trim_end());
+    terminal::note(text.trim_end());
     if json {
         let what = text.strip_prefix("error: ").unwrap_or(&text);
         let what = what.split("\n\n").next().unwrap_or_default().trim();

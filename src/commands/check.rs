@@ -8,7 +8,7 @@ mod slips;
 
 use super::campaign;
 use super::workplace::{self, Workplace};
-use super::{Exit, Failure, Global, output};
+use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
 use crate::engine::suppress::SuppressionList;
@@ -156,7 +156,7 @@ fn tell(
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     for finding in &report.findings {
         if finding.severity == Severity::Error || !global.quiet {
-            output::note(finding.to_string());
+            terminal::note(finding.to_string());
         }
     }
     if global.json {

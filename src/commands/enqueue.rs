@@ -5,7 +5,7 @@ use super::progress::{Kind, Progress, Snapshot};
 use super::text::grouped;
 use super::working::Voice;
 use super::workplace::{self, Opening, Workplace};
-use super::{Exit, Failure, Global, output, time};
+use super::{Exit, Failure, Global, output, terminal, time};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Flags, Loaded, OncePer, QueueUrl, load_or_create_key};
 use crate::domain::address::Address;
@@ -424,12 +424,12 @@ impl Teller {
     fn say(&self, text: &str) {
         let is_wanted = self.voice == Voice::Full || std::io::stderr().is_terminal();
         if !self.quiet && is_wanted {
-            output::note(text);
+            terminal::note(text);
         }
     }
 
     fn warn(&self, text: &str) {
-        output::note(text);
+        terminal::note(text);
     }
 
     fn end(&self) {

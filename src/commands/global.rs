@@ -1,7 +1,7 @@
 //! The flags that every command takes, and how a command gets at its settings.
 
 use super::outcome::Failure;
-use super::output;
+use super::terminal;
 use crate::config::{self, Flags, Loaded, ProjectKeys, Variables};
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ impl Global {
     /// A line for people, unless `-q` was given.
     pub fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            output::note(text);
+            terminal::note(text);
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod status;
 mod stop_signal;
 pub mod suppress;
 mod table;
+pub mod terminal;
 pub mod test;
 mod text;
 pub mod time;

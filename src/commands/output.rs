@@ -1,19 +1,18 @@
-//! The two streams: data on stdout, everything else on stderr. A reader that has gone ends the command quietly, where
-//! `println!` would panic.
+//! Data on stdout: lines, JSON documents, streams. A closed pipe ends the command quietly, where `println!` panics.
 
 use super::outcome::{Exit, Failure};
-use super::progress;
+use super::terminal;
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write};
 
 /// One line of data.
 pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
-    write(text.as_ref().as_bytes(), b"\n")
+    raw(format!("{}\n", text.as_ref()).as_bytes())
 }
 
 /// Data as it is.
 pub fn raw(bytes: &[u8]) -> Result<(), Failure> {
-    write(bytes, b"")
+    terminal::write(bytes).map_err(|error| unwritten(&error))
 }
 
 /// The one document of `--json`, or one of several lines.
@@ -21,13 +20,6 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::usage("cannot write the result as JSON").caused_by(&error))?;
     line(text)
-}
-
-/// A line for people, above any progress bar. Nothing is to be done where stderr is closed.
-pub fn note(text: impl AsRef<str>) {
-    progress::above_bars(|| {
-        let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
-    });
 }
 
 /// Much data, written in pieces.
@@ -77,7 +69,7 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         let piece = std::mem::take(&mut self.piece);
-        to_stdout(&piece, b"")
+        terminal::write(&piece)
     }
 }
 
@@ -105,22 +97,6 @@ impl List {
             .map_err(|error| unwritten(&error))?;
         self.stream.finish()
     }
-}
-
-fn write(bytes: &[u8], end: &[u8]) -> Result<(), Failure> {
-    to_stdout(bytes, end).map_err(|error| unwritten(&error))
-}
-
-fn to_stdout(bytes: &[u8], end: &[u8]) -> io::Result<()> {
-    let mut written = Ok(());
-    progress::above_bars(|| {
-        let mut stdout = std::io::stdout().lock();
-        written = stdout
-            .write_all(bytes)
-            .and_then(|()| stdout.write_all(end))
-            .and_then(|()| stdout.flush());
-    });
-    written
 }
 
 /// What it means for a command that stdout takes no more.

@@ -1,11 +1,10 @@
 //! Progress for people: bars on a terminal, a plain line every ten seconds elsewhere, nothing with `-q`.
 
-use super::output;
+use super::terminal::{bars, note};
 use super::text::grouped;
 use crate::domain::span;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// What is counted, and so what the bar says.
@@ -90,7 +89,7 @@ impl Progress {
             bar.set_message(text);
         } else if self.plain && self.said_at.elapsed() >= PLAIN_INTERVAL {
             self.said_at = Instant::now();
-            output::note(text);
+            note(text);
         }
     }
 
@@ -138,16 +137,6 @@ fn describe(kind: Kind, snapshot: &Snapshot) -> String {
         );
     }
     text
-}
-
-/// Writes while no bar is drawn, so that lines and bars do not cut each other up.
-pub fn above_bars(write: impl FnOnce()) {
-    bars().suspend(write);
-}
-
-fn bars() -> &'static MultiProgress {
-    static BARS: OnceLock<MultiProgress> = OnceLock::new();
-    BARS.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::campaign::Campaign;
 use super::working::{self, SendReport, Voice};
 use super::workplace::{self, Opening, Workplace};
-use super::{Exit, Failure, Global, enqueue, output, send};
+use super::{Exit, Failure, Global, enqueue, output, send, terminal};
 use crate::clock::Clock;
 use crate::domain::span;
 use crate::engine::account::{self, Remaining};
@@ -160,7 +160,7 @@ fn where_to_look(place: &Workplace, summary: &Summary, global: &Global) {
         }
     }
     if summary.dead + summary.in_doubt > 0 {
-        output::note("dead letters need a person: see `mailq dlq list`");
+        terminal::note("dead letters need a person: see `mailq dlq list`");
     }
 }
 

@@ -1,6 +1,6 @@
 //! SIGTERM and Ctrl-C: the first signal asks a worker for a clean stop, the second one ends the process at once.
 
-use super::{Exit, Failure, output};
+use super::{Exit, Failure, terminal};
 use crate::engine::worker::Stop;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -43,7 +43,7 @@ impl StopSignals {
         let asked_at = Instant::now();
         first.set(Some(signal));
         if !quiet && signal == StopSignal::Interrupt {
-            output::note("stopping: finishing messages in flight (Ctrl-C again stops at once)");
+            terminal::note("stopping: finishing messages in flight (Ctrl-C again stops at once)");
         }
         stop.ask();
         loop {
@@ -65,7 +65,7 @@ impl StopSignals {
 
 /// What is claimed stays claimed in the last commit, so the next owner of each partition finds it there.
 fn end_at_once(signal: StopSignal) {
-    output::note(
+    terminal::note(
         "warning: stopped at once; the next worker reports messages in flight as in doubt",
     );
     let exit = match signal {

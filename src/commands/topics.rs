@@ -2,7 +2,7 @@
 
 use super::table::{Align, Table};
 use super::workplace::{self, Opening, Workplace, topics};
-use super::{Exit, Failure, Global, cluster, output};
+use super::{Exit, Failure, Global, cluster, output, terminal};
 use crate::config::{Flags, Loaded, QueueUrl};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Queue, TopicState};
@@ -203,13 +203,13 @@ fn tell(
         output::line(line)?;
     }
     for name in missing {
-        output::note(format!(
+        terminal::note(format!(
             "warning: {name} is missing: `mailq topics init` makes it"
         ));
     }
     for (state, _) in states {
         for drift in &state.drift {
-            output::note(format!(
+            terminal::note(format!(
                 "warning: {}: `{}` is `{}`, and mailq needs `{}`",
                 state.topic.name(env),
                 drift.key,

@@ -7,7 +7,7 @@ use super::stop_signal::{StopSignal, StopSignals};
 use super::text::grouped;
 use super::time::local_time;
 use super::workplace::{Workplace, host_name, worker_name};
-use super::{Failure, Global, output, relays};
+use super::{Failure, Global, relays, terminal};
 use crate::clock::Clock;
 use crate::config::Source;
 use crate::domain::rate::Rate;
@@ -129,7 +129,7 @@ fn setup(place: &Workplace, options: &Options, relays: Vec<RelayLane>, goal: Goa
 async fn warn_of_drift(place: &Workplace) {
     for state in place.queue.describe_topics().await.unwrap_or_default() {
         for drift in &state.drift {
-            output::note(format!(
+            terminal::note(format!(
                 "warning: topic {}: `{}` is `{}`, and mailq needs `{}`",
                 state.topic.name(&place.loaded.settings.env),
                 drift.key,
@@ -177,7 +177,7 @@ impl Watcher {
 
     /// Something that an operator should see, also from cron.
     fn warn(&self, text: String) {
-        output::note(text);
+        terminal::note(text);
     }
 
     /// Something that only who watches wants to see.
@@ -185,7 +185,7 @@ impl Watcher {
         let is_wanted =
             self.voice == Voice::Full || self.verbose || std::io::stderr().is_terminal();
         if !self.quiet && is_wanted {
-            output::note(text);
+            terminal::note(text);
         }
     }
 

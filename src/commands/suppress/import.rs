@@ -2,7 +2,7 @@
 
 use super::{canonical, now};
 use crate::commands::workplace::Workplace;
-use crate::commands::{Exit, Failure, Global, output};
+use crate::commands::{Exit, Failure, Global, output, terminal};
 use crate::engine::suppress::{self, SuppressionList};
 use crate::suppression::{Entry, Import, ImportError, Token};
 use serde_json::json;
@@ -99,7 +99,7 @@ async fn take(
 fn reject(error: &ImportError, name: &str, counts: &mut Counts) {
     counts.rejected += 1;
     if counts.rejected <= TOLD_LINES {
-        output::note(format!("warning: {name}: {error}; not added"));
+        terminal::note(format!("warning: {name}: {error}; not added"));
     }
 }
 
