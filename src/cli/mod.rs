@@ -7,7 +7,7 @@ mod tree;
 
 pub use tree::{Cli, Command};
 
-use crate::commands::{Exit, Failure, cluster};
+use crate::commands::{Exit, Failure, project};
 use crate::config::{LogSettings, Variables};
 use clap::Parser;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => run(cli).unwrap_or_else(|failure| report::failure(&failure, json)),
         Err(error) => report::usage(&error, json),
     };
-    cluster::close();
+    project::kafka::close();
     exit.into()
 }
 

@@ -7,7 +7,7 @@ mod relay;
 mod slips;
 
 use super::campaign;
-use super::workplace::{self, Workplace};
+use super::project::{self, Workplace};
 use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
@@ -120,8 +120,7 @@ fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
         return Ok(Box::new(|_| false));
     }
     let place = Workplace::existing(loaded.clone())?;
-    let list =
-        workplace::block_on(async { Ok(SuppressionList::read(place.queue.as_ref()).await?) })?;
+    let list = project::block_on(async { Ok(SuppressionList::read(place.queue.as_ref()).await?) })?;
     let key = place.key.clone();
     Ok(Box::new(move |address| {
         list.contains(Token::of(&key, address.as_str()))

@@ -1,7 +1,7 @@
 //! `mailq pause`, `mailq resume`, `mailq cancel`: workers act on them within 2 s.
 
+use super::project::{self, Workplace, host_name};
 use super::text::{grouped, plain};
-use super::workplace::{self, Workplace, host_name};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -28,7 +28,7 @@ pub struct Args {
 pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
     let place = Workplace::existing(global.load(None, Flags::default())?)?;
     let campaign = args.campaign.as_str();
-    let did = workplace::block_on(async {
+    let did = project::block_on(async {
         let queue = place.queue.as_ref();
         known::runs(&account::read_ledger(queue, false).await?, campaign)?;
         let wish = match verb {

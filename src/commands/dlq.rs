@@ -6,7 +6,7 @@ mod filter;
 mod list;
 mod show;
 
-use super::workplace::{self, Workplace};
+use super::project::{self, Workplace};
 use super::{Exit, Failure, Global};
 use crate::config::Flags;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ pub struct Change {
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let place = Workplace::existing(global.load(None, Flags::default())?)?;
-    workplace::block_on(async {
+    project::block_on(async {
         match &args.verb {
             Verb::List(filter) => list::run(filter, global, &place).await,
             Verb::Show { id } => show::run(id, global, &place).await,

@@ -2,9 +2,9 @@
 
 use super::campaign::Campaign;
 use super::progress::{Kind, Progress, Snapshot};
+use super::project::{self, Opening, Workplace};
 use super::text::grouped;
 use super::working::Voice;
-use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output, terminal, time};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Flags, Loaded, OncePer, QueueUrl, load_or_create_key};
@@ -95,7 +95,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     )
     .map_err(not_done)?;
     let report = if args.options.dry_run && !Workplace::is_there(&loaded) {
-        workplace::block_on(rehearse_without_queue(
+        project::block_on(rehearse_without_queue(
             &loaded,
             campaign,
             &args.options,
@@ -104,7 +104,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     } else {
         let opening = opening("enqueue", &args.options);
         let place = Workplace::existing_or_new(loaded, &opening, global).map_err(not_done)?;
-        workplace::block_on(enqueue(
+        project::block_on(enqueue(
             &place,
             campaign,
             &args.options,
@@ -252,7 +252,7 @@ fn job(
         id_domain: campaign.composer.message_id_domain().to_string(),
         return_path: campaign.composer.return_path().to_string(),
         suppressed,
-        source: format!("{}/enqueue", workplace::host_name()),
+        source: format!("{}/enqueue", project::host_name()),
         trace_id: format!("{:016x}", fastrand::u64(..)),
         patience,
         render_threads: RENDER_THREADS

@@ -1,6 +1,6 @@
 //! `mailq events`: every outcome, one JSON document a line.
 
-use super::workplace::{self, Workplace};
+use super::project::{self, Workplace};
 use super::{Exit, Failure, Global, known, output};
 use crate::config::Flags;
 use crate::domain::event::EventType;
@@ -36,7 +36,7 @@ const TYPES: [&str; 8] = [
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let place = Workplace::existing(global.load(None, Flags::default())?)?;
-    workplace::block_on(async {
+    project::block_on(async {
         if let Some(campaign) = args.campaign.as_deref().filter(|_| !args.follow) {
             known::runs(
                 &account::read_ledger(place.queue.as_ref(), false).await?,

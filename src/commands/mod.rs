@@ -4,7 +4,6 @@
 pub mod bounce;
 pub mod campaign;
 pub mod check;
-pub mod cluster;
 pub mod completions;
 pub mod control;
 pub mod dlq;
@@ -22,6 +21,7 @@ pub mod output;
 pub mod preview;
 pub mod print_config;
 pub mod progress;
+pub mod project;
 pub mod recipients;
 pub mod recover;
 pub mod relays;
@@ -39,7 +39,6 @@ pub mod time;
 pub mod topics;
 pub mod verify;
 pub mod working;
-pub mod workplace;
 
 pub use global::Global;
 pub use outcome::{Exit, Failure};

@@ -3,9 +3,9 @@
 mod rows;
 mod states;
 
+use super::project::{self, Workplace};
 use super::text::plain;
 use super::verify::Reading;
-use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global, known};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -50,7 +50,7 @@ const STATES: [&str; 9] = [
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let place = Workplace::existing(global.load(None, Flags::default())?)?;
-    workplace::block_on(async {
+    project::block_on(async {
         let ledger = account::read_ledger(place.queue.as_ref(), false).await?;
         let run = known::run(&ledger, &args.campaign, args.run.as_deref())?;
         warn_if_old(&place, run, global).await?;

@@ -1,8 +1,8 @@
 //! `mailq recover`: where partitions stood whose commits the queue has lost.
 
+use super::project::{self, Opening, Workplace, worker_name};
 use super::text::grouped;
 use super::time::local;
-use super::workplace::{self, Opening, Workplace, worker_name};
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::engine::recover::{RecoverError, Recovered, Recovery, recover};
@@ -34,7 +34,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         queue_timeout: Some(Duration::from_secs(60)),
     };
     let place = Workplace::existing_for(global.load(None, Flags::default())?, &opening)?;
-    let recovered = workplace::block_on(async {
+    let recovered = project::block_on(async {
         let recovery = Recovery {
             queue: place.queue.as_ref(),
             clock: place.clock.as_ref(),

@@ -1,8 +1,8 @@
 //! `mailq run`: enqueue a campaign and work until its run is done. What cron calls.
 
 use super::campaign::Campaign;
+use super::project::{self, Opening, Workplace};
 use super::working::{self, SendReport, Voice};
-use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, enqueue, output, send, terminal};
 use crate::clock::Clock;
 use crate::domain::span;
@@ -63,7 +63,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         ));
         return Ok(Exit::Done);
     };
-    workplace::block_on(both(&place, campaign, args, global))
+    project::block_on(both(&place, campaign, args, global))
 }
 
 async fn both(

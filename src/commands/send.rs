@@ -1,8 +1,8 @@
 //! `mailq send`: a worker.
 
+use super::project::{self, Opening, Workplace};
 use super::stop_signal::StopSignal;
 use super::working::{self, SendReport, Voice};
-use super::workplace::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output};
 use crate::config::{Flags, RelayKeys, SendKeys};
 use crate::domain::rate::Rate;
@@ -92,7 +92,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         metrics: args.metrics,
     };
     let work = working::work(&place, &args.options, how, global);
-    let (summary, signal) = workplace::block_on(work)?;
+    let (summary, signal) = project::block_on(work)?;
     if global.json {
         output::json(&SendReport::from(&summary))?;
     } else {

@@ -2,7 +2,7 @@
 
 mod view;
 
-use super::workplace::{self, Workplace};
+use super::project::{self, Workplace};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -29,7 +29,7 @@ const REDRAW_EVERY: Duration = Duration::from_secs(1);
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let place = Workplace::existing(global.load(None, Flags::default())?)?;
-    workplace::block_on(async {
+    project::block_on(async {
         if let Some(campaign) = &args.campaign {
             known::runs(
                 &account::read_ledger(place.queue.as_ref(), false).await?,

@@ -2,7 +2,7 @@
 
 mod import;
 
-use super::workplace::{self, Opening, Workplace};
+use super::project::{self, Opening, Workplace};
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::address::Address;
@@ -64,7 +64,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         }
         _ => Workplace::existing(loaded)?,
     };
-    workplace::block_on(async {
+    project::block_on(async {
         match &args.verb {
             Verb::Add { addresses, reason } => add(&place, addresses, reason, global).await,
             Verb::Remove { addresses } => remove(&place, addresses, global).await,

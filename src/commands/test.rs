@@ -1,7 +1,7 @@
 //! `mailq test`: one message of a campaign, sent to yourself through the relay, without the queue.
 
 use super::campaign::Campaign;
-use super::{Exit, Failure, Global, output, relays, sample, workplace};
+use super::{Exit, Failure, Global, output, project, relays, sample};
 use crate::config::Flags;
 use crate::domain::address::Address;
 use crate::domain::outcome::{Attempt, Stage};
@@ -54,7 +54,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         content: composed.bytes.into(),
     };
     let relay = relays::open_first(&loaded)?;
-    let sent = workplace::block_on(async { Ok(send(relay.as_ref(), outgoing.clone()).await) })?;
+    let sent = project::block_on(async { Ok(send(relay.as_ref(), outgoing.clone()).await) })?;
     tell(relay.name(), &outgoing, sent, global)
 }
 

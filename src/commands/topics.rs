@@ -1,8 +1,8 @@
 //! `mailq topics`: the queue's set-up.
 
+use super::project::{self, Opening, Workplace, required_topics};
 use super::table::{Align, Table};
-use super::workplace::{self, Opening, Workplace, topics};
-use super::{Exit, Failure, Global, cluster, output, terminal};
+use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{Flags, Loaded, QueueUrl};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Queue, TopicState};
@@ -53,7 +53,7 @@ fn opening() -> Opening {
 fn queue(loaded: &Loaded) -> Result<Rc<dyn Queue>, Failure> {
     match &loaded.settings.queue {
         QueueUrl::Sqlite(_) => Ok(Workplace::existing(loaded.clone())?.queue),
-        QueueUrl::Kafka(_) => cluster::open(loaded, &opening()),
+        QueueUrl::Kafka(_) => project::kafka::open(loaded, &opening()),
     }
 }
 
@@ -61,14 +61,14 @@ fn init(args: &InitArgs, loaded: Loaded, global: &Global) -> Result<Exit, Failur
     if let QueueUrl::Sqlite(_) = &loaded.settings.queue {
         if !args.dry_run {
             let place = Workplace::existing_or_new(loaded.clone(), &opening(), global)?;
-            workplace::block_on(place.require_topics())?;
+            project::block_on(place.require_topics())?;
         }
         global.say("an embedded queue makes its topics itself: nothing to do");
         return told(&loaded, &[], args, global);
     }
     let queue = queue(&loaded)?;
-    let wanted = topics(&loaded.settings.retry);
-    workplace::block_on(async {
+    let wanted = required_topics(&loaded.settings.retry);
+    project::block_on(async {
         let there = queue.topics().await?;
         let missing: Vec<Topic> = wanted
             .iter()
@@ -77,7 +77,7 @@ fn init(args: &InitArgs, loaded: Loaded, global: &Global) -> Result<Exit, Failur
             .collect();
         if !args.dry_run {
             queue.create_topics(&wanted).await?;
-            cluster::claim(&loaded, queue.as_ref()).await?;
+            project::kafka::claim(&loaded, queue.as_ref()).await?;
         }
         told(&loaded, &missing, args, global)
     })
@@ -115,8 +115,8 @@ fn told(
 
 fn describe(loaded: Loaded, global: &Global) -> Result<Exit, Failure> {
     let queue = queue(&loaded)?;
-    let wanted = topics(&loaded.settings.retry);
-    let (states, missing) = workplace::block_on(async {
+    let wanted = required_topics(&loaded.settings.retry);
+    let (states, missing) = project::block_on(async {
         let there = queue.topics().await?;
         let missing: Vec<Topic> = wanted
             .into_iter()

@@ -1,8 +1,8 @@
 //! `mailq verify`: proves from events and queue that nobody is lost.
 
 use super::progress::{Kind, Progress, Snapshot};
+use super::project::{self, Workplace};
 use super::text::{grouped, plain};
-use super::workplace::{self, Workplace};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -22,7 +22,7 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let place = Workplace::existing(global.load(None, Flags::default())?)?;
     let campaign = args.campaign.as_deref();
-    let verification = workplace::block_on(async {
+    let verification = project::block_on(async {
         let queue = place.queue.as_ref();
         if let Some(campaign) = campaign {
             known::runs(&account::read_ledger(queue, false).await?, campaign)?;

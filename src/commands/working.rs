@@ -2,11 +2,11 @@
 
 use super::metrics::{self, Shown};
 use super::progress::{Kind, Progress, Snapshot};
+use super::project::{Workplace, host_name, worker_name};
 use super::send::Options;
 use super::stop_signal::{StopSignal, StopSignals};
 use super::text::grouped;
 use super::time::local_time;
-use super::workplace::{Workplace, host_name, worker_name};
 use super::{Failure, Global, relays, terminal};
 use crate::clock::Clock;
 use crate::config::Source;

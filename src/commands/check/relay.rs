@@ -1,7 +1,7 @@
 //! `check --relay`: each relay connected to, negotiated with, logged in to and left.
 
 use super::finding::Finding;
-use crate::commands::{Exit, Failure, relays, workplace};
+use crate::commands::{Exit, Failure, project, relays};
 use crate::config::Loaded;
 use crate::smtp::{Offers, RelayAddress};
 use serde::Serialize;
@@ -54,7 +54,7 @@ pub fn probe(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<Vec<Probed>
     let mut probed = Vec::with_capacity(lanes.len());
     for (lane, config) in lanes.into_iter().zip(&loaded.settings.relays) {
         let name = lane.relay.name().to_string();
-        let offers = workplace::block_on(async { Ok(lane.relay.probe().await) })?;
+        let offers = project::block_on(async { Ok(lane.relay.probe().await) })?;
         probed.push(match offers {
             Ok(offers) => Probed {
                 outbox: matches!(config.keys.url.value, RelayAddress::Maildir(_)),

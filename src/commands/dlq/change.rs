@@ -2,8 +2,8 @@
 
 use super::list::count;
 use super::{Change, filter};
+use crate::commands::project::{Workplace, host_name};
 use crate::commands::text::{grouped, plain};
-use crate::commands::workplace::{Workplace, host_name};
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::letters::{LetterFilter, ReplayReport, Replayer, purge as remove};
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use super::list::count;
 use super::{Filter, filter};
-use crate::commands::workplace::Workplace;
+use crate::commands::project::Workplace;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};

@@ -1,7 +1,7 @@
 //! From the flags to what the engine filters by.
 
 use super::Filter;
-use crate::commands::workplace::Workplace;
+use crate::commands::project::Workplace;
 use crate::commands::{Failure, known, time};
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::Reason;

@@ -1,10 +1,10 @@
 //! `mailq dlq list`.
 
 use super::{Filter, filter};
+use crate::commands::project::Workplace;
 use crate::commands::table::{Align, Table};
 use crate::commands::text::{grouped, plain};
 use crate::commands::time::local;
-use crate::commands::workplace::Workplace;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};

@@ -1,9 +1,9 @@
 //! `mailq dlq show`: everything that happened to one message, and the message.
 
 use super::filter::bare;
+use crate::commands::project::Workplace;
 use crate::commands::text::plain;
 use crate::commands::time::local;
-use crate::commands::workplace::Workplace;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::domain::event::{Event, EventType};
 use crate::engine::letters::{self, ListedLetter, Shown};

@@ -1,7 +1,7 @@
 //! `mailq suppress import`: a list of any length, in pieces; lines that list no address are told and left out.
 
 use super::{canonical, now};
-use crate::commands::workplace::Workplace;
+use crate::commands::project::Workplace;
 use crate::commands::{Exit, Failure, Global, output, terminal};
 use crate::engine::suppress::{self, SuppressionList};
 use crate::suppression::{Entry, Import, ImportError, Token};

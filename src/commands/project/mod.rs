@@ -1,19 +1,25 @@
-//! A command's place of work: the project's queue and key, and the runtime that everything asynchronous runs in.
+//! A project as a command works on it: its settings, its queue and its key.
+
+mod host;
+pub mod kafka;
+mod opening;
+mod runtime;
+mod topics;
+
+pub use host::{host_name, worker_name};
+pub use opening::Opening;
+pub use runtime::block_on;
+pub use topics::required_topics;
 
 use super::{Failure, Global};
 use crate::clock::SystemClock;
 use crate::config::{Loaded, QueueUrl, load_or_create_key};
 use crate::domain::project_key::ProjectKey;
-use crate::domain::topic::Topic;
-use crate::domain::worker_name;
-use crate::engine::policy::{RetrySchedule, Schedule};
+use crate::engine::policy::RetrySchedule;
 use crate::queue::Queue;
 use crate::queue::sqlite::{OpenOptions, PARTITIONS, SqliteQueue};
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
-use tokio::task::LocalSet;
 
 /// The queue of a project, open.
 pub struct Workplace {
@@ -21,26 +27,6 @@ pub struct Workplace {
     pub queue: Rc<dyn Queue>,
     pub key: ProjectKey,
     pub clock: Rc<SystemClock>,
-}
-
-/// What a command opens the queue for.
-#[derive(Debug, Clone)]
-pub struct Opening {
-    /// The verb, for whoever looks at the cluster's clients.
-    pub role: &'static str,
-    pub instance_id: Option<String>,
-    /// How long a queue that is away is waited for; `None`: for ever.
-    pub queue_timeout: Option<Duration>,
-}
-
-impl Default for Opening {
-    fn default() -> Opening {
-        Opening {
-            role: "look",
-            instance_id: None,
-            queue_timeout: Some(Duration::from_secs(15)),
-        }
-    }
 }
 
 impl Workplace {
@@ -59,8 +45,8 @@ impl Workplace {
             }
             QueueUrl::Sqlite(path) => Workplace::open_file(loaded, &path, false),
             QueueUrl::Kafka(_) => {
-                let queue = super::cluster::open(&loaded, opening)?;
-                let key = super::cluster::key(&loaded, queue.as_ref())?;
+                let queue = kafka::open(&loaded, opening)?;
+                let key = kafka::key(&loaded, queue.as_ref())?;
                 Ok(Workplace::of(loaded, queue, key))
             }
         }
@@ -142,69 +128,18 @@ impl Workplace {
 
     /// All topics must be there. An embedded queue makes what is missing; a cluster has owners, who decide.
     pub async fn require_topics(&self) -> Result<(), Failure> {
-        let wanted = topics(&self.schedule());
+        let wanted = required_topics(&self.schedule());
         if matches!(self.loaded.settings.queue, QueueUrl::Sqlite(_)) {
             return Ok(self.queue.create_topics(&wanted).await?);
         }
         let there = self.queue.topics().await?;
         match wanted.iter().find(|topic| !there.contains(topic)) {
             None => Ok(()),
-            Some(missing) => Err(no_topic(
+            Some(missing) => Err(topics::missing(
                 *missing,
                 &self.loaded.settings.env,
                 self.queue.as_ref(),
             )),
         }
     }
-}
-
-pub fn no_topic(topic: Topic, env: &str, queue: &dyn Queue) -> Failure {
-    let (name, url) = (topic.name(env), queue.url());
-    Failure::usage(format!(
-        "topic `{name}` does not exist at `{url}`; nothing was done"
-    ))
-    .with_hint("`mailq topics init` makes what is missing")
-}
-
-/// The topics that a project with these retries uses.
-pub fn topics(retry: &RetrySchedule) -> Vec<Topic> {
-    let fixed = [
-        Topic::Send,
-        Topic::Dlq,
-        Topic::Event,
-        Topic::Campaign,
-        Topic::Suppression,
-    ];
-    fixed
-        .into_iter()
-        .chain(Schedule::from(retry).tiers().into_iter().map(Topic::Retry))
-        .collect()
-}
-
-/// Runs a command's asynchronous part to its end, on this thread.
-pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::try_later(format!("cannot start: {error}")))?;
-    let result = LocalSet::new().block_on(&runtime, work);
-    // Threads that wait for a name server must not hold up the end.
-    runtime.shutdown_background();
-    result
-}
-
-/// Unique among the living, unless an instance is named.
-pub fn worker_name(instance: Option<&str>) -> String {
-    let host = host_name();
-    match instance {
-        Some(id) => worker_name::of_instance(&host, id),
-        None => worker_name::of_process(&host, std::process::id(), fastrand::u16(..)),
-    }
-}
-
-pub fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
 }

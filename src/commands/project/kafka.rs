@@ -1,7 +1,9 @@
 //! A queue on Kafka: how it is opened, and which key it belongs to. Without the feature there is none.
 
-use super::Failure;
-use super::workplace::{self, Opening, host_name};
+use super::host::host_name;
+use super::opening::Opening;
+use super::{runtime, topics};
+use crate::commands::Failure;
 use crate::config::{Loaded, QueueUrl, load_or_create_key};
 use crate::domain::project_key::ProjectKey;
 use crate::domain::records::{CampaignRecord, KeyInForce};
@@ -56,11 +58,9 @@ pub fn close() {}
 /// The project's key, which must be the one that the queue belongs to.
 pub fn key(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
     let env = &loaded.settings.env;
-    let known = workplace::block_on(async {
+    let known = runtime::block_on(async {
         fingerprint(queue).await.map_err(|error| match error {
-            AccountError::Queue(QueueError::NoTopic(topic)) => {
-                workplace::no_topic(topic, env, queue)
-            }
+            AccountError::Queue(QueueError::NoTopic(topic)) => topics::missing(topic, env, queue),
             other => other.into(),
         })
     })?;
