@@ -7,7 +7,7 @@ mod relay;
 mod slips;
 
 use super::campaign;
-use super::project::{self, Workplace};
+use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
@@ -116,12 +116,13 @@ type Suppressed = Box<dyn Fn(&Address) -> bool>;
 
 /// Nobody is suppressed where there is no queue yet.
 fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
-    if !Workplace::is_there(loaded) {
+    if !OpenProject::has_queue(loaded) {
         return Ok(Box::new(|_| false));
     }
-    let place = Workplace::existing(loaded.clone())?;
-    let list = project::block_on(async { Ok(SuppressionList::read(place.queue.as_ref()).await?) })?;
-    let key = place.key.clone();
+    let project = OpenProject::open(loaded.clone())?;
+    let list =
+        project::block_on(async { Ok(SuppressionList::read(project.queue.as_ref()).await?) })?;
+    let key = project.key.clone();
     Ok(Box::new(move |address| {
         list.contains(Token::of(&key, address.as_str()))
     }))

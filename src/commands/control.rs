@@ -1,6 +1,6 @@
 //! `mailq pause`, `mailq resume`, `mailq cancel`: workers act on them within 2 s.
 
-use super::project::{self, Workplace, host_name};
+use super::project::{self, OpenProject, host_name};
 use super::text::{grouped, plain};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
@@ -26,17 +26,17 @@ pub struct Args {
 }
 
 pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let project = OpenProject::open(global.load(None, Flags::default())?)?;
     let campaign = args.campaign.as_str();
     let did = project::block_on(async {
-        let queue = place.queue.as_ref();
+        let queue = project.queue.as_ref();
         known::runs(&account::read_ledger(queue, false).await?, campaign)?;
         let wish = match verb {
             Verb::Pause => Wish::Pause,
             Verb::Resume => Wish::Resume,
             Verb::Cancel => Wish::Cancel,
         };
-        Ok(control(queue, campaign, wish, &who(&place), place.clock.now()).await?)
+        Ok(control(queue, campaign, wish, &who(&project), project.clock.now()).await?)
     })?;
     if global.json {
         output::json(&document(campaign, &did))?;
@@ -47,8 +47,8 @@ pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// For people who look at the record later.
-fn who(place: &Workplace) -> String {
-    let variables = &place.loaded.variables;
+fn who(project: &OpenProject) -> String {
+    let variables = &project.loaded.variables;
     let user = variables.get("USER").or(variables.get("LOGNAME"));
     let user = user.map_or_else(
         || format!("uid {}", rustix::process::getuid().as_raw()),

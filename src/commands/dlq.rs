@@ -6,7 +6,7 @@ mod filter;
 mod list;
 mod show;
 
-use super::project::{self, Workplace};
+use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global};
 use crate::config::Flags;
 use std::path::PathBuf;
@@ -91,14 +91,14 @@ pub struct Change {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let project = OpenProject::open(global.load(None, Flags::default())?)?;
     project::block_on(async {
         match &args.verb {
-            Verb::List(filter) => list::run(filter, global, &place).await,
-            Verb::Show { id } => show::run(id, global, &place).await,
-            Verb::Replay(change) => change::replay(change, global, &place).await,
-            Verb::Export { filter, to } => export::run(filter, to, global, &place).await,
-            Verb::Purge(change) => change::purge(change, global, &place).await,
+            Verb::List(filter) => list::run(filter, global, &project).await,
+            Verb::Show { id } => show::run(id, global, &project).await,
+            Verb::Replay(change) => change::replay(change, global, &project).await,
+            Verb::Export { filter, to } => export::run(filter, to, global, &project).await,
+            Verb::Purge(change) => change::purge(change, global, &project).await,
         }
     })
 }

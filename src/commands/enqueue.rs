@@ -2,7 +2,7 @@
 
 use super::campaign::Campaign;
 use super::progress::{Kind, Progress, Snapshot};
-use super::project::{self, Opening, Workplace};
+use super::project::{self, ConnectOptions, OpenProject};
 use super::text::grouped;
 use super::working::Voice;
 use super::{Exit, Failure, Global, output, terminal, time};
@@ -94,7 +94,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         list_options(&args.options),
     )
     .map_err(not_done)?;
-    let report = if args.options.dry_run && !Workplace::is_there(&loaded) {
+    let report = if args.options.dry_run && !OpenProject::has_queue(&loaded) {
         project::block_on(rehearse_without_queue(
             &loaded,
             campaign,
@@ -102,10 +102,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             global,
         ))?
     } else {
-        let opening = opening("enqueue", &args.options);
-        let place = Workplace::existing_or_new(loaded, &opening, global).map_err(not_done)?;
+        let connect_options = connect_options("enqueue", &args.options);
+        let project =
+            OpenProject::open_or_create(loaded, &connect_options, global).map_err(not_done)?;
         project::block_on(enqueue(
-            &place,
+            &project,
             campaign,
             &args.options,
             Voice::Full,
@@ -118,8 +119,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     Ok(exit(&report))
 }
 
-pub fn opening(role: &'static str, options: &Options) -> Opening {
-    Opening {
+pub fn connect_options(role: &'static str, options: &Options) -> ConnectOptions {
+    ConnectOptions {
         role,
         instance_id: None,
         queue_timeout: (!options.wait).then_some(options.queue_timeout),
@@ -127,8 +128,8 @@ pub fn opening(role: &'static str, options: &Options) -> Opening {
 }
 
 /// A cluster's handle has waited itself when it gives up.
-fn patience(place: &Workplace, options: &Options) -> Patience {
-    let longest = match place.loaded.settings.queue {
+fn patience(project: &OpenProject, options: &Options) -> Patience {
+    let longest = match project.loaded.settings.queue {
         QueueUrl::Sqlite(_) => options.queue_timeout,
         QueueUrl::Kafka(_) => Duration::ZERO,
     };
@@ -154,31 +155,36 @@ pub fn list_options(options: &Options) -> recipients::Options {
 
 /// Puts the campaign into the queue, and says what came of it.
 pub async fn enqueue(
-    place: &Workplace,
+    project: &OpenProject,
     campaign: Campaign,
     options: &Options,
     voice: Voice,
     global: &Global,
 ) -> Result<EnqueueReport, Failure> {
-    place.require_topics().await?;
+    project.require_topics().await?;
     let teller = Teller::new(voice, global);
     let mut observer = |progress: EnqueueProgress<'_>| teller.tell(progress);
-    let patience = patience(place, options);
-    let suppressed =
-        engine::suppressed(place.queue.as_ref(), &place.key, patience, &mut observer).await?;
+    let patience = patience(project, options);
+    let suppressed = engine::suppressed(
+        project.queue.as_ref(),
+        &project.key,
+        patience,
+        &mut observer,
+    )
+    .await?;
     let name = campaign.file.name.clone();
-    let job = job(campaign, options, place.key.clone(), suppressed, patience)?;
+    let job = job(campaign, options, project.key.clone(), suppressed, patience)?;
     let result = engine::enqueue(
-        place.queue.as_ref(),
+        project.queue.as_ref(),
         &job,
-        place.clock.as_ref(),
+        project.clock.as_ref(),
         &mut observer,
     )
     .await;
     teller.end();
     let report = match result {
         Err(EnqueueError::OtherInputs { campaign, other }) => {
-            return Err(sent_before(place, &campaign, &other).await);
+            return Err(sent_before(project, &campaign, &other).await);
         }
         other => other?,
     };
@@ -192,7 +198,7 @@ pub async fn enqueue(
         .expires_after
         .filter(|_| !report.already_enqueued && !options.dry_run)
     {
-        warn_of_expiry(place, &name, expires, &teller).await?;
+        warn_of_expiry(project, &name, expires, &teller).await?;
     }
     Ok(report)
 }
@@ -279,8 +285,8 @@ fn run_choice(options: &Options, once_per: OncePer, now: &Zoned) -> RunChoice {
     }
 }
 
-async fn sent_before(place: &Workplace, campaign: &str, other: &OtherRun) -> Failure {
-    let status = account::status(place.queue.as_ref(), place.clock.now(), Some(campaign)).await;
+async fn sent_before(project: &OpenProject, campaign: &str, other: &OtherRun) -> Failure {
+    let status = account::status(project.queue.as_ref(), project.clock.now(), Some(campaign)).await;
     let rows = status.map(|status| status.campaigns).unwrap_or_default();
     let delivered = rows
         .iter()
@@ -297,13 +303,13 @@ async fn sent_before(place: &Workplace, campaign: &str, other: &OtherRun) -> Fai
 }
 
 async fn warn_of_expiry(
-    place: &Workplace,
+    project: &OpenProject,
     name: &str,
     expires: Duration,
     teller: &Teller,
 ) -> Result<(), Failure> {
-    let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
-    let eta = match (status.eta_seconds, place.loaded.settings.send.rate.value) {
+    let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
+    let eta = match (status.eta_seconds, project.loaded.settings.send.rate.value) {
         (Some(seconds), _) => Duration::from_secs(seconds),
         (None, rate) => Duration::try_from_secs_f64(status.lag as f64 / rate.per_second())
             .unwrap_or(Duration::MAX),

@@ -1,6 +1,6 @@
 //! `mailq events`: every outcome, one JSON document a line.
 
-use super::project::{self, Workplace};
+use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, known, output};
 use crate::config::Flags;
 use crate::domain::event::EventType;
@@ -35,22 +35,22 @@ const TYPES: [&str; 8] = [
 ];
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let project = OpenProject::open(global.load(None, Flags::default())?)?;
     project::block_on(async {
         if let Some(campaign) = args.campaign.as_deref().filter(|_| !args.follow) {
             known::runs(
-                &account::read_ledger(place.queue.as_ref(), false).await?,
+                &account::read_ledger(project.queue.as_ref(), false).await?,
                 campaign,
             )?;
         }
         tokio::select! {
-            printed = print(args, &place) => printed.map(|()| Exit::Done),
+            printed = print(args, &project) => printed.map(|()| Exit::Done),
             _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
         }
     })
 }
 
-async fn print(args: &Args, place: &Workplace) -> Result<(), Failure> {
+async fn print(args: &Args, project: &OpenProject) -> Result<(), Failure> {
     let filter = EventFilter {
         campaign: args.campaign.clone(),
         kind: args.event_type.as_deref().map(kind).transpose()?,
@@ -65,7 +65,7 @@ async fn print(args: &Args, place: &Workplace) -> Result<(), Failure> {
             Err(_) => ControlFlow::Break(()),
         }
     };
-    account::events(place.queue.as_ref(), &filter, args.follow, each).await?;
+    account::events(project.queue.as_ref(), &filter, args.follow, each).await?;
     written?;
     out.finish()
 }

@@ -2,7 +2,7 @@
 
 mod from_list;
 
-use super::project::{self, Workplace};
+use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, output};
 use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, ProjectKeys, QueueUrl, Variables};
 use serde_json::json;
@@ -93,8 +93,8 @@ fn make_queue(loaded: Loaded, files: &mut Files) -> Result<(), Failure> {
         return Ok(());
     };
     let (has_key, has_queue) = (key.exists(), queue.exists());
-    let place = Workplace::create(loaded, &queue)?;
-    project::block_on(place.require_topics())?;
+    let project = OpenProject::create(loaded, &queue)?;
+    project::block_on(project.require_topics())?;
     files.note(&key, has_key);
     files.note(&queue, has_queue);
     Ok(())

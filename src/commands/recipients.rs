@@ -3,7 +3,7 @@
 mod rows;
 mod states;
 
-use super::project::{self, Workplace};
+use super::project::{self, OpenProject};
 use super::text::plain;
 use super::verify::Reading;
 use super::{Exit, Failure, Global, known};
@@ -49,22 +49,26 @@ const STATES: [&str; 9] = [
 ];
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let project = OpenProject::open(global.load(None, Flags::default())?)?;
     project::block_on(async {
-        let ledger = account::read_ledger(place.queue.as_ref(), false).await?;
+        let ledger = account::read_ledger(project.queue.as_ref(), false).await?;
         let run = known::run(&ledger, &args.campaign, args.run.as_deref())?;
-        warn_if_old(&place, run, global).await?;
+        warn_if_old(&project, run, global).await?;
         match args.rows {
-            true => print_rows(args, global, &place, run).await?,
-            false => print_states(args, global, &place, run).await?,
+            true => print_rows(args, global, &project, run).await?,
+            false => print_states(args, global, &project, run).await?,
         }
         Ok(Exit::Done)
     })
 }
 
 /// What was dropped with old events looks as if it had never been sent.
-async fn warn_if_old(place: &Workplace, run: &RunFacts, global: &Global) -> Result<(), Failure> {
-    let since = events_since(place.queue.as_ref()).await?;
+async fn warn_if_old(
+    project: &OpenProject,
+    run: &RunFacts,
+    global: &Global,
+) -> Result<(), Failure> {
+    let since = events_since(project.queue.as_ref()).await?;
     if let Some(since) = since.filter(|since| run.manifest.created_at < *since) {
         let run = plain(&run.manifest.id.to_string(), 120);
         global.say(format!(
@@ -77,12 +81,12 @@ async fn warn_if_old(place: &Workplace, run: &RunFacts, global: &Global) -> Resu
 async fn print_states(
     args: &Args,
     global: &Global,
-    place: &Workplace,
+    project: &OpenProject,
     run: &RunFacts,
 ) -> Result<(), Failure> {
     let mut states = States::new(global.json)?;
     let mut written = Ok(());
-    each(args, global, place, run, &mut |recipient| {
+    each(args, global, project, run, &mut |recipient| {
         written = states.add(&recipient);
         match written {
             Ok(()) => ControlFlow::Continue(()),
@@ -98,13 +102,13 @@ async fn print_states(
 async fn print_rows(
     args: &Args,
     global: &Global,
-    place: &Workplace,
+    project: &OpenProject,
     run: &RunFacts,
 ) -> Result<(), Failure> {
     let survey = rows::survey(run)?;
     let mut wanted = Wanted::default();
     let mut unfinished = 0;
-    each(args, global, place, run, &mut |recipient| {
+    each(args, global, project, run, &mut |recipient| {
         unfinished += u64::from(matches!(recipient.state, "pending" | "retrying"));
         wanted.add(recipient.row);
         ControlFlow::Continue(())
@@ -123,7 +127,7 @@ async fn print_rows(
 async fn each(
     args: &Args,
     global: &Global,
-    place: &Workplace,
+    project: &OpenProject,
     run: &RunFacts,
     out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
@@ -134,8 +138,8 @@ async fn each(
         scratch: &std::env::temp_dir(),
     };
     let progress = &mut |done, of| reading.set(done, of);
-    let now = place.clock.now();
-    let result = account::recipients(place.queue.as_ref(), asked, now, progress, out).await;
+    let now = project.clock.now();
+    let result = account::recipients(project.queue.as_ref(), asked, now, progress, out).await;
     reading.finish();
     Ok(result?)
 }

@@ -1,6 +1,6 @@
 //! `mailq recover`: where partitions stood whose commits the queue has lost.
 
-use super::project::{self, Opening, Workplace, worker_name};
+use super::project::{self, ConnectOptions, OpenProject, worker_name};
 use super::text::grouped;
 use super::time::local;
 use super::{Exit, Failure, Global, output};
@@ -28,16 +28,16 @@ pub struct Args {
 const NAMED: usize = 20;
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let opening = Opening {
+    let connect_options = ConnectOptions {
         role: "recover",
         instance_id: None,
         queue_timeout: Some(Duration::from_secs(60)),
     };
-    let place = Workplace::existing_for(global.load(None, Flags::default())?, &opening)?;
+    let project = OpenProject::open_with(global.load(None, Flags::default())?, &connect_options)?;
     let recovered = project::block_on(async {
         let recovery = Recovery {
-            queue: place.queue.as_ref(),
-            clock: place.clock.as_ref(),
+            queue: project.queue.as_ref(),
+            clock: project.clock.as_ref(),
             name: worker_name(Some("recover")),
             to_earliest: args.to_earliest,
             dry_run: args.dry_run,

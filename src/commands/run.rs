@@ -1,7 +1,7 @@
 //! `mailq run`: enqueue a campaign and work until its run is done. What cron calls.
 
 use super::campaign::Campaign;
-use super::project::{self, Opening, Workplace};
+use super::project::{self, ConnectOptions, OpenProject};
 use super::working::{self, SendReport, Voice};
 use super::{Exit, Failure, Global, enqueue, output, send, terminal};
 use crate::clock::Clock;
@@ -49,12 +49,12 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         );
     }
     let name = campaign.file.name.clone();
-    let opening = Opening {
+    let connect_options = ConnectOptions {
         instance_id: args.send.instance_id.clone(),
-        ..enqueue::opening("run", &args.enqueue)
+        ..enqueue::connect_options("run", &args.enqueue)
     };
-    let place = Workplace::existing_or_new(loaded, &opening, global)?;
-    let Some(_lock) = RunLock::take(&place, &name)? else {
+    let project = OpenProject::open_or_create(loaded, &connect_options, global)?;
+    let Some(_lock) = RunLock::take(&project, &name)? else {
         if global.json {
             output::json(&serde_json::json!({ "campaign": name, "at_work": true }))?;
         }
@@ -63,11 +63,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         ));
         return Ok(Exit::Done);
     };
-    project::block_on(both(&place, campaign, args, global))
+    project::block_on(both(&project, campaign, args, global))
 }
 
 async fn both(
-    place: &Workplace,
+    project: &OpenProject,
     campaign: Campaign,
     args: &Args,
     global: &Global,
@@ -77,12 +77,12 @@ async fn both(
     } else {
         Voice::Cron
     };
-    let enqueued = enqueue::enqueue(place, campaign, &args.enqueue, voice, global).await?;
+    let enqueued = enqueue::enqueue(project, campaign, &args.enqueue, voice, global).await?;
     let goal = Goal::Run {
         run: enqueued.key,
         max_wait: args.send.max_wait,
     };
-    let left = remaining(place, &enqueued).await?;
+    let left = remaining(project, &enqueued).await?;
     if enqueued.already_enqueued && left.is_done() {
         report(&enqueued, &Summary::default(), global)?;
         global.say(enqueue::known_line(&enqueued, "sent"));
@@ -93,7 +93,7 @@ async fn both(
         voice,
         metrics: None,
     };
-    let (summary, signal) = working::work(place, &args.send, how, global).await?;
+    let (summary, signal) = working::work(project, &args.send, how, global).await?;
     report(&enqueued, &summary, global)?;
     if !global.json {
         let name = format!("{}/{}", enqueued.campaign, enqueued.run);
@@ -102,7 +102,7 @@ async fn both(
             working::closing_line(&summary),
             unfinished(&summary)
         ));
-        where_to_look(place, &summary, global);
+        where_to_look(project, &summary, global);
     }
     let sent = send::exit(&summary, signal, true);
     Ok(if sent == Exit::Done {
@@ -112,10 +112,10 @@ async fn both(
     })
 }
 
-async fn remaining(place: &Workplace, enqueued: &EnqueueReport) -> Result<Remaining, Failure> {
-    let queue = place.queue.as_ref();
+async fn remaining(project: &OpenProject, enqueued: &EnqueueReport) -> Result<Remaining, Failure> {
+    let queue = project.queue.as_ref();
     let mut ledger = account::read_ledger(queue, false).await?;
-    Ok(account::remaining(queue, &mut ledger, Some(enqueued.key), place.clock.now()).await?)
+    Ok(account::remaining(queue, &mut ledger, Some(enqueued.key), project.clock.now()).await?)
 }
 
 fn report(enqueued: &EnqueueReport, summary: &Summary, global: &Global) -> Result<(), Failure> {
@@ -145,8 +145,8 @@ fn unfinished(summary: &Summary) -> String {
 }
 
 /// Where the mails are, if no server got them; where dead letters are.
-fn where_to_look(place: &Workplace, summary: &Summary, global: &Global) {
-    let relays = &place.loaded.settings.relays;
+fn where_to_look(project: &OpenProject, summary: &Summary, global: &Global) {
+    let relays = &project.loaded.settings.relays;
     let is_folder = |url: &RelayAddress| matches!(url, RelayAddress::Maildir(_));
     let words = match relays.iter().all(|relay| is_folder(&relay.keys.url.value)) {
         true => "no mail has left this machine: the messages are files in",
@@ -170,8 +170,8 @@ struct RunLock {
 }
 
 impl RunLock {
-    fn take(place: &Workplace, campaign: &str) -> Result<Option<RunLock>, Failure> {
-        let folder = place.folder("runs");
+    fn take(project: &OpenProject, campaign: &str) -> Result<Option<RunLock>, Failure> {
+        let folder = project.folder("runs");
         let name: String = campaign
             .chars()
             .map(|c| {

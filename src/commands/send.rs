@@ -1,6 +1,6 @@
 //! `mailq send`: a worker.
 
-use super::project::{self, Opening, Workplace};
+use super::project::{self, ConnectOptions, OpenProject};
 use super::stop_signal::StopSignal;
 use super::working::{self, SendReport, Voice};
 use super::{Exit, Failure, Global, output};
@@ -74,12 +74,13 @@ impl Options {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let opening = Opening {
+    let connect_options = ConnectOptions {
         role: "send",
         instance_id: args.options.instance_id.clone(),
         queue_timeout: None,
     };
-    let place = Workplace::existing_for(global.load(None, args.options.flags())?, &opening)?;
+    let project =
+        OpenProject::open_with(global.load(None, args.options.flags())?, &connect_options)?;
     let goal = match args.drain {
         true => Goal::Drain {
             max_wait: args.options.max_wait,
@@ -91,7 +92,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         voice: Voice::Full,
         metrics: args.metrics,
     };
-    let work = working::work(&place, &args.options, how, global);
+    let work = working::work(&project, &args.options, how, global);
     let (summary, signal) = project::block_on(work)?;
     if global.json {
         output::json(&SendReport::from(&summary))?;

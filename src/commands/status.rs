@@ -2,7 +2,7 @@
 
 mod view;
 
-use super::project::{self, Workplace};
+use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -28,18 +28,18 @@ pub struct Args {
 const REDRAW_EVERY: Duration = Duration::from_secs(1);
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let project = OpenProject::open(global.load(None, Flags::default())?)?;
     project::block_on(async {
         if let Some(campaign) = &args.campaign {
             known::runs(
-                &account::read_ledger(place.queue.as_ref(), false).await?,
+                &account::read_ledger(project.queue.as_ref(), false).await?,
                 campaign,
             )?;
         }
         match args.watch {
-            true => watch(args, global, &place).await,
+            true => watch(args, global, &project).await,
             false => {
-                let status = read(args, &place).await?;
+                let status = read(args, &project).await?;
                 match global.json {
                     true => output::json(&status)?,
                     false => output::raw(text(&status).as_bytes())?,
@@ -50,10 +50,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     })
 }
 
-async fn read(args: &Args, place: &Workplace) -> Result<Status, Failure> {
-    let now = place.clock.now();
+async fn read(args: &Args, project: &OpenProject) -> Result<Status, Failure> {
+    let now = project.clock.now();
     let campaign = args.campaign.as_deref();
-    Ok(account::status(place.queue.as_ref(), now, campaign).await?)
+    Ok(account::status(project.queue.as_ref(), now, campaign).await?)
 }
 
 fn text(status: &Status) -> String {
@@ -63,13 +63,13 @@ fn text(status: &Status) -> String {
 }
 
 /// A terminal is drawn over, anything else gets one after the other; with `--json` a document a line.
-async fn watch(args: &Args, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
+async fn watch(args: &Args, global: &Global, project: &OpenProject) -> Result<Exit, Failure> {
     let on_terminal = std::io::stdout().is_terminal();
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut is_first = true;
     loop {
         let status = tokio::select! {
-            status = read(args, place) => status?,
+            status = read(args, project) => status?,
             _ = &mut interrupted => return Ok(Exit::Interrupted),
         };
         match (global.json, on_terminal) {

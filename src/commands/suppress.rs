@@ -2,7 +2,7 @@
 
 mod import;
 
-use super::project::{self, Opening, Workplace};
+use super::project::{self, ConnectOptions, OpenProject};
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::address::Address;
@@ -58,40 +58,40 @@ pub enum Verb {
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let loaded = global.load(None, Flags::default())?;
-    let place = match args.verb {
+    let project = match args.verb {
         Verb::Add { .. } | Verb::Import { .. } => {
-            Workplace::existing_or_new(loaded, &Opening::default(), global)?
+            OpenProject::open_or_create(loaded, &ConnectOptions::default(), global)?
         }
-        _ => Workplace::existing(loaded)?,
+        _ => OpenProject::open(loaded)?,
     };
     project::block_on(async {
         match &args.verb {
-            Verb::Add { addresses, reason } => add(&place, addresses, reason, global).await,
-            Verb::Remove { addresses } => remove(&place, addresses, global).await,
-            Verb::Import { file } => import::run(&place, file, global).await,
-            Verb::Export => export(&place, global).await,
-            Verb::List => list(&place, global).await,
-            Verb::Check { addresses } => check(&place, addresses, global).await,
+            Verb::Add { addresses, reason } => add(&project, addresses, reason, global).await,
+            Verb::Remove { addresses } => remove(&project, addresses, global).await,
+            Verb::Import { file } => import::run(&project, file, global).await,
+            Verb::Export => export(&project, global).await,
+            Verb::List => list(&project, global).await,
+            Verb::Check { addresses } => check(&project, addresses, global).await,
         }
     })
 }
 
 async fn add(
-    place: &Workplace,
+    project: &OpenProject,
     addresses: &[String],
     reason: &str,
     global: &Global,
 ) -> Result<Exit, Failure> {
     let addresses = checked(addresses)?;
-    place.require_topics().await?;
-    let list = SuppressionList::read(place.queue.as_ref()).await?;
+    project.require_topics().await?;
+    let list = SuppressionList::read(project.queue.as_ref()).await?;
     let (reason, source) = match reason.parse() {
         Ok(reason) => (reason, "suppress add"),
         Err(_) => (Reason::Manual, reason),
     };
     let (known, new): (Vec<String>, Vec<String>) = addresses
         .into_iter()
-        .partition(|address| list.contains(Token::of(&place.key, address)));
+        .partition(|address| list.contains(Token::of(&project.key, address)));
     let since = now();
     let entry = |address: &String| Entry {
         address: address.clone(),
@@ -101,7 +101,7 @@ async fn add(
         campaign: None,
     };
     let entries: Vec<Entry> = new.iter().map(entry).collect();
-    suppress::add(place.queue.as_ref(), &place.key, &entries).await?;
+    suppress::add(project.queue.as_ref(), &project.key, &entries).await?;
     if global.json {
         output::json(&json!({"added": new, "already_suppressed": known}))?;
         return Ok(Exit::Done);
@@ -115,15 +115,19 @@ async fn add(
     Ok(Exit::Done)
 }
 
-async fn remove(place: &Workplace, addresses: &[String], global: &Global) -> Result<Exit, Failure> {
+async fn remove(
+    project: &OpenProject,
+    addresses: &[String],
+    global: &Global,
+) -> Result<Exit, Failure> {
     let addresses: Vec<String> = addresses.iter().map(|text| canonical(text)).collect();
-    let list = SuppressionList::read(place.queue.as_ref()).await?;
-    let token = |address: &String| Token::of(&place.key, address);
+    let list = SuppressionList::read(project.queue.as_ref()).await?;
+    let token = |address: &String| Token::of(&project.key, address);
     let (known, unknown): (Vec<String>, Vec<String>) = addresses
         .into_iter()
         .partition(|address| list.contains(token(address)));
     let tokens: Vec<Token> = known.iter().map(token).collect();
-    suppress::remove(place.queue.as_ref(), &tokens).await?;
+    suppress::remove(project.queue.as_ref(), &tokens).await?;
     if global.json {
         output::json(&json!({"removed": known, "not_suppressed": unknown}))?;
         return Ok(Exit::Done);
@@ -137,8 +141,8 @@ async fn remove(place: &Workplace, addresses: &[String], global: &Global) -> Res
     Ok(Exit::Done)
 }
 
-async fn export(place: &Workplace, global: &Global) -> Result<Exit, Failure> {
-    let entries = SuppressionList::read(place.queue.as_ref())
+async fn export(project: &OpenProject, global: &Global) -> Result<Exit, Failure> {
+    let entries = SuppressionList::read(project.queue.as_ref())
         .await?
         .into_entries();
     if global.json {
@@ -152,8 +156,8 @@ async fn export(place: &Workplace, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn list(place: &Workplace, global: &Global) -> Result<Exit, Failure> {
-    let entries = SuppressionList::read(place.queue.as_ref())
+async fn list(project: &OpenProject, global: &Global) -> Result<Exit, Failure> {
+    let entries = SuppressionList::read(project.queue.as_ref())
         .await?
         .into_entries();
     if global.json {
@@ -172,12 +176,16 @@ async fn list(place: &Workplace, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn check(place: &Workplace, addresses: &[String], global: &Global) -> Result<Exit, Failure> {
-    let list = SuppressionList::read(place.queue.as_ref()).await?;
+async fn check(
+    project: &OpenProject,
+    addresses: &[String],
+    global: &Global,
+) -> Result<Exit, Failure> {
+    let list = SuppressionList::read(project.queue.as_ref()).await?;
     let mut documents = Vec::new();
     let mut found = false;
     for address in addresses.iter().map(|text| canonical(text)) {
-        let token = Token::of(&place.key, &address);
+        let token = Token::of(&project.key, &address);
         let (is_listed, entry) = (list.contains(token), list.entry(token));
         found |= is_listed;
         if global.json {

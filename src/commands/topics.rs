@@ -1,6 +1,6 @@
 //! `mailq topics`: the queue's set-up.
 
-use super::project::{self, Opening, Workplace, required_topics};
+use super::project::{self, ConnectOptions, OpenProject, required_topics};
 use super::table::{Align, Table};
 use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{Flags, Loaded, QueueUrl};
@@ -42,8 +42,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     }
 }
 
-fn opening() -> Opening {
-    Opening {
+fn connect_options() -> ConnectOptions {
+    ConnectOptions {
         role: "topics",
         instance_id: None,
         queue_timeout: Some(Duration::from_secs(60)),
@@ -52,16 +52,16 @@ fn opening() -> Opening {
 
 fn queue(loaded: &Loaded) -> Result<Rc<dyn Queue>, Failure> {
     match &loaded.settings.queue {
-        QueueUrl::Sqlite(_) => Ok(Workplace::existing(loaded.clone())?.queue),
-        QueueUrl::Kafka(_) => project::kafka::open(loaded, &opening()),
+        QueueUrl::Sqlite(_) => Ok(OpenProject::open(loaded.clone())?.queue),
+        QueueUrl::Kafka(_) => project::kafka::open(loaded, &connect_options()),
     }
 }
 
 fn init(args: &InitArgs, loaded: Loaded, global: &Global) -> Result<Exit, Failure> {
     if let QueueUrl::Sqlite(_) = &loaded.settings.queue {
         if !args.dry_run {
-            let place = Workplace::existing_or_new(loaded.clone(), &opening(), global)?;
-            project::block_on(place.require_topics())?;
+            let project = OpenProject::open_or_create(loaded.clone(), &connect_options(), global)?;
+            project::block_on(project.require_topics())?;
         }
         global.say("an embedded queue makes its topics itself: nothing to do");
         return told(&loaded, &[], args, global);

@@ -1,7 +1,7 @@
 //! `mailq verify`: proves from events and queue that nobody is lost.
 
 use super::progress::{Kind, Progress, Snapshot};
-use super::project::{self, Workplace};
+use super::project::{self, OpenProject};
 use super::text::{grouped, plain};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
@@ -20,15 +20,15 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let place = Workplace::existing(global.load(None, Flags::default())?)?;
+    let project = OpenProject::open(global.load(None, Flags::default())?)?;
     let campaign = args.campaign.as_deref();
     let verification = project::block_on(async {
-        let queue = place.queue.as_ref();
+        let queue = project.queue.as_ref();
         if let Some(campaign) = campaign {
             known::runs(&account::read_ledger(queue, false).await?, campaign)?;
         }
         let mut reading = Reading::new(global);
-        let now = place.clock.now();
+        let now = project.clock.now();
         let progress = &mut |done, of| reading.set(done, of);
         let verification = account::verify(queue, now, campaign, progress).await;
         reading.finish();

@@ -2,7 +2,7 @@
 
 use super::metrics::{self, Shown};
 use super::progress::{Kind, Progress, Snapshot};
-use super::project::{Workplace, host_name, worker_name};
+use super::project::{OpenProject, host_name, worker_name};
 use super::send::Options;
 use super::stop_signal::{StopSignal, StopSignals};
 use super::text::grouped;
@@ -44,27 +44,27 @@ pub struct How {
 
 /// Works until the goal is reached or a signal comes.
 pub async fn work(
-    place: &Workplace,
+    project: &OpenProject,
     options: &Options,
     how: How,
     global: &Global,
 ) -> Result<(Summary, Option<StopSignal>), Failure> {
-    let lanes = relays::open(&place.loaded)?;
+    let lanes = relays::open(&project.loaded)?;
     let listener = match how.metrics {
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
-    place.require_topics().await?;
-    warn_of_drift(place).await;
-    let setup = setup(place, options, lanes, how.goal);
-    let relays = place
+    project.require_topics().await?;
+    warn_of_drift(project).await;
+    let setup = setup(project, options, lanes, how.goal);
+    let relays = project
         .loaded
         .settings
         .relays
         .iter()
         .map(|relay| relay.keys.url.value.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
-    let outlook = outlook(place, &setup, &relays).await?;
+    let outlook = outlook(project, &setup, &relays).await?;
     let watcher = Rc::new(Watcher::new(outlook.messages, how.voice, global));
     watcher.tell(outlook.line);
     let stop = Rc::new(Stop::default());
@@ -73,17 +73,20 @@ pub async fn work(
     let visitors = listener.map(|listener| {
         let source = metrics::Source {
             shown: watcher.shown.clone(),
-            queue: place.queue.clone(),
-            clock: place.clock.clone(),
+            queue: project.queue.clone(),
+            clock: project.clock.clone(),
         };
         tokio::task::spawn_local(metrics::serve(listener, source))
     });
     let signals = StopSignals::install()?;
     let listener =
         tokio::task::spawn_local(signals.watch(stop.clone(), caught.clone(), global.quiet));
-    let keep = place.loaded.settings.events.keep;
-    let retention =
-        tokio::task::spawn_local(keep_events(place.queue.clone(), place.clock.clone(), keep));
+    let keep = project.loaded.settings.events.keep;
+    let retention = tokio::task::spawn_local(keep_events(
+        project.queue.clone(),
+        project.clock.clone(),
+        keep,
+    ));
     let result = worker::run(setup, stop, watcher.clone()).await;
     listener.abort();
     retention.abort();
@@ -95,8 +98,8 @@ pub async fn work(
 }
 
 /// This project's settings, as a worker takes them.
-fn setup(place: &Workplace, options: &Options, relays: Vec<RelayLane>, goal: Goal) -> Setup {
-    let settings = &place.loaded.settings;
+fn setup(project: &OpenProject, options: &Options, relays: Vec<RelayLane>, goal: Goal) -> Setup {
+    let settings = &project.loaded.settings;
     let at = jiff::Timestamp::now().to_string();
     let (rate, burst) = (settings.send.rate.value, settings.send.burst);
     let source = settings.send.rate.source.to_string();
@@ -108,15 +111,15 @@ fn setup(place: &Workplace, options: &Options, relays: Vec<RelayLane>, goal: Goa
         at,
     };
     Setup {
-        queue: place.queue.clone(),
-        clock: place.clock.clone(),
+        queue: project.queue.clone(),
+        clock: project.clock.clone(),
         relays,
         sites: relays::sites(settings),
         retry: settings.retry.clone(),
         max_uncommitted: settings.send.max_uncommitted as usize,
         name: worker_name(options.instance_id.as_deref()),
         trace_id: format!("{:016x}", fastrand::u64(..)),
-        key: place.key.clone(),
+        key: project.key.clone(),
         publish_rate: settings.send.rate.source != Source::Default,
         env: settings.env.clone(),
         decode_on_threads: true,
@@ -126,12 +129,12 @@ fn setup(place: &Workplace, options: &Options, relays: Vec<RelayLane>, goal: Goa
 }
 
 /// A topic that deletes by itself loses mail. Who may not look is not kept from sending.
-async fn warn_of_drift(place: &Workplace) {
-    for state in place.queue.describe_topics().await.unwrap_or_default() {
+async fn warn_of_drift(project: &OpenProject) {
+    for state in project.queue.describe_topics().await.unwrap_or_default() {
         for drift in &state.drift {
             terminal::note(format!(
                 "warning: topic {}: `{}` is `{}`, and mailq needs `{}`",
-                state.topic.name(&place.loaded.settings.env),
+                state.topic.name(&project.loaded.settings.env),
                 drift.key,
                 drift.found,
                 drift.wanted
@@ -338,8 +341,8 @@ struct Outlook {
     line: String,
 }
 
-async fn outlook(place: &Workplace, setup: &Setup, relays: &str) -> Result<Outlook, Failure> {
-    let status = account::status(place.queue.as_ref(), place.clock.now(), None).await?;
+async fn outlook(project: &OpenProject, setup: &Setup, relays: &str) -> Result<Outlook, Failure> {
+    let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
     let count = status.lag;
     // The default counts only where none is in force.
     let in_force = status.rate.and_then(|rate| rate.rate.parse().ok());

@@ -2,7 +2,7 @@
 
 use super::list::count;
 use super::{Change, filter};
-use crate::commands::project::{Workplace, host_name};
+use crate::commands::project::{OpenProject, host_name};
 use crate::commands::text::{grouped, plain};
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::letters::{LetterFilter, ReplayReport, Replayer, purge as remove};
@@ -11,11 +11,15 @@ use serde_json::json;
 /// Skipped letters named one by one; `--json` has them all.
 const NAMED: usize = 20;
 
-pub async fn replay(change: &Change, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
-    let wanted = filter::read(&change.filter, place).await?;
+pub async fn replay(
+    change: &Change,
+    global: &Global,
+    project: &OpenProject,
+) -> Result<Exit, Failure> {
+    let wanted = filter::read(&change.filter, project).await?;
     let replayer = Replayer {
-        queue: place.queue.as_ref(),
-        clock: place.clock.as_ref(),
+        queue: project.queue.as_ref(),
+        clock: project.clock.as_ref(),
         source: &format!("{}/replay", host_name()),
         trace_id: &format!("{:016x}", fastrand::u64(..)),
     };
@@ -79,15 +83,19 @@ fn tell(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Gl
     }
 }
 
-pub async fn purge(change: &Change, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
-    let wanted = filter::read(&change.filter, place).await?;
+pub async fn purge(
+    change: &Change,
+    global: &Global,
+    project: &OpenProject,
+) -> Result<Exit, Failure> {
+    let wanted = filter::read(&change.filter, project).await?;
     if wanted.is_any() && !change.all {
         return Err(
             Failure::usage("`mailq dlq purge` needs a filter; nothing was removed")
                 .with_hint("`--all` removes every letter, for good"),
         );
     }
-    let purged = remove(place.queue.as_ref(), &wanted, change.dry_run)
+    let purged = remove(project.queue.as_ref(), &wanted, change.dry_run)
         .await?
         .purged;
     if global.json {

@@ -2,7 +2,7 @@
 
 use super::list::count;
 use super::{Filter, filter};
-use crate::commands::project::Workplace;
+use crate::commands::project::OpenProject;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};
@@ -18,10 +18,10 @@ pub async fn run(
     filter: &Filter,
     to: &Path,
     global: &Global,
-    place: &Workplace,
+    project: &OpenProject,
 ) -> Result<Exit, Failure> {
-    let wanted = filter::read(filter, place).await?;
-    let queue = place.queue.as_ref();
+    let wanted = filter::read(filter, project).await?;
+    let queue = project.queue.as_ref();
     let ledger = account::read_ledger(queue, true).await?;
     let letters = letters::list(queue, &ledger, &wanted).await?;
     fs::create_dir_all(to).map_err(|error| unwritable(to, &error))?;

@@ -1,7 +1,7 @@
 //! From the flags to what the engine filters by.
 
 use super::Filter;
-use crate::commands::project::Workplace;
+use crate::commands::project::OpenProject;
 use crate::commands::{Failure, known, time};
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::Reason;
@@ -14,9 +14,9 @@ use jiff::Zoned;
 const IN_DOUBT: &str = "in_doubt";
 
 /// Errors: a campaign that has no run here, no reason, no time.
-pub async fn read(filter: &Filter, place: &Workplace) -> Result<LetterFilter, Failure> {
+pub async fn read(filter: &Filter, project: &OpenProject) -> Result<LetterFilter, Failure> {
     if let Some(campaign) = &filter.campaign {
-        let ledger = account::read_ledger(place.queue.as_ref(), false).await?;
+        let ledger = account::read_ledger(project.queue.as_ref(), false).await?;
         known::runs(&ledger, campaign)?;
     }
     let in_doubt = filter.reason.as_deref() == Some(IN_DOUBT);

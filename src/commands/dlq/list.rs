@@ -1,7 +1,7 @@
 //! `mailq dlq list`.
 
 use super::{Filter, filter};
-use crate::commands::project::Workplace;
+use crate::commands::project::OpenProject;
 use crate::commands::table::{Align, Table};
 use crate::commands::text::{grouped, plain};
 use crate::commands::time::local;
@@ -9,9 +9,9 @@ use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};
 
-pub async fn run(filter: &Filter, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
-    let wanted = filter::read(filter, place).await?;
-    let queue = place.queue.as_ref();
+pub async fn run(filter: &Filter, global: &Global, project: &OpenProject) -> Result<Exit, Failure> {
+    let wanted = filter::read(filter, project).await?;
+    let queue = project.queue.as_ref();
     let ledger = account::read_ledger(queue, true).await?;
     let letters = letters::list(queue, &ledger, &wanted).await?;
     if global.json {

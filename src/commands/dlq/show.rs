@@ -1,7 +1,7 @@
 //! `mailq dlq show`: everything that happened to one message, and the message.
 
 use super::filter::bare;
-use crate::commands::project::Workplace;
+use crate::commands::project::OpenProject;
 use crate::commands::text::plain;
 use crate::commands::time::local;
 use crate::commands::{Exit, Failure, Global, output};
@@ -9,8 +9,8 @@ use crate::domain::event::{Event, EventType};
 use crate::engine::letters::{self, ListedLetter, Shown};
 use serde_json::json;
 
-pub async fn run(id: &str, global: &Global, place: &Workplace) -> Result<Exit, Failure> {
-    let shown = letters::show(place.queue.as_ref(), bare(id)).await?;
+pub async fn run(id: &str, global: &Global, project: &OpenProject) -> Result<Exit, Failure> {
+    let shown = letters::show(project.queue.as_ref(), bare(id)).await?;
     if global.json {
         output::json(&document(&shown))?;
         return Ok(Exit::Done);

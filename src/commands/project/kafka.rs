@@ -1,7 +1,7 @@
 //! A queue on Kafka: how it is opened, and which key it belongs to. Without the feature there is none.
 
+use super::connect_options::ConnectOptions;
 use super::host::host_name;
-use super::opening::Opening;
 use super::{runtime, topics};
 use crate::commands::Failure;
 use crate::config::{Loaded, QueueUrl, load_or_create_key};
@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 /// Connects. Errors: a property that is refused, the cluster's, a secret that cannot be fetched.
 #[cfg(feature = "kafka")]
-pub fn open(loaded: &Loaded, opening: &Opening) -> Result<Rc<dyn Queue>, Failure> {
+pub fn open(loaded: &Loaded, connect_options: &ConnectOptions) -> Result<Rc<dyn Queue>, Failure> {
     use crate::queue::kafka::{KafkaQueue, KafkaSettings};
     let settings = &loaded.settings;
     let QueueUrl::Kafka(brokers) = &settings.queue else {
@@ -29,16 +29,16 @@ pub fn open(loaded: &Loaded, opening: &Opening) -> Result<Rc<dyn Queue>, Failure
         partitions: settings.kafka.keys.partitions,
         replication: settings.kafka.keys.replication,
         properties: settings.kafka.properties(&loaded.variables)?,
-        role: opening.role.to_string(),
-        instance_id: opening.instance_id.clone(),
-        queue_timeout: opening.queue_timeout,
+        role: connect_options.role.to_string(),
+        instance_id: connect_options.instance_id.clone(),
+        queue_timeout: connect_options.queue_timeout,
         token_command: settings.kafka.keys.token_command.clone(),
     })?;
     Ok(queue)
 }
 
 #[cfg(not(feature = "kafka"))]
-pub fn open(loaded: &Loaded, _: &Opening) -> Result<Rc<dyn Queue>, Failure> {
+pub fn open(loaded: &Loaded, _: &ConnectOptions) -> Result<Rc<dyn Queue>, Failure> {
     let url: &QueueUrl = &loaded.settings.queue;
     Err(Failure::usage(format!(
         "`{url}`: this build of mailq has no Kafka; nothing was done"

@@ -1,13 +1,13 @@
 //! A project as a command works on it: its settings, its queue and its key.
 
+mod connect_options;
 mod host;
 pub mod kafka;
-mod opening;
 mod runtime;
 mod topics;
 
+pub use connect_options::ConnectOptions;
 pub use host::{host_name, worker_name};
-pub use opening::Opening;
 pub use runtime::block_on;
 pub use topics::required_topics;
 
@@ -22,20 +22,23 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The queue of a project, open.
-pub struct Workplace {
+pub struct OpenProject {
     pub loaded: Loaded,
     pub queue: Rc<dyn Queue>,
     pub key: ProjectKey,
     pub clock: Rc<SystemClock>,
 }
 
-impl Workplace {
+impl OpenProject {
     /// For commands that look at or work on a queue: there must be one.
-    pub fn existing(loaded: Loaded) -> Result<Workplace, Failure> {
-        Workplace::existing_for(loaded, &Opening::default())
+    pub fn open(loaded: Loaded) -> Result<OpenProject, Failure> {
+        OpenProject::open_with(loaded, &ConnectOptions::default())
     }
 
-    pub fn existing_for(loaded: Loaded, opening: &Opening) -> Result<Workplace, Failure> {
+    pub fn open_with(
+        loaded: Loaded,
+        connect_options: &ConnectOptions,
+    ) -> Result<OpenProject, Failure> {
         match loaded.settings.queue.clone() {
             QueueUrl::Sqlite(path) if !SqliteQueue::exists(&path) => {
                 let what = format!("no queue here (`sqlite:{}`)", path.display());
@@ -43,16 +46,16 @@ impl Workplace {
                     "`mailq init` makes a project; `mailq enqueue` puts a campaign into its queue",
                 ))
             }
-            QueueUrl::Sqlite(path) => Workplace::open_file(loaded, &path, false),
+            QueueUrl::Sqlite(path) => OpenProject::open_file(loaded, &path, false),
             QueueUrl::Kafka(_) => {
-                let queue = kafka::open(&loaded, opening)?;
+                let queue = kafka::open(&loaded, connect_options)?;
                 let key = kafka::key(&loaded, queue.as_ref())?;
-                Ok(Workplace::of(loaded, queue, key))
+                Ok(OpenProject::new(loaded, queue, key))
             }
         }
     }
 
-    pub fn is_there(loaded: &Loaded) -> bool {
+    pub fn has_queue(loaded: &Loaded) -> bool {
         match &loaded.settings.queue {
             QueueUrl::Sqlite(path) => SqliteQueue::exists(path),
             QueueUrl::Kafka(_) => true,
@@ -61,28 +64,28 @@ impl Workplace {
 
     /// For commands that put something into the queue; a file that is created is announced in one line. On a cluster
     /// nothing is: that is for `mailq topics init`.
-    pub fn existing_or_new(
+    pub fn open_or_create(
         loaded: Loaded,
-        opening: &Opening,
+        connect_options: &ConnectOptions,
         global: &Global,
-    ) -> Result<Workplace, Failure> {
+    ) -> Result<OpenProject, Failure> {
         let QueueUrl::Sqlite(path) = loaded.settings.queue.clone() else {
-            return Workplace::existing_for(loaded, opening);
+            return OpenProject::open_with(loaded, connect_options);
         };
         let is_new = !SqliteQueue::exists(&path);
-        let place = Workplace::open_file(loaded, &path, true)?;
+        let project = OpenProject::open_file(loaded, &path, true)?;
         if is_new {
             global.say(format!("created queue `sqlite:{}`", path.display()));
         }
-        Ok(place)
+        Ok(project)
     }
 
     /// For `init`, which tells itself what it has made.
-    pub fn create(loaded: Loaded, path: &Path) -> Result<Workplace, Failure> {
-        Workplace::open_file(loaded, path, true)
+    pub fn create(loaded: Loaded, path: &Path) -> Result<OpenProject, Failure> {
+        OpenProject::open_file(loaded, path, true)
     }
 
-    fn open_file(loaded: Loaded, path: &Path, create: bool) -> Result<Workplace, Failure> {
+    fn open_file(loaded: Loaded, path: &Path, create: bool) -> Result<OpenProject, Failure> {
         // A key is made only where no queue remembers another one.
         let has_fingerprint =
             SqliteQueue::exists(path) && SqliteQueue::fingerprint(path)?.is_some();
@@ -102,11 +105,11 @@ impl Workplace {
             lease: loaded.settings.lease,
         };
         let queue = SqliteQueue::open(path, options)?;
-        Ok(Workplace::of(loaded, queue, key))
+        Ok(OpenProject::new(loaded, queue, key))
     }
 
-    pub fn of(loaded: Loaded, queue: Rc<dyn Queue>, key: ProjectKey) -> Workplace {
-        Workplace {
+    pub fn new(loaded: Loaded, queue: Rc<dyn Queue>, key: ProjectKey) -> OpenProject {
+        OpenProject {
             queue,
             key,
             loaded,

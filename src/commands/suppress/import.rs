@@ -1,7 +1,7 @@
 //! `mailq suppress import`: a list of any length, in pieces; lines that list no address are told and left out.
 
 use super::{canonical, now};
-use crate::commands::project::Workplace;
+use crate::commands::project::OpenProject;
 use crate::commands::{Exit, Failure, Global, output, terminal};
 use crate::engine::suppress::{self, SuppressionList};
 use crate::suppression::{Entry, Import, ImportError, Token};
@@ -23,7 +23,7 @@ struct Counts {
     rejected: u64,
 }
 
-pub async fn run(place: &Workplace, file: &Path, global: &Global) -> Result<Exit, Failure> {
+pub async fn run(project: &OpenProject, file: &Path, global: &Global) -> Result<Exit, Failure> {
     let name = match file.to_str() {
         Some("-") => "stdin".to_string(),
         _ => file.display().to_string(),
@@ -36,9 +36,9 @@ pub async fn run(place: &Workplace, file: &Path, global: &Global) -> Result<Exit
                 .with_hint("check the path and the file's permissions")
         })?)),
     };
-    place.require_topics().await?;
+    project.require_topics().await?;
     let mut counts = Counts::default();
-    take(place, Import::new(source), &name, &mut counts).await?;
+    take(project, Import::new(source), &name, &mut counts).await?;
     if global.json {
         output::json(&json!({
             "file": name,
@@ -59,12 +59,12 @@ pub async fn run(place: &Workplace, file: &Path, global: &Global) -> Result<Exit
 }
 
 async fn take(
-    place: &Workplace,
+    project: &OpenProject,
     lines: Import<Box<dyn BufRead>>,
     name: &str,
     counts: &mut Counts,
 ) -> Result<(), Failure> {
-    let list = SuppressionList::read(place.queue.as_ref()).await?;
+    let list = SuppressionList::read(project.queue.as_ref()).await?;
     let mut new: HashSet<Token> = HashSet::new();
     let mut entries = Vec::new();
     let since = now();
@@ -73,7 +73,7 @@ async fn take(
             Err(error) => reject(&error, name, counts),
             Ok(listed) => {
                 let address = canonical(&listed.address);
-                let token = Token::of(&place.key, &address);
+                let token = Token::of(&project.key, &address);
                 if list.contains(token) || !new.insert(token) {
                     counts.already += 1;
                     continue;
@@ -90,10 +90,10 @@ async fn take(
             }
         }
         if entries.len() >= PIECE {
-            store(place, &mut entries, counts).await?;
+            store(project, &mut entries, counts).await?;
         }
     }
-    store(place, &mut entries, counts).await
+    store(project, &mut entries, counts).await
 }
 
 fn reject(error: &ImportError, name: &str, counts: &mut Counts) {
@@ -104,11 +104,11 @@ fn reject(error: &ImportError, name: &str, counts: &mut Counts) {
 }
 
 async fn store(
-    place: &Workplace,
+    project: &OpenProject,
     entries: &mut Vec<Entry>,
     counts: &mut Counts,
 ) -> Result<(), Failure> {
-    suppress::add(place.queue.as_ref(), &place.key, entries).await?;
+    suppress::add(project.queue.as_ref(), &project.key, entries).await?;
     counts.added += entries.len() as u64;
     entries.clear();
     Ok(())

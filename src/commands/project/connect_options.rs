@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a command opens the queue for.
 #[derive(Debug, Clone)]
-pub struct Opening {
+pub struct ConnectOptions {
     /// The verb, for whoever looks at the cluster's clients.
     pub role: &'static str,
     pub instance_id: Option<String>,
@@ -12,9 +12,9 @@ pub struct Opening {
     pub queue_timeout: Option<Duration>,
 }
 
-impl Default for Opening {
-    fn default() -> Opening {
-        Opening {
+impl Default for ConnectOptions {
+    fn default() -> ConnectOptions {
+        ConnectOptions {
             role: "look",
             instance_id: None,
             queue_timeout: Some(Duration::from_secs(15)),
