@@ -4,7 +4,7 @@ use super::campaign::Campaign;
 use super::progress::{Kind, Progress, Snapshot};
 use super::project::{self, ConnectOptions, OpenProject};
 use super::text::grouped;
-use super::working::Voice;
+use super::worker::Voice;
 use super::{Exit, Failure, Global, output, terminal, time};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Flags, Loaded, OncePer, QueueUrl, load_or_create_key};

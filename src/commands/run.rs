@@ -2,8 +2,8 @@
 
 use super::campaign::Campaign;
 use super::project::{self, ConnectOptions, OpenProject};
-use super::working::{self, SendReport, Voice};
-use super::{Exit, Failure, Global, enqueue, output, send, terminal};
+use super::worker::{self, SendReport, Voice};
+use super::{Exit, Failure, Global, enqueue, output, terminal};
 use crate::clock::Clock;
 use crate::domain::span;
 use crate::engine::account::{self, Remaining};
@@ -27,7 +27,7 @@ pub struct Args {
     pub enqueue: enqueue::Options,
 
     #[command(flatten)]
-    pub send: send::Options,
+    pub send: worker::Options,
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
@@ -88,23 +88,23 @@ async fn both(
         global.say(enqueue::known_line(&enqueued, "sent"));
         return Ok(Exit::Done);
     }
-    let how = working::How {
+    let how = worker::How {
         goal,
         voice,
         metrics: None,
     };
-    let (summary, signal) = working::work(project, &args.send, how, global).await?;
+    let (summary, signal) = worker::work(project, &args.send, how, global).await?;
     report(&enqueued, &summary, global)?;
     if !global.json {
         let name = format!("{}/{}", enqueued.campaign, enqueued.run);
         global.say(format!(
             "{name}: {}{}",
-            working::closing_line(&summary),
+            worker::closing_line(&summary),
             unfinished(&summary)
         ));
         where_to_look(project, &summary, global);
     }
-    let sent = send::exit(&summary, signal, true);
+    let sent = worker::exit(&summary, signal, true);
     Ok(if sent == Exit::Done {
         enqueue::exit(&enqueued)
     } else {

@@ -1,6 +1,6 @@
 //! SIGTERM and Ctrl-C: the first signal asks a worker for a clean stop, the second one ends the process at once.
 
-use super::{Exit, Failure, terminal};
+use crate::commands::{Exit, Failure, terminal};
 use crate::engine::worker::Stop;
 use std::cell::Cell;
 use std::rc::Rc;

@@ -2,8 +2,8 @@
 
 mod page;
 
-use super::Failure;
 use crate::clock::Clock;
+use crate::commands::Failure;
 use crate::domain::rate::Rate;
 use crate::engine::account;
 use crate::engine::worker::Summary;

@@ -1,0 +1,50 @@
+//! What a worker finds to do at its start, and how long it takes.
+
+use crate::clock::Clock;
+use crate::commands::Failure;
+use crate::commands::project::OpenProject;
+use crate::commands::text::grouped;
+use crate::domain::rate::Rate;
+use crate::domain::span;
+use crate::engine::account;
+use crate::engine::worker::Setup;
+use std::time::Duration;
+
+/// What a worker finds at its start.
+pub struct Outlook {
+    pub messages: u64,
+    pub rate: Rate,
+    /// What is to be done, at what rate, and how long it takes.
+    pub line: String,
+}
+
+pub async fn outlook(
+    project: &OpenProject,
+    setup: &Setup,
+    relays: &str,
+) -> Result<Outlook, Failure> {
+    let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
+    let count = status.lag;
+    // The default counts only where none is in force.
+    let in_force = status.rate.and_then(|rate| rate.rate.parse().ok());
+    let rate = match setup.publish_rate {
+        true => setup.rate.rate,
+        false => in_force.unwrap_or(setup.rate.rate),
+    };
+    let eta = match rate {
+        Rate::Unlimited => String::new(),
+        limited => {
+            let seconds = Duration::try_from_secs_f64(count as f64 / limited.per_second())
+                .unwrap_or(Duration::MAX);
+            format!(
+                ", about {}",
+                span::human(seconds.max(Duration::from_secs(1)))
+            )
+        }
+    };
+    Ok(Outlook {
+        messages: count,
+        rate,
+        line: format!("{} messages to {relays} at {rate}{eta}", grouped(count)),
+    })
+}
