@@ -83,7 +83,7 @@ pub struct Options {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
-    let not_done = |failure: Failure| failure.not_done(NOT_DONE);
+    let not_done = |failure: Failure| failure.not_done("nothing was enqueued");
     let loaded = global
         .load(Some(&args.source), Flags::default())
         .map_err(not_done)?;
@@ -443,47 +443,4 @@ impl Teller {
             progress.finish();
         }
     }
-}
-
-const NOT_DONE: &str = "nothing was enqueued";
-
-impl From<EnqueueError> for Failure {
-    fn from(error: EnqueueError) -> Failure {
-        match error {
-            EnqueueError::Queue(error) => error.into(),
-            EnqueueError::Recipients(error) => Failure::from(error).not_done(NOT_DONE),
-            EnqueueError::Template(error) => Failure::from(error).not_done(NOT_DONE),
-            other => {
-                let exit = if other.is_temporary() {
-                    Exit::TryLater
-                } else {
-                    Exit::Usage
-                };
-                let failure = Failure::new(exit, other.to_string());
-                match hint(&other) {
-                    Some(hint) => failure.with_hint(hint),
-                    None => failure,
-                }
-            }
-        }
-    }
-}
-
-fn hint(error: &EnqueueError) -> Option<&'static str> {
-    Some(match error {
-        EnqueueError::Render(_) | EnqueueError::RenderAfterSeal(_) => {
-            "mend the template or the row and run it again; `mailq preview CAMPAIGN.toml --row N` shows one message"
-        }
-        EnqueueError::Chunk { .. } => "shorten the template or the pictures inside it",
-        EnqueueError::OtherInputs { .. } => {
-            "`--run NAME` sends it as another run, to everybody in the list"
-        }
-        EnqueueError::Cancelled { .. } | EnqueueError::CancelledMeanwhile { .. } => {
-            "a cancel is final; `--run NAME` sends it as another run"
-        }
-        EnqueueError::DroppedMeanwhile { .. } => "run it again",
-        EnqueueError::Busy { .. } => "wait for the other process, or stop it",
-        EnqueueError::QueueAway { .. } => "run it again later; it goes on where it was",
-        _ => return None,
-    })
 }

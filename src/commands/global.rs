@@ -1,6 +1,6 @@
 //! The flags that every command takes, and how a command gets at its settings.
 
-use super::outcome::Failure;
+use super::failure::Failure;
 use super::terminal;
 use crate::config::{self, Flags, Loaded, ProjectKeys, Variables};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Floor 3: one file a verb, its `Args` and its `run`. What they share, the outcome, the output and the global flags,
+//! Floor 3: one file a verb, its `Args` and its `run`. What they share, the failures, the output and the global flags,
 //! lies here as well, because commands know nothing of the clap tree above them.
 
 pub mod bounce;
@@ -9,13 +9,11 @@ pub mod control;
 pub mod dlq;
 pub mod enqueue;
 pub mod events;
-mod failures;
+mod failure;
 pub mod global;
 pub mod init;
-mod input_failure;
 mod known;
 pub mod manual;
-pub mod outcome;
 pub mod output;
 pub mod preview;
 pub mod print_config;
@@ -38,5 +36,5 @@ pub mod topics;
 pub mod verify;
 pub mod worker;
 
+pub use failure::{Exit, Failure};
 pub use global::Global;
-pub use outcome::{Exit, Failure};

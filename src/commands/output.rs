@@ -1,6 +1,6 @@
 //! Data on stdout: lines, JSON documents, streams. A closed pipe ends the command quietly, where `println!` panics.
 
-use super::outcome::{Exit, Failure};
+use super::failure::{Exit, Failure};
 use super::terminal;
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write};

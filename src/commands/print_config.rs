@@ -1,6 +1,6 @@
 //! `--print-config`: each setting in force and its source.
 
-use super::outcome::{Exit, Failure};
+use super::failure::{Exit, Failure};
 use super::{Global, output};
 use crate::config::Loaded;
 use serde_json::json;

@@ -5,7 +5,7 @@ use super::text::grouped;
 use super::time::local;
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
-use crate::engine::recover::{RecoverError, Recovered, Recovery, recover};
+use crate::engine::recover::{Recovered, Recovery, recover};
 use std::time::Duration;
 
 /// Find where the queue stood after it has lost that, and say who may get a mail twice
@@ -103,19 +103,4 @@ fn tell(recovered: &Recovered) -> Result<(), Failure> {
             grouped(count as u64)
         ),
     })
-}
-
-impl From<RecoverError> for Failure {
-    fn from(error: RecoverError) -> Failure {
-        match error {
-            RecoverError::Account(error) => error.into(),
-            RecoverError::AtWork(_) => {
-                Failure::usage(error.to_string()).with_hint("stop all workers, then run it again")
-            }
-            RecoverError::Taken(_) => Failure::try_later(error.to_string())
-                .with_hint("stop all workers, then run it again; what was repaired stays"),
-            RecoverError::TooLong { .. } => Failure::usage(error.to_string())
-                .with_hint("cancel runs that are not needed any more, then run it again"),
-        }
-    }
 }

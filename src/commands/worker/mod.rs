@@ -16,7 +16,7 @@ pub use watcher::Voice;
 use super::project::OpenProject;
 use super::{Failure, Global, relays, terminal};
 use crate::engine::retention::keep_events;
-use crate::engine::worker::{self as engine, Goal, Stop, Summary, WorkerError};
+use crate::engine::worker::{self as engine, Goal, Stop, Summary};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -97,23 +97,6 @@ async fn warn_of_drift(project: &OpenProject) {
                 drift.found,
                 drift.wanted
             ));
-        }
-    }
-}
-
-impl From<WorkerError> for Failure {
-    fn from(error: WorkerError) -> Failure {
-        match error {
-            WorkerError::Queue(error) => error.into(),
-            WorkerError::Account(error) => error.into(),
-            WorkerError::MissingTopic(_) => Failure::usage(format!("{error}; nothing was sent"))
-                .with_hint("`mailq topics init` makes what is missing"),
-            WorkerError::CutOff => Failure::try_later(error.to_string())
-                .with_hint("start it again when the queue is back: it names what is in doubt"),
-            WorkerError::CommitsLost(_) => Failure::usage(format!("{error}; nothing was sent"))
-                .with_hint("`mailq recover` finds it again, and says who may get a mail twice"),
-            WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))
-                .with_hint("a newer mailq may have written it: install that version here as well"),
         }
     }
 }

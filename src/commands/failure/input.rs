@@ -1,6 +1,6 @@
 //! What input that cannot be used means for a command: exit code 2, and the hint, by variant.
 
-use super::outcome::Failure;
+use super::Failure;
 use crate::recipients::{HeaderProblem, RecipientsError, rejected_path};
 use crate::render::{ContentError, HeaderNameProblem, RenderError, TemplateError};
 use std::path::Path;

@@ -1,4 +1,9 @@
-//! How a command ends: the exit codes, and a failure with what mends it.
+//! How a command ends: its exit code, or a failure with a hint. Each file below maps the errors of one area.
+
+mod enqueue;
+mod input;
+mod queue;
+mod worker;
 
 use crate::config::ConfigError;
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! What errors of the queue and the accounts mean for a command: the exit code and the hint, by variant.
 
-use super::outcome::{Exit, Failure};
+use super::{Exit, Failure};
 use crate::engine::account::AccountError;
 use crate::queue::QueueError;
 

@@ -1,0 +1,37 @@
+//! Errors of workers and of `recover`: exit code and hint of each variant.
+
+use super::Failure;
+use crate::engine::recover::RecoverError;
+use crate::engine::worker::WorkerError;
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Failure {
+        match error {
+            WorkerError::Queue(error) => error.into(),
+            WorkerError::Account(error) => error.into(),
+            WorkerError::MissingTopic(_) => Failure::usage(format!("{error}; nothing was sent"))
+                .with_hint("`mailq topics init` makes what is missing"),
+            WorkerError::CutOff => Failure::try_later(error.to_string())
+                .with_hint("start it again when the queue is back: it names what is in doubt"),
+            WorkerError::CommitsLost(_) => Failure::usage(format!("{error}; nothing was sent"))
+                .with_hint("`mailq recover` finds it again, and says who may get a mail twice"),
+            WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))
+                .with_hint("a newer mailq may have written it: install that version here as well"),
+        }
+    }
+}
+
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Failure {
+        match error {
+            RecoverError::Account(error) => error.into(),
+            RecoverError::AtWork(_) => {
+                Failure::usage(error.to_string()).with_hint("stop all workers, then run it again")
+            }
+            RecoverError::Taken(_) => Failure::try_later(error.to_string())
+                .with_hint("stop all workers, then run it again; what was repaired stays"),
+            RecoverError::TooLong { .. } => Failure::usage(error.to_string())
+                .with_hint("cancel runs that are not needed any more, then run it again"),
+        }
+    }
+}
