@@ -1,11 +1,10 @@
 //! `mailq enqueue`: a campaign's messages into the queue, exactly once.
 
 use super::campaign::Campaign;
-use super::progress::{Kind, Progress, Snapshot};
+use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, ConnectOptions, OpenProject};
 use super::text::grouped;
-use super::worker::Voice;
-use super::{Exit, Failure, Global, output, terminal, time};
+use super::{Exit, Failure, Global, output, time};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Flags, Loaded, OncePer, QueueUrl, load_or_create_key};
 use crate::domain::address::Address;
@@ -16,8 +15,6 @@ use crate::engine::enqueue::{self as engine, EnqueueError, EnqueueProgress, Enqu
 use crate::engine::enqueue::{Job, OtherRun, Patience, RunChoice};
 use crate::recipients;
 use jiff::Zoned;
-use std::cell::RefCell;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -109,7 +106,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             &project,
             campaign,
             &args.options,
-            Voice::Full,
+            Verbosity::Full,
             global,
         ))?
     };
@@ -158,12 +155,12 @@ pub async fn enqueue(
     project: &OpenProject,
     campaign: Campaign,
     options: &Options,
-    voice: Voice,
+    verbosity: Verbosity,
     global: &Global,
 ) -> Result<EnqueueReport, Failure> {
     project.require_topics().await?;
-    let teller = Teller::new(voice, global);
-    let mut observer = |progress: EnqueueProgress<'_>| teller.tell(progress);
+    let progress = Progress::new(Unit::Rows, verbosity, global);
+    let mut observer = |event: EnqueueProgress<'_>| show(&progress, event);
     let patience = patience(project, options);
     let suppressed = engine::suppressed(
         project.queue.as_ref(),
@@ -181,24 +178,24 @@ pub async fn enqueue(
         &mut observer,
     )
     .await;
-    teller.end();
+    progress.finish();
     let report = match result {
         Err(EnqueueError::OtherInputs { campaign, other }) => {
             return Err(sent_before(project, &campaign, &other).await);
         }
         other => other?,
     };
-    if voice == Voice::Full {
-        teller.say(&closing_line(&report, options.dry_run));
+    if verbosity == Verbosity::Full {
+        progress.say(closing_line(&report, options.dry_run));
         if report.already_enqueued && options.at.is_some() {
-            teller.warn("warning: `--at` changes nothing for a run that is enqueued");
+            progress.warn("warning: `--at` changes nothing for a run that is enqueued");
         }
     }
     if let Some(expires) = job
         .expires_after
         .filter(|_| !report.already_enqueued && !options.dry_run)
     {
-        warn_of_expiry(project, &name, expires, &teller).await?;
+        warn_of_expiry(project, &name, expires, &progress).await?;
     }
     Ok(report)
 }
@@ -209,7 +206,7 @@ async fn rehearse_without_queue(
     options: &Options,
     global: &Global,
 ) -> Result<EnqueueReport, Failure> {
-    let teller = Teller::new(Voice::Full, global);
+    let progress = Progress::new(Unit::Rows, Verbosity::Full, global);
     // Message-IDs of a rehearsal go nowhere, so any key will do where there is none yet.
     let key = load_or_create_key(&loaded.settings.key_file, false)
         .unwrap_or_else(|_| ProjectKey::new(&[0; ProjectKey::BYTES]));
@@ -220,11 +217,11 @@ async fn rehearse_without_queue(
         Arc::new(|_: &Address| None),
         Patience::default(),
     )?;
-    let mut observer = |progress: EnqueueProgress<'_>| teller.tell(progress);
+    let mut observer = |event: EnqueueProgress<'_>| show(&progress, event);
     let report = engine::rehearse(&job, &SystemClock, &mut observer).await;
-    teller.end();
+    progress.finish();
     let report = report?;
-    teller.say(&closing_line(&report, true));
+    progress.say(closing_line(&report, true));
     Ok(report)
 }
 
@@ -306,7 +303,7 @@ async fn warn_of_expiry(
     project: &OpenProject,
     name: &str,
     expires: Duration,
-    teller: &Teller,
+    progress: &Progress,
 ) -> Result<(), Failure> {
     let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
     let eta = match (status.eta_seconds, project.loaded.settings.send.rate.value) {
@@ -315,7 +312,7 @@ async fn warn_of_expiry(
             .unwrap_or(Duration::MAX),
     };
     if eta > expires {
-        teller.warn(&format!(
+        progress.warn(format!(
             "warning: sending takes about {}, and `{name}` expires after {}: what is left then is not sent",
             span::human(eta),
             span::human(expires)
@@ -372,75 +369,18 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     }
 }
 
-/// Shows what enqueue tells.
-struct Teller {
-    voice: Voice,
-    quiet: bool,
-    progress: RefCell<Option<Progress>>,
-    started: std::time::Instant,
-}
-
-impl Teller {
-    fn new(voice: Voice, global: &Global) -> Teller {
-        let progress = match (global.quiet || global.json, voice) {
-            (true, _) => Progress::hidden(Kind::Enqueue),
-            (false, Voice::Full) => Progress::new(Kind::Enqueue),
-            (false, Voice::Cron) => Progress::new(Kind::Enqueue).quiet_elsewhere(),
-        };
-        Teller {
-            voice,
-            quiet: global.quiet,
-            progress: RefCell::new(Some(progress)),
-            started: std::time::Instant::now(),
+/// Shows what enqueue reports.
+fn show(progress: &Progress, event: EnqueueProgress<'_>) {
+    match event {
+        EnqueueProgress::Rejected(row) => progress.warn(format!("rejected: {row}")),
+        EnqueueProgress::Dropped(run) => progress.say(format!(
+            "dropped the unfinished run `{run}`: its inputs are others"
+        )),
+        EnqueueProgress::Continuing { batches_found } => {
+            progress.say(format!("going on after {batches_found} finished batches"));
         }
-    }
-
-    fn tell(&self, progress: EnqueueProgress<'_>) {
-        match progress {
-            EnqueueProgress::Rejected(row) => self.warn(&format!("rejected: {row}")),
-            EnqueueProgress::Dropped(run) => self.say(&format!(
-                "dropped the unfinished run `{run}`: its inputs are others"
-            )),
-            EnqueueProgress::Continuing { batches_found } => {
-                self.say(&format!("going on after {batches_found} finished batches"));
-            }
-            EnqueueProgress::Waiting { why } => self.warn(&format!("warning: {why}; trying again")),
-            EnqueueProgress::Rows { done, of } => self.show(done, of),
-            EnqueueProgress::Surveyed(_) | EnqueueProgress::Batch { .. } => {}
-        }
-    }
-
-    fn show(&self, done: u64, of: u64) {
-        let per_second = done as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        let eta =
-            Duration::try_from_secs_f64(of.saturating_sub(done) as f64 / per_second.max(0.001))
-                .ok();
-        let snapshot = Snapshot {
-            rows_done: done,
-            rows_total: Some(of),
-            per_second,
-            eta,
-            ..Snapshot::default()
-        };
-        if let Some(progress) = self.progress.borrow_mut().as_mut() {
-            progress.set(snapshot);
-        }
-    }
-
-    fn say(&self, text: &str) {
-        let is_wanted = self.voice == Voice::Full || std::io::stderr().is_terminal();
-        if !self.quiet && is_wanted {
-            terminal::note(text);
-        }
-    }
-
-    fn warn(&self, text: &str) {
-        terminal::note(text);
-    }
-
-    fn end(&self) {
-        if let Some(progress) = self.progress.borrow_mut().take() {
-            progress.finish();
-        }
+        EnqueueProgress::Waiting { why } => progress.warn(format!("warning: {why}; trying again")),
+        EnqueueProgress::Rows { done, of } => progress.set(Counts::of(done, of)),
+        EnqueueProgress::Surveyed(_) | EnqueueProgress::Batch { .. } => {}
     }
 }

@@ -3,9 +3,9 @@
 mod rows;
 mod states;
 
+use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
 use super::text::plain;
-use super::verify::Reading;
 use super::{Exit, Failure, Global, known};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -131,13 +131,13 @@ async fn each(
     run: &RunFacts,
     out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    let mut reading = Reading::new(global);
+    let reading = Progress::new(Unit::Records, Verbosity::Full, global);
     let asked = Recipients {
         run: run.manifest.key,
         states: &args.state,
         scratch: &std::env::temp_dir(),
     };
-    let progress = &mut |done, of| reading.set(done, of);
+    let progress = &mut |done, total| reading.set(Counts::of(done, total));
     let now = project.clock.now();
     let result = account::recipients(project.queue.as_ref(), asked, now, progress, out).await;
     reading.finish();

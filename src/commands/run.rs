@@ -1,8 +1,9 @@
 //! `mailq run`: enqueue a campaign and work until its run is done. What cron calls.
 
 use super::campaign::Campaign;
+use super::progress::Verbosity;
 use super::project::{self, ConnectOptions, OpenProject};
-use super::worker::{self, SendReport, Voice};
+use super::worker::{self, SendReport};
 use super::{Exit, Failure, Global, enqueue, output, terminal};
 use crate::clock::Clock;
 use crate::domain::span;
@@ -72,12 +73,12 @@ async fn both(
     args: &Args,
     global: &Global,
 ) -> Result<Exit, Failure> {
-    let voice = if global.verbose > 0 {
-        Voice::Full
+    let verbosity = if global.verbose > 0 {
+        Verbosity::Full
     } else {
-        Voice::Cron
+        Verbosity::Unattended
     };
-    let enqueued = enqueue::enqueue(project, campaign, &args.enqueue, voice, global).await?;
+    let enqueued = enqueue::enqueue(project, campaign, &args.enqueue, verbosity, global).await?;
     let goal = Goal::Run {
         run: enqueued.key,
         max_wait: args.send.max_wait,
@@ -90,7 +91,7 @@ async fn both(
     }
     let how = worker::How {
         goal,
-        voice,
+        verbosity,
         metrics: None,
     };
     let (summary, signal) = worker::work(project, &args.send, how, global).await?;

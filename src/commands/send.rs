@@ -1,7 +1,8 @@
 //! `mailq send`: a worker.
 
+use super::progress::Verbosity;
 use super::project::{self, ConnectOptions, OpenProject};
-use super::worker::{self, Options, SendReport, Voice};
+use super::worker::{self, Options, SendReport};
 use super::{Exit, Failure, Global, output};
 use crate::domain::span;
 use crate::engine::worker::{Goal, LeftWork};
@@ -42,7 +43,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     };
     let how = worker::How {
         goal,
-        voice: Voice::Full,
+        verbosity: Verbosity::Full,
         metrics: args.metrics,
     };
     let work = worker::work(&project, &args.options, how, global);

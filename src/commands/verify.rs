@@ -1,13 +1,12 @@
 //! `mailq verify`: proves from events and queue that nobody is lost.
 
-use super::progress::{Kind, Progress, Snapshot};
+use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
 use super::text::{grouped, plain};
 use super::{Exit, Failure, Global, known, output};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::{self, CampaignRow, Verification};
-use std::time::Instant;
 
 /// Prove that every recipient is accounted for
 ///
@@ -27,9 +26,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         if let Some(campaign) = campaign {
             known::runs(&account::read_ledger(queue, false).await?, campaign)?;
         }
-        let mut reading = Reading::new(global);
+        let reading = Progress::new(Unit::Records, Verbosity::Full, global);
         let now = project.clock.now();
-        let progress = &mut |done, of| reading.set(done, of);
+        let progress = &mut |done, total| reading.set(Counts::of(done, total));
         let verification = account::verify(queue, now, campaign, progress).await;
         reading.finish();
         Ok(verification?)
@@ -97,40 +96,4 @@ fn sum(row: &CampaignRow) -> String {
         grouped(row.enqueued),
         parts.join(" + ")
     )
-}
-
-/// Progress of a pass over the events; `recipients` makes the same.
-pub struct Reading {
-    progress: Progress,
-    begun: Instant,
-}
-
-impl Reading {
-    pub fn new(global: &Global) -> Reading {
-        let progress = match global.quiet || global.json {
-            true => Progress::hidden(Kind::Read),
-            false => Progress::new(Kind::Read),
-        };
-        Reading {
-            progress,
-            begun: Instant::now(),
-        }
-    }
-
-    /// Records read, of about how many.
-    pub fn set(&mut self, done: u64, of: u64) {
-        let per_second = done as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
-        let left = of.saturating_sub(done) as f64 / per_second;
-        self.progress.set(Snapshot {
-            rows_done: done,
-            rows_total: Some(of),
-            per_second,
-            eta: std::time::Duration::try_from_secs_f64(left).ok(),
-            ..Snapshot::default()
-        });
-    }
-
-    pub fn finish(self) {
-        self.progress.finish();
-    }
 }

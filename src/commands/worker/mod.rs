@@ -11,8 +11,8 @@ mod watcher;
 pub use options::Options;
 pub use report::{SendReport, closing_line, exit};
 pub use stop_signal::StopSignal;
-pub use watcher::Voice;
 
+use super::progress::Verbosity;
 use super::project::OpenProject;
 use super::{Failure, Global, relays, terminal};
 use crate::engine::retention::keep_events;
@@ -26,7 +26,7 @@ use watcher::Watcher;
 /// What a worker is to do, and who watches.
 pub struct How {
     pub goal: Goal,
-    pub voice: Voice,
+    pub verbosity: Verbosity,
     /// Where Prometheus may ask.
     pub metrics: Option<SocketAddr>,
 }
@@ -54,8 +54,8 @@ pub async fn work(
         .map(|relay| relay.keys.url.value.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
     let outlook = forecast::outlook(project, &setup, &relays).await?;
-    let watcher = Rc::new(Watcher::new(outlook.messages, how.voice, global));
-    watcher.tell(outlook.line);
+    let watcher = Rc::new(Watcher::new(outlook.messages, how.verbosity, global));
+    watcher.progress.say(outlook.line);
     let stop = Rc::new(Stop::default());
     let caught = Rc::new(Cell::new(None));
     watcher.shown.rate.set(Some(outlook.rate));
@@ -82,7 +82,7 @@ pub async fn work(
     if let Some(visitors) = visitors {
         visitors.abort();
     }
-    watcher.end();
+    watcher.progress.finish();
     Ok((result?, caught.get()))
 }
 
