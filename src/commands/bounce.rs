@@ -1,5 +1,6 @@
 //! `mailq bounce`: explain and test how replies are classified.
 
+use super::output::{Format, Listing};
 use super::{Exit, Failure, Global, output};
 use crate::bounce::classify;
 use crate::config::Flags;
@@ -48,8 +49,6 @@ pub enum Verb {
 
 /// A longer line is taken for several: no reply is as long.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// Output is written in pieces of about this size.
-const PIECE_BYTES: usize = 64 * 1024;
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     match &args.verb {
@@ -79,15 +78,13 @@ fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
         Some(delay) => format!("after {}", span::human(delay)),
         None => "never".to_string(),
     };
-    for (name, value) in [
+    output::lines(&output::fields(&[
         ("class", verdict.class.to_string()),
         ("reason", verdict.reason.to_string()),
         ("scope", verdict.scope.to_string()),
         ("retry", retry),
         ("rule", verdict.rule.to_string()),
-    ] {
-        output::line(format!("{name:8}{value}"))?;
-    }
+    ]))?;
     Ok(Exit::Done)
 }
 
@@ -118,30 +115,29 @@ fn document(verdict: &Verdict) -> Map<String, Value> {
 
 fn classify_lines(file: &Path, global: &Global) -> Result<Exit, Failure> {
     let mut lines = Lines::open(file)?;
-    let mut out = String::new();
+    let format = match global.json {
+        true => Format::JsonLines { is_live: false },
+        false => Format::Tabs,
+    };
+    let mut list = Listing::new(format, &[])?;
     while let Some(line) = lines.next()? {
         let verdict = classify(Stage::RcptTo, &reply_of(line.as_bytes()));
-        if global.json {
+        let with_reply = || {
             let mut document = document(&verdict);
             document.insert("reply".into(), json!(line));
-            out += &format!("{}\n", Value::Object(document));
-        } else {
-            let Verdict {
-                class,
-                reason,
-                scope,
-                ..
-            } = verdict;
-            // A tab inside the reply would look like the end of it.
-            let line = line.replace('\t', " ");
-            out += &format!("{line}\t{class}\t{reason}\t{scope}\n");
-        }
-        if out.len() > PIECE_BYTES {
-            output::raw(out.as_bytes())?;
-            out.clear();
-        }
+            document
+        };
+        let cells = || {
+            vec![
+                line.as_str().into(),
+                verdict.class.to_string().into(),
+                verdict.reason.to_string().into(),
+                verdict.scope.to_string().into(),
+            ]
+        };
+        list.add(with_reply, cells)?;
     }
-    output::raw(out.as_bytes())?;
+    list.finish()?;
     Ok(Exit::Done)
 }
 

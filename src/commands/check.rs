@@ -175,23 +175,24 @@ fn tell(
             "relays": relays,
         }));
     }
-    output::line(format!("campaign    {} ({})", file.name, file.display))?;
+    let mut lines = vec![("campaign", format!("{} ({})", file.name, file.display))];
     if let Some(counts) = &report.counts {
-        output::line(format!(
-            "recipients  {}: {} rows, {} to be mailed, {} duplicates, {} bad",
+        let text = format!(
+            "{}: {} rows, {} to be mailed, {} duplicates, {} bad",
             list.display(),
             counts.rows,
             counts.accepted,
             counts.duplicates,
             counts.invalid
-        ))?;
+        );
+        lines.push(("recipients", text));
     }
-    output::line(format!(
-        "messages    {} rendered, the largest of {} bytes",
-        report.rendered, report.largest_bytes
-    ))?;
-    for relay in relays {
-        output::line(format!("relay       {relay}"))?;
-    }
-    output::line(format!("result      {errors} errors, {warnings} warnings"))
+    let (rendered, largest) = (report.rendered, report.largest_bytes);
+    lines.push((
+        "messages",
+        format!("{rendered} rendered, the largest of {largest} bytes"),
+    ));
+    lines.extend(relays.iter().map(|relay| ("relay", relay.to_string())));
+    lines.push(("result", format!("{errors} errors, {warnings} warnings")));
+    output::lines(&output::fields(&lines))
 }

@@ -1,7 +1,8 @@
 //! `mailq events`: every outcome, one JSON document a line.
 
+use super::output::{Format, Listing};
 use super::project::{self, OpenProject};
-use super::{Exit, Failure, Global, known, output};
+use super::{Exit, Failure, Global, known};
 use crate::config::Flags;
 use crate::domain::event::EventType;
 use crate::engine::account::{self, EventFilter};
@@ -56,10 +57,13 @@ async fn print(args: &Args, project: &OpenProject) -> Result<(), Failure> {
         kind: args.event_type.as_deref().map(kind).transpose()?,
         message_id: None,
     };
-    let mut out = output::Stream::new(args.follow);
+    let format = Format::JsonLines {
+        is_live: args.follow,
+    };
+    let mut list = Listing::new(format, &[])?;
     let mut written = Ok(());
     let each = &mut |event| {
-        written = out.json_line(&event);
+        written = list.add(|| event, Vec::new);
         match written {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -67,7 +71,7 @@ async fn print(args: &Args, project: &OpenProject) -> Result<(), Failure> {
     };
     account::events(project.queue.as_ref(), &filter, args.follow, each).await?;
     written?;
-    out.finish()
+    list.finish()
 }
 
 fn kind(name: &str) -> Result<EventType, Failure> {

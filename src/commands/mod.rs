@@ -27,7 +27,6 @@ mod sample;
 pub mod send;
 pub mod status;
 pub mod suppress;
-mod table;
 pub mod terminal;
 pub mod test;
 mod text;

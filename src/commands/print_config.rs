@@ -4,6 +4,7 @@ use super::failure::{Exit, Failure};
 use super::{Global, output};
 use crate::config::Loaded;
 use serde_json::json;
+use unicode_width::UnicodeWidthStr;
 
 /// `key = value  # source`, aligned; with `--json` a list of `{key, value, source}` and the project.
 pub fn run(loaded: &Loaded, global: &Global) -> Result<Exit, Failure> {
@@ -34,10 +35,11 @@ pub fn run(loaded: &Loaded, global: &Global) -> Result<Exit, Failure> {
             )
         })
         .collect();
-    let width = rows.iter().map(|(text, _)| text.chars().count()).max();
+    // A longer line than this, such as a list of brokers, does not push all sources to the right.
+    let width = rows.iter().map(|(text, _)| text.width()).max();
     let width = width.unwrap_or(0).min(60);
     for (text, source) in rows {
-        output::line(format!("{text:width$}  # {source}"))?;
+        output::line(format!("{}  # {source}", output::padded(&text, width)))?;
     }
     Ok(Exit::Done)
 }

@@ -42,7 +42,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
                 let status = read(args, &project).await?;
                 match global.json {
                     true => output::json(&status)?,
-                    false => output::raw(text(&status).as_bytes())?,
+                    false => output::lines(&view::lines(&status))?,
                 }
                 Ok(Exit::Done)
             }
@@ -54,12 +54,6 @@ async fn read(args: &Args, project: &OpenProject) -> Result<Status, Failure> {
     let now = project.clock.now();
     let campaign = args.campaign.as_deref();
     Ok(account::status(project.queue.as_ref(), now, campaign).await?)
-}
-
-fn text(status: &Status) -> String {
-    let mut text = view::lines(status).join("\n");
-    text.push('\n');
-    text
 }
 
 /// A terminal is drawn over, anything else gets one after the other; with `--json` a document a line.
@@ -75,8 +69,11 @@ async fn watch(args: &Args, global: &Global, project: &OpenProject) -> Result<Ex
         match (global.json, on_terminal) {
             (true, _) => output::json(&status)?,
             (false, true) => output::raw(over(&view::lines(&status), is_first).as_bytes())?,
-            (false, false) if is_first => output::raw(text(&status).as_bytes())?,
-            (false, false) => output::raw(format!("\n{}", text(&status)).as_bytes())?,
+            (false, false) if is_first => output::lines(&view::lines(&status))?,
+            (false, false) => {
+                output::line("")?;
+                output::lines(&view::lines(&status))?;
+            }
         }
         is_first = false;
         tokio::select! {

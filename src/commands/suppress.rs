@@ -2,7 +2,9 @@
 
 mod import;
 
+use super::output::{Align, Column, Format, Listing};
 use super::project::{self, ConnectOptions, OpenProject};
+use super::text::plain;
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::address::Address;
@@ -142,37 +144,46 @@ async fn remove(
 }
 
 async fn export(project: &OpenProject, global: &Global) -> Result<Exit, Failure> {
-    let entries = SuppressionList::read(project.queue.as_ref())
-        .await?
-        .into_entries();
+    let list = SuppressionList::read(project.queue.as_ref()).await?;
     if global.json {
-        output::json(&entries)?;
-        return Ok(Exit::Done);
+        return print(list.into_entries(), global);
     }
     let mut text = Vec::new();
-    suppression::export(entries, &mut text)
+    suppression::export(list.into_entries(), &mut text)
         .map_err(|error| Failure::usage("cannot write the list as CSV").caused_by(&error))?;
     output::raw(&text)?;
     Ok(Exit::Done)
 }
 
 async fn list(project: &OpenProject, global: &Global) -> Result<Exit, Failure> {
-    let entries = SuppressionList::read(project.queue.as_ref())
-        .await?
-        .into_entries();
-    if global.json {
-        output::json(&entries)?;
-        return Ok(Exit::Done);
-    }
-    let width = entries.iter().map(|entry| entry.address.chars().count());
-    let width = width.max().unwrap_or(0).min(60);
-    let mut text = String::new();
+    let list = SuppressionList::read(project.queue.as_ref()).await?;
+    print(list.into_entries(), global)
+}
+
+const COLUMNS: [Column<'static>; 4] = [
+    ("ADDRESS", Align::Left),
+    ("REASON", Align::Left),
+    ("SINCE", Align::Left),
+    ("SOURCE", Align::Left),
+];
+
+fn print(entries: Vec<Entry>, global: &Global) -> Result<Exit, Failure> {
+    let mut list = Listing::new(Format::json_or(global.json, Format::Table), &COLUMNS)?;
     for entry in &entries {
-        let address = shown(&entry.address);
-        text += &format!("{address:width$}  {}\n", because(entry));
+        let cells = || {
+            vec![
+                shown(&entry.address).into(),
+                entry.reason.to_string().into(),
+                shown(&entry.since).into(),
+                shown(&entry.source).into(),
+            ]
+        };
+        list.add(|| entry, cells)?;
     }
-    output::raw(text.as_bytes())?;
-    global.say(format!("{} addresses are never mailed", entries.len()));
+    list.finish()?;
+    if !global.json {
+        global.say(format!("{} addresses are never mailed", entries.len()));
+    }
     Ok(Exit::Done)
 }
 
@@ -238,12 +249,8 @@ fn because(entry: &Entry) -> String {
     )
 }
 
-/// A relay's words and a file's cells must not steer the terminal.
 fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(200)
-        .collect()
+    plain(text, 200)
 }
 
 fn now() -> String {

@@ -1,7 +1,7 @@
 //! `mailq topics`: the queue's set-up.
 
+use super::output::{Align, Table};
 use super::project::{self, ConnectOptions, OpenProject, required_topics};
-use super::table::{Align, Table};
 use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{Flags, Loaded, QueueUrl};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -184,7 +184,7 @@ fn tell(
     queue: &dyn Queue,
 ) -> Result<(), Failure> {
     let env = &loaded.settings.env;
-    output::line(format!("queue    {}", queue.url()))?;
+    output::lines(&output::fields(&[("queue", queue.url())]))?;
     let mut table = Table::new(&[
         ("TOPIC", Align::Left),
         ("PARTITIONS", Align::Right),
@@ -199,9 +199,7 @@ fn tell(
             records.to_string(),
         ]);
     }
-    for line in table.lines() {
-        output::line(line)?;
-    }
+    output::lines(&table.lines())?;
     for name in missing {
         terminal::note(format!(
             "warning: {name} is missing: `mailq topics init` makes it"

@@ -2,14 +2,17 @@
 
 use super::list::count;
 use super::{Filter, filter};
+use crate::commands::output::{Align, Cells, Column, Format, Listing, Row};
 use crate::commands::project::OpenProject;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};
 use crate::engine::read_model::scan::record_at;
 use serde_json::json;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 const INDEX: &str = "letters.csv";
@@ -46,7 +49,7 @@ pub async fn run(
         }
     }
     let index = to.join(INDEX);
-    write_index(&index, &letters).map_err(|error| unwritable(&index, &error))?;
+    write_index(&index, &letters)?;
     if global.json {
         output::json(&json!({"exported": messages, "folder": to, "index": index}))?;
     } else {
@@ -59,10 +62,49 @@ pub async fn run(
     Ok(Exit::Done)
 }
 
-fn write_index(path: &Path, letters: &[ListedLetter]) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    letters::export(letters, &mut file)?;
-    file.flush()
+const COLUMNS: [Column<'static>; 11] = [
+    ("id", Align::Left),
+    ("campaign", Align::Left),
+    ("run", Align::Left),
+    ("row", Align::Right),
+    ("address", Align::Left),
+    ("class", Align::Left),
+    ("reason", Align::Left),
+    ("scope", Align::Left),
+    ("attempts", Align::Right),
+    ("last_reply", Align::Left),
+    ("since", Align::Left),
+];
+
+fn write_index(path: &Path, letters: &[ListedLetter]) -> Result<(), Failure> {
+    let mut list = Listing::to_file(path, Format::Csv(Cells::Inert), &COLUMNS)?;
+    for letter in letters {
+        list.add(|| letter, || row(letter))?;
+    }
+    list.finish()
+}
+
+fn row(letter: &ListedLetter) -> Row<'_> {
+    vec![
+        Cow::Borrowed(&letter.id),
+        Cow::Borrowed(&letter.campaign),
+        Cow::Borrowed(&letter.run),
+        letter.row.to_string().into(),
+        Cow::Borrowed(&letter.address),
+        name(letter.class),
+        name(letter.reason),
+        name(letter.scope),
+        letter.attempts.to_string().into(),
+        Cow::Borrowed(letter.last_reply.as_deref().unwrap_or_default()),
+        Cow::Borrowed(&letter.since),
+    ]
+}
+
+fn name(value: Option<impl Display>) -> Cow<'static, str> {
+    value
+        .map(|value| value.to_string())
+        .unwrap_or_default()
+        .into()
 }
 
 /// The id, with `_` for what is no plain letter of a file name.

@@ -1,41 +1,38 @@
 //! `mailq dlq list`.
 
 use super::{Filter, filter};
+use crate::commands::output::{Align, Column, Format, Listing, Row};
 use crate::commands::project::OpenProject;
-use crate::commands::table::{Align, Table};
 use crate::commands::text::{grouped, plain};
 use crate::commands::time::local;
-use crate::commands::{Exit, Failure, Global, output};
+use crate::commands::{Exit, Failure, Global};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};
+use std::borrow::Cow;
 
 pub async fn run(filter: &Filter, global: &Global, project: &OpenProject) -> Result<Exit, Failure> {
     let wanted = filter::read(filter, project).await?;
     let queue = project.queue.as_ref();
     let ledger = account::read_ledger(queue, true).await?;
     let letters = letters::list(queue, &ledger, &wanted).await?;
-    if global.json {
-        let mut list = output::List::default();
-        for letter in &letters {
-            list.add(letter)?;
-        }
-        list.finish()?;
-        return Ok(Exit::Done);
-    }
-    if letters.is_empty() {
+    if letters.is_empty() && !global.json {
         global.say(match wanted.is_any() {
             true => "no dead letters",
             false => "no dead letter passes the filter",
         });
         return Ok(Exit::Done);
     }
-    let mut text = table(&letters).lines().join("\n");
-    text.push('\n');
-    output::raw(text.as_bytes())?;
-    global.say(format!(
-        "{}: `mailq dlq show ID` tells one's history, `mailq dlq replay` sends them again",
-        count(letters.len() as u64)
-    ));
+    let mut list = Listing::new(Format::json_or(global.json, Format::Table), &COLUMNS)?;
+    for letter in &letters {
+        list.add(|| letter, || row(letter))?;
+    }
+    list.finish()?;
+    if !global.json {
+        global.say(format!(
+            "{}: `mailq dlq show ID` tells one's history, `mailq dlq replay` sends them again",
+            count(letters.len() as u64)
+        ));
+    }
     Ok(Exit::Done)
 }
 
@@ -47,32 +44,31 @@ pub fn count(letters: u64) -> String {
     }
 }
 
-fn table(letters: &[ListedLetter]) -> Table {
-    let mut table = Table::new(&[
-        ("SINCE", Align::Left),
-        ("CAMPAIGN", Align::Left),
-        ("ADDRESS", Align::Left),
-        ("REASON", Align::Left),
-        ("ATTEMPTS", Align::Right),
-        ("ID", Align::Left),
-        ("LAST REPLY", Align::Left),
-    ]);
-    for letter in letters {
-        let reason = letter.reason.map(|reason| reason.to_string());
-        let reason = reason.unwrap_or_default();
-        table.row(vec![
-            local(&letter.since),
-            plain(&letter.campaign, 40),
-            plain(&letter.address, 64),
-            match letter.in_doubt {
-                true => format!("in_doubt ({reason})"),
-                false => reason,
-            },
-            grouped(u64::from(letter.attempts)),
-            // Whole: it is to be copied.
-            plain(&letter.id, 1_000),
-            plain(letter.last_reply.as_deref().unwrap_or_default(), 80),
-        ]);
-    }
-    table
+const COLUMNS: [Column<'static>; 7] = [
+    ("SINCE", Align::Left),
+    ("CAMPAIGN", Align::Left),
+    ("ADDRESS", Align::Left),
+    ("REASON", Align::Left),
+    ("ATTEMPTS", Align::Right),
+    ("ID", Align::Left),
+    ("LAST REPLY", Align::Left),
+];
+
+fn row(letter: &ListedLetter) -> Row<'_> {
+    let reason = letter.reason.map(|reason| reason.to_string());
+    let reason = reason.unwrap_or_default();
+    let cells = [
+        local(&letter.since),
+        plain(&letter.campaign, 40),
+        plain(&letter.address, 64),
+        match letter.in_doubt {
+            true => format!("in_doubt ({reason})"),
+            false => reason,
+        },
+        grouped(u64::from(letter.attempts)),
+        // Whole, because people copy it.
+        plain(&letter.id, 1_000),
+        plain(letter.last_reply.as_deref().unwrap_or_default(), 80),
+    ];
+    cells.into_iter().map(Cow::Owned).collect()
 }

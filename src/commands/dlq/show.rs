@@ -41,19 +41,20 @@ fn document(shown: &Shown) -> serde_json::Value {
 }
 
 fn about(letter: &ListedLetter) -> Vec<String> {
-    let mut lines = vec![
-        format!("id        {}", plain(&letter.id, 1_000)),
-        format!("address   {}", plain(&letter.address, 320)),
-        format!(
-            "campaign  {}/{}, row {}",
-            plain(&letter.campaign, 80),
-            plain(&letter.run, 80),
-            letter.row + 1
-        ),
-        format!(
-            "since     {}, after {} attempts",
-            local(&letter.since),
-            letter.attempts
+    let run = format!(
+        "{}/{}, row {}",
+        plain(&letter.campaign, 80),
+        plain(&letter.run, 80),
+        letter.row + 1
+    );
+    let since = local(&letter.since);
+    let mut about = vec![
+        ("id", plain(&letter.id, 1_000)),
+        ("address", plain(&letter.address, 320)),
+        ("campaign", run),
+        (
+            "since",
+            format!("{since}, after {} attempts", letter.attempts),
         ),
     ];
     let known = [
@@ -66,9 +67,9 @@ fn about(letter: &ListedLetter) -> Vec<String> {
     ];
     let why: Vec<String> = known.into_iter().flatten().collect();
     if !why.is_empty() {
-        lines.push(format!("why       {}", why.join(", ")));
+        about.push(("why", why.join(", ")));
     }
-    lines
+    output::fields(&about)
 }
 
 /// `2026-11-21 09:14:05  deferred   smtp.example.com  451 4.7.1 later`.

@@ -1,12 +1,13 @@
 //! `--rows`: rows of the recipients file as they were, once the file has proved to be the one that was enqueued.
 
-use crate::commands::{Failure, output};
+use crate::commands::Failure;
+use crate::commands::output::{Align, Cells, Column, Format, Listing};
 use crate::domain::ids::Row;
 use crate::domain::recipient::RecipientRow;
 use crate::protocol::RunFacts;
 use crate::recipients::{Options, Survey, first_pass, rows};
 use serde_json::{Map, Value};
-use std::io;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// A set of rows, one bit each.
@@ -69,66 +70,30 @@ fn options(run: &RunFacts) -> Options {
 pub fn print(run: &RunFacts, survey: &Survey, wanted: &Wanted, json: bool) -> Result<(), Failure> {
     let path = Path::new(&run.manifest.recipients);
     let all = rows(path, &options(run), survey, 0..survey.counts.accepted)?;
-    let mut writer = Writer::new(&survey.columns, json)?;
+    let columns: Vec<Column<'_>> = survey
+        .columns
+        .iter()
+        .map(|name| (name.as_str(), Align::Left))
+        .collect();
+    let format = Format::json_or(json, Format::Csv(Cells::Exact));
+    let mut list = Listing::new(format, &columns)?;
     for row in all {
         let row = row?;
         if wanted.has(row.row) {
-            writer.add(&survey.columns, &row)?;
+            list.add(
+                || document(&survey.columns, &row),
+                || row.fields.iter().map(Cow::from).collect(),
+            )?;
         }
     }
-    writer.finish()
+    list.finish()
 }
 
-enum Writer {
-    Csv(Box<csv::Writer<output::Stream>>),
-    Json(output::List),
-}
-
-impl Writer {
-    fn new(columns: &[String], json: bool) -> Result<Writer, Failure> {
-        if json {
-            return Ok(Writer::Json(output::List::default()));
-        }
-        let mut stream = output::Stream::default();
-        // Readers recognise the delimiter in the header: one that is part of a name must not be taken for it.
-        let is_unclear = columns.iter().any(|name| name.contains([';', '\t', ',']));
-        let style = match is_unclear {
-            true => csv::QuoteStyle::Always,
-            false => csv::QuoteStyle::Necessary,
-        };
-        let mut header = csv::WriterBuilder::new()
-            .quote_style(style)
-            .from_writer(&mut stream);
-        header.write_record(columns).map_err(unwritten)?;
-        header.flush().map_err(|error| output::unwritten(&error))?;
-        drop(header);
-        Ok(Writer::Csv(Box::new(csv::Writer::from_writer(stream))))
-    }
-
-    fn add(&mut self, columns: &[String], row: &RecipientRow) -> Result<(), Failure> {
-        match self {
-            Writer::Csv(csv) => csv.write_record(&row.fields).map_err(unwritten),
-            Writer::Json(list) => {
-                let cells = columns.iter().cloned().zip(row.fields.iter().cloned());
-                let cells = cells.map(|(name, cell)| (name, Value::String(cell)));
-                list.add(&cells.collect::<Map<String, Value>>())
-            }
-        }
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        match self {
-            Writer::Json(list) => list.finish(),
-            Writer::Csv(csv) => csv
-                .into_inner()
-                .map_err(|error| output::unwritten(error.error()))?
-                .finish(),
-        }
-    }
-}
-
-fn unwritten(error: csv::Error) -> Failure {
-    output::unwritten(&io::Error::from(error))
+fn document(columns: &[String], row: &RecipientRow) -> Map<String, Value> {
+    let cells = columns.iter().cloned().zip(row.fields.iter().cloned());
+    cells
+        .map(|(name, cell)| (name, Value::String(cell)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,56 +1,41 @@
-//! Recipients as CSV that is safe to open in a spreadsheet, or as JSON.
+//! Recipients and their states: CSV that is safe to open in a spreadsheet, or JSON.
 
-use crate::commands::{Failure, output};
-use crate::domain::csv_cell::inert;
+use crate::commands::Failure;
+use crate::commands::output::{Align, Cells, Column, Format, Listing, Row};
 use crate::engine::account::RecipientRow;
-use std::io;
+use std::borrow::Cow;
 
-pub enum States {
-    Csv(Box<csv::Writer<output::Stream>>),
-    Json(output::List),
-}
+pub struct States(Listing);
 
-const COLUMNS: [&str; 5] = ["address", "state", "reply", "when", "attempts"];
+const COLUMNS: [Column<'static>; 5] = [
+    ("address", Align::Left),
+    ("state", Align::Left),
+    ("reply", Align::Left),
+    ("when", Align::Left),
+    ("attempts", Align::Right),
+];
 
 impl States {
     pub fn new(json: bool) -> Result<States, Failure> {
-        if json {
-            return Ok(States::Json(output::List::default()));
-        }
-        let mut csv = csv::Writer::from_writer(output::Stream::default());
-        csv.write_record(COLUMNS).map_err(unwritten)?;
-        Ok(States::Csv(Box::new(csv)))
+        let format = Format::json_or(json, Format::Csv(Cells::Inert));
+        Listing::new(format, &COLUMNS).map(States)
     }
 
-    pub fn add(&mut self, row: &RecipientRow) -> Result<(), Failure> {
-        match self {
-            States::Json(list) => list.add(row),
-            States::Csv(csv) => {
-                let attempts = row.attempts.to_string();
-                let cells = [
-                    &row.address,
-                    row.state,
-                    row.reply.as_deref().unwrap_or_default(),
-                    row.when.as_deref().unwrap_or_default(),
-                    &attempts,
-                ];
-                csv.write_record(cells.map(|cell| inert(cell).into_owned()))
-                    .map_err(unwritten)
-            }
-        }
+    pub fn add(&mut self, recipient: &RecipientRow) -> Result<(), Failure> {
+        self.0.add(|| recipient, || cells(recipient))
     }
 
     pub fn finish(self) -> Result<(), Failure> {
-        match self {
-            States::Json(list) => list.finish(),
-            States::Csv(csv) => csv
-                .into_inner()
-                .map_err(|error| output::unwritten(error.error()))?
-                .finish(),
-        }
+        self.0.finish()
     }
 }
 
-fn unwritten(error: csv::Error) -> Failure {
-    output::unwritten(&io::Error::from(error))
+fn cells(recipient: &RecipientRow) -> Row<'_> {
+    vec![
+        Cow::Borrowed(&recipient.address),
+        Cow::Borrowed(recipient.state),
+        Cow::Borrowed(recipient.reply.as_deref().unwrap_or_default()),
+        Cow::Borrowed(recipient.when.as_deref().unwrap_or_default()),
+        recipient.attempts.to_string().into(),
+    ]
 }

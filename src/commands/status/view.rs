@@ -1,6 +1,6 @@
 //! A status as people read it.
 
-use crate::commands::table::{Align, Table};
+use crate::commands::output::{Align, Table, fields};
 use crate::commands::text::{grouped, plain};
 use crate::commands::time::local;
 use crate::domain::span;
@@ -13,22 +13,25 @@ const NAMED_WORKERS: usize = 4;
 
 /// Without line ends.
 pub fn lines(status: &Status) -> Vec<String> {
-    let mut lines = vec![format!("queue    {}", status.queue)];
+    let mut pairs = vec![("queue", status.queue.clone())];
+    let tiers = status.retry.iter().filter(|tier| tier.messages > 0);
+    pairs.extend(tiers.map(|one| ("retry", tier(one))));
+    pairs.push(("dlq", letters(status.dlq)));
+    pairs.push(("rate", rate(status)));
+    pairs.push(("lag", lag(status)));
+    pairs.push(("workers", workers(&status.workers, status.lag)));
+    if status.lag > 0 && !status.workers.is_empty() {
+        pairs.extend(behind(&status.partitions).map(|partitions| ("chunks", partitions)));
+    }
+    let mut lines = fields(&pairs);
+    let below_queue = lines.split_off(1);
     lines.push(String::new());
     match status.campaigns.is_empty() {
         true => lines.push("no campaign is in it: `mailq enqueue` puts one there".to_string()),
         false => lines.extend(campaigns(&status.campaigns)),
     }
     lines.push(String::new());
-    let tiers = status.retry.iter().filter(|tier| tier.messages > 0);
-    lines.extend(tiers.map(tier));
-    lines.push(letters(status.dlq));
-    lines.push(rate(status));
-    lines.push(lag(status));
-    lines.push(workers(&status.workers, status.lag));
-    if status.lag > 0 && !status.workers.is_empty() {
-        lines.extend(behind(&status.partitions));
-    }
+    lines.extend(below_queue);
     lines
 }
 
@@ -86,26 +89,20 @@ fn tier(tier: &TierStatus) -> String {
     };
     let more = if tier.at_least { "at least " } else { "" };
     let delay = span::parse(&tier.tier).map_or_else(|_| tier.tier.clone(), span::human);
-    format!(
-        "retry    after {delay}: {more}{}{due}",
-        messages(tier.messages)
-    )
+    format!("after {delay}: {more}{}{due}", messages(tier.messages))
 }
 
 fn letters(count: u64) -> String {
     match count {
-        0 => "dlq      empty".to_string(),
-        1 => "dlq      1 letter: `mailq dlq list` shows it".to_string(),
-        count => format!(
-            "dlq      {} letters: `mailq dlq list` shows them",
-            grouped(count)
-        ),
+        0 => "empty".to_string(),
+        1 => "1 letter: `mailq dlq list` shows it".to_string(),
+        count => format!("{} letters: `mailq dlq list` shows them", grouped(count)),
     }
 }
 
 fn rate(status: &Status) -> String {
     match &status.rate {
-        None => "rate     none yet: the first worker publishes one".to_string(),
+        None => "none yet: the first worker publishes one".to_string(),
         Some(rate) => {
             let burst = match rate.burst {
                 0 | 1 => String::new(),
@@ -114,7 +111,7 @@ fn rate(status: &Status) -> String {
             let (host, source) = (plain(&rate.host, 60), plain(&rate.source, 60));
             let at = local(&rate.at);
             format!(
-                "rate     {}{burst} for all workers, set by {source} on {host} at {at}",
+                "{}{burst} for all workers, set by {source} on {host} at {at}",
                 rate.rate
             )
         }
@@ -123,15 +120,12 @@ fn rate(status: &Status) -> String {
 
 fn lag(status: &Status) -> String {
     match (status.lag, status.eta_seconds) {
-        (0, _) => "lag      nothing that may go is waiting".to_string(),
+        (0, _) => "nothing that may go is waiting".to_string(),
         (lag, Some(seconds)) => {
             let eta = span::human(Duration::from_secs(seconds.max(1)));
-            format!(
-                "lag      {} may go, about {eta} at this rate",
-                messages(lag)
-            )
+            format!("{} may go, about {eta} at this rate", messages(lag))
         }
-        (lag, None) => format!("lag      {} may go", messages(lag)),
+        (lag, None) => format!("{} may go", messages(lag)),
     }
 }
 
@@ -153,9 +147,9 @@ fn workers(workers: &[WorkerStatus], lag: u64) -> String {
         more => format!(" and {more} more"),
     };
     match workers.len() {
-        0 if lag > 0 => "workers  none: `mailq send` starts one".to_string(),
-        0 => "workers  none".to_string(),
-        count => format!("workers  {count}: {}{more}", named.join(", ")),
+        0 if lag > 0 => "none: `mailq send` starts one".to_string(),
+        0 => "none".to_string(),
+        count => format!("{count}: {}{more}", named.join(", ")),
     }
 }
 
@@ -176,7 +170,7 @@ fn behind(partitions: &[PartitionStatus]) -> Option<String> {
         0 => String::new(),
         more => format!(" and {more} more partitions"),
     };
-    (!named.is_empty()).then(|| format!("chunks   {}{more}", named.join(", ")))
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
 fn messages(count: u64) -> String {
@@ -258,6 +252,6 @@ mod tests {
             ]
         );
         let chunks = behind(&status.partitions);
-        assert_eq!(chunks.as_deref(), Some("chunks   send/3 3 (nobody)"));
+        assert_eq!(chunks.as_deref(), Some("send/3 3 (nobody)"));
     }
 }

@@ -1,0 +1,242 @@
+//! A list in the format that is asked for. Rows are written as they come, so that a list may be longer than memory;
+//! only a table is held until its end, because its columns are aligned.
+
+use super::stream::{Stream, Target};
+use super::table::{Column, Table};
+use crate::commands::Failure;
+use crate::domain::csv_cell::inert;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// RFC 4180, with a header row.
+    Csv(Cells),
+    /// Cells separated by tabs, without a header row.
+    Tabs,
+    /// One JSON array, an element a line.
+    Json,
+    /// A JSON document a line. `is_live`: each line is written at once, for a reader that follows.
+    JsonLines { is_live: bool },
+}
+
+impl Format {
+    /// `Json` with `--json`, else `other`.
+    pub fn json_or(json: bool, other: Format) -> Format {
+        if json { Format::Json } else { other }
+    }
+}
+
+/// How CSV holds a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cells {
+    /// Byte for byte.
+    Exact,
+    /// So that no spreadsheet takes it for a formula.
+    Inert,
+}
+
+/// One cell for each column.
+pub type Row<'a> = Vec<Cow<'a, str>>;
+
+pub struct Listing {
+    target: Target,
+    writer: Writer,
+}
+
+enum Writer {
+    Table(Table, Stream),
+    Csv(Box<csv::Writer<Stream>>, Cells),
+    Tabs(Stream),
+    Json { stream: Stream, is_begun: bool },
+    JsonLines { stream: Stream, is_live: bool },
+}
+
+impl Listing {
+    /// To stdout.
+    pub fn new(format: Format, columns: &[Column<'_>]) -> Result<Listing, Failure> {
+        Listing::to(Target::Stdout, Stream::stdout(), format, columns)
+    }
+
+    /// To a file, which is replaced.
+    pub fn to_file(
+        path: &Path,
+        format: Format,
+        columns: &[Column<'_>],
+    ) -> Result<Listing, Failure> {
+        let target = Target::File(path.to_path_buf());
+        let file = File::create(path).map_err(|error| target.failure(&error))?;
+        Listing::to(target, Stream::File(BufWriter::new(file)), format, columns)
+    }
+
+    fn to(
+        target: Target,
+        stream: Stream,
+        format: Format,
+        columns: &[Column<'_>],
+    ) -> Result<Listing, Failure> {
+        let writer =
+            Writer::new(stream, format, columns).map_err(|error| target.failure(&error))?;
+        Ok(Listing { target, writer })
+    }
+
+    /// `document` is for JSON, `cells` for the other formats; the one that is not needed is not made.
+    pub fn add<'a, D: Serialize>(
+        &mut self,
+        document: impl FnOnce() -> D,
+        cells: impl FnOnce() -> Row<'a>,
+    ) -> Result<(), Failure> {
+        let written = match &mut self.writer {
+            Writer::Table(table, _) => {
+                table.row(cells().into_iter().map(Cow::into_owned).collect());
+                Ok(())
+            }
+            Writer::Csv(csv, Cells::Exact) => record(csv, cells().iter()),
+            Writer::Csv(csv, Cells::Inert) => record(csv, cells().iter().map(|cell| inert(cell))),
+            Writer::Tabs(stream) => writeln!(stream, "{}", tabbed(&cells())),
+            Writer::Json { stream, is_begun } => {
+                let before: &[u8] = if *is_begun { b",\n" } else { b"[" };
+                *is_begun = true;
+                element(stream, before, &document())
+            }
+            Writer::JsonLines { stream, is_live } => element(stream, b"", &document())
+                .and_then(|()| stream.write_all(b"\n"))
+                .and_then(|()| if *is_live { stream.flush() } else { Ok(()) }),
+        };
+        written.map_err(|error| self.target.failure(&error))
+    }
+
+    /// Writes what is left. Without it a list is incomplete.
+    pub fn finish(self) -> Result<(), Failure> {
+        let target = self.target;
+        self.writer.finish().map_err(|error| target.failure(&error))
+    }
+}
+
+impl Writer {
+    fn new(mut stream: Stream, format: Format, columns: &[Column<'_>]) -> io::Result<Writer> {
+        Ok(match format {
+            Format::Table => Writer::Table(Table::new(columns), stream),
+            Format::Csv(cells) => {
+                header(&mut stream, columns)?;
+                Writer::Csv(Box::new(csv::Writer::from_writer(stream)), cells)
+            }
+            Format::Tabs => Writer::Tabs(stream),
+            Format::Json => Writer::Json {
+                stream,
+                is_begun: false,
+            },
+            Format::JsonLines { is_live } => Writer::JsonLines { stream, is_live },
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let mut stream = match self {
+            Writer::Table(table, mut stream) => {
+                for line in table.lines() {
+                    writeln!(stream, "{line}")?;
+                }
+                stream
+            }
+            Writer::Csv(csv, _) => csv.into_inner().map_err(|error| error.into_error())?,
+            Writer::Json {
+                mut stream,
+                is_begun,
+            } => {
+                stream.write_all(if is_begun { b"]\n" } else { b"[]\n" })?;
+                stream
+            }
+            Writer::Tabs(stream) | Writer::JsonLines { stream, .. } => stream,
+        };
+        stream.flush()
+    }
+}
+
+/// Readers of CSV recognise the delimiter in the header row, so a name that contains one is quoted, and all others too.
+fn header(stream: &mut Stream, columns: &[Column<'_>]) -> io::Result<()> {
+    let is_unclear = columns
+        .iter()
+        .any(|(name, _)| name.contains([';', '\t', ',']));
+    let style = match is_unclear {
+        true => csv::QuoteStyle::Always,
+        false => csv::QuoteStyle::Necessary,
+    };
+    let mut header = csv::WriterBuilder::new()
+        .quote_style(style)
+        .from_writer(stream);
+    record(&mut header, columns.iter().map(|(name, _)| name))?;
+    header.flush()
+}
+
+fn record<W: Write, C: AsRef<str>>(
+    csv: &mut csv::Writer<W>,
+    cells: impl Iterator<Item = C>,
+) -> io::Result<()> {
+    for cell in cells {
+        csv.write_field(cell.as_ref())?;
+    }
+    Ok(csv.write_record(None::<&[u8]>)?)
+}
+
+/// A tab inside a cell would look like the end of it.
+fn tabbed(cells: &[Cow<'_, str>]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('\t', " ")).collect();
+    cells.join("\t")
+}
+
+fn element(stream: &mut Stream, before: &[u8], value: &impl Serialize) -> io::Result<()> {
+    stream.write_all(before)?;
+    Ok(serde_json::to_writer(stream, value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::Align;
+    use super::*;
+
+    fn written(format: Format, columns: &[Column<'_>], rows: &[[&str; 2]]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        let mut listing = Listing::to_file(&path, format, columns).unwrap();
+        for row in rows {
+            let cells = || row.iter().map(|cell| Cow::Borrowed(*cell)).collect();
+            listing.add(|| row, cells).unwrap();
+        }
+        listing.finish().unwrap();
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn writes_the_same_rows_in_every_format() {
+        let columns = [("NAME", Align::Left), ("N", Align::Right)];
+        let rows = [["a", "=1"], ["b\tc", "12"]];
+        for (format, expected) in [
+            (Format::Table, "NAME   N\na     =1\nb\tc   12\n"),
+            (Format::Csv(Cells::Exact), "NAME,N\na,=1\nb\tc,12\n"),
+            (Format::Csv(Cells::Inert), "NAME,N\na,'=1\nb\tc,12\n"),
+            (Format::Tabs, "a\t=1\nb c\t12\n"),
+            (Format::Json, "[[\"a\",\"=1\"],\n[\"b\\tc\",\"12\"]]\n"),
+            (
+                Format::JsonLines { is_live: true },
+                "[\"a\",\"=1\"]\n[\"b\\tc\",\"12\"]\n",
+            ),
+        ] {
+            assert_eq!(written(format, &columns, &rows), expected, "{format:?}");
+        }
+        assert_eq!(written(Format::Json, &columns, &[]), "[]\n");
+    }
+
+    #[test]
+    fn quotes_a_header_that_contains_a_delimiter() {
+        let columns = [("last; first", Align::Left), ("e-mail", Align::Left)];
+        assert_eq!(
+            written(Format::Csv(Cells::Exact), &columns, &[["a", "b"]]),
+            "\"last; first\",\"e-mail\"\na,b\n"
+        );
+    }
+}
