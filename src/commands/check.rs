@@ -4,6 +4,7 @@ mod finding;
 mod list;
 mod message;
 mod relay;
+mod report;
 mod slips;
 
 use super::campaign;
@@ -12,10 +13,11 @@ use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
 use crate::engine::suppress::SuppressionList;
-use crate::recipients::{self, Counts, Options};
+use crate::recipients::{self, Options};
 use crate::render::{Composer, Content};
 use crate::suppression::Token;
 use finding::{Finding, Severity};
+use report::Report;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -46,16 +48,6 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     report.findings.sort_by_key(|finding| finding.severity);
     tell(&file, &list, &report, &relays, global)?;
     Ok(exit(&report, &relays))
-}
-
-/// What was found, and in how much.
-#[derive(Default)]
-struct Report {
-    findings: Vec<Finding>,
-    /// `None`: the list could not be read.
-    counts: Option<Counts>,
-    rendered: u64,
-    largest_bytes: usize,
 }
 
 /// Goes on past every error after which something is left to look at.

@@ -9,6 +9,8 @@ mod show;
 use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global};
 use crate::config::Flags;
+use change::Change;
+use filter::Filter;
 use std::path::PathBuf;
 
 /// List, show, send again, export or throw away dead letters
@@ -45,49 +47,6 @@ pub enum Verb {
     },
     /// Throw letters away; needs a filter or `--all`
     Purge(Change),
-}
-
-/// Which letters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "Filters")]
-pub struct Filter {
-    /// Of this campaign [default: all]
-    #[arg(long, value_name = "NAME")]
-    pub campaign: Option<String>,
-
-    /// With this reason, as `list` prints it [default: all]
-    #[arg(long, value_name = "REASON")]
-    pub reason: Option<String>,
-
-    /// With this class: temporary, soft or hard [default: all]
-    #[arg(long, value_name = "CLASS", value_parser = ["temporary", "soft", "hard"])]
-    pub class: Option<String>,
-
-    /// For this provider, a domain [default: all]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
-
-    /// That died since then: a time, or a duration back from now like 2h or 7d [default: all]
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-
-    /// With this id; may be given several times [default: all]
-    #[arg(long, value_name = "ID")]
-    pub id: Vec<String>,
-}
-
-#[derive(Debug, Clone, clap::Args)]
-pub struct Change {
-    #[command(flatten)]
-    pub filter: Filter,
-
-    /// All letters
-    #[arg(long)]
-    pub all: bool,
-
-    /// Say what would be done, change nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {

@@ -1,13 +1,13 @@
 //! `mailq init`: a project that works at once. It adds what is missing and never overwrites.
 
+mod files;
 mod from_list;
 
 use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, output};
 use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, ProjectKeys, QueueUrl, Variables};
+use files::{Files, unwritable};
 use serde_json::json;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Make a project that works at once: settings, key, queue, a sample campaign
@@ -100,39 +100,6 @@ fn make_queue(loaded: Loaded, files: &mut Files) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What was made and what was there.
-#[derive(Debug, Default)]
-struct Files {
-    created: Vec<PathBuf>,
-    kept: Vec<PathBuf>,
-}
-
-impl Files {
-    /// Writes a file that is not there yet, with the folders above it.
-    fn write(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-        }
-        match OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(mut file) => {
-                file.write_all(text.as_bytes())
-                    .map_err(|error| unwritable(path, &error))?;
-                self.note(path, false);
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.note(path, true),
-            Err(error) => return Err(unwritable(path, &error)),
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, path: &Path, there: bool) {
-        match there {
-            true => self.kept.push(path.to_path_buf()),
-            false => self.created.push(path.to_path_buf()),
-        }
-    }
-}
-
 fn tell(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result<Exit, Failure> {
     let here = std::env::current_dir().and_then(std::fs::canonicalize);
     let here = here.unwrap_or_default();
@@ -161,8 +128,4 @@ fn tell(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result<
         "next: `{next}` sends it; mail goes where `url` in mailq.toml says, as it is to files in outbox/"
     ));
     Ok(Exit::Done)
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::usage(format!("cannot write `{}`", path.display())).caused_by(error)
 }

@@ -5,6 +5,7 @@ mod import;
 use super::output::{Align, Column, Format, Listing};
 use super::project::{self, ConnectOptions, OpenProject};
 use super::text::plain;
+use super::time::now_in_utc;
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::address::Address;
@@ -94,7 +95,7 @@ async fn add(
     let (known, new): (Vec<String>, Vec<String>) = addresses
         .into_iter()
         .partition(|address| list.contains(Token::of(&project.key, address)));
-    let since = now();
+    let since = now_in_utc();
     let entry = |address: &String| Entry {
         address: address.clone(),
         reason,
@@ -251,10 +252,4 @@ fn because(entry: &Entry) -> String {
 
 fn shown(text: &str) -> String {
     plain(text, 200)
-}
-
-fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
 }

@@ -13,6 +13,14 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 letter`, `1,200 letters`.
+pub fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{} {noun}s", grouped(number)),
+    }
+}
+
 /// Text from a relay, a list or a queue record on one line: at most so many characters, controls replaced.
 pub fn plain(text: &str, characters: usize) -> String {
     let mut shown: String = text

@@ -76,6 +76,11 @@ pub fn local_time(at: SystemTime) -> String {
     at.strftime(form).to_string()
 }
 
+/// The time as records have it, to the second: `2026-12-01T09:00:00Z`.
+pub fn now_in_utc() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

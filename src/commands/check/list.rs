@@ -2,7 +2,8 @@
 
 use super::finding::Finding;
 use super::message::Samples;
-use super::{Report, slips};
+use super::report::Report;
+use super::slips;
 use crate::commands::Failure;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;

@@ -1,7 +1,7 @@
 //! What a rendered message looks like to those who receive it. Pure: bytes and clear text in, findings out.
 
-use super::Report;
 use super::finding::Finding;
+use super::report::Report;
 use crate::domain::recipient::RecipientRow;
 use crate::render::{Composer, InClear};
 use std::collections::BTreeMap;

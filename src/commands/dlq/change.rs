@@ -1,12 +1,25 @@
 //! `mailq dlq replay` and `mailq dlq purge`.
 
-use super::list::count;
-use super::{Change, filter};
+use super::filter::{self, Filter};
 use crate::commands::project::{OpenProject, host_name};
-use crate::commands::text::{grouped, plain};
+use crate::commands::text::{counted, grouped, plain};
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::letters::{LetterFilter, ReplayReport, Replayer, purge as remove};
 use serde_json::json;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Change {
+    #[command(flatten)]
+    pub filter: Filter,
+
+    /// All letters
+    #[arg(long)]
+    pub all: bool,
+
+    /// Say what would be done, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
 
 /// Skipped letters named one by one; `--json` has them all.
 const NAMED: usize = 20;
@@ -57,7 +70,7 @@ fn tell(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Gl
     let line = match report.replayed {
         0 if wanted.is_any() => "no letter to send again".to_string(),
         0 => "no letter that passes the filter is to be sent again".to_string(),
-        replayed => format!("{verb}: {}", count(replayed)),
+        replayed => format!("{verb}: {}", counted(replayed, "letter")),
     };
     global.say(line);
     for run in &report.runs {
@@ -70,7 +83,7 @@ fn tell(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Gl
         ));
     }
     if report.skipped > 0 {
-        let skipped = count(report.skipped);
+        let skipped = counted(report.skipped, "letter");
         global.say(format!(
             "skipped {skipped}: their run has expired or was cancelled"
         ));
@@ -102,8 +115,8 @@ pub async fn purge(
         output::json(&json!({"purged": purged, "dry_run": change.dry_run}))?;
     } else {
         global.say(match change.dry_run {
-            true => format!("would remove {}", count(purged)),
-            false => format!("removed {}", count(purged)),
+            true => format!("would remove {}", counted(purged, "letter")),
+            false => format!("removed {}", counted(purged, "letter")),
         });
     }
     Ok(Exit::Done)

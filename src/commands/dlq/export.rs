@@ -1,9 +1,9 @@
 //! `mailq dlq export`: each message as a file, and a table of all.
 
-use super::list::count;
-use super::{Filter, filter};
+use super::filter::{self, Filter};
 use crate::commands::output::{Align, Cells, Column, Format, Listing, Row};
 use crate::commands::project::OpenProject;
+use crate::commands::text::counted;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};
@@ -55,7 +55,7 @@ pub async fn run(
     } else {
         global.say(format!(
             "wrote {} and {INDEX} to `{}`",
-            count(messages),
+            counted(messages, "letter"),
             to.display()
         ));
     }

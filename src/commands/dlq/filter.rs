@@ -1,6 +1,5 @@
 //! From the flags to what the engine filters by.
 
-use super::Filter;
 use crate::commands::project::OpenProject;
 use crate::commands::{Failure, known, time};
 use crate::domain::nearest::nearest;
@@ -9,6 +8,35 @@ use crate::domain::site;
 use crate::engine::account;
 use crate::engine::letters::LetterFilter;
 use jiff::Zoned;
+
+/// Which letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Filters")]
+pub struct Filter {
+    /// Of this campaign [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub campaign: Option<String>,
+
+    /// With this reason, as `list` prints it [default: all]
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+
+    /// With this class: temporary, soft or hard [default: all]
+    #[arg(long, value_name = "CLASS", value_parser = ["temporary", "soft", "hard"])]
+    pub class: Option<String>,
+
+    /// For this provider, a domain [default: all]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+
+    /// That died since then: a time, or a duration back from now like 2h or 7d [default: all]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+
+    /// With this id; may be given several times [default: all]
+    #[arg(long, value_name = "ID")]
+    pub id: Vec<String>,
+}
 
 /// What `--reason` takes beside the reasons of a failure.
 const IN_DOUBT: &str = "in_doubt";

@@ -1,9 +1,9 @@
 //! `mailq dlq list`.
 
-use super::{Filter, filter};
+use super::filter::{self, Filter};
 use crate::commands::output::{Align, Column, Format, Listing, Row};
 use crate::commands::project::OpenProject;
-use crate::commands::text::{grouped, plain};
+use crate::commands::text::{counted, grouped, plain};
 use crate::commands::time::local;
 use crate::commands::{Exit, Failure, Global};
 use crate::engine::account;
@@ -30,18 +30,10 @@ pub async fn run(filter: &Filter, global: &Global, project: &OpenProject) -> Res
     if !global.json {
         global.say(format!(
             "{}: `mailq dlq show ID` tells one's history, `mailq dlq replay` sends them again",
-            count(letters.len() as u64)
+            counted(letters.len() as u64, "letter")
         ));
     }
     Ok(Exit::Done)
-}
-
-/// `1 letter`, `1,200 letters`.
-pub fn count(letters: u64) -> String {
-    match letters {
-        1 => "1 letter".to_string(),
-        letters => format!("{} letters", grouped(letters)),
-    }
 }
 
 const COLUMNS: [Column<'static>; 7] = [

@@ -1,6 +1,6 @@
 //! `mailq init --from LIST.csv`: a campaign and templates that use the list's columns.
 
-use super::Files;
+use super::files::Files;
 use crate::commands::Failure;
 use crate::recipients::{self, Options, RecipientsError};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A status as people read it.
 
 use crate::commands::output::{Align, Table, fields};
-use crate::commands::text::{grouped, plain};
+use crate::commands::text::{counted, grouped, plain};
 use crate::commands::time::local;
 use crate::domain::span;
 use crate::engine::account::status::{PartitionStatus, TierStatus, WorkerStatus};
@@ -89,7 +89,10 @@ fn tier(tier: &TierStatus) -> String {
     };
     let more = if tier.at_least { "at least " } else { "" };
     let delay = span::parse(&tier.tier).map_or_else(|_| tier.tier.clone(), span::human);
-    format!("after {delay}: {more}{}{due}", messages(tier.messages))
+    format!(
+        "after {delay}: {more}{}{due}",
+        counted(tier.messages, "message")
+    )
 }
 
 fn letters(count: u64) -> String {
@@ -123,9 +126,12 @@ fn lag(status: &Status) -> String {
         (0, _) => "nothing that may go is waiting".to_string(),
         (lag, Some(seconds)) => {
             let eta = span::human(Duration::from_secs(seconds.max(1)));
-            format!("{} may go, about {eta} at this rate", messages(lag))
+            format!(
+                "{} may go, about {eta} at this rate",
+                counted(lag, "message")
+            )
         }
-        (lag, None) => format!("{} may go", messages(lag)),
+        (lag, None) => format!("{} may go", counted(lag, "message")),
     }
 }
 
@@ -171,13 +177,6 @@ fn behind(partitions: &[PartitionStatus]) -> Option<String> {
         more => format!(" and {more} more partitions"),
     };
     (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
-}
-
-fn messages(count: u64) -> String {
-    match count {
-        1 => "1 message".to_string(),
-        count => format!("{} messages", grouped(count)),
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! `mailq suppress import`: a list of any length, in pieces; lines that list no address are told and left out.
 
-use super::{canonical, now};
 use crate::commands::project::OpenProject;
+use crate::commands::time::now_in_utc;
 use crate::commands::{Exit, Failure, Global, output, terminal};
-use crate::engine::suppress::{self, SuppressionList};
+use crate::engine::suppress::{self, SuppressionList, canonical};
 use crate::suppression::{Entry, Import, ImportError, Token};
 use serde_json::json;
 use std::collections::HashSet;
@@ -67,7 +67,7 @@ async fn take(
     let list = SuppressionList::read(project.queue.as_ref()).await?;
     let mut new: HashSet<Token> = HashSet::new();
     let mut entries = Vec::new();
-    let since = now();
+    let since = now_in_utc();
     for line in lines {
         match line {
             Err(error) => reject(&error, name, counts),

@@ -1,0 +1,14 @@
+//! What `check` has found so far.
+
+use super::finding::Finding;
+use crate::recipients::Counts;
+
+/// What was found, and in how much.
+#[derive(Default)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    /// `None`: the list could not be read.
+    pub counts: Option<Counts>,
+    pub rendered: u64,
+    pub largest_bytes: usize,
+}
