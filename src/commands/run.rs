@@ -34,12 +34,7 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let loaded = global.load(Some(&args.source), args.send.flags())?;
     let campaign = args.enqueue.campaign.as_deref();
-    let campaign = Campaign::load(
-        &args.source,
-        campaign,
-        &loaded,
-        enqueue::list_options(&args.enqueue),
-    )?;
+    let campaign = Campaign::load(&args.source, campaign, &loaded, args.enqueue.reading())?;
     if args.enqueue.dry_run {
         return enqueue::run(
             &enqueue::Args {
@@ -52,7 +47,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let name = campaign.file.name.clone();
     let connect_options = ConnectOptions {
         instance_id: args.send.instance_id.clone(),
-        ..enqueue::connect_options("run", &args.enqueue)
+        ..args.enqueue.connect("run")
     };
     let project = OpenProject::open_or_create(loaded, &connect_options, global)?;
     let Some(_lock) = RunLock::take(&project, &name)? else {

@@ -1,0 +1,68 @@
+//! From a campaign and the flags to what the engine enqueues.
+
+use super::options::Options;
+use crate::commands::campaign::Campaign;
+use crate::commands::{Failure, project, time};
+use crate::config::OncePer;
+use crate::domain::project_key::ProjectKey;
+use crate::engine::enqueue::{Job, Patience, RunChoice, Suppressed};
+use jiff::Zoned;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub fn job(
+    campaign: Campaign,
+    options: &Options,
+    key: ProjectKey,
+    suppressed: Arc<Suppressed>,
+    patience: Patience,
+) -> Result<Job, Failure> {
+    let now = Zoned::now();
+    let not_before = options
+        .at
+        .as_deref()
+        .map(|text| time::parse_at(text, &now))
+        .transpose();
+    let not_before =
+        not_before.map_err(|why| Failure::usage(format!("`--at`: {why}; nothing was enqueued")))?;
+    Ok(Job {
+        run: run_choice(options, campaign.file.keys.once_per, &now),
+        recipients: campaign.recipients,
+        columns: campaign.columns,
+        options: campaign.options,
+        inputs: campaign.inputs,
+        batch_rows: options.batch_size,
+        not_before: not_before.map(SystemTime::from),
+        expires_after: campaign.file.keys.expires,
+        in_doubt: campaign.file.keys.in_doubt,
+        stream: options.stream,
+        key,
+        id_domain: campaign.composer.message_id_domain().to_string(),
+        return_path: campaign.composer.return_path().to_string(),
+        suppressed,
+        source: format!("{}/enqueue", project::host_name()),
+        trace_id: format!("{:016x}", fastrand::u64(..)),
+        patience,
+        render_threads: RENDER_THREADS
+            .min(std::thread::available_parallelism().map_or(1, usize::from)),
+        dry_run: options.dry_run,
+        campaign: campaign.file.name,
+        content: Arc::new(campaign.composer),
+    })
+}
+
+/// More threads than this render faster than one queue takes.
+const RENDER_THREADS: usize = 4;
+
+fn run_choice(options: &Options, once_per: OncePer, now: &Zoned) -> RunChoice {
+    if let Some(name) = &options.run {
+        return RunChoice::Named(name.clone());
+    }
+    let week = now.date().iso_week_date();
+    match once_per {
+        OncePer::Run => RunChoice::Inputs,
+        OncePer::Day => RunChoice::Period(now.strftime("%Y-%m-%d").to_string()),
+        OncePer::Week => RunChoice::Period(format!("{}-W{:02}", week.year(), week.week())),
+        OncePer::Month => RunChoice::Period(now.strftime("%Y-%m").to_string()),
+    }
+}

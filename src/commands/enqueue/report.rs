@@ -1,0 +1,123 @@
+//! What `enqueue` says: while it works, at its end, and about runs that are there already.
+
+use crate::clock::Clock;
+use crate::commands::progress::{Counts, Progress};
+use crate::commands::project::OpenProject;
+use crate::commands::text::grouped;
+use crate::commands::{Exit, Failure};
+use crate::domain::span;
+use crate::engine::account;
+use crate::engine::enqueue::{EnqueueProgress, EnqueueReport, OtherRun};
+use std::time::Duration;
+
+/// Rows that were left out need a person.
+pub fn exit(report: &EnqueueReport) -> Exit {
+    if report.tally.invalid > 0 && !report.already_enqueued {
+        Exit::NeedsPerson
+    } else {
+        Exit::Done
+    }
+}
+
+pub async fn sent_before(project: &OpenProject, campaign: &str, other: &OtherRun) -> Failure {
+    let status = account::status(project.queue.as_ref(), project.clock.now(), Some(campaign)).await;
+    let rows = status.map(|status| status.campaigns).unwrap_or_default();
+    let delivered = rows
+        .iter()
+        .find(|row| row.key == other.key)
+        .map_or(0, |row| row.delivered);
+    let what = format!(
+        "campaign `{campaign}` was enqueued before as run `{}` with other inputs ({} changed), which has delivered {}; \
+         nothing was enqueued",
+        other.run,
+        other.changed.join(", "),
+        grouped(delivered)
+    );
+    Failure::usage(what).with_hint("`--run NAME` sends it as another run, to everybody in the list")
+}
+
+pub async fn warn_of_expiry(
+    project: &OpenProject,
+    name: &str,
+    expires: Duration,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
+    let eta = match (status.eta_seconds, project.loaded.settings.send.rate.value) {
+        (Some(seconds), _) => Duration::from_secs(seconds),
+        (None, rate) => Duration::try_from_secs_f64(status.lag as f64 / rate.per_second())
+            .unwrap_or(Duration::MAX),
+    };
+    if eta > expires {
+        progress.warn(format!(
+            "warning: sending takes about {}, and `{name}` expires after {}: what is left then is not sent",
+            span::human(eta),
+            span::human(expires)
+        ));
+    }
+    Ok(())
+}
+
+/// Of a run that was in the queue already; `done`: `enqueued`, or `sent` where nothing of it is left.
+pub fn known_line(report: &EnqueueReport, done: &str) -> String {
+    let changed = match report.changed.as_slice() {
+        [] => String::new(),
+        changed => format!("; {} changed since and is not sent", changed.join(", ")),
+    };
+    format!(
+        "already {done}: {}/{} has {} messages{changed}. `--run NAME` sends it again",
+        report.campaign,
+        report.run,
+        grouped(report.tally.enqueued)
+    )
+}
+
+pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
+    if report.already_enqueued {
+        return known_line(report, "enqueued");
+    }
+    let tally = &report.tally;
+    let name = format!("{}/{}", report.campaign, report.run);
+    let mut line = match dry_run {
+        true => format!(
+            "{name}: {} messages would be enqueued",
+            grouped(tally.enqueued)
+        ),
+        false => format!("{name}: {} messages enqueued", grouped(tally.enqueued)),
+    };
+    for (count, word) in [
+        (tally.duplicates, "duplicates"),
+        (tally.invalid, "invalid"),
+        (tally.suppressed, "suppressed"),
+    ] {
+        if count > 0 {
+            line += &format!(", {} {word}", grouped(count));
+        }
+    }
+    let per_second = tally.recipients as f64 / report.elapsed_seconds.max(0.001);
+    line += &format!(
+        " in {} ({} rows/s)",
+        span::human(Duration::from_secs_f64(report.elapsed_seconds)),
+        grouped(per_second as u64)
+    );
+    match &report.rejected_file {
+        Some(file) => format!("{line}; bad rows are in `{file}`"),
+        None => line,
+    }
+}
+
+/// Shows what enqueue reports.
+pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
+    match event {
+        EnqueueProgress::Rejected(row) => progress.warn(format!("rejected: {row}")),
+        EnqueueProgress::Dropped(run) => progress.say(format!(
+            "dropped the unfinished run `{run}`: its inputs are others"
+        )),
+        EnqueueProgress::Continuing { batches_found } => {
+            progress.say(format!("going on after {batches_found} finished batches"));
+        }
+        EnqueueProgress::Waiting { why } => progress.warn(format!("warning: {why}; trying again")),
+        EnqueueProgress::Rows { done, of } => progress.set(Counts::of(done, of)),
+        EnqueueProgress::Surveyed(_) | EnqueueProgress::Batch { .. } => {}
+    }
+}
