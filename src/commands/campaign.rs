@@ -2,8 +2,9 @@
 
 use super::Failure;
 use crate::config::{CampaignFile, Loaded, Mailbox};
+use crate::domain::recipient::RecipientRow;
 use crate::engine::enqueue::composer;
-use crate::recipients::Options;
+use crate::recipients::{Options, first_pass, rows};
 use crate::render::{CampaignContent, Composer, Content};
 use ring::digest;
 use std::collections::BTreeMap;
@@ -84,6 +85,37 @@ impl Campaign {
             columns,
             options,
             inputs,
+        })
+    }
+
+    /// The row that stands `number`th below the header, from 1. Bad rows elsewhere do not matter.
+    pub fn row(&self, number: u64) -> Result<RecipientRow, Failure> {
+        let path = &self.recipients;
+        let options = Options {
+            skip_invalid: true,
+            limit: Some(number),
+            ..self.options.clone()
+        };
+        let survey = first_pass(path, &options, |_| {})?;
+        if survey.counts.rows < number {
+            let count = survey.counts.rows;
+            let what = format!("`{}` has {count} rows, and no row {number}", path.display());
+            return Err(
+                Failure::usage(what).with_hint(format!("`--row N` with N from 1 to {count}"))
+            );
+        }
+        let place = number.saturating_sub(1);
+        let found = match survey.ordinal(place) {
+            Some(row) => rows(path, &options, &survey, row..row + 1)?.next(),
+            None => None,
+        };
+        found.transpose()?.ok_or_else(|| {
+            let what = format!(
+                "row {number} of `{}` gets no mail: it is bad, or repeats an address above it",
+                path.display()
+            );
+            let check = format!("`mailq check {}` says what is wrong", self.file.display);
+            Failure::usage(what).with_hint(check)
         })
     }
 }

@@ -5,7 +5,7 @@ mod list;
 mod message;
 mod relay;
 mod report;
-mod slips;
+mod typos;
 
 use super::campaign;
 use super::project::{self, OpenProject};
@@ -40,18 +40,18 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let loaded = global.load(Some(&args.campaign), Flags::default())?;
     let (file, list) = campaign::files(&args.campaign, None)?;
     let mut report = Report::default();
-    look(&loaded, &file, &list, &mut report)?;
+    check(&loaded, &file, &list, &mut report)?;
     let relays = match args.relay {
         true => relay::probe(&loaded, &mut report.findings)?,
         false => Vec::new(),
     };
     report.findings.sort_by_key(|finding| finding.severity);
-    tell(&file, &list, &report, &relays, global)?;
+    print(&file, &list, &report, &relays, global)?;
     Ok(exit(&report, &relays))
 }
 
 /// Goes on past every error after which something is left to look at.
-fn look(
+fn check(
     loaded: &Loaded,
     file: &CampaignFile,
     list: &Path,
@@ -85,7 +85,7 @@ fn look(
         None => None,
     };
     let suppressed = suppressed(loaded)?;
-    list::look(list, &options, composer.as_ref(), &suppressed, report)
+    list::check(list, &options, composer.as_ref(), &suppressed, report)
 }
 
 fn composer(
@@ -134,7 +134,7 @@ fn exit(report: &Report, relays: &[relay::Probed]) -> Exit {
 }
 
 /// The report on stdout, findings on stderr; with `--json` all in the one document.
-fn tell(
+fn print(
     file: &CampaignFile,
     list: &Path,
     report: &Report,

@@ -2,7 +2,7 @@
 
 use super::project::{self, OpenProject, host_name};
 use super::text::{grouped, plain};
-use super::{Exit, Failure, Global, known, output};
+use super::{Exit, Failure, Global, lookup, output};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::{self, State};
@@ -30,7 +30,7 @@ pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
     let campaign = args.campaign.as_str();
     let did = project::block_on(async {
         let queue = project.queue.as_ref();
-        known::runs(&account::read_ledger(queue, false).await?, campaign)?;
+        lookup::runs(&account::read_ledger(queue, false).await?, campaign)?;
         let wish = match verb {
             Verb::Pause => Wish::Pause,
             Verb::Resume => Wish::Resume,
@@ -41,7 +41,7 @@ pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
     if global.json {
         output::json(&document(campaign, &did))?;
     } else {
-        did.iter().for_each(|run| global.say(told(verb, run)));
+        did.iter().for_each(|run| global.say(describe(verb, run)));
     }
     Ok(Exit::Done)
 }
@@ -72,7 +72,7 @@ fn document(campaign: &str, did: &[Controlled]) -> serde_json::Value {
     json!({"campaign": campaign, "runs": runs})
 }
 
-fn told(verb: Verb, did: &Controlled) -> String {
+fn describe(verb: Verb, did: &Controlled) -> String {
     let run = plain(&did.run.to_string(), 120);
     let count = grouped(did.unfinished);
     match (verb, did.is_changed, did.state) {

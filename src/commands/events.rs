@@ -2,7 +2,7 @@
 
 use super::output::{Format, Listing};
 use super::project::{self, OpenProject};
-use super::{Exit, Failure, Global, known};
+use super::{Exit, Failure, Global, lookup};
 use crate::config::Flags;
 use crate::domain::event::EventType;
 use crate::engine::account::{self, EventFilter};
@@ -39,7 +39,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let project = OpenProject::open(global.load(None, Flags::default())?)?;
     project::block_on(async {
         if let Some(campaign) = args.campaign.as_deref().filter(|_| !args.follow) {
-            known::runs(
+            lookup::runs(
                 &account::read_ledger(project.queue.as_ref(), false).await?,
                 campaign,
             )?;

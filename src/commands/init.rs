@@ -68,7 +68,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         Variables::of_process(),
     )?;
     make_queue(loaded, &mut files)?;
-    tell(&root, &campaign, &files, global)
+    print(&root, &campaign, &files, global)
 }
 
 /// The folder given, else the project that we are in, so that a list in a subfolder makes no project of its own.
@@ -100,7 +100,7 @@ fn make_queue(loaded: Loaded, files: &mut Files) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result<Exit, Failure> {
+fn print(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result<Exit, Failure> {
     let here = std::env::current_dir().and_then(std::fs::canonicalize);
     let here = here.unwrap_or_default();
     let short = |path: &Path| {

@@ -1,7 +1,7 @@
 //! `mailq preview`: one recipient's message as it would be sent.
 
 use super::campaign::Campaign;
-use super::{Exit, Failure, Global, output, sample};
+use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::recipient::RecipientRow;
 use crate::recipients::Options;
@@ -29,7 +29,7 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let loaded = global.load(Some(&args.campaign), Flags::default())?;
     let campaign = Campaign::load(&args.campaign, None, &loaded, Options::default())?;
-    let row = sample::row(&campaign, args.row)?;
+    let row = campaign.row(args.row)?;
     let domain = campaign.composer.message_id_domain();
     let message_id = format!("preview-{}@{domain}", args.row);
     let composed = campaign.composer.compose(&row, &message_id)?;

@@ -6,13 +6,13 @@ mod states;
 use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
 use super::text::plain;
-use super::{Exit, Failure, Global, known};
+use super::{Exit, Failure, Global, lookup};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::verify::events_since;
 use crate::engine::account::{self, RecipientRow, Recipients};
 use crate::protocol::RunFacts;
-use rows::Wanted;
+use rows::RowSet;
 use states::States;
 use std::ops::ControlFlow;
 
@@ -52,7 +52,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let project = OpenProject::open(global.load(None, Flags::default())?)?;
     project::block_on(async {
         let ledger = account::read_ledger(project.queue.as_ref(), false).await?;
-        let run = known::run(&ledger, &args.campaign, args.run.as_deref())?;
+        let run = lookup::run(&ledger, &args.campaign, args.run.as_deref())?;
         warn_if_old(&project, run, global).await?;
         match args.rows {
             true => print_rows(args, global, &project, run).await?,
@@ -106,7 +106,7 @@ async fn print_rows(
     run: &RunFacts,
 ) -> Result<(), Failure> {
     let survey = rows::survey(run)?;
-    let mut wanted = Wanted::default();
+    let mut wanted = RowSet::default();
     let mut unfinished = 0;
     each(args, global, project, run, &mut |recipient| {
         unfinished += u64::from(matches!(recipient.state, "pending" | "retrying"));

@@ -46,21 +46,21 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     })?;
     match global.json {
         true => output::json(&recovered)?,
-        false => tell(&recovered)?,
+        false => print(&recovered)?,
     }
     Ok(Exit::Done)
 }
 
-fn tell(recovered: &Recovered) -> Result<(), Failure> {
+fn print(recovered: &Recovered) -> Result<(), Failure> {
     if recovered.partitions.is_empty() {
         return output::line("nothing is lost: the queue knows where every partition stands");
     }
-    let (told, plain): (Vec<_>, Vec<_>) = recovered
+    let (named, plain): (Vec<_>, Vec<_>) = recovered
         .partitions
         .iter()
         .partition(|one| one.found_done + one.may_get_twice > 0);
-    let told_any = !told.is_empty();
-    for one in told {
+    let any_named = !named.is_empty();
+    for one in named {
         let from = match &one.checkpoint {
             Some(at) => format!("from the checkpoint of {}", local(at)),
             None => "from its start".to_string(),
@@ -75,7 +75,7 @@ fn tell(recovered: &Recovered) -> Result<(), Failure> {
     }
     if !plain.is_empty() {
         let count = plain.len();
-        let other = if told_any { "other " } else { "" };
+        let other = if any_named { "other " } else { "" };
         output::line(format!("{count} {other}partitions: nothing was under way"))?;
     }
     for doubt in recovered.may_get_twice.iter().take(NAMED) {

@@ -59,10 +59,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         ));
         return Ok(Exit::Done);
     };
-    project::block_on(both(&project, campaign, args, global))
+    project::block_on(enqueue_and_send(&project, campaign, args, global))
 }
 
-async fn both(
+async fn enqueue_and_send(
     project: &OpenProject,
     campaign: Campaign,
     args: &Args,
@@ -84,12 +84,12 @@ async fn both(
         global.say(enqueue::known_line(&enqueued, "sent"));
         return Ok(Exit::Done);
     }
-    let how = worker::How {
+    let task = worker::Task {
         goal,
         verbosity,
         metrics: None,
     };
-    let (summary, signal) = worker::work(project, &args.send, how, global).await?;
+    let (summary, signal) = worker::run(project, &args.send, task, global).await?;
     report(&enqueued, &summary, global)?;
     if !global.json {
         let name = format!("{}/{}", enqueued.campaign, enqueued.run);

@@ -41,13 +41,13 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         },
         false => Goal::Serve,
     };
-    let how = worker::How {
+    let task = worker::Task {
         goal,
         verbosity: Verbosity::Full,
         metrics: args.metrics,
     };
-    let work = worker::work(&project, &args.options, how, global);
-    let (summary, signal) = project::block_on(work)?;
+    let worker = worker::run(&project, &args.options, task, global);
+    let (summary, signal) = project::block_on(worker)?;
     if global.json {
         output::json(&SendReport::from(&summary))?;
     } else {

@@ -3,7 +3,7 @@
 mod view;
 
 use super::project::{self, OpenProject};
-use super::{Exit, Failure, Global, known, output};
+use super::{Exit, Failure, Global, lookup, output};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::{self, Status};
@@ -31,7 +31,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let project = OpenProject::open(global.load(None, Flags::default())?)?;
     project::block_on(async {
         if let Some(campaign) = &args.campaign {
-            known::runs(
+            lookup::runs(
                 &account::read_ledger(project.queue.as_ref(), false).await?,
                 campaign,
             )?;

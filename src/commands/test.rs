@@ -1,7 +1,7 @@
 //! `mailq test`: one message of a campaign, sent to yourself through the relay, without the queue.
 
 use super::campaign::Campaign;
-use super::{Exit, Failure, Global, output, project, relays, sample};
+use super::{Exit, Failure, Global, output, project, relays};
 use crate::config::Flags;
 use crate::domain::address::Address;
 use crate::domain::outcome::{Attempt, Stage};
@@ -36,7 +36,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     })?;
     let loaded = global.load(Some(&args.campaign), Flags::default())?;
     let campaign = Campaign::load(&args.campaign, None, &loaded, Options::default())?;
-    let mut row = sample::row(&campaign, args.row)?;
+    let mut row = campaign.row(args.row)?;
     // Its cells stay the recipient's: the message is theirs, only the envelope and `To` are not.
     row.address = to.clone();
     let domain = campaign.composer.message_id_domain();
@@ -55,7 +55,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     };
     let relay = relays::open_first(&loaded)?;
     let sent = project::block_on(async { Ok(send(relay.as_ref(), outgoing.clone()).await) })?;
-    tell(relay.name(), &outgoing, sent, global)
+    print_result(relay.name(), &outgoing, sent, global)
 }
 
 /// What became of the message, and how the conversation ended.
@@ -68,7 +68,7 @@ async fn send(relay: &dyn Relay, outgoing: Outgoing) -> (Option<Attempt>, End) {
     (feed.attempt.into_inner(), end)
 }
 
-fn tell(
+fn print_result(
     relay: &str,
     outgoing: &Outgoing,
     (attempt, end): (Option<Attempt>, End),

@@ -64,7 +64,7 @@ fn init(args: &InitArgs, loaded: Loaded, global: &Global) -> Result<Exit, Failur
             project::block_on(project.require_topics())?;
         }
         global.say("an embedded queue makes its topics itself: nothing to do");
-        return told(&loaded, &[], args, global);
+        return print_created(&loaded, &[], args, global);
     }
     let queue = queue(&loaded)?;
     let wanted = required_topics(&loaded.settings.retry);
@@ -79,11 +79,11 @@ fn init(args: &InitArgs, loaded: Loaded, global: &Global) -> Result<Exit, Failur
             queue.create_topics(&wanted).await?;
             project::kafka::claim(&loaded, queue.as_ref()).await?;
         }
-        told(&loaded, &missing, args, global)
+        print_created(&loaded, &missing, args, global)
     })
 }
 
-fn told(
+fn print_created(
     loaded: &Loaded,
     missing: &[Topic],
     args: &InitArgs,
@@ -134,7 +134,7 @@ fn describe(loaded: Loaded, global: &Global) -> Result<Exit, Failure> {
     let drifts = states.iter().any(|(state, _)| !state.drift.is_empty());
     match global.json {
         true => output::json(&as_json(&loaded, &states, &missing))?,
-        false => tell(&loaded, &states, &missing, queue.as_ref())?,
+        false => print(&loaded, &states, &missing, queue.as_ref())?,
     }
     Ok(match missing.is_empty() && !drifts {
         true => Exit::Done,
@@ -177,7 +177,7 @@ fn as_json(loaded: &Loaded, states: &[(TopicState, u64)], missing: &[String]) ->
     json!({"queue": loaded.settings.queue.to_string(), "topics": topics, "missing": missing})
 }
 
-fn tell(
+fn print(
     loaded: &Loaded,
     states: &[(TopicState, u64)],
     missing: &[String],

@@ -3,7 +3,7 @@
 use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
 use super::text::{grouped, plain};
-use super::{Exit, Failure, Global, known, output};
+use super::{Exit, Failure, Global, lookup, output};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::{self, CampaignRow, Verification};
@@ -24,7 +24,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let verification = project::block_on(async {
         let queue = project.queue.as_ref();
         if let Some(campaign) = campaign {
-            known::runs(&account::read_ledger(queue, false).await?, campaign)?;
+            lookup::runs(&account::read_ledger(queue, false).await?, campaign)?;
         }
         let reading = Progress::new(Unit::Records, Verbosity::Full, global);
         let now = project.clock.now();
@@ -35,7 +35,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     })?;
     match global.json {
         true => output::json(&verification)?,
-        false => tell(&verification, global)?,
+        false => print(&verification, global)?,
     }
     Ok(match verification.ok {
         true => Exit::Done,
@@ -44,7 +44,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// A line for each run, one for each finding, and what it comes to.
-fn tell(verification: &Verification, global: &Global) -> Result<(), Failure> {
+fn print(verification: &Verification, global: &Global) -> Result<(), Failure> {
     for row in &verification.campaigns {
         output::line(sum(row))?;
     }

@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use super::message::Samples;
 use super::report::Report;
-use super::slips;
+use super::typos;
 use crate::commands::Failure;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;
@@ -12,22 +12,22 @@ use crate::render::Composer;
 use std::path::Path;
 
 /// Findings of one kind that are told one by one.
-const TOLD: u64 = 10;
+const SHOWN: u64 = 10;
 /// The first rows are all rendered, then some from here to the end.
 const FIRST_ROWS: u64 = 20;
 const SPREAD_ROWS: u64 = 100;
 
 /// Reads the list twice, as enqueue does. Errors are only those of the queue; all others are findings.
-pub fn look(
+pub fn check(
     path: &Path,
     options: &Options,
     composer: Option<&Composer>,
     suppressed: &dyn Fn(&Address) -> bool,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let mut bad = Told::default();
+    let mut bad = FirstOnes::default();
     let survey = first_pass(path, options, |row| {
-        if bad.is_told() {
+        if bad.is_shown() {
             report.findings.push(Finding::of_row(&row.error));
         }
     });
@@ -41,7 +41,7 @@ pub fn look(
     report.counts = Some(survey.counts);
     let name = path.display().to_string();
     bad.rest(&name, "E30", "bad rows", report);
-    let mut people = People::default();
+    let mut addresses = AddressChecks::default();
     let mut samples = composer.map(Samples::new);
     let accepted = survey.counts.accepted;
     let every = (accepted / SPREAD_ROWS).max(1);
@@ -53,14 +53,14 @@ pub fn look(
                 return Ok(());
             }
         };
-        people.look(&name, &row, suppressed, report);
+        addresses.check(&name, &row, suppressed, report);
         if let Some(samples) = samples.as_mut()
             && (row.row < FIRST_ROWS || row.row % every == 0 || row.row + 1 == accepted)
         {
-            samples.look(&row);
+            samples.check(&row);
         }
     }
-    people.finish(&name, survey.counts.duplicates, report);
+    addresses.finish(&name, survey.counts.duplicates, report);
     if let Some(samples) = samples {
         samples.finish(report);
     }
@@ -74,18 +74,18 @@ pub fn look(
 
 /// How many of a kind there were; only the first are told.
 #[derive(Default)]
-struct Told {
+struct FirstOnes {
     count: u64,
 }
 
-impl Told {
-    fn is_told(&mut self) -> bool {
+impl FirstOnes {
+    fn is_shown(&mut self) -> bool {
         self.count += 1;
-        self.count <= TOLD
+        self.count <= SHOWN
     }
 
     fn rest(&self, name: &str, id: &'static str, of: &str, report: &mut Report) {
-        let more = self.count.saturating_sub(TOLD);
+        let more = self.count.saturating_sub(SHOWN);
         if more == 0 {
             return;
         }
@@ -104,22 +104,22 @@ impl Told {
 
 /// What is said of addresses that are fine as such.
 #[derive(Default)]
-struct People {
-    slips: Told,
+struct AddressChecks {
+    typos: FirstOnes,
     suppressed: u64,
     international: u64,
 }
 
-impl People {
-    fn look(
+impl AddressChecks {
+    fn check(
         &mut self,
         name: &str,
         row: &RecipientRow,
         suppressed: &dyn Fn(&Address) -> bool,
         report: &mut Report,
     ) {
-        if let Some(meant) = slips::meant(row.address.domain())
-            && self.slips.is_told()
+        if let Some(meant) = typos::meant(row.address.domain())
+            && self.typos.is_shown()
         {
             report.findings.push(Finding::warning(
                 "W34",
@@ -136,7 +136,7 @@ impl People {
     }
 
     fn finish(&self, name: &str, duplicates: u64, report: &mut Report) {
-        self.slips.rest(name, "W34", "slips like these", report);
+        self.typos.rest(name, "W34", "typos like these", report);
         for (count, id, what, hint) in [
             (
                 duplicates,

@@ -16,7 +16,7 @@ const MESSAGE_GOOD_BYTES: usize = 500_000;
 const GREETINGS: [&str; 6] = ["dear", "hello", "hi", "hey", "尊敬的", "您好"];
 const NOTHINGS: [&str; 5] = ["none", "null", "undefined", "nan", ""];
 
-/// Messages of some rows; each kind of finding is told for the first of them.
+/// Messages of some rows; each kind of finding is problems for the first of them.
 pub struct Samples<'a> {
     composer: &'a Composer,
     found: BTreeMap<&'static str, Finding>,
@@ -37,7 +37,7 @@ impl<'a> Samples<'a> {
         }
     }
 
-    pub fn look(&mut self, row: &RecipientRow) {
+    pub fn check(&mut self, row: &RecipientRow) {
         let id = format!("check@{}", self.composer.message_id_domain());
         let made = self
             .composer
@@ -94,7 +94,7 @@ impl<'a> Samples<'a> {
 }
 
 /// An id, what is wrong, and what mends it.
-type Told = (&'static str, String, &'static str);
+type Problem = (&'static str, String, &'static str);
 
 fn field<'a>(clear: &'a InClear, name: &str) -> Option<&'a str> {
     let mut fields = clear.fields.iter();
@@ -103,20 +103,20 @@ fn field<'a>(clear: &'a InClear, name: &str) -> Option<&'a str> {
 }
 
 /// What holds for every message, whoever has composed it.
-fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Told> {
-    let mut told = Vec::new();
+fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mut in_headers = true;
     for line in message.split(|byte| *byte == b'\n') {
         let bare = line.strip_suffix(b"\r").unwrap_or(line);
         in_headers &= !bare.is_empty();
         if bare.contains(&b'\r') {
-            told.push(("E07", "a bare CR".to_string(), "mend the template"));
+            problems.push(("E07", "a bare CR".to_string(), "mend the template"));
         }
         let length = bare.len();
         if length > LINE_MOST {
             let id = if in_headers { "E04" } else { "E06" };
             let what = format!("a line of {length} bytes (at most {LINE_MOST})");
-            told.push((id, what, "break the line in the template"));
+            problems.push((id, what, "break the line in the template"));
         }
         if !in_headers {
             continue;
@@ -125,35 +125,35 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Told> {
         let is_fixed = bare.starts_with(b"Message-ID:") || bare.starts_with(b"To:");
         if length > LINE_GOOD && length <= LINE_MOST && !is_fixed {
             let what = format!("a header line of {length} bytes (better at most {LINE_GOOD})");
-            told.push(("W05", what, "shorten the longest word of the header"));
+            problems.push(("W05", what, "shorten the longest word of the header"));
         }
         if !needs_smtputf8 && !bare.is_ascii() {
             let what = "a header field is not ASCII".to_string();
-            told.push(("E08", what, "mend the header in the campaign file"));
+            problems.push(("E08", what, "mend the header in the campaign file"));
         }
     }
     let size = message.len();
     let hint = "shorten the template, or link pictures instead of including them";
     if size > MESSAGE_MOST_BYTES {
-        told.push(("E22", format!("{size} bytes, which few relays take"), hint));
+        problems.push(("E22", format!("{size} bytes, which few relays take"), hint));
     } else if size > MESSAGE_GOOD_BYTES {
-        told.push(("W22", format!("{size} bytes, which is a lot"), hint));
+        problems.push(("W22", format!("{size} bytes, which is a lot"), hint));
     }
-    told
+    problems
 }
 
-fn text(clear: &InClear) -> Vec<Told> {
-    let mut told = Vec::new();
+fn text(clear: &InClear) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let subject = field(clear, "Subject").unwrap_or_default();
     let bodies = [&clear.text, &clear.html].into_iter().flatten();
     for part in std::iter::once(subject).chain(bodies.map(String::as_str)) {
         if part.contains("{{") || part.contains("{%") {
             let what = "`{{` or `{%` is left in it".to_string();
-            told.push(("E20", what, "look for braces inside quotes or cells"));
+            problems.push(("E20", what, "look for braces inside quotes or cells"));
         }
         if let Some(greeting) = empty_greeting(part) {
             let what = format!("greets with `{greeting}`");
-            told.push((
+            problems.push((
                 "W20",
                 what,
                 "give a default: `{{ name | default(\"there\", true) }}`",
@@ -162,28 +162,28 @@ fn text(clear: &InClear) -> Vec<Told> {
     }
     if subject.trim().is_empty() {
         let what = "the subject is empty".to_string();
-        told.push(("W20", what, "write a subject in the campaign file"));
+        problems.push(("W20", what, "write a subject in the campaign file"));
     }
     if let Some(html) = &clear.html {
         let visible = visible_bytes(html);
         let plain = clear.text.as_ref().map(|text| text.trim().len());
         if plain.is_none_or(|plain| plain * 10 < visible) {
             let what = "the text part is missing, or says far less than the HTML".to_string();
-            told.push(("W18", what, "write a `text` template with the same content"));
+            problems.push(("W18", what, "write a `text` template with the same content"));
         }
         if html.len() > HTML_SHOWN_BYTES {
             let what = format!(
                 "HTML of {} bytes; Gmail cuts at {HTML_SHOWN_BYTES}",
                 html.len()
             );
-            told.push(("W19", what, "shorten the HTML template"));
+            problems.push(("W19", what, "shorten the HTML template"));
         }
     }
-    told
+    problems
 }
 
 /// Large receivers want one click to be enough (RFC 8058, RFC 2369).
-fn unsubscribe(clear: &InClear) -> Vec<Told> {
+fn unsubscribe(clear: &InClear) -> Vec<Problem> {
     let Some(links) = field(clear, "List-Unsubscribe") else {
         return vec![(
             "W10",
@@ -191,24 +191,24 @@ fn unsubscribe(clear: &InClear) -> Vec<Told> {
             "under `[headers]`: `\"List-Unsubscribe\" = \"<https://example.com/u/{{ email | urlencode }}>, <mailto:leave@example.com>\"`",
         )];
     };
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     if !links.contains("<https://") {
         let what = "`List-Unsubscribe` has no `<https://…>`".to_string();
-        told.push(("W10", what, "add a link that takes a POST"));
+        problems.push(("W10", what, "add a link that takes a POST"));
     }
     if !links.contains("<mailto:") {
         let what = "`List-Unsubscribe` has no `<mailto:…>`".to_string();
-        told.push(("W13", what, "add an address for those who have no web"));
+        problems.push(("W13", what, "add an address for those who have no web"));
     }
     let post = field(clear, "List-Unsubscribe-Post").unwrap_or_default();
     if post.trim() != "List-Unsubscribe=One-Click" {
-        told.push((
+        problems.push((
             "W11",
             "`List-Unsubscribe-Post` is missing or other than `List-Unsubscribe=One-Click`".into(),
             "under `[headers]`: `\"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"`",
         ));
     }
-    told
+    problems
 }
 
 /// `Hello ,` or `Dear None`: a line that greets nobody.
@@ -251,8 +251,8 @@ fn visible_bytes(html: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn ids(told: &[Told]) -> Vec<&'static str> {
-        told.iter().map(|(id, _, _)| *id).collect()
+    fn ids(problems: &[Problem]) -> Vec<&'static str> {
+        problems.iter().map(|(id, _, _)| *id).collect()
     }
 
     fn clear(fields: &[(&str, &str)], text: Option<&str>, html: Option<&str>) -> InClear {

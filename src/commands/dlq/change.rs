@@ -43,7 +43,7 @@ pub async fn replay(
     }
     match global.json {
         true => output::json(&report)?,
-        false => tell(&report, &wanted, change.dry_run, global),
+        false => print(&report, &wanted, change.dry_run, global),
     }
     Ok(Exit::Done)
 }
@@ -62,7 +62,7 @@ fn missing(wanted: &LetterFilter) -> Failure {
         .with_hint("`mailq dlq list` lists the letters; those in doubt need `--reason in_doubt`")
 }
 
-fn tell(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Global) {
+fn print(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Global) {
     let verb = match dry_run {
         true => "would send again",
         false => "queued again",

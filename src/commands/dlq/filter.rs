@@ -1,7 +1,7 @@
 //! From the flags to what the engine filters by.
 
 use crate::commands::project::OpenProject;
-use crate::commands::{Failure, known, time};
+use crate::commands::{Failure, lookup, time};
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::Reason;
 use crate::domain::site;
@@ -45,7 +45,7 @@ const IN_DOUBT: &str = "in_doubt";
 pub async fn read(filter: &Filter, project: &OpenProject) -> Result<LetterFilter, Failure> {
     if let Some(campaign) = &filter.campaign {
         let ledger = account::read_ledger(project.queue.as_ref(), false).await?;
-        known::runs(&ledger, campaign)?;
+        lookup::runs(&ledger, campaign)?;
     }
     let in_doubt = filter.reason.as_deref() == Some(IN_DOUBT);
     let reason = filter.reason.as_deref().filter(|_| !in_doubt);

@@ -17,7 +17,7 @@ pub async fn run(id: &str, global: &Global, project: &OpenProject) -> Result<Exi
     }
     let mut lines = about(&shown.letter);
     lines.push(String::new());
-    lines.extend(shown.history.iter().map(told));
+    lines.extend(shown.history.iter().map(history_line));
     lines.push(String::new());
     let mut text = lines.join("\n").into_bytes();
     text.extend_from_slice(b"\n");
@@ -73,7 +73,7 @@ fn about(letter: &ListedLetter) -> Vec<String> {
 }
 
 /// `2026-11-21 09:14:05  deferred   smtp.example.com  451 4.7.1 later`.
-fn told(event: &Event) -> String {
+fn history_line(event: &Event) -> String {
     let payload = &event.payload;
     let reason = payload.reason.map(|reason| format!(" ({reason})"));
     let words = match (&payload.reply, reason) {

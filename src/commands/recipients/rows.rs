@@ -12,9 +12,9 @@ use std::path::Path;
 
 /// A set of rows, one bit each.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted(Vec<u64>);
+pub struct RowSet(Vec<u64>);
 
-impl Wanted {
+impl RowSet {
     pub fn add(&mut self, row: Row) {
         let Ok(index) = usize::try_from(row / 64) else {
             return;
@@ -67,7 +67,7 @@ fn options(run: &RunFacts) -> Options {
 }
 
 /// Prints the wanted rows, header first.
-pub fn print(run: &RunFacts, survey: &Survey, wanted: &Wanted, json: bool) -> Result<(), Failure> {
+pub fn print(run: &RunFacts, survey: &Survey, wanted: &RowSet, json: bool) -> Result<(), Failure> {
     let path = Path::new(&run.manifest.recipients);
     let all = rows(path, &options(run), survey, 0..survey.counts.accepted)?;
     let columns: Vec<Column<'_>> = survey
@@ -105,7 +105,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_set_has_what_was_added(rows in prop::collection::btree_set(0u64..1_000, 0..50)) {
-            let mut wanted = Wanted::default();
+            let mut wanted = RowSet::default();
             rows.iter().for_each(|row| wanted.add(*row));
             let found: BTreeSet<Row> = (0..2_000).filter(|row| wanted.has(*row)).collect();
             prop_assert_eq!(found, rows);

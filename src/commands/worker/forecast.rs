@@ -11,18 +11,18 @@ use crate::engine::worker::Setup;
 use std::time::Duration;
 
 /// What a worker finds at its start.
-pub struct Outlook {
+pub struct Forecast {
     pub messages: u64,
     pub rate: Rate,
     /// What is to be done, at what rate, and how long it takes.
     pub line: String,
 }
 
-pub async fn outlook(
+pub async fn forecast(
     project: &OpenProject,
     setup: &Setup,
     relays: &str,
-) -> Result<Outlook, Failure> {
+) -> Result<Forecast, Failure> {
     let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
     let count = status.lag;
     // The default counts only where none is in force.
@@ -42,7 +42,7 @@ pub async fn outlook(
             )
         }
     };
-    Ok(Outlook {
+    Ok(Forecast {
         messages: count,
         rate,
         line: format!("{} messages to {relays} at {rate}{eta}", grouped(count)),

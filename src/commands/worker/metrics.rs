@@ -23,15 +23,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// A request and its answer take no longer.
-const LONGEST: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The queue is asked what is left to send; without an answer by then the page goes without it.
-const QUEUE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 /// More visitors at once wait.
-const VISITORS: usize = 8;
+const MAX_CONNECTIONS: usize = 8;
 
 /// What the worker last told of itself.
 #[derive(Default)]
-pub struct Shown {
+pub struct Latest {
     pub summary: RefCell<Summary>,
     /// The limit of all workers together, and this one's part of it.
     pub rate: Cell<Option<Rate>>,
@@ -39,8 +39,8 @@ pub struct Shown {
 }
 
 /// Everything that the page is made of.
-pub struct Source {
-    pub shown: Rc<Shown>,
+pub struct Exporter {
+    pub latest: Rc<Latest>,
     pub queue: Rc<dyn Queue>,
     pub clock: Rc<dyn Clock>,
 }
@@ -56,39 +56,39 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Answers until it is dropped.
-pub async fn serve(listener: TcpListener, source: Source) {
-    let source = Rc::new(source);
-    let places = Arc::new(tokio::sync::Semaphore::new(VISITORS));
+pub async fn serve(listener: TcpListener, exporter: Exporter) {
+    let exporter = Rc::new(exporter);
+    let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
+        let Ok(permit) = permits.clone().acquire_owned().await else {
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let source = source.clone();
+        let exporter = exporter.clone();
         tokio::task::spawn_local(async move {
-            let answer = service_fn(|request| answer(request, &source));
-            let visit = hyper::server::conn::http1::Builder::new()
+            let answer = service_fn(|request| answer(request, &exporter));
+            let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), answer);
             // Whoever hangs up or says nothing gets nothing.
-            let _ = tokio::time::timeout(LONGEST, visit).await;
-            drop(place);
+            let _ = tokio::time::timeout(REQUEST_TIMEOUT, connection).await;
+            drop(permit);
         });
     }
 }
 
 async fn answer(
     request: Request<Incoming>,
-    source: &Source,
+    exporter: &Exporter,
 ) -> Result<Response<String>, Infallible> {
     let is_known = request.uri().path() == "/metrics";
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let (status, text) = match (is_known, is_read) {
-        (true, true) => (StatusCode::OK, source.page().await),
+        (true, true) => (StatusCode::OK, exporter.page().await),
         (true, false) => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
         (false, _) => (StatusCode::NOT_FOUND, "see /metrics\n".to_string()),
     };
@@ -99,13 +99,13 @@ async fn answer(
     Ok(response)
 }
 
-impl Source {
+impl Exporter {
     async fn page(&self) -> String {
         let mut page = Page::default();
-        page.worker(&self.shown.summary.borrow());
-        page.limits(self.shown.rate.get(), self.shown.share.get());
+        page.worker(&self.latest.summary.borrow());
+        page.limits(self.latest.rate.get(), self.latest.share.get());
         let status = account::status(self.queue.as_ref(), self.clock.now(), None);
-        if let Ok(Ok(status)) = tokio::time::timeout(QUEUE_ANSWERS_WITHIN, status).await {
+        if let Ok(Ok(status)) = tokio::time::timeout(QUEUE_TIMEOUT, status).await {
             page.left(status.lag);
         }
         page.metrics(&self.queue.metrics());

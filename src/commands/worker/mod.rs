@@ -2,11 +2,11 @@
 
 mod forecast;
 mod metrics;
+mod observer;
 mod options;
 mod report;
 mod setup;
 mod stop_signal;
-mod watcher;
 
 pub use options::Options;
 pub use report::{SendReport, closing_line, exit};
@@ -17,14 +17,14 @@ use super::project::OpenProject;
 use super::{Failure, Global, relays, terminal};
 use crate::engine::retention::keep_events;
 use crate::engine::worker::{self as engine, Goal, Stop, Summary};
+use observer::TerminalObserver;
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use stop_signal::StopSignals;
-use watcher::Watcher;
 
 /// What a worker is to do, and who watches.
-pub struct How {
+pub struct Task {
     pub goal: Goal,
     pub verbosity: Verbosity,
     /// Where Prometheus may ask.
@@ -32,20 +32,20 @@ pub struct How {
 }
 
 /// Works until the goal is reached or a signal comes.
-pub async fn work(
+pub async fn run(
     project: &OpenProject,
     options: &Options,
-    how: How,
+    task: Task,
     global: &Global,
 ) -> Result<(Summary, Option<StopSignal>), Failure> {
     let lanes = relays::open(&project.loaded)?;
-    let listener = match how.metrics {
+    let listener = match task.metrics {
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
     project.require_topics().await?;
     warn_of_drift(project).await;
-    let setup = setup::setup(project, options, lanes, how.goal);
+    let setup = setup::setup(project, options, lanes, task.goal);
     let relays = project
         .loaded
         .settings
@@ -53,37 +53,41 @@ pub async fn work(
         .iter()
         .map(|relay| relay.keys.url.value.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
-    let outlook = forecast::outlook(project, &setup, &relays).await?;
-    let watcher = Rc::new(Watcher::new(outlook.messages, how.verbosity, global));
-    watcher.progress.say(outlook.line);
+    let forecast = forecast::forecast(project, &setup, &relays).await?;
+    let observer = Rc::new(TerminalObserver::new(
+        forecast.messages,
+        task.verbosity,
+        global,
+    ));
+    observer.progress.say(forecast.line);
     let stop = Rc::new(Stop::default());
-    let caught = Rc::new(Cell::new(None));
-    watcher.shown.rate.set(Some(outlook.rate));
-    let visitors = listener.map(|listener| {
-        let source = metrics::Source {
-            shown: watcher.shown.clone(),
+    let stopped_by = Rc::new(Cell::new(None));
+    observer.latest.rate.set(Some(forecast.rate));
+    let server = listener.map(|listener| {
+        let exporter = metrics::Exporter {
+            latest: observer.latest.clone(),
             queue: project.queue.clone(),
             clock: project.clock.clone(),
         };
-        tokio::task::spawn_local(metrics::serve(listener, source))
+        tokio::task::spawn_local(metrics::serve(listener, exporter))
     });
     let signals = StopSignals::install()?;
-    let listener =
-        tokio::task::spawn_local(signals.watch(stop.clone(), caught.clone(), global.quiet));
+    let signals =
+        tokio::task::spawn_local(signals.watch(stop.clone(), stopped_by.clone(), global.quiet));
     let keep = project.loaded.settings.events.keep;
     let retention = tokio::task::spawn_local(keep_events(
         project.queue.clone(),
         project.clock.clone(),
         keep,
     ));
-    let result = engine::run(setup, stop, watcher.clone()).await;
-    listener.abort();
+    let result = engine::run(setup, stop, observer.clone()).await;
+    signals.abort();
     retention.abort();
-    if let Some(visitors) = visitors {
-        visitors.abort();
+    if let Some(server) = server {
+        server.abort();
     }
-    watcher.progress.finish();
-    Ok((result?, caught.get()))
+    observer.progress.finish();
+    Ok((result?, stopped_by.get()))
 }
 
 /// A topic that deletes by itself loses mail. Who may not look is not kept from sending.

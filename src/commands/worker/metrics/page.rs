@@ -62,12 +62,12 @@ impl Page {
 
     /// Those of one name stand together, as the format wants it.
     pub fn metrics(&mut self, metrics: &[Metric]) {
-        let mut told: Vec<&str> = Vec::new();
+        let mut written: Vec<&str> = Vec::new();
         for metric in metrics {
-            if told.contains(&metric.name) {
+            if written.contains(&metric.name) {
                 continue;
             }
-            told.push(metric.name);
+            written.push(metric.name);
             let kind = if metric.is_counter() {
                 "counter"
             } else {

@@ -1,6 +1,6 @@
 //! What people see of a worker: progress, notices and warnings.
 
-use super::metrics::Shown;
+use super::metrics::Latest;
 use super::report::ended;
 use crate::commands::Global;
 use crate::commands::progress::{Counts, Progress, Unit, Verbosity};
@@ -9,29 +9,29 @@ use crate::engine::worker::{Notice, Observer, Summary};
 use std::rc::Rc;
 
 /// Shows what a worker reports.
-pub struct Watcher {
+pub struct TerminalObserver {
     pub progress: Progress,
     /// Messages that could be sent when the worker started.
     total: u64,
-    pub shown: Rc<Shown>,
+    pub latest: Rc<Latest>,
 }
 
-impl Watcher {
-    pub fn new(total: u64, verbosity: Verbosity, global: &Global) -> Watcher {
-        Watcher {
+impl TerminalObserver {
+    pub fn new(total: u64, verbosity: Verbosity, global: &Global) -> TerminalObserver {
+        TerminalObserver {
             progress: Progress::new(Unit::Messages, verbosity, global),
             total,
-            shown: Rc::default(),
+            latest: Rc::default(),
         }
     }
 }
 
-impl Observer for Watcher {
+impl Observer for TerminalObserver {
     fn notice(&self, notice: Notice) {
         match notice {
             Notice::Breaker(text) => self.progress.warn(text),
             Notice::RateChanged { old, new } => {
-                self.shown.rate.set(Some(new.rate));
+                self.latest.rate.set(Some(new.rate));
                 let from = format!("by {} on {}", new.source, new.host);
                 self.progress.say(format!(
                     "rate is now {} (was {}), set {from}",
@@ -49,8 +49,8 @@ impl Observer for Watcher {
             }
             // Those that have something to send change by the minute; the log has it.
             Notice::Share { limit, portion } => {
-                self.shown.rate.set(Some(limit));
-                self.shown.share.set(portion);
+                self.latest.rate.set(Some(limit));
+                self.latest.share.set(portion);
             }
             Notice::NoShare { of, limit, workers } => self.progress.say(format!(
                 "{of} allows {limit}, and {workers} workers have something to send: this one waits until another has \
@@ -60,7 +60,7 @@ impl Observer for Watcher {
     }
 
     fn progress(&self, summary: &Summary) {
-        self.shown.summary.borrow_mut().clone_from(summary);
+        self.latest.summary.borrow_mut().clone_from(summary);
         let done = ended(summary);
         let total = self.total.max(done);
         self.progress.set(Counts {

@@ -1,6 +1,6 @@
-//! Domains that are slips of the finger, and what was meant. Mail to them bounces, or goes to whoever bought them.
+//! Misspelt domains and the intended ones. Mail to them bounces, or goes to whoever registered them.
 
-const SLIPS: [(&str, &str); 30] = [
+const TYPOS: [(&str, &str); 30] = [
     ("gmial.com", "gmail.com"),
     ("gmai.com", "gmail.com"),
     ("gmal.com", "gmail.com"),
@@ -33,10 +33,10 @@ const SLIPS: [(&str, &str); 30] = [
     ("163.con", "163.com"),
 ];
 
-/// The domain that was probably meant, where this one is a known slip.
+/// The domain that was probably meant, if this one is a known typo.
 pub fn meant(domain: &str) -> Option<&'static str> {
-    let slip = SLIPS.iter().find(|(slip, _)| *slip == domain);
-    slip.map(|(_, meant)| *meant)
+    let typo = TYPOS.iter().find(|(typo, _)| *typo == domain);
+    typo.map(|(_, meant)| *meant)
 }
 
 #[cfg(test)]
@@ -44,11 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_who_is_meant_is_a_slip() {
+    fn no_intended_domain_is_a_typo() {
         assert_eq!(meant("gmial.com"), Some("gmail.com"));
         assert_eq!(meant("example.com"), None);
-        for (slip, right) in SLIPS {
-            assert_eq!(meant(right), None, "{slip}");
+        for (typo, right) in TYPOS {
+            assert_eq!(meant(right), None, "{typo}");
         }
     }
 }
