@@ -5,10 +5,10 @@ use crate::commands::{
     recipients, recover, run, send, status, suppress, test, topics, verify,
 };
 
-/// Send bulk mail campaigns: lose no message, report every possible duplicate, keep to the rate
+/// Bulk mail campaigns that lose no recipient, report every possible duplicate and never exceed the rate
 ///
-/// `mailq enqueue` puts a list and a template into a queue, `mailq send` sends what is in the queue, and `mailq run` does
-/// both. `mailq` alone shows the queue. `mailq init` creates a project that works without a mail server.
+/// `mailq enqueue` renders a list and a template into a queue, `mailq send` sends what is queued, `mailq run` does both.
+/// `mailq` without a command shows the queue. `mailq init` creates a project that works without a mail server.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "mailq",
@@ -36,11 +36,11 @@ pub enum Command {
     Dlq(dlq::Args),
     Recipients(recipients::Args),
     Events(events::Args),
-    /// Stop sending a campaign until it is resumed; workers act within 2 s
+    /// Pause a campaign; workers stop sending it within 2 s
     Pause(control::Args),
-    /// Continue a paused campaign
+    /// Resume a paused campaign
     Resume(control::Args),
-    /// Stop a campaign for good; pending and retrying messages count as cancelled
+    /// Cancel a campaign for good; its pending and retrying messages count as cancelled
     Cancel(control::Args),
     Suppress(suppress::Args),
     Bounce(bounce::Args),

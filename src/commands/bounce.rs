@@ -15,9 +15,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Explain and test how a server's replies are understood
+/// Explain and test how SMTP replies are classified
 ///
-/// Replies are taken as answers to RCPT TO.
+/// Replies are classified as replies to RCPT TO.
 #[derive(Debug, Clone, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Args {
@@ -27,21 +27,21 @@ pub struct Args {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
-    /// Say what a reply means, and which rule says so
+    /// Explain a reply: its class, reason, scope and retry, and the rule that matched
     Explain {
-        /// The reply: "550 5.1.1 user unknown"
+        /// SMTP reply, for example "550 5.1.1 user unknown"
         #[arg(value_name = "REPLY")]
         reply: String,
     },
-    /// Classify reply lines: prints reply, class, reason and scope, separated by tabs
+    /// Classify replies, one per line; prints reply, class, reason and scope, separated by tabs
     Classify {
-        /// A file of replies, one a line; `-` is stdin
+        /// File of replies, or `-` for stdin
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
     },
-    /// Compare with expected classes and print the accuracy
+    /// Classify replies, compare with the expected classes and print the accuracy
     Test {
-        /// Lines of reply, tab, expected class; `-` is stdin
+        /// File with a reply, a tab and the expected class per line, or `-` for stdin
         #[arg(value_name = "FILE.tsv")]
         file: PathBuf,
     },

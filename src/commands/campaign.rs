@@ -21,7 +21,7 @@ pub struct Campaign {
     pub inputs: BTreeMap<String, String>,
 }
 
-/// The campaign file and the list that `RECIPIENTS.csv|CAMPAIGN.toml` names.
+/// Campaign file and the list that `RECIPIENTS.csv|CAMPAIGN.toml` names.
 pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, PathBuf), Failure> {
     let is_campaign = source
         .extension()

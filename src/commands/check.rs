@@ -23,15 +23,15 @@ use std::path::{Path, PathBuf};
 
 /// Check a campaign before sending: settings, list and templates, and the relay with --relay
 ///
-/// Reads the whole list and renders rows from all over it. Errors are what `enqueue` would refuse or a receiver would;
-/// warnings are what costs deliveries. The exit code is 2 where there are errors.
+/// Reads the whole list and renders a sample of its rows. Errors are what `enqueue` or a receiver would refuse; warnings
+/// are what costs deliveries. Exits with 2 if there are errors.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The campaign file
+    /// Campaign file
     #[arg(value_name = "CAMPAIGN.toml")]
     pub campaign: PathBuf,
 
-    /// Connect to each relay as well: TLS, login, what it offers
+    /// Also connect to each relay: TLS, login, extensions
     #[arg(long)]
     pub relay: bool,
 }

@@ -3,10 +3,10 @@
 use super::{Exit, Failure, Global, output};
 use clap_complete::Shell;
 
-/// Print tab completions for a shell
+/// Print completions for a shell
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The shell
+    /// Shell
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }

@@ -20,7 +20,7 @@ pub enum Verb {
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Name of the campaign
+    /// Campaign name
     #[arg(value_name = "CAMPAIGN")]
     pub campaign: String,
 }

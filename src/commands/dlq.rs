@@ -13,7 +13,7 @@ use change::Change;
 use filter::Filter;
 use std::path::PathBuf;
 
-/// List, show, send again, export or throw away dead letters
+/// List, show, replay, export or purge dead letters
 #[derive(Debug, Clone, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Args {
@@ -25,27 +25,27 @@ pub struct Args {
 pub enum Verb {
     /// List dead letters
     List(Filter),
-    /// Show one letter: its history and the message
+    /// Show a dead letter: its history and its message
     Show {
-        /// The letter's id, as `list` prints it
+        /// Id of the letter, as `mailq dlq list` prints it
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Send letters again, all but those in doubt where no filter is given
+    /// Send dead letters again; without a filter, all except those in doubt
     ///
-    /// Killed or repeated it sends nothing twice. Letters in doubt need `--reason in_doubt`; those of an expired run
-    /// are named, not sent.
+    /// A replay that is killed or repeated sends nothing twice. Letters in doubt need `--reason in_doubt`. Letters of an
+    /// expired run are listed, not sent.
     Replay(Change),
-    /// Write letters out as files, one message each
+    /// Write each message to a file, and a table of all letters
     Export {
         #[command(flatten)]
         filter: Filter,
 
-        /// The folder to write to
+        /// Target folder
         #[arg(long, value_name = "DIR", default_value = "dead-letters")]
         to: PathBuf,
     },
-    /// Throw letters away; needs a filter or `--all`
+    /// Delete dead letters; needs a filter or `--all`
     Purge(Change),
 }
 

@@ -24,13 +24,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Put a campaign into the queue: check every row, render, and store all messages, exactly once
+/// Enqueue a campaign: check every row, render all messages and store each exactly once
 ///
-/// Killed and run again it continues where it stopped; run twice it says so and nobody gets two mails. Nothing is sent
-/// before the last row is in the queue.
+/// After a kill the next call continues where this one stopped. A second call for the same inputs changes nothing, so
+/// nobody gets two mails. Nothing is sent before the last row is stored.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The recipients CSV (its campaign file is the .toml of the same stem beside it), or a campaign file
+    /// Recipients CSV, whose campaign file has the same name with .toml, or a campaign file
     #[arg(value_name = "RECIPIENTS.csv|CAMPAIGN.toml")]
     pub source: PathBuf,
 

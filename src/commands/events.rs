@@ -8,14 +8,14 @@ use crate::domain::event::EventType;
 use crate::engine::account::{self, EventFilter};
 use std::ops::ControlFlow;
 
-/// Print every outcome as JSON lines
+/// Print the outcome of every attempt as JSON lines
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Go on with new ones until interrupted
+    /// Keep printing new events until interrupted
     #[arg(long)]
     pub follow: bool,
 
-    /// Only this campaign's [default: all]
+    /// Only this campaign [default: all]
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
 

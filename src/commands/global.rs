@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Global {
-    /// The project's file [default: CONFIG_FILE, else the nearest mailq.toml from the campaign's folder or here upwards]
+    /// Project file [default: CONFIG_FILE, else the nearest mailq.toml at or above the campaign's folder or the working directory]
     #[arg(
         long,
         global = true,
@@ -25,7 +25,7 @@ pub struct Global {
     )]
     pub queue: Option<String>,
 
-    /// A property of librdkafka, over those of `[kafka] properties`; may be repeated [default: none]
+    /// Property of librdkafka, which overrides `[kafka.properties]`; may be repeated [default: none]
     #[arg(
         short = 'X',
         global = true,
@@ -38,15 +38,15 @@ pub struct Global {
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
 
-    /// Say only what went wrong
+    /// Print only warnings and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub quiet: bool,
 
-    /// Log more: -v what happens, -vv each conversation, -vvv everything [default: warnings]
+    /// Log more: -v progress, -vv SMTP conversations, -vvv everything [default: warnings]
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
 
-    /// Print the settings in force and where each comes from, secrets hidden, and do nothing else
+    /// Print each setting with its source, secrets hidden, and exit
     #[arg(long, global = true, help_heading = "Global options")]
     pub print_config: bool,
 }

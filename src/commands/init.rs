@@ -10,16 +10,16 @@ use files::{Files, unwritable};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Make a project that works at once: settings, key, queue, a sample campaign
+/// Create a project that works at once: settings, key, queue and a sample campaign
 ///
-/// What is there already is kept as it is.
+/// Existing files are kept.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The project's folder [default: the project that the working directory is in, else the working directory]
+    /// Project folder [default: the project around the working directory, else the working directory]
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,
 
-    /// Make a campaign and template with this list's columns [default: the sample campaign `welcome`]
+    /// Create a campaign and templates with the columns of this list [default: the sample campaign `welcome`]
     #[arg(long, value_name = "LIST.csv")]
     pub from: Option<PathBuf>,
 }

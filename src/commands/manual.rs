@@ -5,10 +5,10 @@ use crate::config;
 use clap_mangen::Man;
 use std::path::{Path, PathBuf};
 
-/// Write the manual pages: mailq(1), mailq-VERB(1), mailq.toml(5)
+/// Write the manual pages: mailq(1), mailq-COMMAND(1), mailq.toml(5)
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The folder to write to; it is made where it does not exist
+    /// Target folder; created if it does not exist
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 }

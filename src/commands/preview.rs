@@ -13,15 +13,15 @@ use std::time::SystemTime;
 
 /// Print one recipient's message as it would be sent
 ///
-/// Header fields are shown decoded, then the text part, or the HTML part where there is no text. `--json` has both
-/// parts and the message as the relay would get it. The Message-ID is a sample.
+/// Prints decoded header fields, then the text part, or the HTML part if there is no text part. `--json` contains both
+/// parts and the message as the relay would receive it. The Message-ID is a placeholder.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The campaign file
+    /// Campaign file
     #[arg(value_name = "CAMPAIGN.toml")]
     pub campaign: PathBuf,
 
-    /// Row of the recipients CSV, the first below the header is 1
+    /// Row of the recipients CSV; the first row below the header is 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub row: u64,
 }

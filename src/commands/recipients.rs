@@ -16,10 +16,10 @@ use rows::RowSet;
 use states::States;
 use std::ops::ControlFlow;
 
-/// Print what became of each recipient as CSV: address, state, reply, when, attempts
+/// Print the state of each recipient as CSV: address, state, reply, when, attempts
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Name of the campaign
+    /// Campaign name
     #[arg(value_name = "CAMPAIGN")]
     pub campaign: String,
 
@@ -27,11 +27,11 @@ pub struct Args {
     #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = STATES)]
     pub state: Vec<String>,
 
-    /// The run [default: the newest]
+    /// Run name [default: the newest run]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 
-    /// Print the rows of the recipients CSV as they were, the list to send again [default: states]
+    /// Print the original rows of the recipients CSV, as a list to send to again [default: print states]
     #[arg(long)]
     pub rows: bool,
 }

@@ -8,18 +8,18 @@ use crate::config::Flags;
 use crate::engine::recover::{Recovered, Recovery, recover};
 use std::time::Duration;
 
-/// Find where the queue stood after it has lost that, and say who may get a mail twice
+/// Rebuild lost Kafka offsets; list recipients who may get a duplicate
 ///
-/// Kafka forgets how far a group of workers has come some days after the last one left. Where that one stopped cleanly
-/// the next worker goes on by itself; where it was killed, `mailq send` refuses, and this rebuilds it from the last
-/// checkpoint and the events. No worker may be running.
+/// Kafka deletes the offsets of a consumer group some days after its last member has left. If that worker stopped
+/// cleanly, the next one continues by itself. If it was killed, `mailq send` refuses to start, and this command rebuilds
+/// the offsets from the last checkpoint and the events. No worker may be running.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Use no checkpoint: read every run from its start, and skip only what the events say is done
+    /// Ignore checkpoints: read every run from its start and skip only messages with a final event
     #[arg(long)]
     pub to_earliest: bool,
 
-    /// Say what would be done, change nothing
+    /// Print what would be done, change nothing
     #[arg(long)]
     pub dry_run: bool,
 }

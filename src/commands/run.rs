@@ -14,13 +14,13 @@ use crate::smtp::RelayAddress;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
-/// Enqueue a campaign, then send until it is done: what cron calls
+/// Enqueue a campaign and send until its run is done; made for cron
 ///
-/// A second one for the same campaign says so and exits 0. Without a terminal it prints what needs a person and one
-/// closing line; -v for more.
+/// If another `mailq run` of the campaign is running, it says so and exits with 0. Without a terminal it prints only
+/// what needs attention and one closing line; -v prints more.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The campaign file
+    /// Campaign file
     #[arg(value_name = "CAMPAIGN.toml")]
     pub source: PathBuf,
 

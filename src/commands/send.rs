@@ -8,21 +8,21 @@ use crate::domain::span;
 use crate::engine::worker::{Goal, LeftWork};
 use std::net::SocketAddr;
 
-/// Send what is in the queue: a worker, until interrupted
+/// Send queued messages: a worker that runs until interrupted
 ///
-/// Start as many as you like, on one queue: they share the work, and the rate is for all of them together. SIGTERM and
-/// Ctrl-C stop cleanly: messages in flight are finished and committed, within 25 s. A second SIGTERM or Ctrl-C ends
-/// the worker at once; messages in flight are then in doubt.
+/// Any number of workers can share one queue, and the rate applies to all of them together. SIGTERM and Ctrl-C stop
+/// cleanly: messages in flight are finished and committed within 25 s. A second SIGTERM or Ctrl-C ends the worker at
+/// once; messages in flight are then in doubt.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     pub options: Options,
 
-    /// Stop when nothing that may go is pending or retrying [default: run until interrupted]
+    /// Stop when no message that may be sent is pending or retrying [default: run until interrupted]
     #[arg(long)]
     pub drain: bool,
 
-    /// Show counts, limits and what the queue tells of itself to Prometheus, at http://IP:PORT/metrics [default: not]
+    /// Serve metrics for Prometheus at http://IP:PORT/metrics [default: off]
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 }

@@ -11,16 +11,16 @@ use std::io::IsTerminal;
 use std::pin::pin;
 use std::time::Duration;
 
-/// Show what is in the queue: counts, retry tiers, rate and estimate
+/// Show the queue: counts, retry tiers, rate and time left
 ///
-/// `mailq` alone is the same.
+/// `mailq` without a command does the same.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Args {
-    /// Name of a campaign [default: all]
+    /// Campaign name [default: all campaigns]
     #[arg(value_name = "CAMPAIGN")]
     pub campaign: Option<String>,
 
-    /// Show it again every second until interrupted
+    /// Refresh every second until interrupted
     #[arg(long)]
     pub watch: bool,
 }

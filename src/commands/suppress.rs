@@ -15,7 +15,7 @@ use crate::suppression::{self, Entry, Token};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Keep the list of addresses that are never mailed
+/// Manage the suppression list: addresses that are never mailed
 #[derive(Debug, Clone, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Args {
@@ -25,33 +25,33 @@ pub struct Args {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
-    /// Never mail these addresses again
+    /// Add addresses to the list
     Add {
         /// E-mail addresses
         #[arg(value_name = "ADDRESS", required = true)]
         addresses: Vec<String>,
 
-        /// Why: `complaint`, `unsubscribe` and the like, or words for whoever looks later
+        /// Reason: `complaint`, `unsubscribe` or another known reason, or free text
         #[arg(long, value_name = "TEXT", default_value = "manual")]
         reason: String,
     },
-    /// Allow these addresses again
+    /// Remove addresses from the list
     Remove {
         /// E-mail addresses
         #[arg(value_name = "ADDRESS", required = true)]
         addresses: Vec<String>,
     },
-    /// Add every address of a list: one a line, or a CSV with a column `email` and perhaps `reason`
+    /// Add all addresses of a file: one per line, or a CSV with a column `email` and optionally `reason`
     Import {
-        /// The list; `-` is stdin
+        /// File, or `-` for stdin
         #[arg(value_name = "FILE.csv|-")]
         file: PathBuf,
     },
     /// Print the list as CSV: address, reason, source, since, campaign
     Export,
-    /// Show the list
+    /// Print the list as a table
     List,
-    /// Say whether addresses are on the list; exit code 1 where one is
+    /// Check whether addresses are on the list; exits with 1 if one is
     Check {
         /// E-mail addresses
         #[arg(value_name = "ADDRESS", required = true)]

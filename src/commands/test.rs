@@ -13,18 +13,18 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Send one recipient's message to an address of yours
+/// Send one recipient's message to your own address
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The campaign file
+    /// Campaign file
     #[arg(value_name = "CAMPAIGN.toml")]
     pub campaign: PathBuf,
 
-    /// Where it goes instead
+    /// Address to send it to
     #[arg(long, value_name = "ADDRESS", required = true)]
     pub to: String,
 
-    /// Row of the recipients CSV, the first below the header is 1
+    /// Row of the recipients CSV; the first row below the header is 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub row: u64,
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Make the queue's topics, or show them
+/// Create or describe the topics of the queue
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,17 +19,17 @@ pub struct Args {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
-    /// Make what is missing: topics, the beginning of each partition, the project's key
+    /// Create what is missing: topics, the first offset of each partition, the project key
     ///
-    /// Run it once for a cluster, and again after `[retry]` has changed. What is there stays as it is.
+    /// Run it once for each cluster, and again after a change of `[retry]`. Existing topics are not changed.
     Init(InitArgs),
-    /// Show the topics, and where their configuration is not what mailq needs
+    /// Show the topics, and settings that differ from what mailq needs
     Describe,
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct InitArgs {
-    /// Say what would be made, make nothing
+    /// Print what would be created, create nothing
     #[arg(long)]
     pub dry_run: bool,
 }

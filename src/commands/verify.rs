@@ -10,10 +10,10 @@ use crate::engine::account::{self, CampaignRow, Verification};
 
 /// Prove that every recipient is accounted for
 ///
-/// Counts the events and what is still queued, trusts no counter, and exits 1 when the sum does not hold.
+/// Counts the events and the messages still queued, independently of all stored counters. Exits with 1 if a sum is wrong.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Name of a campaign [default: all]
+    /// Campaign name [default: all campaigns]
     #[arg(value_name = "CAMPAIGN")]
     pub campaign: Option<String>,
 }

@@ -12,11 +12,11 @@ pub struct Change {
     #[command(flatten)]
     pub filter: Filter,
 
-    /// All letters
+    /// All dead letters
     #[arg(long)]
     pub all: bool,
 
-    /// Say what would be done, change nothing
+    /// Print what would be done, change nothing
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -13,27 +13,27 @@ use jiff::Zoned;
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Filters")]
 pub struct Filter {
-    /// Of this campaign [default: all]
+    /// Only this campaign [default: all]
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
 
-    /// With this reason, as `list` prints it [default: all]
+    /// Only this reason, as `mailq dlq list` prints it [default: all]
     #[arg(long, value_name = "REASON")]
     pub reason: Option<String>,
 
-    /// With this class: temporary, soft or hard [default: all]
+    /// Only this class: temporary, soft or hard [default: all]
     #[arg(long, value_name = "CLASS", value_parser = ["temporary", "soft", "hard"])]
     pub class: Option<String>,
 
-    /// For this provider, a domain [default: all]
+    /// Only this receiving site, a domain [default: all]
     #[arg(long, value_name = "SITE")]
     pub site: Option<String>,
 
-    /// That died since then: a time, or a duration back from now like 2h or 7d [default: all]
+    /// Only letters since this time, or of the last 2h, 7d and so on [default: all]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
 
-    /// With this id; may be given several times [default: all]
+    /// Only this id; may be repeated [default: all]
     #[arg(long, value_name = "ID")]
     pub id: Vec<String>,
 }

@@ -11,43 +11,43 @@ use std::time::Duration;
 #[group(skip)]
 #[command(next_help_heading = "Enqueue options")]
 pub struct Options {
-    /// The campaign file [default: the .toml of the CSV's stem beside it]
+    /// Campaign file [default: the name of the CSV with .toml]
     #[arg(long, value_name = "FILE")]
     pub campaign: Option<PathBuf>,
 
-    /// Name of the run; another name means another mail to everyone [default: the inputs' fingerprint, or the period of `once_per`]
+    /// Run name; a new name sends to everybody again [default: fingerprint of the inputs, or the period of `once_per`]
     #[arg(long, value_name = "ID", value_parser = crate::config::checked_name)]
     pub run: Option<String>,
 
-    /// Rows after which progress is stored
+    /// Rows per batch; progress is stored after each batch
     #[arg(long, value_name = "ROWS", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub batch_size: u64,
 
-    /// Take the first N rows only [default: all rows]
+    /// Only the first N rows [default: all rows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
 
-    /// Write bad rows to `<stem>.rejected.csv` and go on [default: a bad row stops before anything is queued]
+    /// Write invalid rows to `<stem>.rejected.csv` and enqueue the rest [default: an invalid row stops enqueue before anything is stored]
     #[arg(long)]
     pub skip_invalid: bool,
 
-    /// Send nothing before this: RFC 3339, `2026-12-01 09:00` or `09:00` (the next), host's time zone [default: at once]
+    /// Start sending at this time: RFC 3339, `2026-12-01 09:00`, or `09:00` (today or tomorrow), in the host's time zone [default: at once]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
 
-    /// Let each batch go as soon as it is stored [default: nothing goes before the last row is stored]
+    /// Send each batch as soon as it is stored [default: send nothing before the last row is stored]
     #[arg(long)]
     pub stream: bool,
 
-    /// How long to wait for a queue that is busy or away
+    /// How long to wait for a queue that is busy or unavailable
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = span::parse)]
     pub queue_timeout: Duration,
 
-    /// Keep trying while the queue is busy or away, however long [default: give up after --queue-timeout]
+    /// Wait for the queue without a limit [default: give up after --queue-timeout]
     #[arg(long)]
     pub wait: bool,
 
-    /// Check and render everything, store nothing
+    /// Check and render everything, but store nothing
     #[arg(long)]
     pub dry_run: bool,
 }

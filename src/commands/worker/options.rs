@@ -28,11 +28,11 @@ pub struct Options {
         value_parser = clap::value_parser!(u32).range(SendKeys::max_uncommitted().range()))]
     pub max_uncommitted: Option<u32>,
 
-    /// This worker's name, unique among the living [default: host and process id]
+    /// Worker name, unique among running workers [default: host and process id]
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
 
-    /// When all that is left is due later than this, or no relay is there for so long, stop with exit code 75 [default: wait]
+    /// Stop with exit code 75 if the next message is due later than this, or if no relay is available for this long [default: wait]
     #[arg(long, value_name = "DURATION", value_parser = span::parse)]
     pub max_wait: Option<Duration>,
 }
