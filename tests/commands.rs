@@ -201,7 +201,7 @@ fn check_asks_the_relay() {
     assert_eq!(ran.code, 75, "{}", ran.stderr);
     assert!(
         ran.stderr
-            .starts_with("warning: relay `127.0.0.1:1` cannot be used at connecting"),
+            .starts_with("warning: relay `127.0.0.1:1` cannot be used at connect"),
         "{}",
         ran.stderr
     );
@@ -230,13 +230,13 @@ fn preview_shows_the_message_of_a_row() {
     assert_eq!(ran.code, 2);
     assert_eq!(
         ran.stderr,
-        "error: row 2 of `a.csv` gets no mail: it is bad, or repeats an address above it\n\
-         hint: `mailq check a.toml` says what is wrong\n"
+        "error: row 2 of `a.csv` gets no mail: it is invalid or repeats an earlier address\n\
+         hint: `mailq check a.toml` shows what is wrong\n"
     );
     let ran = folder.mailq(&["preview", "a.toml", "--row", "4"]);
     assert_eq!(
         ran.stderr,
-        "error: `a.csv` has 3 rows, and no row 4\nhint: `--row N` with N from 1 to 3\n"
+        "error: `a.csv` has no row 4, only 3 rows\nhint: use `--row N` with N from 1 to 3\n"
     );
 }
 
@@ -400,7 +400,7 @@ fn replies_are_explained_classified_and_tested() {
     );
     assert!(
         ran.stdout
-            .starts_with("t.tsv:2: expected hard, is temporary"),
+            .starts_with("t.tsv:2: expected hard, got temporary"),
         "{}",
         ran.stdout
     );
@@ -444,6 +444,6 @@ fn a_list_without_a_campaign_file_is_told_how_to_get_one() {
     assert_eq!(
         ran.stderr,
         "error: no campaign file `list.toml` beside `list.csv`; nothing was enqueued\n\
-         hint: make one with `mailq init --from list.csv`, or name one with `--campaign FILE`\n"
+         hint: create one with `mailq init --from list.csv`, or give one with `--campaign FILE`\n"
     );
 }

@@ -188,7 +188,7 @@ fn test(file: &Path, global: &Global) -> Result<Exit, Failure> {
             verdict,
         } = miss;
         output::line(format!(
-            "{}:{line}: expected {expected}, is {} ({}): {reply}",
+            "{}:{line}: expected {expected}, got {} ({}): {reply}",
             lines.name, verdict.class, verdict.rule
         ))?;
     }
@@ -217,7 +217,7 @@ fn expected<'a>(line: &'a str, lines: &Lines) -> Result<(&'a str, Class), Failur
     };
     let (reply, class) = line
         .rsplit_once('\t')
-        .ok_or_else(|| wrong("no tab and expected class after the reply".into()))?;
+        .ok_or_else(|| wrong("no tab and class after the reply".into()))?;
     let class = class.trim();
     match class.parse() {
         Ok(class) => Ok((reply, class)),
@@ -261,7 +261,7 @@ impl Lines {
         let mut bytes = Vec::new();
         let read = Read::take(&mut self.source, MAX_LINE_BYTES).read_until(b'\n', &mut bytes);
         let count = read.map_err(|error| {
-            Failure::usage(format!("cannot read `{}` any further", self.name))
+            Failure::usage(format!("cannot read the rest of `{}`", self.name))
                 .caused_by(&error)
                 .with_hint("check the file: it must be text")
         })?;

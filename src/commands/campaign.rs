@@ -1,6 +1,7 @@
 //! A campaign as a command needs it: its file, its list, its templates, all read and checked.
 
 use super::Failure;
+use super::text::counted;
 use crate::config::{CampaignFile, Loaded, Mailbox};
 use crate::domain::recipient::RecipientRow;
 use crate::engine::enqueue::composer;
@@ -36,7 +37,7 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
     if !source.is_file() {
         let what = format!("no file `{}`", source.display());
         return Err(
-            Failure::usage(what).with_hint("name a recipients CSV, or a campaign file (`.toml`)")
+            Failure::usage(what).with_hint("give a recipients CSV or a campaign file (`.toml`)")
         );
     }
     if campaign.is_none() && !path.exists() {
@@ -46,7 +47,7 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
             source.display()
         );
         let hint = format!(
-            "make one with `mailq init --from {}`, or name one with `--campaign FILE`",
+            "create one with `mailq init --from {}`, or give one with `--campaign FILE`",
             source.display()
         );
         return Err(Failure::usage(what).with_hint(hint));
@@ -99,9 +100,10 @@ impl Campaign {
         let survey = first_pass(path, &options, |_| {})?;
         if survey.counts.rows < number {
             let count = survey.counts.rows;
-            let what = format!("`{}` has {count} rows, and no row {number}", path.display());
+            let rows = counted(count, "row");
+            let what = format!("`{}` has no row {number}, only {rows}", path.display());
             return Err(
-                Failure::usage(what).with_hint(format!("`--row N` with N from 1 to {count}"))
+                Failure::usage(what).with_hint(format!("use `--row N` with N from 1 to {count}"))
             );
         }
         let place = number.saturating_sub(1);
@@ -111,10 +113,10 @@ impl Campaign {
         };
         found.transpose()?.ok_or_else(|| {
             let what = format!(
-                "row {number} of `{}` gets no mail: it is bad, or repeats an address above it",
+                "row {number} of `{}` gets no mail: it is invalid or repeats an earlier address",
                 path.display()
             );
-            let check = format!("`mailq check {}` says what is wrong", self.file.display);
+            let check = format!("`mailq check {}` shows what is wrong", self.file.display);
             Failure::usage(what).with_hint(check)
         })
     }

@@ -9,6 +9,7 @@ mod typos;
 
 use super::campaign;
 use super::project::{self, OpenProject};
+use super::text::{counted, grouped};
 use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
@@ -143,7 +144,7 @@ fn print(
 ) -> Result<(), Failure> {
     let count = |severity| {
         let findings = report.findings.iter();
-        findings.filter(|found| found.severity == severity).count()
+        findings.filter(|found| found.severity == severity).count() as u64
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     for finding in &report.findings {
@@ -170,21 +171,22 @@ fn print(
     let mut lines = vec![("campaign", format!("{} ({})", file.name, file.display))];
     if let Some(counts) = &report.counts {
         let text = format!(
-            "{}: {} rows, {} to be mailed, {} duplicates, {} bad",
+            "{}: {}, {} to be mailed, {}, {} invalid",
             list.display(),
-            counts.rows,
-            counts.accepted,
-            counts.duplicates,
-            counts.invalid
+            counted(counts.rows, "row"),
+            grouped(counts.accepted),
+            counted(counts.duplicates, "duplicate"),
+            grouped(counts.invalid)
         );
         lines.push(("recipients", text));
     }
     let (rendered, largest) = (report.rendered, report.largest_bytes);
     lines.push((
         "messages",
-        format!("{rendered} rendered, the largest of {largest} bytes"),
+        format!("{rendered} rendered, the largest with {largest} bytes"),
     ));
     lines.extend(relays.iter().map(|relay| ("relay", relay.to_string())));
-    lines.push(("result", format!("{errors} errors, {warnings} warnings")));
+    let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+    lines.push(("result", format!("{errors}, {warnings}")));
     output::lines(&output::fields(&lines))
 }

@@ -1,7 +1,7 @@
 //! `mailq pause`, `mailq resume`, `mailq cancel`: workers act on them within 2 s.
 
 use super::project::{self, OpenProject, host_name};
-use super::text::{grouped, plain};
+use super::text::{counted, plain};
 use super::{Exit, Failure, Global, lookup, output};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -74,22 +74,22 @@ fn document(campaign: &str, did: &[Controlled]) -> serde_json::Value {
 
 fn describe(verb: Verb, did: &Controlled) -> String {
     let run = plain(&did.run.to_string(), 120);
-    let count = grouped(did.unfinished);
+    let messages = counted(did.unfinished, "message");
     match (verb, did.is_changed, did.state) {
         (Verb::Pause, true, _) => format!(
-            "paused {run}: {count} messages wait for `mailq resume {}`",
+            "paused {run} with {messages} left; continue with `mailq resume {}`",
             did.run.campaign
         ),
-        (Verb::Resume, true, _) => format!("resumed {run}: {count} messages may go"),
+        (Verb::Resume, true, _) => format!("resumed {run}: {messages} can be sent"),
         (Verb::Cancel, true, _) => {
-            format!("cancelled {run}: {count} messages will not be sent; this is final")
+            format!("cancelled {run} for good: {messages} will not be sent")
         }
-        (_, false, State::Done) => format!("{run} is done already; nothing was changed"),
+        (_, false, State::Done) => format!("{run} is already done; nothing was changed"),
         (_, false, State::Cancelled) => {
-            format!("{run} was cancelled, which is final; nothing was changed")
+            format!("{run} is cancelled for good; nothing was changed")
         }
-        (Verb::Pause, false, _) => format!("{run} was paused already"),
+        (Verb::Pause, false, _) => format!("{run} was already paused"),
         (Verb::Resume, false, _) => format!("{run} was not paused"),
-        (Verb::Cancel, false, _) => format!("{run} is over already; nothing was changed"),
+        (Verb::Cancel, false, _) => format!("{run} is already over; nothing was changed"),
     }
 }

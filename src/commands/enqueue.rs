@@ -120,7 +120,7 @@ pub async fn enqueue(
     if verbosity == Verbosity::Full {
         progress.say(closing_line(&report, options.dry_run));
         if report.already_enqueued && options.at.is_some() {
-            progress.warn("warning: `--at` changes nothing for a run that is enqueued");
+            progress.warn("warning: `--at` is ignored because the run is already enqueued");
         }
     }
     if let Some(expires) = job

@@ -76,5 +76,5 @@ async fn print(args: &Args, project: &OpenProject) -> Result<(), Failure> {
 
 fn kind(name: &str) -> Result<EventType, Failure> {
     serde_json::from_value(serde_json::Value::String(format!("mail.{name}")))
-        .map_err(|_| Failure::usage(format!("`{name}` is no type of event")))
+        .map_err(|_| Failure::usage(format!("`{name}` is not an event type")))
 }

@@ -125,7 +125,7 @@ fn print(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result
         }
     }
     global.say(format!(
-        "next: `{next}` sends it; mail goes where `url` in mailq.toml says, as it is to files in outbox/"
+        "next: `{next}` sends it to the relay in mailq.toml, at first to files in outbox/"
     ));
     Ok(Exit::Done)
 }

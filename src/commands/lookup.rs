@@ -35,10 +35,15 @@ pub fn run<'a>(
         let name = name.unwrap_or_default();
         let names = runs.iter().map(|run| run.manifest.id.run.as_str());
         let hint = match nearest(name, names) {
-            Some(near) => format!("is it `{near}`? `mailq status {campaign}` lists its runs"),
+            Some(near) => {
+                format!("did you mean `{near}`? `mailq status {campaign}` lists its runs")
+            }
             None => format!("`mailq status {campaign}` lists its runs"),
         };
-        Failure::usage(format!("campaign `{campaign}` has no run `{name}` here")).with_hint(hint)
+        Failure::usage(format!(
+            "campaign `{campaign}` has no run `{name}` in this queue"
+        ))
+        .with_hint(hint)
     })
 }
 
@@ -59,8 +64,10 @@ fn unknown(ledger: &Ledger, campaign: &str) -> Failure {
     let near = nearest(campaign, names.iter().copied())
         .or_else(|| nearest(stem.unwrap_or(campaign), names.iter().copied()));
     let hint = match near {
-        Some(near) => format!("is it `{near}`? `mailq status` lists the campaigns in this queue"),
+        Some(near) => {
+            format!("did you mean `{near}`? `mailq status` lists the campaigns in this queue")
+        }
         None => "`mailq status` lists the campaigns in this queue".to_string(),
     };
-    Failure::usage(format!("no run of campaign `{campaign}` in this queue")).with_hint(hint)
+    Failure::usage(format!("campaign `{campaign}` has no run in this queue")).with_hint(hint)
 }

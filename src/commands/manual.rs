@@ -1,5 +1,6 @@
 //! `mailq manual`: the manual pages, from the same definitions as `--help` and from the table of keys.
 
+use super::text::counted;
 use super::{Exit, Failure, Global, output};
 use crate::config;
 use clap_mangen::Man;
@@ -28,7 +29,11 @@ pub fn run(args: &Args, global: &Global, mut tree: clap::Command) -> Result<Exit
     if global.json {
         output::json(&names)?;
     } else {
-        global.say(format!("{} pages in {}", names.len(), folder.display()));
+        global.say(format!(
+            "wrote {} to {}",
+            counted(names.len() as u64, "page"),
+            folder.display()
+        ));
     }
     Ok(Exit::Done)
 }

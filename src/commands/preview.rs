@@ -60,7 +60,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         (Some(text), Some(html)) => {
             body(text)?;
             global.say(format!(
-                "and an HTML part of {} bytes; `--json` shows it",
+                "not shown: an HTML part of {} bytes, which `--json` contains",
                 html.len()
             ));
         }

@@ -72,7 +72,7 @@ async fn warn_if_old(
     if let Some(since) = since.filter(|since| run.manifest.created_at < *since) {
         let run = plain(&run.manifest.id.to_string(), 120);
         global.say(format!(
-            "warning: events are kept since {since}, and {run} is older: what happened before is not known"
+            "warning: {run} is older than the first event, of {since}: earlier outcomes are unknown"
         ));
     }
     Ok(())
@@ -117,7 +117,7 @@ async fn print_rows(
     rows::print(run, &survey, &wanted, global.json)?;
     if unfinished > 0 {
         global.say(format!(
-            "warning: {unfinished} of these rows are still to be sent by this run: `mailq cancel {}` before they are sent again",
+            "warning: this run will still send {unfinished} of these rows: run `mailq cancel {}` before you send to them again",
             run.manifest.id.campaign
         ));
     }

@@ -1,7 +1,7 @@
 //! `mailq recover`: where partitions stood whose commits the queue has lost.
 
 use super::project::{self, ConnectOptions, OpenProject, worker_name};
-use super::text::grouped;
+use super::text::{counted, grouped};
 use super::time::local;
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
@@ -53,7 +53,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 
 fn print(recovered: &Recovered) -> Result<(), Failure> {
     if recovered.partitions.is_empty() {
-        return output::line("nothing is lost: the queue knows where every partition stands");
+        return output::line("nothing to recover: every partition has its commit");
     }
     let (named, plain): (Vec<_>, Vec<_>) = recovered
         .partitions
@@ -66,7 +66,7 @@ fn print(recovered: &Recovered) -> Result<(), Failure> {
             None => "from its start".to_string(),
         };
         output::line(format!(
-            "{}: {from}, last worker {}; {} done by the events, {} may be sent twice",
+            "{}: rebuilt {from}, last worker {}; {} done according to events, {} possible duplicates",
             one.partition,
             one.worker,
             grouped(one.found_done),
@@ -74,31 +74,35 @@ fn print(recovered: &Recovered) -> Result<(), Failure> {
         ))?;
     }
     if !plain.is_empty() {
-        let count = plain.len();
-        let other = if any_named { "other " } else { "" };
-        output::line(format!("{count} {other}partitions: nothing was under way"))?;
+        let noun = if any_named {
+            "other partition"
+        } else {
+            "partition"
+        };
+        let partitions = counted(plain.len() as u64, noun);
+        output::line(format!("{partitions}: nothing was in flight"))?;
     }
     for doubt in recovered.may_get_twice.iter().take(NAMED) {
         output::line(format!(
-            "may get it twice: {} ({}/{}, row {})",
+            "possible duplicate: {} ({}/{}, row {})",
             doubt.address, doubt.campaign, doubt.run, doubt.row
         ))?;
     }
     let count = recovered.may_get_twice.len();
     if count > NAMED {
         output::line(format!(
-            "and {} more: `--json` names all",
+            "and {} more: `--json` lists all",
             grouped((count - NAMED) as u64)
         ))?;
     }
     let verb = match recovered.dry_run {
         true => "would be repaired",
-        false => "repaired: `mailq send` goes on",
+        false => "repaired: `mailq send` can continue",
     };
     output::line(match count {
-        0 => format!("{verb}; nobody gets a mail twice"),
+        0 => format!("{verb}; no duplicates are possible"),
         _ => format!(
-            "{verb}; at most {} of these {} were with a relay, and each is named in doubt (`mailq events --type in_doubt`)",
+            "{verb}; at most {} of these {} were in flight, and each is reported as in doubt (`mailq events --type in_doubt`)",
             grouped(recovered.at_most),
             grouped(count as u64)
         ),

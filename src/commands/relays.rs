@@ -49,7 +49,7 @@ fn none() -> Failure {
 /// Why no conversation came about. A refused login or certificate is for a person to mend, the rest may pass.
 pub fn failure(relay: &str, end: &End) -> Failure {
     let (stage, reply, why) = match end {
-        End::Finished => return Failure::try_later(format!("relay `{relay}` took no message")),
+        End::Finished => return Failure::try_later(format!("relay `{relay}` accepted no message")),
         End::Parted { reply, why } => (None, reply, why),
         End::Closed { stage, reply, why } | End::Unavailable { stage, reply, why } => {
             (Some(*stage), reply, why)
@@ -63,26 +63,26 @@ pub fn failure(relay: &str, end: &End) -> Failure {
     let is_permanent = reply.as_ref().is_none_or(|reply| reply.code >= 500);
     match stage {
         Some(Stage::Auth) if is_permanent => Failure::usage(what).with_hint(
-            "check `user` and the password of its `[[relay]]`; many providers want an app password",
+            "check `user` and the password in its `[[relay]]`; many providers require an app password",
         ),
         Some(Stage::Tls) => Failure::usage(what)
-            .with_hint("check the host's name and port, or set `ca_file` in its `[[relay]]`"),
-        _ => Failure::try_later(what).with_hint("check the relay's host and port, and try again"),
+            .with_hint("check the host name and port, or set `ca_file` in its `[[relay]]`"),
+        _ => Failure::try_later(what).with_hint("check the host name and port of the relay, and try again"),
     }
 }
 
 /// A stage as people say it.
 pub fn stage_name(stage: Stage) -> &'static str {
     match stage {
-        Stage::Connect => "connecting",
-        Stage::Greeting => "the greeting",
+        Stage::Connect => "connect",
+        Stage::Greeting => "greeting",
         Stage::Ehlo => "EHLO",
         Stage::Tls => "TLS",
-        Stage::Auth => "the login",
+        Stage::Auth => "login",
         Stage::MailFrom => "MAIL FROM",
         Stage::RcptTo => "RCPT TO",
         Stage::Data => "DATA",
-        Stage::FinalDot => "the end of the message",
+        Stage::FinalDot => "the final dot",
     }
 }
 
@@ -124,7 +124,7 @@ fn unusable(config: &RelayConfig, error: &OpenError) -> Failure {
     match (error, &config.keys.url.value) {
         (OpenError::NoUser, _) => failure.with_hint("add `user` to its `[[relay]]`"),
         (OpenError::Outbox { .. }, RelayAddress::Maildir(path)) => failure.with_hint(format!(
-            "make `{}` writable, or name another folder",
+            "make `{}` writable, or use another folder",
             path.display()
         )),
         _ => failure,

@@ -55,7 +55,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             output::json(&serde_json::json!({ "campaign": name, "at_work": true }))?;
         }
         global.say(format!(
-            "another `mailq run` of campaign `{name}` is at work"
+            "another `mailq run` of campaign `{name}` is running"
         ));
         return Ok(Exit::Done);
     };
@@ -133,8 +133,8 @@ fn unfinished(summary: &Summary) -> String {
     match summary.left_work {
         None => String::new(),
         Some(LeftWork::Paused) => "; the run is paused".to_string(),
-        Some(LeftWork::StandingStill) => "; partitions stand still, see above".to_string(),
-        Some(LeftWork::RelaysAway) => "; no relay is there".to_string(),
+        Some(LeftWork::StandingStill) => "; some partitions have stopped, see above".to_string(),
+        Some(LeftWork::RelaysAway) => "; no relay is available".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
         Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", span::human(wait)),
     }
@@ -146,7 +146,7 @@ fn where_to_look(project: &OpenProject, summary: &Summary, global: &Global) {
     let is_folder = |url: &RelayAddress| matches!(url, RelayAddress::Maildir(_));
     let words = match relays.iter().all(|relay| is_folder(&relay.keys.url.value)) {
         true => "no mail has left this machine: the messages are files in",
-        false => "what did not go to a server is in",
+        false => "messages that no server got are files in",
     };
     for relay in relays {
         if let RelayAddress::Maildir(path) = &relay.keys.url.value
@@ -156,7 +156,7 @@ fn where_to_look(project: &OpenProject, summary: &Summary, global: &Global) {
         }
     }
     if summary.dead + summary.in_doubt > 0 {
-        terminal::note("dead letters need a person: see `mailq dlq list`");
+        terminal::note("dead letters need attention: see `mailq dlq list`");
     }
 }
 

@@ -4,7 +4,7 @@ mod import;
 
 use super::output::{Align, Column, Format, Listing};
 use super::project::{self, ConnectOptions, OpenProject};
-use super::text::plain;
+use super::text::{counted, plain};
 use super::time::now_in_utc;
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
@@ -110,10 +110,10 @@ async fn add(
         return Ok(Exit::Done);
     }
     for address in &known {
-        global.say(format!("{address} is on the list already"));
+        global.say(format!("{address} is already on the list"));
     }
     for address in &new {
-        global.say(format!("{address} is not mailed any more"));
+        global.say(format!("{address} is on the list now"));
     }
     Ok(Exit::Done)
 }
@@ -183,7 +183,10 @@ fn print(entries: Vec<Entry>, global: &Global) -> Result<Exit, Failure> {
     }
     list.finish()?;
     if !global.json {
-        global.say(format!("{} addresses are never mailed", entries.len()));
+        global.say(format!(
+            "{} on the list",
+            counted(entries.len() as u64, "address")
+        ));
     }
     Ok(Exit::Done)
 }
@@ -236,7 +239,7 @@ fn checked(addresses: &[String]) -> Result<Vec<String>, Failure> {
                 "`{}` is not an address: {why}; nothing was added",
                 shown(text)
             ))
-            .with_hint("`mailq suppress import FILE` takes a whole list")),
+            .with_hint("`mailq suppress import FILE` adds a whole list")),
         })
         .collect()
 }

@@ -87,16 +87,16 @@ fn print_result(
                 }))?;
             } else {
                 output::line(reply.to_string())?;
-                global.say(format!("{relay} took the message for {to}"));
+                global.say(format!("{relay} accepted the message for {to}"));
             }
             Ok(Exit::Done)
         }
         Some(Attempt::Rejected { stage, reply }) => Err(rejected(relay, to, stage, reply)),
         Some(Attempt::Unanswered { why }) => Err(Failure::new(
             Exit::NeedsPerson,
-            format!("relay `{relay}` never answered the message for `{to}`: {why}"),
+            format!("relay `{relay}` did not answer the message for `{to}`: {why}"),
         )
-        .with_hint("it may have arrived: look there before you send it again")),
+        .with_hint("it may have arrived: check the mailbox before you send it again")),
         Some(Attempt::NotSent { .. }) | None => Err(relays::failure(relay, &end)),
     }
 }
@@ -106,7 +106,7 @@ fn rejected(relay: &str, to: &str, stage: Stage, reply: crate::domain::outcome::
         "relay `{relay}` refused the message for `{to}` at {}: {reply}",
         relays::stage_name(stage)
     );
-    let explain = format!("`mailq bounce explain \"{reply}\"` says what that means");
+    let explain = format!("`mailq bounce explain \"{reply}\"` explains it");
     let exit = match reply.code {
         400..500 => Exit::TryLater,
         _ => Exit::NeedsPerson,

@@ -13,12 +13,14 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// `1 letter`, `1,200 letters`.
+/// `1 letter`, `1,200 letters`, `3 batches`.
 pub fn counted(number: u64, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        number => format!("{} {noun}s", grouped(number)),
-    }
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with(['s', 'h']) => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", grouped(number))
 }
 
 /// Text from a relay, a list or a queue record on one line: at most so many characters, controls replaced.

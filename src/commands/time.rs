@@ -6,32 +6,27 @@ use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, ToSpan, Zoned};
 use std::time::SystemTime;
 
-/// For `--at`: `09:00` is the next one. The error says what is understood.
+/// For `--at`: `09:00` is the next one. Errors: the text, and the forms that are accepted.
 pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
-    let wrong = |why: &str| {
-        format!(
-            "`{text}` is {why}; understood are `2026-12-01T09:00:00Z`, `2026-12-01 09:00` and `09:00`"
-        )
-    };
+    let far = |_| format!("`{text}` is too far in the future");
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Ok(timestamp);
     }
-    let zone = now.time_zone().clone();
-    if let Ok(time) = Time::strptime("%H:%M", text) {
-        let today = now.date().to_datetime(time);
-        let day = match today > now.datetime() {
-            true => today,
-            false => today
-                .checked_add(1.day())
-                .map_err(|_| wrong("too far away"))?,
-        };
-        let at = day.to_zoned(zone).map_err(|_| wrong("no time here"))?;
-        return Ok(at.timestamp());
-    }
-    let civil: DateTime = DateTime::strptime("%Y-%m-%d %H:%M", text)
-        .or_else(|_| DateTime::strptime("%Y-%m-%d %H:%M:%S", text))
-        .map_err(|_| wrong("no time"))?;
-    let at = civil.to_zoned(zone).map_err(|_| wrong("no time here"))?;
+    let civil = match Time::strptime("%H:%M", text) {
+        Ok(time) => {
+            let today = now.date().to_datetime(time);
+            match today > now.datetime() {
+                true => today,
+                false => today.checked_add(1.day()).map_err(far)?,
+            }
+        }
+        Err(_) => DateTime::strptime("%Y-%m-%d %H:%M", text)
+            .or_else(|_| DateTime::strptime("%Y-%m-%d %H:%M:%S", text))
+            .map_err(|_| {
+                format!("`{text}` is not a time like `2026-12-01T09:00:00Z`, `2026-12-01 09:00` or `09:00`")
+            })?,
+    };
+    let at = civil.to_zoned(now.time_zone().clone()).map_err(far)?;
     Ok(at.timestamp())
 }
 
@@ -41,7 +36,7 @@ pub fn parse_since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
         return now
             .timestamp()
             .checked_sub(back)
-            .map_err(|_| format!("`{text}` is longer ago than there are dates"));
+            .map_err(|_| format!("`{text}` is too long ago"));
     }
     match Time::strptime("%H:%M", text) {
         Ok(_) => {

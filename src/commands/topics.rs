@@ -63,7 +63,7 @@ fn init(args: &InitArgs, loaded: Loaded, global: &Global) -> Result<Exit, Failur
             let project = OpenProject::open_or_create(loaded.clone(), &connect_options(), global)?;
             project::block_on(project.require_topics())?;
         }
-        global.say("an embedded queue makes its topics itself: nothing to do");
+        global.say("an embedded queue creates its topics itself: nothing to do");
         return print_created(&loaded, &[], args, global);
     }
     let queue = queue(&loaded)?;
@@ -108,7 +108,7 @@ fn print_created(
         output::line(format!("{verb} {name}"))?;
     }
     if names.is_empty() {
-        global.say("every topic is there");
+        global.say("all topics exist");
     }
     Ok(Exit::Done)
 }
@@ -188,7 +188,7 @@ fn print(
     let mut table = Table::new(&[
         ("TOPIC", Align::Left),
         ("PARTITIONS", Align::Right),
-        ("COPIES", Align::Right),
+        ("REPLICAS", Align::Right),
         ("RECORDS", Align::Right),
     ]);
     for (state, records) in states {
@@ -202,13 +202,13 @@ fn print(
     output::lines(&table.lines())?;
     for name in missing {
         terminal::note(format!(
-            "warning: {name} is missing: `mailq topics init` makes it"
+            "warning: {name} is missing: `mailq topics init` creates it"
         ));
     }
     for (state, _) in states {
         for drift in &state.drift {
             terminal::note(format!(
-                "warning: {}: `{}` is `{}`, and mailq needs `{}`",
+                "warning: {}: `{}` is `{}`, but mailq needs `{}`",
                 state.topic.name(env),
                 drift.key,
                 drift.found,

@@ -2,7 +2,7 @@
 
 use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
-use super::text::{grouped, plain};
+use super::text::{counted, grouped, plain};
 use super::{Exit, Failure, Global, lookup, output};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -49,12 +49,12 @@ fn print(verification: &Verification, global: &Global) -> Result<(), Failure> {
         output::line(sum(row))?;
     }
     for finding in &verification.findings {
-        output::line(format!("wrong: {}", plain(finding, 400)))?;
+        output::line(format!("problem: {}", plain(finding, 400)))?;
     }
     if let Some(since) = &verification.events_since {
         for run in &verification.too_old {
             global.say(format!(
-                "{run} is older than the events, which are kept since {since}: not verified"
+                "{run} was not verified: it is older than the first event, of {since}"
             ));
         }
     }
@@ -66,8 +66,8 @@ fn print(verification: &Verification, global: &Global) -> Result<(), Failure> {
             grouped(runs as u64)
         )),
         (false, _) => output::line(format!(
-            "failed: {} findings",
-            grouped(verification.findings.len() as u64)
+            "failed: {}",
+            counted(verification.findings.len() as u64, "problem")
         )),
     }
 }

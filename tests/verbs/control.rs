@@ -39,14 +39,18 @@ fn what_is_paused_waits_until_it_is_resumed() {
 
     let ran = project.ok(&["resume", "spring"]);
     assert!(ran.stderr.starts_with("resumed spring/"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("20 messages may go"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("20 messages can be sent"),
+        "{}",
+        ran.stderr
+    );
     project.ok(&["send", "--drain"]);
     assert_eq!(
         counts(&project),
         [json!("done"), json!(20), json!(0), json!(0)]
     );
     let ran = project.ok(&["pause", "spring"]);
-    assert!(ran.stderr.contains("is done already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is already done"), "{}", ran.stderr);
     project.ok(&["verify"]);
 }
 
@@ -62,7 +66,7 @@ fn cancel_is_final_and_counts_at_once() {
     assert_eq!(counts(&project), cancelled);
     let ran = project.ok(&["resume", "spring"]);
     assert!(
-        ran.stderr.contains("was cancelled, which is final"),
+        ran.stderr.contains("is cancelled for good"),
         "{}",
         ran.stderr
     );

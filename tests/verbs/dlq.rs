@@ -78,7 +78,7 @@ fn letters_are_listed_by_filter() {
     let ran = project.mailq(&["dlq", "list", "--reason", "in-doubt"]);
     assert_eq!(ran.code, 2);
     assert!(
-        ran.stderr.contains("hint: is it `in_doubt`?"),
+        ran.stderr.contains("hint: did you mean `in_doubt`?"),
         "{}",
         ran.stderr
     );
@@ -181,7 +181,7 @@ fn replay_sends_again_what_is_dead_and_in_doubt_only_when_asked() {
 
     let ran = project.ok(&["dlq", "replay"]);
     assert!(
-        ran.stderr.contains("no letter to send again"),
+        ran.stderr.contains("no letters to replay"),
         "{}",
         ran.stderr
     );

@@ -64,7 +64,7 @@ fn status_counts_everybody_once() {
         "STATE",
         "IN DOUBT",
         "done",
-        "2 letters: `mailq dlq list`",
+        "2 letters: see `mailq dlq list`",
         "mailq.toml:2",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
@@ -126,7 +126,7 @@ fn an_unknown_campaign_is_an_error_that_names_the_nearest() {
         let ran = project.mailq(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(
-            ran.stderr.contains("hint: is it `spring`?"),
+            ran.stderr.contains("hint: did you mean `spring`?"),
             "{arguments:?}: {}",
             ran.stderr
         );

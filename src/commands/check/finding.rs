@@ -94,10 +94,10 @@ impl Finding {
 
     pub fn of_row(error: &RowError) -> Finding {
         let (id, hint) = match &error.what {
-            RowProblem::Address(AddressError::Idna) => ("E31", "mend the address's domain"),
-            RowProblem::Address(_) => ("E30", "mend the address, or take the row out"),
+            RowProblem::Address(AddressError::Idna) => ("E31", "fix the domain of the address"),
+            RowProblem::Address(_) => ("E30", "fix the address, or remove the row"),
             RowProblem::Control { .. } | RowProblem::ControlInHeader { .. } => {
-                ("E03", "take the character out of the cell")
+                ("E03", "remove the character from the cell")
             }
             RowProblem::Ragged { .. } => (
                 "E30",

@@ -40,7 +40,7 @@ pub fn check(
     };
     report.counts = Some(survey.counts);
     let name = path.display().to_string();
-    bad.rest(&name, "E30", "bad rows", report);
+    bad.rest(&name, "E30", "invalid rows", report);
     let mut addresses = AddressChecks::default();
     let mut samples = composer.map(Samples::new);
     let accepted = survey.counts.accepted;
@@ -94,9 +94,9 @@ impl FirstOnes {
             true => Finding::error(
                 id,
                 what,
-                "`enqueue --skip-invalid` writes them all to a file",
+                "`mailq enqueue --skip-invalid` writes them all to a file",
             ),
-            false => Finding::warning(id, what, "mend them as those above"),
+            false => Finding::warning(id, what, "fix them like those above"),
         };
         report.findings.push(finding);
     }
@@ -124,11 +124,11 @@ impl AddressChecks {
             report.findings.push(Finding::warning(
                 "W34",
                 format!(
-                    "{name}:{}: `{}` looks like a slip",
+                    "{name}:{}: `{}` looks like a typo",
                     row.line,
                     row.address.as_str()
                 ),
-                format!("if `{}@{meant}` is meant, mend it", row.address.local()),
+                format!("if it should be `{}@{meant}`, fix it", row.address.local()),
             ));
         }
         self.suppressed += u64::from(suppressed(&row.address));
@@ -141,20 +141,20 @@ impl AddressChecks {
             (
                 duplicates,
                 "W33",
-                "rows repeat an address above them, which gets one mail",
-                "nothing needs to be done",
+                "rows repeat an earlier address, which gets one mail",
+                "nothing to do",
             ),
             (
                 self.suppressed,
                 "W35",
                 "addresses are suppressed and are not mailed",
-                "`mailq suppress check ADDRESS` says why, `mailq suppress remove` allows it again",
+                "`mailq suppress check ADDRESS` shows why, `mailq suppress remove ADDRESS` removes it",
             ),
             (
                 self.international,
                 "W32",
                 "addresses are not ASCII before the `@`; they need a relay with SMTPUTF8",
-                "`mailq check --relay` says whether yours offers it",
+                "`mailq check CAMPAIGN.toml --relay` shows whether yours offers it",
             ),
         ] {
             if count > 0 {

@@ -49,7 +49,7 @@ impl<'a> Samples<'a> {
         };
         self.rendered += 1;
         self.largest_bytes = self.largest_bytes.max(composed.bytes.len());
-        let place = format!("message of line {}", row.line);
+        let place = format!("message for line {}", row.line);
         let findings = [
             bytes(&composed.bytes, composed.needs_smtputf8),
             text(&clear),
@@ -80,7 +80,7 @@ impl<'a> Samples<'a> {
             Some(first) if first == link => self.add(Finding::warning(
                 "W12",
                 format!("{place}: `List-Unsubscribe` is the same for two recipients"),
-                "put something of the row into the link, so that one click is enough",
+                "put a column into the link, so that it identifies the recipient",
             )),
             Some(_) => {}
         }
@@ -110,7 +110,7 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
         let bare = line.strip_suffix(b"\r").unwrap_or(line);
         in_headers &= !bare.is_empty();
         if bare.contains(&b'\r') {
-            problems.push(("E07", "a bare CR".to_string(), "mend the template"));
+            problems.push(("E07", "a bare CR".to_string(), "fix the template"));
         }
         let length = bare.len();
         if length > LINE_MOST {
@@ -129,15 +129,19 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
         }
         if !needs_smtputf8 && !bare.is_ascii() {
             let what = "a header field is not ASCII".to_string();
-            problems.push(("E08", what, "mend the header in the campaign file"));
+            problems.push(("E08", what, "fix the header in the campaign file"));
         }
     }
     let size = message.len();
     let hint = "shorten the template, or link pictures instead of including them";
     if size > MESSAGE_MOST_BYTES {
-        problems.push(("E22", format!("{size} bytes, which few relays take"), hint));
+        problems.push((
+            "E22",
+            format!("{size} bytes, which few relays accept"),
+            hint,
+        ));
     } else if size > MESSAGE_GOOD_BYTES {
-        problems.push(("W22", format!("{size} bytes, which is a lot"), hint));
+        problems.push(("W22", format!("{size} bytes, which is large"), hint));
     }
     problems
 }
@@ -148,8 +152,8 @@ fn text(clear: &InClear) -> Vec<Problem> {
     let bodies = [&clear.text, &clear.html].into_iter().flatten();
     for part in std::iter::once(subject).chain(bodies.map(String::as_str)) {
         if part.contains("{{") || part.contains("{%") {
-            let what = "`{{` or `{%` is left in it".to_string();
-            problems.push(("E20", what, "look for braces inside quotes or cells"));
+            let what = "it contains `{{` or `{%`".to_string();
+            problems.push(("E20", what, "check for braces in quoted text or in cells"));
         }
         if let Some(greeting) = empty_greeting(part) {
             let what = format!("greets with `{greeting}`");
@@ -168,12 +172,12 @@ fn text(clear: &InClear) -> Vec<Problem> {
         let visible = visible_bytes(html);
         let plain = clear.text.as_ref().map(|text| text.trim().len());
         if plain.is_none_or(|plain| plain * 10 < visible) {
-            let what = "the text part is missing, or says far less than the HTML".to_string();
+            let what = "the text part is missing or much shorter than the HTML part".to_string();
             problems.push(("W18", what, "write a `text` template with the same content"));
         }
         if html.len() > HTML_SHOWN_BYTES {
             let what = format!(
-                "HTML of {} bytes; Gmail cuts at {HTML_SHOWN_BYTES}",
+                "HTML part of {} bytes; Gmail cuts it at {HTML_SHOWN_BYTES}",
                 html.len()
             );
             problems.push(("W19", what, "shorten the HTML template"));
@@ -198,13 +202,13 @@ fn unsubscribe(clear: &InClear) -> Vec<Problem> {
     }
     if !links.contains("<mailto:") {
         let what = "`List-Unsubscribe` has no `<mailto:…>`".to_string();
-        problems.push(("W13", what, "add an address for those who have no web"));
+        problems.push(("W13", what, "add an address for people without web access"));
     }
     let post = field(clear, "List-Unsubscribe-Post").unwrap_or_default();
     if post.trim() != "List-Unsubscribe=One-Click" {
         problems.push((
             "W11",
-            "`List-Unsubscribe-Post` is missing or other than `List-Unsubscribe=One-Click`".into(),
+            "`List-Unsubscribe-Post` is not `List-Unsubscribe=One-Click`".into(),
             "under `[headers]`: `\"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"`",
         ));
     }

@@ -55,7 +55,7 @@ fn missing(wanted: &LetterFilter) -> Failure {
         .map(|id| format!("`{}`", plain(id, 200)))
         .collect();
     let what = format!(
-        "no letter {} passes the filter; nothing was sent again",
+        "no letter {} matches the filter; nothing was replayed",
         ids.join(", ")
     );
     Failure::usage(what)
@@ -64,12 +64,12 @@ fn missing(wanted: &LetterFilter) -> Failure {
 
 fn print(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Global) {
     let verb = match dry_run {
-        true => "would send again",
-        false => "queued again",
+        true => "would replay",
+        false => "replayed",
     };
     let line = match report.replayed {
-        0 if wanted.is_any() => "no letter to send again".to_string(),
-        0 => "no letter that passes the filter is to be sent again".to_string(),
+        0 if wanted.is_any() => "no letters to replay".to_string(),
+        0 => "no letter that matches the filter can be replayed".to_string(),
         replayed => format!("{verb}: {}", counted(replayed, "letter")),
     };
     global.say(line);
@@ -78,20 +78,16 @@ fn print(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &G
     }
     if report.already_replayed > 0 {
         let earlier = grouped(report.already_replayed);
-        global.say(format!(
-            "{earlier} had been sent again by an earlier replay"
-        ));
+        global.say(format!("{earlier} were already replayed earlier"));
     }
     if report.skipped > 0 {
         let skipped = counted(report.skipped, "letter");
-        global.say(format!(
-            "skipped {skipped}: their run has expired or was cancelled"
-        ));
+        global.say(format!("skipped {skipped} of expired or cancelled runs"));
         for id in report.skipped_ids.iter().take(NAMED) {
             global.say(format!("  {}", plain(id, 1_000)));
         }
         if report.skipped_ids.len() > NAMED {
-            global.say("  … `--json` names all");
+            global.say("  … `--json` lists all");
         }
     }
 }
@@ -104,8 +100,8 @@ pub async fn purge(
     let wanted = filter::read(&change.filter, project).await?;
     if wanted.is_any() && !change.all {
         return Err(
-            Failure::usage("`mailq dlq purge` needs a filter; nothing was removed")
-                .with_hint("`--all` removes every letter, for good"),
+            Failure::usage("`mailq dlq purge` needs a filter; nothing was deleted")
+                .with_hint("`--all` deletes every letter for good"),
         );
     }
     let purged = remove(project.queue.as_ref(), &wanted, change.dry_run)
@@ -115,8 +111,8 @@ pub async fn purge(
         output::json(&json!({"purged": purged, "dry_run": change.dry_run}))?;
     } else {
         global.say(match change.dry_run {
-            true => format!("would remove {}", counted(purged, "letter")),
-            false => format!("removed {}", counted(purged, "letter")),
+            true => format!("would delete {}", counted(purged, "letter")),
+            false => format!("deleted {}", counted(purged, "letter")),
         });
     }
     Ok(Exit::Done)

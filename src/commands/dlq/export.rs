@@ -36,7 +36,7 @@ pub async fn run(
         };
         let Ok((_, chunk)) = letters::read(&stored) else {
             global.say(format!(
-                "warning: letter `{}` cannot be read; left out",
+                "warning: letter `{}` cannot be read; skipped",
                 letter.id
             ));
             continue;

@@ -85,10 +85,10 @@ fn read_reason(name: &str) -> Result<Reason, Failure> {
         let names: Vec<String> = REASONS.iter().map(Reason::to_string).collect();
         let names = || names.iter().map(String::as_str).chain([IN_DOUBT]);
         let hint = match nearest(name, names()) {
-            Some(near) => format!("is it `{near}`?"),
-            None => format!("reasons are {}", names().collect::<Vec<_>>().join(", ")),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the reasons are {}", names().collect::<Vec<_>>().join(", ")),
         };
-        Failure::usage(format!("--reason: `{name}` is no reason")).with_hint(hint)
+        Failure::usage(format!("--reason: `{name}` is not a reason")).with_hint(hint)
     })
 }
 
@@ -141,9 +141,12 @@ mod tests {
     fn reasons_are_read_and_slips_named() {
         assert_eq!(read_reason("mailbox_full"), Ok(Reason::MailboxFull));
         let failure = read_reason("mailbox_fill").unwrap_err();
-        assert_eq!(failure.hint.as_deref(), Some("is it `mailbox_full`?"));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("did you mean `mailbox_full`?")
+        );
         let failure = read_reason("in_dubt").unwrap_err();
-        assert_eq!(failure.hint.as_deref(), Some("is it `in_doubt`?"));
+        assert_eq!(failure.hint.as_deref(), Some("did you mean `in_doubt`?"));
         assert!(read_reason("xxxxxxxxxxxxxxxx").unwrap_err().hint.is_some());
     }
 

@@ -18,7 +18,7 @@ pub async fn run(filter: &Filter, global: &Global, project: &OpenProject) -> Res
     if letters.is_empty() && !global.json {
         global.say(match wanted.is_any() {
             true => "no dead letters",
-            false => "no dead letter passes the filter",
+            false => "no dead letter matches the filter",
         });
         return Ok(Exit::Done);
     }
@@ -29,7 +29,7 @@ pub async fn run(filter: &Filter, global: &Global, project: &OpenProject) -> Res
     list.finish()?;
     if !global.json {
         global.say(format!(
-            "{}: `mailq dlq show ID` tells one's history, `mailq dlq replay` sends them again",
+            "{}: `mailq dlq show ID` shows one, `mailq dlq replay` sends them again",
             counted(letters.len() as u64, "letter")
         ));
     }

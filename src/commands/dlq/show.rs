@@ -2,7 +2,7 @@
 
 use super::filter::bare;
 use crate::commands::project::OpenProject;
-use crate::commands::text::plain;
+use crate::commands::text::{counted, plain};
 use crate::commands::time::local;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::domain::event::{Event, EventType};
@@ -54,16 +54,19 @@ fn about(letter: &ListedLetter) -> Vec<String> {
         ("campaign", run),
         (
             "since",
-            format!("{since}, after {} attempts", letter.attempts),
+            format!(
+                "{since}, after {}",
+                counted(letter.attempts.into(), "attempt")
+            ),
         ),
     ];
     let known = [
         letter
             .in_doubt
-            .then(|| "in doubt: the relay may have taken it".to_string()),
+            .then(|| "in doubt: the relay may have accepted it".to_string()),
         letter.reason.map(|reason| reason.to_string()),
         letter.class.map(|class| class.to_string()),
-        letter.scope.map(|scope| format!("about the {scope}")),
+        letter.scope.map(|scope| format!("scope {scope}")),
     ];
     let why: Vec<String> = known.into_iter().flatten().collect();
     if !why.is_empty() {

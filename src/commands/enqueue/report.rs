@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::commands::progress::{Counts, Progress};
 use crate::commands::project::OpenProject;
-use crate::commands::text::grouped;
+use crate::commands::text::{counted, grouped};
 use crate::commands::{Exit, Failure};
 use crate::domain::span;
 use crate::engine::account;
@@ -27,13 +27,13 @@ pub async fn sent_before(project: &OpenProject, campaign: &str, other: &OtherRun
         .find(|row| row.key == other.key)
         .map_or(0, |row| row.delivered);
     let what = format!(
-        "campaign `{campaign}` was enqueued before as run `{}` with other inputs ({} changed), which has delivered {}; \
-         nothing was enqueued",
+        "campaign `{campaign}` is already enqueued as run `{}` with different inputs (changed: {}); that run has \
+delivered {}; nothing was enqueued",
         other.run,
         other.changed.join(", "),
-        grouped(delivered)
+        counted(delivered, "message")
     );
-    Failure::usage(what).with_hint("`--run NAME` sends it as another run, to everybody in the list")
+    Failure::usage(what).with_hint("`--run NAME` sends to the whole list as a new run")
 }
 
 pub async fn warn_of_expiry(
@@ -50,7 +50,7 @@ pub async fn warn_of_expiry(
     };
     if eta > expires {
         progress.warn(format!(
-            "warning: sending takes about {}, and `{name}` expires after {}: what is left then is not sent",
+            "warning: sending takes about {}, but `{name}` expires after {}: messages left by then are not sent",
             span::human(eta),
             span::human(expires)
         ));
@@ -62,13 +62,13 @@ pub async fn warn_of_expiry(
 pub fn known_line(report: &EnqueueReport, done: &str) -> String {
     let changed = match report.changed.as_slice() {
         [] => String::new(),
-        changed => format!("; {} changed since and is not sent", changed.join(", ")),
+        changed => format!("; later changes to {} are not sent", changed.join(", ")),
     };
     format!(
-        "already {done}: {}/{} has {} messages{changed}. `--run NAME` sends it again",
+        "already {done}: {}/{} with {}{changed}; `--run NAME` sends it again",
         report.campaign,
         report.run,
-        grouped(report.tally.enqueued)
+        counted(report.tally.enqueued, "message")
     )
 }
 
@@ -78,12 +78,10 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     }
     let tally = &report.tally;
     let name = format!("{}/{}", report.campaign, report.run);
+    let messages = counted(tally.enqueued, "message");
     let mut line = match dry_run {
-        true => format!(
-            "{name}: {} messages would be enqueued",
-            grouped(tally.enqueued)
-        ),
-        false => format!("{name}: {} messages enqueued", grouped(tally.enqueued)),
+        true => format!("{name}: {messages} would be enqueued"),
+        false => format!("{name}: {messages} enqueued"),
     };
     for (count, word) in [
         (tally.duplicates, "duplicates"),
@@ -101,7 +99,7 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
         grouped(per_second as u64)
     );
     match &report.rejected_file {
-        Some(file) => format!("{line}; bad rows are in `{file}`"),
+        Some(file) => format!("{line}; invalid rows are in `{file}`"),
         None => line,
     }
 }
@@ -111,10 +109,13 @@ pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
     match event {
         EnqueueProgress::Rejected(row) => progress.warn(format!("rejected: {row}")),
         EnqueueProgress::Dropped(run) => progress.say(format!(
-            "dropped the unfinished run `{run}`: its inputs are others"
+            "discarded the unfinished run `{run}`: its inputs changed"
         )),
         EnqueueProgress::Continuing { batches_found } => {
-            progress.say(format!("going on after {batches_found} finished batches"));
+            progress.say(format!(
+                "continuing after {}",
+                counted(batches_found, "finished batch")
+            ));
         }
         EnqueueProgress::Waiting { why } => progress.warn(format!("warning: {why}; trying again")),
         EnqueueProgress::Rows { done, of } => progress.set(Counts::of(done, of)),

@@ -30,18 +30,16 @@ impl From<EnqueueError> for Failure {
 fn hint(error: &EnqueueError) -> Option<&'static str> {
     Some(match error {
         EnqueueError::Render(_) | EnqueueError::RenderAfterSeal(_) => {
-            "mend the template or the row and run it again; `mailq preview CAMPAIGN.toml --row N` shows one message"
+            "fix the template or the row and run it again; `mailq preview CAMPAIGN.toml --row N` shows one message"
         }
-        EnqueueError::Chunk { .. } => "shorten the template or the pictures inside it",
-        EnqueueError::OtherInputs { .. } => {
-            "`--run NAME` sends it as another run, to everybody in the list"
-        }
+        EnqueueError::Chunk { .. } => "shorten the template or its inline images",
+        EnqueueError::OtherInputs { .. } => "`--run NAME` sends to the whole list as a new run",
         EnqueueError::Cancelled { .. } | EnqueueError::CancelledMeanwhile { .. } => {
-            "a cancel is final; `--run NAME` sends it as another run"
+            "a cancelled run cannot be resumed; `--run NAME` starts a new one"
         }
         EnqueueError::DroppedMeanwhile { .. } => "run it again",
         EnqueueError::Busy { .. } => "wait for the other process, or stop it",
-        EnqueueError::QueueAway { .. } => "run it again later; it goes on where it was",
+        EnqueueError::QueueAway { .. } => "run it again later; it continues where it stopped",
         _ => return None,
     })
 }

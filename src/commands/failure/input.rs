@@ -18,40 +18,39 @@ fn recipients_hint(error: &RecipientsError) -> String {
         }
         RecipientsError::Unwritable { .. } => "make its folder writable".into(),
         RecipientsError::Empty { .. } => {
-            "a list begins with a header row, for example `email,name`".into()
+            "start the list with a header row, for example `email,name`".into()
         }
         RecipientsError::Header { problem, .. } => header_hint(problem).into(),
         RecipientsError::NoEmailColumn {
             nearest: Some(name),
             ..
-        } => format!("if it is `{name}`, say `email_column = \"{name}\"` in the campaign file"),
+        } => format!("if it is `{name}`, set `email_column = \"{name}\"` in the campaign file"),
         RecipientsError::NoEmailColumn { .. } => {
-            "say which column holds the addresses: `email_column = \"…\"` in the campaign file"
-                .into()
+            "set `email_column = \"…\"` in the campaign file to the column of the addresses".into()
         }
         RecipientsError::BadRows { first, .. } => {
             let file = first.first().map_or("", |row| row.file.as_str());
             format!(
-                "mend the rows, or add `--skip-invalid` to enqueue the rest and write bad rows to `{}`",
+                "fix the rows, or add `--skip-invalid` to enqueue the rest and write invalid rows to `{}`",
                 rejected_path(Path::new(file)).display()
             )
         }
         RecipientsError::Nobody { .. } => "put an address below the header row".into(),
-        RecipientsError::Changed { .. } => "run it again when nobody writes to the file".into(),
+        RecipientsError::Changed { .. } => "run it again when no program writes to the file".into(),
     }
 }
 
 fn header_hint(problem: &HeaderProblem) -> &'static str {
     match problem {
         HeaderProblem::Empty { .. } | HeaderProblem::Duplicate { .. } => {
-            "give each column a name of its own in the header row"
+            "give each column a unique name in the header row"
         }
         HeaderProblem::Missing { .. } => {
             "put a header row above the addresses, for example `email,name`"
         }
         HeaderProblem::Control { .. } => "write each column's name on one line, without tabs",
         HeaderProblem::NotUtf8 { .. } => "save the list as `CSV UTF-8`",
-        HeaderProblem::Broken(_) => "mend the quotes of the header row",
+        HeaderProblem::Broken(_) => "fix the quotes in the header row",
     }
 }
 
@@ -63,10 +62,10 @@ impl From<TemplateError> for Failure {
 
 fn template_hint(error: &TemplateError) -> String {
     match error {
-        TemplateError::Unreadable { .. } => "templates are text files in UTF-8".into(),
+        TemplateError::Unreadable { .. } => "save the template as UTF-8 text".into(),
         TemplateError::Outside { .. } => "move it into the project's `templates/`".into(),
         TemplateError::Missing { directory, .. } => {
-            format!("check the name; templates are looked for in `{directory}` only")
+            format!("check the name; templates are read from `{directory}` only")
         }
         TemplateError::Syntax { .. } => {
             "a template is written like `{{ name }}` or `{% if city %}…{% endif %}`".into()
@@ -120,7 +119,7 @@ impl From<ContentError> for Failure {
 impl From<RenderError> for Failure {
     fn from(error: RenderError) -> Failure {
         Failure::usage(error.to_string())
-            .with_hint("mend the template, or the recipient's row in the list")
+            .with_hint("fix the template, or the recipient's row in the list")
     }
 }
 

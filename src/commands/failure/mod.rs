@@ -28,11 +28,11 @@ impl Exit {
     pub const ALL: [(Exit, &'static str); 5] = [
         (
             Exit::Done,
-            "done; bounces are normal results. Also `send` stopped cleanly by SIGTERM",
+            "done; bounces are normal results. Also after a clean stop of `send` by SIGTERM",
         ),
         (
             Exit::NeedsPerson,
-            "done, but something that this call enqueued or ended needs a person: dead letters, in doubt, verify failed, rows rejected",
+            "done, but something needs attention: dead letters, messages in doubt, a failed verification, rejected rows",
         ),
         (
             Exit::Usage,
@@ -40,9 +40,9 @@ impl Exit {
         ),
         (
             Exit::TryLater,
-            "try again later: queue or relay away, stopped with work left, or ended at once by a second SIGTERM",
+            "try again later: queue or relay unavailable, stopped with work left, or ended at once by a second SIGTERM",
         ),
-        (Exit::Interrupted, "after Ctrl-C and a clean stop"),
+        (Exit::Interrupted, "stopped by Ctrl-C"),
     ];
 }
 

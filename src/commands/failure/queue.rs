@@ -9,31 +9,34 @@ impl From<QueueError> for Failure {
         let (exit, hint) = match &error {
             QueueError::Missing(_) => (
                 Exit::Usage,
-                "go to the project, or make one with `mailq init`",
+                "change to the project's folder, or create a project with `mailq init`",
             ),
-            QueueError::Newer { .. } => (Exit::Usage, "install the newer mailq here as well"),
+            QueueError::Newer { .. } => (
+                Exit::Usage,
+                "install the newer version of mailq on this host",
+            ),
             QueueError::OtherKey { .. } => (
                 Exit::Usage,
-                "copy `.mailq/key` from the host where the queue was made",
+                "copy `.mailq/key` from the host that created the queue",
             ),
             QueueError::Damaged { .. } => (
                 Exit::Usage,
-                "check the disk, and put back the last backup of the file",
+                "check the disk, and restore the file from a backup",
             ),
             QueueError::Full { .. } => (
                 Exit::TryLater,
-                "free some space and run it again; nothing is lost",
+                "free disk space and run it again; nothing is lost",
             ),
             QueueError::Broken { .. } => (
                 Exit::TryLater,
-                "start it again; what was with a relay is named in doubt by whoever goes on",
+                "start it again; the next worker reports messages in flight as in doubt",
             ),
             QueueError::Away { .. } | QueueError::Unknown(_) => (
                 Exit::TryLater,
-                "run it again later; it goes on where it was",
+                "run it again later; it continues where it stopped",
             ),
             QueueError::Setting { .. } => {
-                (Exit::Usage, "take it out of `[kafka] properties` or `-X`")
+                (Exit::Usage, "remove it from `[kafka.properties]` or `-X`")
             }
             QueueError::Login { .. } => (
                 Exit::Usage,
@@ -41,17 +44,16 @@ impl From<QueueError> for Failure {
             ),
             QueueError::Denied { .. } => (
                 Exit::Usage,
-                "ask whoever runs the cluster for this right; docs/kafka.md lists all",
+                "ask the administrator of the cluster for this permission; docs/kafka.md lists all of them",
             ),
-            QueueError::NoTopic(_) => (Exit::Usage, "`mailq topics init` makes what is missing"),
+            QueueError::NoTopic(_) => (Exit::Usage, "`mailq topics init` creates missing topics"),
             QueueError::BelowLowMark { .. } | QueueError::BadRecord { .. } => (
                 Exit::NeedsPerson,
-                "`mailq verify` names the recipients that it concerns",
+                "`mailq verify` lists the recipients that are affected",
             ),
-            QueueError::TooLarge { .. } => (
-                Exit::Usage,
-                "shorten the template or the pictures inside it",
-            ),
+            QueueError::TooLarge { .. } => {
+                (Exit::Usage, "shorten the template or its inline images")
+            }
         };
         Failure::new(exit, error.to_string()).with_hint(hint)
     }
@@ -67,10 +69,11 @@ impl From<AccountError> for Failure {
             AccountError::NoLetter(_) => {
                 Failure::usage(error.to_string()).with_hint("`mailq dlq list` lists the letters")
             }
-            AccountError::Scratch { .. } => Failure::try_later(error.to_string())
-                .with_hint("free some space in the temporary folder, or set TMPDIR"),
+            AccountError::Scratch { .. } => Failure::try_later(error.to_string()).with_hint(
+                "free disk space in the temporary folder, or set TMPDIR to another folder",
+            ),
             damage => Failure::new(Exit::NeedsPerson, damage.to_string())
-                .with_hint("`mailq verify` names the recipients that it concerns"),
+                .with_hint("`mailq verify` lists the recipients that are affected"),
         }
     }
 }

@@ -10,13 +10,15 @@ impl From<WorkerError> for Failure {
             WorkerError::Queue(error) => error.into(),
             WorkerError::Account(error) => error.into(),
             WorkerError::MissingTopic(_) => Failure::usage(format!("{error}; nothing was sent"))
-                .with_hint("`mailq topics init` makes what is missing"),
+                .with_hint("`mailq topics init` creates missing topics"),
             WorkerError::CutOff => Failure::try_later(error.to_string())
-                .with_hint("start it again when the queue is back: it names what is in doubt"),
+                .with_hint("start it again when the queue is back; it reports messages in doubt"),
             WorkerError::CommitsLost(_) => Failure::usage(format!("{error}; nothing was sent"))
-                .with_hint("`mailq recover` finds it again, and says who may get a mail twice"),
+                .with_hint(
+                    "`mailq recover` rebuilds them and lists recipients who may get a duplicate",
+                ),
             WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))
-                .with_hint("a newer mailq may have written it: install that version here as well"),
+                .with_hint("if a newer mailq has written it, install that version on this host"),
         }
     }
 }
@@ -31,7 +33,7 @@ impl From<RecoverError> for Failure {
             RecoverError::Taken(_) => Failure::try_later(error.to_string())
                 .with_hint("stop all workers, then run it again; what was repaired stays"),
             RecoverError::TooLong { .. } => Failure::usage(error.to_string())
-                .with_hint("cancel runs that are not needed any more, then run it again"),
+                .with_hint("cancel runs that are no longer needed, then run it again"),
         }
     }
 }

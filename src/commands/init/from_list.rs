@@ -19,7 +19,7 @@ pub fn read(path: &Path) -> Result<List, Failure> {
     let found = std::fs::canonicalize(path).map_err(|error| {
         Failure::usage(format!("cannot read `{}`", path.display()))
             .caused_by(&error)
-            .with_hint("check the path; `--from` wants a list of recipients as CSV")
+            .with_hint("check the path; `--from` needs a recipients CSV")
     })?;
     // Which column has the addresses is what is to be found out, so not to find `email` is no error here.
     let columns = match recipients::columns(path, &Options::default()) {
@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> Result<List, Failure> {
             "{}:1: no column looks like e-mail addresses (columns: {known})",
             path.display()
         ))
-        .with_hint("name the column of the addresses `email`")
+        .with_hint("rename the column of the addresses to `email`")
     })?;
     Ok(List {
         path: found,

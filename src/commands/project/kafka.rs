@@ -19,7 +19,7 @@ pub fn open(loaded: &Loaded, connect_options: &ConnectOptions) -> Result<Rc<dyn 
     let settings = &loaded.settings;
     let QueueUrl::Kafka(brokers) = &settings.queue else {
         return Err(Failure::usage(format!(
-            "`{}` is no cluster",
+            "`{}` is not a Kafka cluster",
             settings.queue
         )));
     };
@@ -41,7 +41,7 @@ pub fn open(loaded: &Loaded, connect_options: &ConnectOptions) -> Result<Rc<dyn 
 pub fn open(loaded: &Loaded, _: &ConnectOptions) -> Result<Rc<dyn Queue>, Failure> {
     let url: &QueueUrl = &loaded.settings.queue;
     Err(Failure::usage(format!(
-        "`{url}`: this build of mailq has no Kafka; nothing was done"
+        "`{url}`: this build of mailq does not support Kafka; nothing was done"
     ))
     .with_hint("build it with `cargo build --release --features kafka`, or use the embedded queue"))
 }

@@ -43,7 +43,7 @@ impl OpenProject {
             QueueUrl::Sqlite(path) if !SqliteQueue::exists(&path) => {
                 let what = format!("no queue here (`sqlite:{}`)", path.display());
                 Err(Failure::usage(what).with_hint(
-                    "`mailq init` makes a project; `mailq enqueue` puts a campaign into its queue",
+                    "`mailq init` creates a project; `mailq enqueue` adds a campaign to its queue",
                 ))
             }
             QueueUrl::Sqlite(path) => OpenProject::open_file(loaded, &path, false),
@@ -93,7 +93,7 @@ impl OpenProject {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| {
                 Failure::usage(format!(
-                    "cannot make folder `{}`: {error}",
+                    "cannot create folder `{}`: {error}",
                     folder.display()
                 ))
             })?;

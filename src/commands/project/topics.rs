@@ -11,7 +11,7 @@ pub fn missing(topic: Topic, env: &str, queue: &dyn Queue) -> Failure {
     Failure::usage(format!(
         "topic `{name}` does not exist at `{url}`; nothing was done"
     ))
-    .with_hint("`mailq topics init` makes what is missing")
+    .with_hint("`mailq topics init` creates missing topics")
 }
 
 /// The topics that a project with these retries uses.

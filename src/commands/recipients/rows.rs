@@ -48,10 +48,10 @@ pub fn survey(run: &RunFacts) -> Result<Survey, Failure> {
 fn changed(run: &RunFacts) -> Failure {
     let id = &run.manifest.id;
     let what = format!(
-        "`{}` is not the file any more that {}/{} was made from; no row was printed",
+        "`{}` has changed since {}/{} was enqueued; no row was printed",
         run.manifest.recipients, id.campaign, id.run
     );
-    Failure::usage(what).with_hint("put that version back, or ask without `--rows`")
+    Failure::usage(what).with_hint("restore that version, or leave out `--rows`")
 }
 
 /// Rows that were bad stopped the run, or were left out of it: leaving them out is right for both.

@@ -27,7 +27,7 @@ pub fn lines(status: &Status) -> Vec<String> {
     let below_queue = lines.split_off(1);
     lines.push(String::new());
     match status.campaigns.is_empty() {
-        true => lines.push("no campaign is in it: `mailq enqueue` puts one there".to_string()),
+        true => lines.push("no campaigns: `mailq enqueue` adds one".to_string()),
         false => lines.extend(campaigns(&status.campaigns)),
     }
     lines.push(String::new());
@@ -98,14 +98,13 @@ fn tier(tier: &TierStatus) -> String {
 fn letters(count: u64) -> String {
     match count {
         0 => "empty".to_string(),
-        1 => "1 letter: `mailq dlq list` shows it".to_string(),
-        count => format!("{} letters: `mailq dlq list` shows them", grouped(count)),
+        count => format!("{}: see `mailq dlq list`", counted(count, "letter")),
     }
 }
 
 fn rate(status: &Status) -> String {
     match &status.rate {
-        None => "none yet: the first worker publishes one".to_string(),
+        None => "not set yet: the first worker sets it".to_string(),
         Some(rate) => {
             let burst = match rate.burst {
                 0 | 1 => String::new(),
@@ -123,15 +122,15 @@ fn rate(status: &Status) -> String {
 
 fn lag(status: &Status) -> String {
     match (status.lag, status.eta_seconds) {
-        (0, _) => "nothing that may go is waiting".to_string(),
+        (0, _) => "no message can be sent now".to_string(),
         (lag, Some(seconds)) => {
             let eta = span::human(Duration::from_secs(seconds.max(1)));
             format!(
-                "{} may go, about {eta} at this rate",
+                "{} can be sent now, in about {eta} at this rate",
                 counted(lag, "message")
             )
         }
-        (lag, None) => format!("{} may go", counted(lag, "message")),
+        (lag, None) => format!("{} can be sent now", counted(lag, "message")),
     }
 }
 
@@ -142,9 +141,9 @@ fn workers(workers: &[WorkerStatus], lag: u64) -> String {
         .map(|worker| {
             let partitions = worker.owned.iter().filter(|at| at.starts_with("send/"));
             format!(
-                "{} ({} partitions)",
+                "{} ({})",
                 plain(&worker.name, 60),
-                partitions.count()
+                counted(partitions.count() as u64, "partition")
             )
         })
         .collect();
@@ -168,7 +167,7 @@ fn behind(partitions: &[PartitionStatus]) -> Option<String> {
         .take(NAMED_WORKERS)
         .map(|one| {
             let owner = one.owner.as_deref().filter(|_| one.is_owned);
-            let owner = plain(owner.unwrap_or("nobody"), 60);
+            let owner = plain(owner.unwrap_or("no owner"), 60);
             format!("{} {} ({owner})", one.partition, grouped(one.lag))
         })
         .collect();
@@ -244,13 +243,13 @@ mod tests {
                 "spring    1    done       12,000     12,000         0        0",
                 "",
                 "retry    after 1m: at least 1 message",
-                "dlq      2 letters: `mailq dlq list` shows them",
-                "rate     none yet: the first worker publishes one",
-                "lag      1,500 messages may go, about 50m at this rate",
+                "dlq      2 letters: see `mailq dlq list`",
+                "rate     not set yet: the first worker sets it",
+                "lag      1,500 messages can be sent now, in about 50m at this rate",
                 "workers  none: `mailq send` starts one",
             ]
         );
         let chunks = behind(&status.partitions);
-        assert_eq!(chunks.as_deref(), Some("send/3 3 (nobody)"));
+        assert_eq!(chunks.as_deref(), Some("send/3 3 (no owner)"));
     }
 }

@@ -1,6 +1,7 @@
 //! `mailq suppress import`: a list of any length, in pieces; lines that list no address are told and left out.
 
 use crate::commands::project::OpenProject;
+use crate::commands::text::{counted, grouped};
 use crate::commands::time::now_in_utc;
 use crate::commands::{Exit, Failure, Global, output, terminal};
 use crate::engine::suppress::{self, SuppressionList, canonical};
@@ -48,8 +49,10 @@ pub async fn run(project: &OpenProject, file: &Path, global: &Global) -> Result<
         }))?;
     } else {
         global.say(format!(
-            "{name}: {} addresses added, {} on the list already, {} lines rejected",
-            counts.added, counts.already, counts.rejected
+            "{name}: {} added, {} already on the list, {} rejected",
+            counted(counts.added, "address"),
+            grouped(counts.already),
+            counted(counts.rejected, "line")
         ));
     }
     Ok(match counts.rejected {

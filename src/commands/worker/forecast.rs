@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::commands::Failure;
 use crate::commands::project::OpenProject;
-use crate::commands::text::grouped;
+use crate::commands::text::counted;
 use crate::domain::rate::Rate;
 use crate::domain::span;
 use crate::engine::account;
@@ -45,6 +45,6 @@ pub async fn forecast(
     Ok(Forecast {
         messages: count,
         rate,
-        line: format!("{} messages to {relays} at {rate}{eta}", grouped(count)),
+        line: format!("{} to {relays} at {rate}{eta}", counted(count, "message")),
     })
 }

@@ -51,7 +51,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
         Failure::usage(format!(
             "cannot listen on {address} for --metrics: {error}; nothing was sent"
         ))
-        .with_hint("another worker on this host may have it: give each a port of its own")
+        .with_hint("another worker on this host may use the port: give each worker its own")
     })
 }
 

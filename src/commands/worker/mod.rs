@@ -95,7 +95,7 @@ async fn warn_of_drift(project: &OpenProject) {
     for state in project.queue.describe_topics().await.unwrap_or_default() {
         for drift in &state.drift {
             terminal::note(format!(
-                "warning: topic {}: `{}` is `{}`, and mailq needs `{}`",
+                "warning: topic {}: `{}` is `{}`, but mailq needs `{}`",
                 state.topic.name(&project.loaded.settings.env),
                 drift.key,
                 drift.found,

@@ -40,7 +40,7 @@ impl Observer for TerminalObserver {
             }
             Notice::PartitionStopped { partition, why } => {
                 self.progress.warn(format!(
-                    "warning: partition {partition} stands still: {why}; the others go on"
+                    "warning: partition {partition} has stopped: {why}; the others continue"
                 ));
             }
             Notice::QueueTrouble(why) => self.progress.warn(format!("warning: {why}; trying again")),
@@ -53,8 +53,8 @@ impl Observer for TerminalObserver {
                 self.latest.share.set(portion);
             }
             Notice::NoShare { of, limit, workers } => self.progress.say(format!(
-                "{of} allows {limit}, and {workers} workers have something to send: this one waits until another has \
-                 nothing left"
+                "{of} allows {limit}, but {workers} workers have messages to send: this worker waits until another one has \
+none left"
             )),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::stop_signal::StopSignal;
 use crate::commands::Exit;
-use crate::commands::text::grouped;
+use crate::commands::text::{counted, grouped};
 use crate::domain::span;
 use crate::engine::worker::{LeftWork, Summary};
 use serde::Serialize;
@@ -63,15 +63,17 @@ pub fn closing_line(summary: &Summary) -> String {
         (summary.suppressed, "suppressed"),
         (summary.expired, "expired"),
         (summary.cancelled, "cancelled"),
-        (summary.deferred, "deferred on the way"),
     ];
     let first = counts
         .first()
         .into_iter()
         .chain(counts.iter().skip(1).filter(|(count, _)| *count > 0));
-    let counts: Vec<String> = first
+    let mut counts: Vec<String> = first
         .map(|(count, word)| format!("{} {word}", grouped(*count)))
         .collect();
+    if summary.deferred > 0 {
+        counts.push(counted(summary.deferred, "deferral"));
+    }
     let per_second = summary.delivered as f64 / summary.elapsed.as_secs_f64().max(0.001);
     format!(
         "{} in {} ({per_second:.1}/s)",

@@ -166,7 +166,7 @@ fn dropped(facts: &RunFacts, wish: &Wish<'_>) -> Dropped {
     let why = match changed(&facts.manifest.inputs, wish.inputs) {
         names if names.is_empty() => format!("run `{}` was enqueued instead", wish.id.run),
         names => format!(
-            "run `{}` was enqueued with other inputs (changed: {})",
+            "run `{}` was enqueued with different inputs (changed: {})",
             wish.id.run,
             names.join(", ")
         ),

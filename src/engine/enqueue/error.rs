@@ -36,7 +36,7 @@ pub enum EnqueueError {
         line: u64,
         what: ChunkError,
     },
-    #[error("campaign `{campaign}` was already sent as run `{}` with other inputs (changed: {})", .other.run, .other.changed.join(", "))]
+    #[error("campaign `{campaign}` is already enqueued as run `{}` with different inputs (changed: {})", .other.run, .other.changed.join(", "))]
     OtherInputs { campaign: String, other: OtherRun },
     #[error("run `{run}` of campaign `{campaign}` was cancelled")]
     Cancelled { campaign: String, run: String },
@@ -53,7 +53,7 @@ pub enum EnqueueError {
         why: String,
     },
     #[error(
-        "another process is enqueueing run `{run}` of campaign `{campaign}` with other inputs (changed: {})", .changed.join(", ")
+        "another process is enqueueing run `{run}` of campaign `{campaign}` with different inputs (changed: {})", .changed.join(", ")
     )]
     Busy {
         campaign: String,

@@ -39,7 +39,7 @@ pub enum AccountError {
     },
     #[error("record cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("no run of campaign `{0}` in this queue")]
+    #[error("campaign `{0}` has no run in this queue")]
     NoCampaign(String),
     #[error("no letter `{0}` in the dlq")]
     NoLetter(String),

@@ -24,13 +24,13 @@ impl Page {
         ];
         self.metrics(&outcomes.map(|(name, count)| Metric {
             name: "mailq_messages_total",
-            help: "Messages by what became of them in this worker; a deferred one may end later.",
+            help: "Messages by outcome in this worker; a deferred message may be sent later.",
             labels: vec![("outcome", name.to_string())],
             value: count as f64,
         }));
-        let help = "Transactions begun with a relay.";
+        let help = "Mail transactions started with a relay.";
         self.one("mailq_attempts_total", help, summary.attempts as f64);
-        let help = "Since this worker began.";
+        let help = "Seconds since this worker started.";
         self.one("mailq_uptime_seconds", help, summary.elapsed.as_secs_f64());
     }
 
@@ -39,7 +39,7 @@ impl Page {
         let known = known.filter_map(|(of, rate)| Some((of, rate?)));
         let limits = known.map(|(of, rate)| Metric {
             name: "mailq_rate_limit",
-            help: "Messages a second that may leave: all workers together, and this one.",
+            help: "Highest rate in messages per second: of all workers together, and of this worker.",
             labels: vec![("of", of.to_string())],
             value: rate.per_second(),
         });
@@ -47,7 +47,7 @@ impl Page {
     }
 
     pub fn left(&mut self, messages: u64) {
-        let help = "Messages in the queue that may be sent now, retries among them.";
+        let help = "Messages in the queue that may be sent now, including retries.";
         self.one("mailq_queue_messages", help, messages as f64);
     }
 
