@@ -26,4 +26,6 @@ mod queue_sqlite;
 mod render;
 mod simulation;
 mod smtp;
+mod support;
+mod texts;
 mod verbs;

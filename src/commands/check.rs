@@ -1,6 +1,6 @@
 //! `mailq check`: everything that can be wrong with a campaign, before anything is queued.
 
-mod finding;
+pub mod finding;
 mod list;
 mod message;
 mod relay;

@@ -5,7 +5,7 @@ mod options;
 mod report;
 
 pub use options::Options;
-pub use report::{exit, known_line};
+pub use report::{closing_line, exit, known_line};
 
 use super::campaign::Campaign;
 use super::progress::{Progress, Unit, Verbosity};
@@ -19,7 +19,7 @@ use crate::engine::enqueue::{
     self as engine, EnqueueError, EnqueueProgress, EnqueueReport, Patience,
 };
 use job::job;
-use report::{closing_line, sent_before, show, warn_of_expiry};
+use report::{sent_before, show, warn_of_expiry};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod report;
 mod setup;
 mod stop_signal;
 
+pub use observer::notice_line;
 pub use options::Options;
 pub use report::{SendReport, closing_line, exit};
 pub use stop_signal::StopSignal;

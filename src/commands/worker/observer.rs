@@ -26,36 +26,49 @@ impl TerminalObserver {
     }
 }
 
+/// The line for an operator. `None`: only the log and the metrics have it.
+pub fn notice_line(notice: &Notice) -> Option<String> {
+    Some(match notice {
+        Notice::Breaker(text) => text.clone(),
+        Notice::RateChanged { old, new } => format!(
+            "rate is now {} (was {}), set by {} on {}",
+            new.rate, old.rate, new.source, new.host
+        ),
+        Notice::PartitionStopped { partition, why } => {
+            format!("warning: partition {partition} has stopped: {why}; the others continue")
+        }
+        Notice::QueueTrouble(why) => format!("warning: {why}; trying again"),
+        Notice::Waiting { until } => format!("nothing to send before {}", local_time(*until)),
+        // Shares change by the minute, with the workers that have something to send.
+        Notice::Share { .. } => return None,
+        Notice::NoShare { of, limit, workers } => format!(
+            "{of} allows {limit}, but {workers} workers have messages to send: this worker waits until another one \
+             has none left"
+        ),
+    })
+}
+
 impl Observer for TerminalObserver {
     fn notice(&self, notice: Notice) {
-        match notice {
-            Notice::Breaker(text) => self.progress.warn(text),
-            Notice::RateChanged { old, new } => {
-                self.latest.rate.set(Some(new.rate));
-                let from = format!("by {} on {}", new.source, new.host);
-                self.progress.say(format!(
-                    "rate is now {} (was {}), set {from}",
-                    new.rate, old.rate
-                ));
-            }
-            Notice::PartitionStopped { partition, why } => {
-                self.progress.warn(format!(
-                    "warning: partition {partition} has stopped: {why}; the others continue"
-                ));
-            }
-            Notice::QueueTrouble(why) => self.progress.warn(format!("warning: {why}; trying again")),
-            Notice::Waiting { until } => {
-                self.progress.say(format!("nothing to send before {}", local_time(until)))
-            }
-            // Those that have something to send change by the minute; the log has it.
+        match &notice {
+            Notice::RateChanged { new, .. } => self.latest.rate.set(Some(new.rate)),
             Notice::Share { limit, portion } => {
-                self.latest.rate.set(Some(limit));
-                self.latest.share.set(portion);
+                self.latest.rate.set(Some(*limit));
+                self.latest.share.set(*portion);
             }
-            Notice::NoShare { of, limit, workers } => self.progress.say(format!(
-                "{of} allows {limit}, but {workers} workers have messages to send: this worker waits until another one has \
-none left"
-            )),
+            _ => {}
+        }
+        let Some(line) = notice_line(&notice) else {
+            return;
+        };
+        match notice {
+            Notice::Breaker(_) | Notice::PartitionStopped { .. } | Notice::QueueTrouble(_) => {
+                self.progress.warn(line);
+            }
+            Notice::RateChanged { .. }
+            | Notice::Waiting { .. }
+            | Notice::Share { .. }
+            | Notice::NoShare { .. } => self.progress.say(line),
         }
     }
 
