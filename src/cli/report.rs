@@ -13,7 +13,7 @@ pub fn failure(failure: &Failure, json: bool) -> Exit {
         terminal::note(format!("hint: {hint}"));
     }
     if json {
-        // If stdout is closed, no reader is left to report that to.
+        // If stdout is closed as well, the error has no reader.
         let _ = output::json(&json!({
             "error": failure.what,
             "hint": failure.hint,

@@ -47,7 +47,7 @@ pub enum Verb {
     },
 }
 
-/// A longer line is taken for several: no reply is as long.
+/// A longer line is read as several lines. No reply is that long.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
@@ -88,7 +88,7 @@ fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// When a first attempt that ended so is repeated.
+/// The delay of the retry if a first attempt gets this reply. `None`: no retry.
 fn retry_after(reply: &Reply, verdict: &Verdict, schedule: &Schedule) -> Option<Duration> {
     let attempt = Attempt::Rejected {
         stage: Stage::RcptTo,
@@ -141,7 +141,7 @@ fn classify_lines(file: &Path, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A reply that is understood otherwise than expected.
+/// A reply whose class is not the expected one.
 struct Miss {
     line: u64,
     reply: String,
@@ -228,11 +228,11 @@ fn expected<'a>(line: &'a str, lines: &Lines) -> Result<(&'a str, Class), Failur
     }
 }
 
-/// Lines of a file or of stdin, bounded, whatever bytes they are.
+/// Lines of a file or of stdin. Long lines are split and invalid UTF-8 is replaced.
 struct Lines {
     name: String,
     source: Box<dyn BufRead>,
-    /// Of the line given last, from 1.
+    /// Number of the last line, from 1.
     number: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A campaign as a command needs it: its file, its list, its templates, all read and checked.
+//! A campaign that has been read and checked: its file, its list and its templates.
 
 use super::Failure;
 use super::text::counted;
@@ -22,7 +22,7 @@ pub struct Campaign {
     pub inputs: BTreeMap<String, String>,
 }
 
-/// Campaign file and the list that `RECIPIENTS.csv|CAMPAIGN.toml` names.
+/// The campaign file and the list for the argument `RECIPIENTS.csv|CAMPAIGN.toml`.
 pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, PathBuf), Failure> {
     let is_campaign = source
         .extension()
@@ -55,7 +55,7 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
     Ok((CampaignFile::read(path)?, source.to_path_buf()))
 }
 
-/// A path below the working directory relative to it, as messages should name it.
+/// Paths below the working directory become relative to it, for messages.
 fn from_here(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(std::fs::canonicalize);
     let here = here.unwrap_or_default();
@@ -63,7 +63,7 @@ fn from_here(path: &Path) -> PathBuf {
 }
 
 impl Campaign {
-    /// Reads the templates and checks them against the list's columns. Nothing of the list but its header is read.
+    /// Reads the templates and checks them against the columns of the list. Reads only the header of the list.
     pub fn load(
         source: &Path,
         campaign: Option<&Path>,
@@ -89,7 +89,7 @@ impl Campaign {
         })
     }
 
-    /// The row that stands `number`th below the header, from 1. Bad rows elsewhere do not matter.
+    /// The `number`th row below the header, from 1. Invalid rows elsewhere do not matter.
     pub fn row(&self, number: u64) -> Result<RecipientRow, Failure> {
         let path = &self.recipients;
         let options = Options {
@@ -122,7 +122,7 @@ impl Campaign {
     }
 }
 
-/// What the file says of the messages.
+/// The content of the messages, from the campaign file.
 pub fn content(file: &CampaignFile) -> CampaignContent {
     CampaignContent {
         origin: file.display.clone(),

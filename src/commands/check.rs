@@ -1,4 +1,4 @@
-//! `mailq check`: everything that can be wrong with a campaign, before anything is queued.
+//! `mailq check`: looks for everything that can be wrong with a campaign before it is enqueued.
 
 pub mod finding;
 mod list;
@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 /// Check a campaign before sending: settings, list and templates, and the relay with --relay
 ///
-/// Reads the whole list and renders a sample of its rows. Errors are what `enqueue` or a receiver would refuse; warnings
-/// are what costs deliveries. Exits with 2 if there are errors.
+/// Reads the whole list and renders a sample of its rows. Errors are what `enqueue` or a receiver would refuse;
+/// warnings are what costs deliveries. Exits with 2 if there are errors.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Campaign file
@@ -51,7 +51,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     Ok(exit(&report, &relays))
 }
 
-/// Goes on past every error after which something is left to look at.
+/// Continues after an error as long as something is left to check.
 fn check(
     loaded: &Loaded,
     file: &CampaignFile,
@@ -107,7 +107,7 @@ fn composer(
 /// Whether an address is never mailed.
 type Suppressed = Box<dyn Fn(&Address) -> bool>;
 
-/// Nobody is suppressed where there is no queue yet.
+/// Without a queue nobody is suppressed.
 fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
     if !OpenProject::has_queue(loaded) {
         return Ok(Box::new(|_| false));
@@ -134,7 +134,7 @@ fn exit(report: &Report, relays: &[relay::Probed]) -> Exit {
     }
 }
 
-/// The report on stdout, findings on stderr; with `--json` all in the one document.
+/// Prints the report on stdout and findings on stderr, or all of it as one JSON document.
 fn print(
     file: &CampaignFile,
     list: &Path,

@@ -9,12 +9,12 @@ use crate::engine::account::{self, State};
 use crate::engine::control::{Controlled, Wish, control};
 use serde_json::json;
 
-/// What is to become of a campaign's runs.
+/// What to do with the runs of a campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Pause,
     Resume,
-    /// Final.
+    /// Cannot be undone.
     Cancel,
 }
 
@@ -36,7 +36,7 @@ pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
             Verb::Resume => Wish::Resume,
             Verb::Cancel => Wish::Cancel,
         };
-        Ok(control(queue, campaign, wish, &who(&project), project.clock.now()).await?)
+        Ok(control(queue, campaign, wish, &operator(&project), project.clock.now()).await?)
     })?;
     if global.json {
         output::json(&document(campaign, &did))?;
@@ -46,8 +46,8 @@ pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// For people who look at the record later.
-fn who(project: &OpenProject) -> String {
+/// Who did it, for the record in the queue.
+fn operator(project: &OpenProject) -> String {
     let variables = &project.loaded.variables;
     let user = variables.get("USER").or(variables.get("LOGNAME"));
     let user = user.map_or_else(

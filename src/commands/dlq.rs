@@ -1,4 +1,4 @@
-//! `mailq dlq`: dead letters, listed, shown, sent again, written out or thrown away.
+//! `mailq dlq`: lists, shows, replays, exports and purges dead letters.
 
 mod change;
 mod export;
@@ -33,8 +33,8 @@ pub enum Verb {
     },
     /// Send dead letters again; without a filter, all except those in doubt
     ///
-    /// A replay that is killed or repeated sends nothing twice. Letters in doubt need `--reason in_doubt`. Letters of an
-    /// expired run are listed, not sent.
+    /// A replay that is killed or repeated sends nothing twice. Letters in doubt need `--reason in_doubt`. Letters of
+    /// an expired run are listed, not sent.
     Replay(Change),
     /// Write each message to a file, and a table of all letters
     Export {

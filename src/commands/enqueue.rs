@@ -1,4 +1,4 @@
-//! `mailq enqueue`: a campaign's messages into the queue, exactly once.
+//! `mailq enqueue`: puts the messages of a campaign into the queue, exactly once.
 
 mod job;
 mod options;
@@ -82,7 +82,7 @@ fn patience(project: &OpenProject, options: &Options) -> Patience {
     })
 }
 
-/// Puts the campaign into the queue, and says what came of it.
+/// Enqueues the campaign and prints the result.
 pub async fn enqueue(
     project: &OpenProject,
     campaign: Campaign,
@@ -139,7 +139,7 @@ async fn rehearse_without_queue(
     global: &Global,
 ) -> Result<EnqueueReport, Failure> {
     let progress = Progress::new(Unit::Rows, Verbosity::Full, global);
-    // Message-IDs of a rehearsal go nowhere, so any key will do where there is none yet.
+    // Nothing of a dry run is stored, so its Message-IDs may come from any key.
     let key = load_or_create_key(&loaded.settings.key_file, false)
         .unwrap_or_else(|_| ProjectKey::new(&[0; ProjectKey::BYTES]));
     let job = job(

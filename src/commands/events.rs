@@ -1,4 +1,4 @@
-//! `mailq events`: every outcome, one JSON document a line.
+//! `mailq events`: the outcomes, one JSON document per line.
 
 use super::output::{Format, Listing};
 use super::project::{self, OpenProject};

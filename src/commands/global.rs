@@ -1,4 +1,4 @@
-//! The flags that every command takes, and how a command gets at its settings.
+//! The flags of every command, and how a command loads its settings.
 
 use super::failure::Failure;
 use super::terminal;
@@ -52,7 +52,7 @@ pub struct Global {
 }
 
 impl Global {
-    /// The project and its settings. `campaign` is the file that the command names, `flags` what it adds.
+    /// Loads the project and its settings. `campaign`: the file that the command is about. `flags`: its own flags.
     pub fn load(&self, campaign: Option<&Path>, flags: Flags) -> Result<Loaded, Failure> {
         let flags = flags
             .set(ProjectKeys::queue(), self.queue.as_ref())
@@ -62,7 +62,7 @@ impl Global {
         Ok(loaded)
     }
 
-    /// A line for people, unless `-q` was given.
+    /// Prints a line for people, unless `-q` was given.
     pub fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {
             terminal::note(text);

@@ -1,4 +1,4 @@
-//! `mailq init`: a project that works at once. It adds what is missing and never overwrites.
+//! `mailq init`: creates a project that works at once. It adds what is missing and overwrites nothing.
 
 mod files;
 mod from_list;
@@ -24,7 +24,7 @@ pub struct Args {
     pub from: Option<PathBuf>,
 }
 
-/// The same files as this repository's samples.
+/// The sample files of this repository.
 const WELCOME: [(&str, &str); 4] = [
     (
         "campaigns/welcome.toml",
@@ -71,7 +71,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     print(&root, &campaign, &files, global)
 }
 
-/// The folder given, else the project that we are in, so that a list in a subfolder makes no project of its own.
+/// The given folder, else the project around the working directory, so that no project is created inside another.
 fn root(args: &Args, global: &Global) -> Result<PathBuf, Failure> {
     let folder = match &args.folder {
         Some(folder) => folder.clone(),
@@ -85,10 +85,10 @@ fn root(args: &Args, global: &Global) -> Result<PathBuf, Failure> {
         .map_err(|error| unwritable(&folder, &error))
 }
 
-/// The queue and the key that it remembers.
+/// Creates the key and the queue, which stores the fingerprint of the key.
 fn make_queue(loaded: Loaded, files: &mut Files) -> Result<(), Failure> {
     let key = loaded.settings.key_file.clone();
-    // A cluster's topics and key are made by `mailq topics init`.
+    // `mailq topics init` creates the topics and the key of a cluster.
     let QueueUrl::Sqlite(queue) = loaded.settings.queue.clone() else {
         return Ok(());
     };

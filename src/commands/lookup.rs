@@ -1,4 +1,4 @@
-//! Campaigns and runs by the names that people give: an unknown one is an error that names the nearest.
+//! Looks up campaigns and runs by name. The error for an unknown name suggests the nearest one.
 
 use super::Failure;
 use crate::domain::nearest::nearest;
@@ -6,8 +6,8 @@ use crate::protocol::{Ledger, RunFacts};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A campaign's runs in the order in which they were begun; replays and dropped ones are not among them. Errors: it has
-/// none here.
+/// The runs of a campaign, oldest first, without replays and dropped runs. Errors: the campaign has no run in this
+/// queue.
 pub fn runs<'a>(ledger: &'a Ledger, campaign: &str) -> Result<Vec<&'a RunFacts>, Failure> {
     let mut runs: Vec<&RunFacts> = ledger
         .runs()
@@ -20,7 +20,7 @@ pub fn runs<'a>(ledger: &'a Ledger, campaign: &str) -> Result<Vec<&'a RunFacts>,
     Ok(runs)
 }
 
-/// The run of this name; without one the newest that is sealed, or else the newest.
+/// The run with this name. Without a name: the newest sealed run, or the newest run if none is sealed.
 pub fn run<'a>(
     ledger: &'a Ledger,
     campaign: &str,
@@ -57,7 +57,7 @@ fn unknown(ledger: &Ledger, campaign: &str) -> Failure {
         .filter(|run| is_shown(run))
         .map(|run| run.manifest.id.campaign.as_str())
         .collect();
-    // Somebody may have given the campaign's file.
+    // The name may be the path of the campaign file.
     let stem = Path::new(campaign)
         .file_stem()
         .and_then(|stem| stem.to_str());

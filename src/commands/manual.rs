@@ -1,4 +1,4 @@
-//! `mailq manual`: the manual pages, from the same definitions as `--help` and from the table of keys.
+//! `mailq manual`: writes the manual pages from the definitions of `--help` and of the configuration keys.
 
 use super::text::counted;
 use super::{Exit, Failure, Global, output};

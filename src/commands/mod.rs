@@ -1,5 +1,5 @@
-//! Floor 3: one file a verb, its `Args` and its `run`. What they share, the failures, the output and the global flags,
-//! lies here as well, because commands know nothing of the clap tree above them.
+//! Floor 3: one file for each command, with its `Args` and its `run`. What they share (failures, output, global flags)
+//! is here too, because commands know nothing of the clap tree above them.
 
 pub mod bounce;
 pub mod campaign;

@@ -35,7 +35,7 @@ pub fn run(loaded: &Loaded, global: &Global) -> Result<Exit, Failure> {
             )
         })
         .collect();
-    // A longer line than this, such as a list of brokers, does not push all sources to the right.
+    // A longer line, such as a list of brokers, must not push all sources to the right.
     let width = rows.iter().map(|(text, _)| text.width()).max();
     let width = width.unwrap_or(0).min(60);
     for (text, source) in rows {

@@ -91,19 +91,19 @@ impl Progress {
         }
     }
 
-    /// A notice for whoever watches; not for cron.
+    /// A notice for somebody who watches. Cron does not get it.
     pub fn say(&self, text: impl AsRef<str>) {
         if self.prints_notices {
             note(text);
         }
     }
 
-    /// Something that an operator must see, `-q` or not.
+    /// A line that is printed in any case, `-q` included.
     pub fn warn(&self, text: impl AsRef<str>) {
         note(text);
     }
 
-    /// May be called as often as one likes; draws a few times a second.
+    /// Draws a few times a second at most, so callers need no throttle.
     pub fn set(&self, counts: Counts) {
         self.state
             .borrow_mut()
@@ -211,7 +211,7 @@ fn describe(unit: Unit, counts: &Counts, per_second: f64) -> String {
         fast => format!(", {} {noun}/s", grouped(fast as u64)),
     };
     let left = counts.total.map(|total| total.saturating_sub(counts.done));
-    // An infinite or endless estimate is left out.
+    // Speed 0 has no estimate.
     let left = left.and_then(|left| Duration::try_from_secs_f64(left as f64 / per_second).ok());
     if let Some(left) = left {
         let left = Duration::from_secs(left.as_secs().max(1));
@@ -260,7 +260,7 @@ mod tests {
             speed.measure(100 + second, after(second * 1_000));
         }
         assert!(speed.per_second < 2.0, "{}", speed.per_second);
-        // A second count from zero is no negative speed.
+        // A second count from zero does not make the speed negative.
         assert!(speed.measure(0, after(61_000)));
         assert!(speed.per_second >= 0.0);
     }

@@ -1,4 +1,4 @@
-//! `mailq recipients`: what became of each recipient, as CSV.
+//! `mailq recipients`: the state of each recipient, as CSV.
 
 mod rows;
 mod states;
@@ -62,7 +62,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     })
 }
 
-/// What was dropped with old events looks as if it had never been sent.
+/// Messages whose events were deleted look as if they had never been sent.
 async fn warn_if_old(
     project: &OpenProject,
     run: &RunFacts,
@@ -98,7 +98,7 @@ async fn print_states(
     states.finish()
 }
 
-/// The states first, then the file: of the states only a bit for each row is held.
+/// Reads the states first and the file afterwards, because one bit for each row is all that has to be held.
 async fn print_rows(
     args: &Args,
     global: &Global,

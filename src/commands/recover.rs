@@ -1,4 +1,4 @@
-//! `mailq recover`: where partitions stood whose commits the queue has lost.
+//! `mailq recover`: rebuilds commits that the queue has lost.
 
 use super::project::{self, ConnectOptions, OpenProject, worker_name};
 use super::text::{counted, grouped};
@@ -24,7 +24,7 @@ pub struct Args {
     pub dry_run: bool,
 }
 
-/// Named one by one.
+/// Recipients that are named one by one.
 const NAMED: usize = 20;
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {

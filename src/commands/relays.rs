@@ -1,4 +1,4 @@
-//! From the relays and limits of the configuration to those of a worker.
+//! Opens the configured relays, and gives workers their limits.
 
 use super::Failure;
 use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteKeys};
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
-/// The relays in force, each with its share of the connections. Nothing is connected yet. Errors: none is configured,
-/// a password cannot be fetched, certificates or an outbox cannot be used.
+/// Opens all relays, each with its share of the connections, without connecting. Errors: no relay is configured, a
+/// password cannot be read, certificates or an outbox cannot be used.
 pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
     let configs = &loaded.settings.relays;
     if configs.is_empty() {
@@ -34,7 +34,7 @@ pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
         .collect()
 }
 
-/// The first relay, for a single conversation.
+/// Opens the first relay, for a single conversation.
 pub fn open_first(loaded: &Loaded) -> Result<Rc<dyn Relay>, Failure> {
     let config = loaded.settings.relays.first().ok_or_else(none)?;
     open_one(config, loaded)
@@ -46,7 +46,7 @@ fn none() -> Failure {
     )
 }
 
-/// Why no conversation came about. A refused login or certificate is for a person to mend, the rest may pass.
+/// Why a conversation failed. A refused login or certificate needs an operator; everything else may pass by itself.
 pub fn failure(relay: &str, end: &End) -> Failure {
     let (stage, reply, why) = match end {
         End::Finished => return Failure::try_later(format!("relay `{relay}` accepted no message")),
@@ -71,7 +71,7 @@ pub fn failure(relay: &str, end: &End) -> Failure {
     }
 }
 
-/// A stage as people say it.
+/// The name of a stage for people.
 pub fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Connect => "connect",
@@ -86,7 +86,7 @@ pub fn stage_name(stage: Stage) -> &'static str {
     }
 }
 
-/// One relay. The password is fetched now.
+/// Opens one relay and reads its password.
 pub fn open_one(config: &RelayConfig, loaded: &Loaded) -> Result<Rc<dyn Relay>, Failure> {
     let password = match &config.password {
         Some(source) => Some(source.read(&config.keys.url.value.to_string(), &loaded.variables)?),
@@ -131,13 +131,13 @@ fn unusable(config: &RelayConfig, error: &OpenError) -> Failure {
     }
 }
 
-/// Connections by weight: what a relay limits itself to bounds its share, and what it leaves goes to the others.
-/// At least one each, so that no relay is never used; else never above `total` in sum.
+/// Shares out connections by weight. A relay gets no more than its own limit; the others get what it leaves.
+/// Each relay gets at least one, so that every relay is used. Beyond that the sum is at most `total`.
 fn shares(configs: &[RelayConfig], total: u32) -> Vec<usize> {
     let mut shares = vec![1_u32; configs.len()];
     let mut left = total.saturating_sub(u32::try_from(configs.len()).unwrap_or(u32::MAX));
     while left > 0 {
-        // Whoever has least for its weight is next.
+        // The relay with the fewest connections for its weight is next.
         let next = configs
             .iter()
             .zip(&mut shares)
@@ -154,7 +154,7 @@ fn shares(configs: &[RelayConfig], total: u32) -> Vec<usize> {
     shares.into_iter().map(|share| share as usize).collect()
 }
 
-/// Limits for receiving sites, by site.
+/// The limits of receiving sites, by site.
 pub fn sites(settings: &Settings) -> BTreeMap<String, SiteLimit> {
     let limit = |site: &SiteKeys| SiteLimit {
         rate: site.rate.unwrap_or(Rate::Unlimited),

@@ -1,4 +1,4 @@
-//! `mailq run`: enqueue a campaign and work until its run is done. What cron calls.
+//! `mailq run`: enqueues a campaign and sends until its run is done. Made for cron.
 
 use super::campaign::Campaign;
 use super::progress::Verbosity;
@@ -140,7 +140,7 @@ fn unfinished(summary: &Summary) -> String {
     }
 }
 
-/// Where the mails are, if no server got them; where dead letters are.
+/// Where to find messages that no server got, and dead letters.
 fn where_to_look(project: &OpenProject, summary: &Summary, global: &Global) {
     let relays = &project.loaded.settings.relays;
     let is_folder = |url: &RelayAddress| matches!(url, RelayAddress::Maildir(_));
@@ -160,7 +160,7 @@ fn where_to_look(project: &OpenProject, summary: &Summary, global: &Global) {
     }
 }
 
-/// One `mailq run` of a campaign at a time; the lock ends with the process.
+/// Allows one `mailq run` of a campaign at a time. The lock ends with the process.
 struct RunLock {
     _file: File,
 }

@@ -1,4 +1,4 @@
-//! `mailq send`: a worker.
+//! `mailq send`: runs a worker.
 
 use super::progress::Verbosity;
 use super::project::{self, ConnectOptions, OpenProject};

@@ -1,4 +1,4 @@
-//! `mailq status`, and `mailq` alone: what is in the queue and where it stands.
+//! `mailq status`, and `mailq` without a command: the state of the queue.
 
 mod view;
 
@@ -56,7 +56,7 @@ async fn read(args: &Args, project: &OpenProject) -> Result<Status, Failure> {
     Ok(account::status(project.queue.as_ref(), now, campaign).await?)
 }
 
-/// A terminal is drawn over, anything else gets one after the other; with `--json` a document a line.
+/// On a terminal each status replaces the last one. Elsewhere they follow each other, with `--json` one per line.
 async fn watch(args: &Args, global: &Global, project: &OpenProject) -> Result<Exit, Failure> {
     let on_terminal = std::io::stdout().is_terminal();
     let mut interrupted = pin!(tokio::signal::ctrl_c());
@@ -83,7 +83,7 @@ async fn watch(args: &Args, global: &Global, project: &OpenProject) -> Result<Ex
     }
 }
 
-/// Line by line over what is there, which does not flicker as an emptied screen does.
+/// Overwrites the screen line by line, because clearing it first would flicker.
 fn over(lines: &[String], is_first: bool) -> String {
     let start = if is_first { "\x1b[2J\x1b[H" } else { "\x1b[H" };
     let lines: String = lines

@@ -1,4 +1,4 @@
-//! `mailq suppress`: addresses that are never mailed.
+//! `mailq suppress`: the suppression list.
 
 mod import;
 
@@ -224,12 +224,12 @@ async fn check(
         output::json(&documents)?;
     }
     Ok(match found {
-        true => Exit::NeedsPerson,
+        true => Exit::NeedsAttention,
         false => Exit::Done,
     })
 }
 
-/// What is to be suppressed by hand must be an address, or a slip of the finger protects nobody.
+/// An address with a typo would protect nobody, so invalid addresses are refused.
 fn checked(addresses: &[String]) -> Result<Vec<String>, Failure> {
     addresses
         .iter()

@@ -1,4 +1,4 @@
-//! stdout and stderr of the process, with the progress bars out of the way while something is written.
+//! stdout and stderr of the process. Progress bars are hidden while something is written.
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ pub fn note(text: impl AsRef<str>) {
     });
 }
 
-/// Writes data to stdout and flushes it. Errors: as they come, a closed pipe among them.
+/// Writes data to stdout and flushes it. Errors: those of the write, including a closed pipe.
 pub fn write(bytes: &[u8]) -> io::Result<()> {
     bars().suspend(|| {
         let mut stdout = io::stdout().lock();
@@ -20,7 +20,7 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// All bars of the process, drawn on stderr.
+/// All progress bars of the process, drawn on stderr.
 pub fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
     BARS.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))

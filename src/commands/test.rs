@@ -1,4 +1,4 @@
-//! `mailq test`: one message of a campaign, sent to yourself through the relay, without the queue.
+//! `mailq test`: sends one message of a campaign to the operator, through the relay but not the queue.
 
 use super::campaign::Campaign;
 use super::{Exit, Failure, Global, output, project, relays};
@@ -37,7 +37,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let loaded = global.load(Some(&args.campaign), Flags::default())?;
     let campaign = Campaign::load(&args.campaign, None, &loaded, Options::default())?;
     let mut row = campaign.row(args.row)?;
-    // Its cells stay the recipient's: the message is theirs, only the envelope and `To` are not.
+    // Only the envelope and `To` change. The cells stay those of the recipient, so the text is what they would get.
     row.address = to.clone();
     let domain = campaign.composer.message_id_domain();
     let message_id = format!(
@@ -58,7 +58,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     print_result(relay.name(), &outgoing, sent, global)
 }
 
-/// What became of the message, and how the conversation ended.
+/// Returns the result of the message, and how the conversation ended.
 async fn send(relay: &dyn Relay, outgoing: Outgoing) -> (Option<Attempt>, End) {
     let feed = OneMessage {
         waiting: RefCell::new(Some(outgoing)),
@@ -93,7 +93,7 @@ fn print_result(
         }
         Some(Attempt::Rejected { stage, reply }) => Err(rejected(relay, to, stage, reply)),
         Some(Attempt::Unanswered { why }) => Err(Failure::new(
-            Exit::NeedsPerson,
+            Exit::NeedsAttention,
             format!("relay `{relay}` did not answer the message for `{to}`: {why}"),
         )
         .with_hint("it may have arrived: check the mailbox before you send it again")),
@@ -109,7 +109,7 @@ fn rejected(relay: &str, to: &str, stage: Stage, reply: crate::domain::outcome::
     let explain = format!("`mailq bounce explain \"{reply}\"` explains it");
     let exit = match reply.code {
         400..500 => Exit::TryLater,
-        _ => Exit::NeedsPerson,
+        _ => Exit::NeedsAttention,
     };
     Failure::new(exit, what).with_hint(explain)
 }

@@ -1,4 +1,4 @@
-//! Numbers and foreign text as people read them.
+//! Numbers and untrusted text, as a terminal shows them.
 
 /// Thousands with commas.
 pub fn grouped(number: u64) -> String {
@@ -23,7 +23,8 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{ending}", grouped(number))
 }
 
-/// Text from a relay, a list or a queue record on one line: at most so many characters, controls replaced.
+/// Untrusted text on one line, at most this many characters. Control characters are replaced, because a relay or a list
+/// must not control the terminal.
 pub fn plain(text: &str, characters: usize) -> String {
     let mut shown: String = text
         .chars()
@@ -37,7 +38,7 @@ pub fn plain(text: &str, characters: usize) -> String {
     shown
 }
 
-/// Neither a control nor one of the marks that turn the direction of what follows.
+/// Neither a control character nor a mark that changes the writing direction.
 fn is_harmless(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,4 @@
-//! Points in time as people write them: RFC 3339, `2026-12-01 09:00`, or `09:00`, in the host's time zone.
+//! Times as people write and read them: RFC 3339, `2026-12-01 09:00` or `09:00`, in the time zone of the host.
 
 use super::text::plain;
 use crate::domain::span;
@@ -30,7 +30,7 @@ pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     Ok(at.timestamp())
 }
 
-/// For `--since`: a point in time, or a duration back from now (`2h`, `7d`).
+/// For `--since`: a time, or a duration before now (`2h`, `7d`).
 pub fn parse_since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     if let Ok(back) = span::parse(text) {
         return now
@@ -49,7 +49,7 @@ pub fn parse_since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     }
 }
 
-/// A time of a record, RFC 3339, as people read it: in the host's zone, with the day where that is not today.
+/// The time of a record (RFC 3339) for people: in the time zone of the host, with the date unless it is today.
 pub fn local(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(at) => local_time(at.into()),
@@ -57,7 +57,7 @@ pub fn local(text: &str) -> String {
     }
 }
 
-/// `09:14:05`, or with the day where that is another.
+/// `09:14:05`, with the date unless it is today.
 pub fn local_time(at: SystemTime) -> String {
     let Ok(at) = Timestamp::try_from(at) else {
         return "a later time".to_string();
@@ -71,7 +71,7 @@ pub fn local_time(at: SystemTime) -> String {
     at.strftime(form).to_string()
 }
 
-/// The time as records have it, to the second: `2026-12-01T09:00:00Z`.
+/// The current time in the form of records: `2026-12-01T09:00:00Z`.
 pub fn now_in_utc() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

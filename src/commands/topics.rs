@@ -1,4 +1,4 @@
-//! `mailq topics`: the queue's set-up.
+//! `mailq topics`: creates and describes the topics of the queue.
 
 use super::output::{Align, Table};
 use super::project::{self, ConnectOptions, OpenProject, required_topics};
@@ -138,11 +138,11 @@ fn describe(loaded: Loaded, global: &Global) -> Result<Exit, Failure> {
     }
     Ok(match missing.is_empty() && !drifts {
         true => Exit::Done,
-        false => Exit::NeedsPerson,
+        false => Exit::NeedsAttention,
     })
 }
 
-/// Offsets that are not dropped, compacted ones included.
+/// Offsets between low watermark and log end, including compacted ones.
 async fn records(queue: &dyn Queue, state: &TopicState) -> Result<u64, Failure> {
     let mut count = 0;
     for partition in 0..state.partitions {

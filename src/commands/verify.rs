@@ -1,4 +1,4 @@
-//! `mailq verify`: proves from events and queue that nobody is lost.
+//! `mailq verify`: proves from the events and the queue that every recipient is accounted for.
 
 use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
@@ -39,11 +39,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     }
     Ok(match verification.ok {
         true => Exit::Done,
-        false => Exit::NeedsPerson,
+        false => Exit::NeedsAttention,
     })
 }
 
-/// A line for each run, one for each finding, and what it comes to.
+/// Prints a line for each run and each finding, and the result.
 fn print(verification: &Verification, global: &Global) -> Result<(), Failure> {
     for row in &verification.campaigns {
         output::line(sum(row))?;

@@ -1,4 +1,4 @@
-//! One thing that `check` has to say: what, where, how bad, and what mends it.
+//! A finding of `check`: what, where, how severe, and how to fix it.
 
 use crate::commands::Failure;
 use crate::domain::address::AddressError;
@@ -20,12 +20,12 @@ pub struct Finding {
     /// Stable, for scripts: `E30`, `W18`.
     pub id: &'static str,
     pub severity: Severity,
-    /// Begins with the place.
+    /// Begins with the file and line.
     pub what: String,
     pub hint: Option<String>,
 }
 
-/// `error: … [E30]`, and the hint on a line of its own.
+/// `error: … [E30]`, then the hint on a second line.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match self.severity {
@@ -57,7 +57,7 @@ impl Finding {
         }
     }
 
-    /// The same words as the commands that stop at it.
+    /// With the text of the command that would stop at this error.
     fn of_failure(id: &'static str, failure: Failure) -> Finding {
         Finding {
             id,

@@ -1,4 +1,4 @@
-//! The whole list, and messages rendered for rows from all over it.
+//! Checks every row of the list, and the messages of a sample of rows.
 
 use super::finding::Finding;
 use super::message::Samples;
@@ -11,13 +11,13 @@ use crate::recipients::{Options, first_pass, rows};
 use crate::render::Composer;
 use std::path::Path;
 
-/// Findings of one kind that are told one by one.
+/// Findings of one kind that are shown one by one.
 const SHOWN: u64 = 10;
-/// The first rows are all rendered, then some from here to the end.
+/// The first rows are all rendered, then some that are spread over the rest.
 const FIRST_ROWS: u64 = 20;
 const SPREAD_ROWS: u64 = 100;
 
-/// Reads the list twice, as enqueue does. Errors are only those of the queue; all others are findings.
+/// Reads the list twice, as `enqueue` does. Only a failure of the queue is an error; all else is a finding.
 pub fn check(
     path: &Path,
     options: &Options,
@@ -72,7 +72,7 @@ pub fn check(
     Ok(())
 }
 
-/// How many of a kind there were; only the first are told.
+/// Counts findings of one kind. Only the first ones are shown.
 #[derive(Default)]
 struct FirstOnes {
     count: u64,
@@ -102,7 +102,7 @@ impl FirstOnes {
     }
 }
 
-/// What is said of addresses that are fine as such.
+/// Findings about addresses that are valid.
 #[derive(Default)]
 struct AddressChecks {
     typos: FirstOnes,

@@ -1,4 +1,4 @@
-//! What a rendered message looks like to those who receive it. Pure: bytes and clear text in, findings out.
+//! Checks rendered messages the way receivers do. Pure: bytes and decoded text in, findings out.
 
 use super::finding::Finding;
 use super::report::Report;
@@ -16,13 +16,13 @@ const MESSAGE_GOOD_BYTES: usize = 500_000;
 const GREETINGS: [&str; 6] = ["dear", "hello", "hi", "hey", "尊敬的", "您好"];
 const NOTHINGS: [&str; 5] = ["none", "null", "undefined", "nan", ""];
 
-/// Messages of some rows; each kind of finding is problems for the first of them.
+/// Messages of a sample of rows. Each kind of finding is reported once, for the first message that has it.
 pub struct Samples<'a> {
     composer: &'a Composer,
     found: BTreeMap<&'static str, Finding>,
     rendered: u64,
     largest_bytes: usize,
-    /// `List-Unsubscribe` of the first row; the next must have another.
+    /// `List-Unsubscribe` of the first row. It must differ in the next one.
     unsubscribe: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Samples<'a> {
         self.found.entry(finding.id).or_insert(finding);
     }
 
-    /// A link that is the same in two messages cannot say who wants no more mail (RFC 8058 §3.1).
+    /// A link that is the same in two messages does not identify the recipient who unsubscribes (RFC 8058 §3.1).
     fn one_link_for_all(&mut self, place: &str, clear: &InClear) {
         let Some(link) = field(clear, "List-Unsubscribe").filter(|link| link.contains("https:"))
         else {
@@ -93,7 +93,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// An id, what is wrong, and what mends it.
+/// Id, what is wrong, and the hint.
 type Problem = (&'static str, String, &'static str);
 
 fn field<'a>(clear: &'a InClear, name: &str) -> Option<&'a str> {
@@ -102,7 +102,7 @@ fn field<'a>(clear: &'a InClear, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// What holds for every message, whoever has composed it.
+/// Rules for every message, whoever composed it.
 fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut in_headers = true;
@@ -186,7 +186,7 @@ fn text(clear: &InClear) -> Vec<Problem> {
     problems
 }
 
-/// Large receivers want one click to be enough (RFC 8058, RFC 2369).
+/// Large receivers require one-click unsubscribing (RFC 8058, RFC 2369).
 fn unsubscribe(clear: &InClear) -> Vec<Problem> {
     let Some(links) = field(clear, "List-Unsubscribe") else {
         return vec![(
@@ -215,14 +215,14 @@ fn unsubscribe(clear: &InClear) -> Vec<Problem> {
     problems
 }
 
-/// `Hello ,` or `Dear None`: a line that greets nobody.
+/// A greeting without a name, such as `Hello ,` or `Dear None`.
 fn empty_greeting(text: &str) -> Option<String> {
     text.lines().map(str::trim).find_map(|line| {
         let line = line.trim_start_matches(|c: char| !c.is_alphanumeric());
         let lower = line.to_lowercase();
         let greeting = GREETINGS.iter().find(|word| lower.starts_with(*word))?;
         let rest = lower.strip_prefix(greeting)?;
-        // `Hello,` is a greeting as good as any; `Hello ,` has lost its name.
+        // `Hello,` is fine; in `Hello ,` the name is missing.
         let name = rest.strip_prefix(' ')?.trim_start();
         let end = name.find([',', '!', '，', '！'])?;
         let name = name.get(..end)?.trim();
@@ -231,7 +231,7 @@ fn empty_greeting(text: &str) -> Option<String> {
     })
 }
 
-/// The length of what is not inside tags, white space counted once.
+/// The length of the text outside of tags. A run of white space counts as one byte.
 fn visible_bytes(html: &str) -> usize {
     let mut outside = true;
     let mut count = 0;

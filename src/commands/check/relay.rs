@@ -1,4 +1,4 @@
-//! `check --relay`: each relay connected to, negotiated with, logged in to and left.
+//! `check --relay`: connects to each relay, negotiates TLS, logs in and quits.
 
 use super::finding::Finding;
 use crate::commands::{Exit, Failure, project, relays};
@@ -7,7 +7,7 @@ use crate::smtp::{Offers, RelayAddress};
 use serde::Serialize;
 use std::fmt;
 
-/// A relay and what it offers.
+/// A relay and its extensions.
 #[derive(Debug, Serialize)]
 pub struct Probed {
     pub relay: String,
@@ -21,9 +21,9 @@ pub struct Probed {
     pub smtputf8: bool,
     pub eight_bit_mime: bool,
     pub auth: Vec<String>,
-    /// Files instead of a server.
+    /// Whether it is a folder instead of a server.
     pub outbox: bool,
-    /// Where it cannot be used.
+    /// The exit code if it cannot be used.
     #[serde(skip)]
     pub exit: Option<Exit>,
 }
@@ -48,7 +48,7 @@ impl Probed {
     }
 }
 
-/// Asks one relay after the other. Errors: none is configured, or one cannot even be tried.
+/// Probes one relay after the other. Errors: none is configured, or the settings of one are invalid.
 pub fn probe(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<Vec<Probed>, Failure> {
     let lanes = relays::open(loaded)?;
     let mut probed = Vec::with_capacity(lanes.len());
@@ -64,7 +64,7 @@ pub fn probe(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<Vec<Probed>
                 let failure = relays::failure(&name, &end);
                 let exit = failure.exit;
                 let hint = failure.hint.unwrap_or_default();
-                // A relay that is away for now is nothing that anybody could mend here.
+                // An unavailable relay is no fault of the campaign.
                 findings.push(match exit {
                     Exit::TryLater => Finding::warning("W40", failure.what, hint),
                     _ => Finding::error("E40", failure.what, hint),

@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use crate::recipients::Counts;
 
-/// What was found, and in how much.
+/// The findings, and how much was checked.
 #[derive(Default)]
 pub struct Report {
     pub findings: Vec<Finding>,

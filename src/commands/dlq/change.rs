@@ -21,7 +21,7 @@ pub struct Change {
     pub dry_run: bool,
 }
 
-/// Skipped letters named one by one; `--json` has them all.
+/// Skipped letters that are named one by one. `--json` lists all.
 const NAMED: usize = 20;
 
 pub async fn replay(

@@ -1,4 +1,4 @@
-//! `mailq dlq export`: each message as a file, and a table of all.
+//! `mailq dlq export`: a file for each message, and a table of all letters.
 
 use super::filter::{self, Filter};
 use crate::commands::output::{Align, Cells, Column, Format, Listing, Row};
@@ -30,7 +30,7 @@ pub async fn run(
     fs::create_dir_all(to).map_err(|error| unwritable(to, &error))?;
     let mut messages = 0;
     for letter in &letters {
-        // It may have been replayed or purged meanwhile.
+        // The letter may have been replayed or purged since it was listed.
         let Some(stored) = record_at(queue, letter.at, letter.offset).await? else {
             continue;
         };
@@ -107,7 +107,7 @@ fn name(value: Option<impl Display>) -> Cow<'static, str> {
         .into()
 }
 
-/// The id, with `_` for what is no plain letter of a file name.
+/// The id, with `_` for characters that are not safe in a file name.
 fn file_name(letter: &ListedLetter) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
     let name: String = letter

@@ -1,4 +1,4 @@
-//! From the flags to what the engine filters by.
+//! From filter flags to the filter of the engine.
 
 use crate::commands::project::OpenProject;
 use crate::commands::{Failure, lookup, time};
@@ -9,7 +9,7 @@ use crate::engine::account;
 use crate::engine::letters::LetterFilter;
 use jiff::Zoned;
 
-/// Which letters.
+/// Selects letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Filters")]
 pub struct Filter {
@@ -38,10 +38,10 @@ pub struct Filter {
     pub id: Vec<String>,
 }
 
-/// What `--reason` takes beside the reasons of a failure.
+/// A value of `--reason` besides the reasons of failures.
 const IN_DOUBT: &str = "in_doubt";
 
-/// Errors: a campaign that has no run here, no reason, no time.
+/// Errors: a campaign without a run in this queue, an unknown reason, an invalid time.
 pub async fn read(filter: &Filter, project: &OpenProject) -> Result<LetterFilter, Failure> {
     if let Some(campaign) = &filter.campaign {
         let ledger = account::read_ledger(project.queue.as_ref(), false).await?;
@@ -67,7 +67,7 @@ pub async fn read(filter: &Filter, project: &OpenProject) -> Result<LetterFilter
     })
 }
 
-/// An id as it stands in a message's header has angle brackets.
+/// Removes the angle brackets of an id that was copied from a message header.
 pub fn bare(id: &str) -> &str {
     let id = id.trim();
     let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
@@ -92,7 +92,7 @@ fn read_reason(name: &str) -> Result<Reason, Failure> {
     })
 }
 
-/// Those that a letter can have.
+/// The reasons that a letter can have.
 const REASONS: [Reason; 37] = [
     Reason::NoMailbox,
     Reason::NoDomain,

@@ -58,7 +58,7 @@ fn row(letter: &ListedLetter) -> Row<'_> {
             false => reason,
         },
         grouped(u64::from(letter.attempts)),
-        // Whole, because people copy it.
+        // In full, because people copy it.
         plain(&letter.id, 1_000),
         plain(letter.last_reply.as_deref().unwrap_or_default(), 80),
     ];

@@ -1,4 +1,4 @@
-//! `mailq dlq show`: everything that happened to one message, and the message.
+//! `mailq dlq show`: the history of a message, and the message.
 
 use super::filter::bare;
 use crate::commands::project::OpenProject;

@@ -1,4 +1,4 @@
-//! From a campaign and the flags to what the engine enqueues.
+//! From a campaign and flags to the job of the engine.
 
 use super::options::Options;
 use crate::commands::campaign::Campaign;
@@ -51,7 +51,7 @@ pub fn job(
     })
 }
 
-/// More threads than this render faster than one queue takes.
+/// More threads would render faster than one queue accepts.
 const RENDER_THREADS: usize = 4;
 
 fn run_choice(options: &Options, once_per: OncePer, now: &Zoned) -> RunChoice {

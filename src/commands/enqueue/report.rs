@@ -1,4 +1,4 @@
-//! What `enqueue` says: while it works, at its end, and about runs that are there already.
+//! What `enqueue` prints: while it works, when it ends, and about runs that are already enqueued.
 
 use crate::clock::Clock;
 use crate::commands::progress::{Counts, Progress};
@@ -10,10 +10,10 @@ use crate::engine::account;
 use crate::engine::enqueue::{EnqueueProgress, EnqueueReport, OtherRun};
 use std::time::Duration;
 
-/// Rows that were left out need a person.
+/// Rejected rows need attention.
 pub fn exit(report: &EnqueueReport) -> Exit {
     if report.tally.invalid > 0 && !report.already_enqueued {
-        Exit::NeedsPerson
+        Exit::NeedsAttention
     } else {
         Exit::Done
     }
@@ -58,7 +58,7 @@ pub async fn warn_of_expiry(
     Ok(())
 }
 
-/// Of a run that was in the queue already; `done`: `enqueued`, or `sent` where nothing of it is left.
+/// For a run that is already in the queue. `done` is `enqueued`, or `sent` if nothing of it is left to send.
 pub fn known_line(report: &EnqueueReport, done: &str) -> String {
     let changed = match report.changed.as_slice() {
         [] => String::new(),
@@ -104,7 +104,7 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     }
 }
 
-/// Shows what enqueue reports.
+/// Shows what the engine reports.
 pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
     match event {
         EnqueueProgress::Rejected(row) => progress.warn(format!("rejected: {row}")),

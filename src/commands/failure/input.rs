@@ -1,4 +1,4 @@
-//! What input that cannot be used means for a command: exit code 2, and the hint, by variant.
+//! Errors of lists, campaigns and templates: exit code 2, and the hint of each variant.
 
 use super::Failure;
 use crate::recipients::{HeaderProblem, RecipientsError, rejected_path};
@@ -73,7 +73,7 @@ fn template_hint(error: &TemplateError) -> String {
         TemplateError::UnknownColumn(unknown) => {
             let name = &unknown.name;
             let default = format!("`{{{{ {name} | default(\"…\") }}}}`");
-            // `{{ E-Mail }}` reads a variable `E`.
+            // `{{ E-Mail }}` means the variable `E` minus the variable `Mail`.
             let begun = |column: &&String| column.starts_with(name) && !is_identifier(column);
             let begun = unknown.columns.iter().find(begun);
             match unknown.nearest.as_ref().or(begun) {
@@ -90,7 +90,7 @@ fn template_hint(error: &TemplateError) -> String {
     }
 }
 
-/// What a template can write as it is.
+/// Whether a template can use the name of this column as a variable.
 fn is_identifier(column: &str) -> bool {
     let mut chars = column.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')

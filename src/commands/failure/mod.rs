@@ -9,18 +9,18 @@ use crate::config::ConfigError;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// The codes that cron and scripts go by; the manual page lists them.
+/// Exit codes for cron and scripts. The manual page lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// Bounces are normal results.
     Done = 0,
-    /// Done, but something that this call enqueued or ended needs a person.
-    NeedsPerson = 1,
+    /// Done, but something that this call enqueued or finished needs attention.
+    NeedsAttention = 1,
     /// The command line, the configuration or an input is wrong.
     Usage = 2,
-    /// The queue or relay is away, or there is work left: try again later (EX_TEMPFAIL).
+    /// The queue or a relay is unavailable, or work is left (EX_TEMPFAIL of sysexits.h).
     TryLater = 75,
-    /// Stopped cleanly after Ctrl-C.
+    /// Stopped by Ctrl-C.
     Interrupted = 130,
 }
 
@@ -31,7 +31,7 @@ impl Exit {
             "done; bounces are normal results. Also after a clean stop of `send` by SIGTERM",
         ),
         (
-            Exit::NeedsPerson,
+            Exit::NeedsAttention,
             "done, but something needs attention: dead letters, messages in doubt, a failed verification, rejected rows",
         ),
         (
@@ -52,12 +52,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do its work. Printed as `error: {what}` and `hint: {hint}`.
+/// Why a command failed. Printed as `error: {what}` and `hint: {hint}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What, where, and what was not done; empty: there is nobody left to tell.
+    /// What failed, where, and what was not done. Empty: nothing is printed.
     pub what: String,
-    /// A command or key that mends it.
+    /// The command or key that fixes it.
     pub hint: Option<String>,
     pub exit: Exit,
 }
@@ -84,7 +84,7 @@ impl Failure {
         self
     }
 
-    /// Adds what did not happen: `nothing was enqueued`.
+    /// Appends what was not done, such as `nothing was enqueued`, unless it is there already.
     pub fn not_done(mut self, what: &str) -> Failure {
         if !self.what.contains(what) {
             self.what = format!("{}; {what}", self.what);
@@ -92,7 +92,7 @@ impl Failure {
         self
     }
 
-    /// Appends an error and the errors below it, each once.
+    /// Appends an error and its sources, each text once.
     pub fn caused_by(mut self, error: &dyn Error) -> Failure {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -105,7 +105,7 @@ impl Failure {
         self
     }
 
-    /// Whoever read our output has gone (`mailq events | head`): no reason to complain.
+    /// The reader of stdout has gone (`mailq events | head`). Ends the command without an error.
     pub fn unread() -> Failure {
         Failure::new(Exit::Done, "")
     }

@@ -1,4 +1,4 @@
-//! What errors of the queue and the accounts mean for a command: the exit code and the hint, by variant.
+//! Errors of queues and of reading them: exit code and hint of each variant.
 
 use super::{Exit, Failure};
 use crate::engine::account::AccountError;
@@ -48,7 +48,7 @@ impl From<QueueError> for Failure {
             ),
             QueueError::NoTopic(_) => (Exit::Usage, "`mailq topics init` creates missing topics"),
             QueueError::BelowLowMark { .. } | QueueError::BadRecord { .. } => (
-                Exit::NeedsPerson,
+                Exit::NeedsAttention,
                 "`mailq verify` lists the recipients that are affected",
             ),
             QueueError::TooLarge { .. } => {
@@ -72,7 +72,7 @@ impl From<AccountError> for Failure {
             AccountError::Scratch { .. } => Failure::try_later(error.to_string()).with_hint(
                 "free disk space in the temporary folder, or set TMPDIR to another folder",
             ),
-            damage => Failure::new(Exit::NeedsPerson, damage.to_string())
+            damage => Failure::new(Exit::NeedsAttention, damage.to_string())
                 .with_hint("`mailq verify` lists the recipients that are affected"),
         }
     }

@@ -1,11 +1,11 @@
-//! Files of a new project: written where they are missing, kept where they are there.
+//! The files of a new project. Existing files are kept.
 
 use crate::commands::Failure;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// What was made and what was there.
+/// Which files were created and which existed.
 #[derive(Debug, Default)]
 pub struct Files {
     pub created: Vec<PathBuf>,
@@ -13,7 +13,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Writes a file that is not there yet, with the folders above it.
+    /// Writes a file and its folders, unless the file exists.
     pub fn write(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;

@@ -5,7 +5,7 @@ use crate::commands::Failure;
 use crate::recipients::{self, Options, RecipientsError};
 use std::path::{Path, PathBuf};
 
-/// What the list's first line tells.
+/// What the header row of the list says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct List {
     path: PathBuf,
@@ -14,14 +14,14 @@ pub struct List {
     email: String,
 }
 
-/// Errors: no such file, a bad header row, no column that looks like addresses.
+/// Errors: no such file, an invalid header row, no column that looks like e-mail addresses.
 pub fn read(path: &Path) -> Result<List, Failure> {
     let found = std::fs::canonicalize(path).map_err(|error| {
         Failure::usage(format!("cannot read `{}`", path.display()))
             .caused_by(&error)
             .with_hint("check the path; `--from` needs a recipients CSV")
     })?;
-    // Which column has the addresses is what is to be found out, so not to find `email` is no error here.
+    // This function looks for the column of the addresses itself, so a list without a column `email` is fine.
     let columns = match recipients::columns(path, &Options::default()) {
         Err(RecipientsError::NoEmailColumn { columns, .. }) => columns,
         other => other?,
@@ -62,7 +62,7 @@ fn email_column(columns: &[String]) -> Option<String> {
 }
 
 impl List {
-    /// Beside the list where that is in the project, so that `mailq enqueue LIST.csv` finds it; else in `campaigns/`.
+    /// Writes the campaign file beside a list inside the project, where `mailq enqueue` finds it, else in `campaigns/`.
     /// Returns the campaign file.
     pub fn write(&self, root: &Path, files: &mut Files) -> Result<PathBuf, Failure> {
         let inside = self.path.starts_with(root);
@@ -131,7 +131,7 @@ impl List {
         )
     }
 
-    /// Columns that a template can name as they are.
+    /// Columns that a template can use as variables.
     fn variables(&self) -> impl Iterator<Item = &String> {
         self.columns.iter().filter(|name| {
             let first = name

@@ -1,5 +1,5 @@
-//! A list in the format that is asked for. Rows are written as they come, so that a list may be longer than memory;
-//! only a table is held until its end, because its columns are aligned.
+//! A list in the requested format. Rows are written one by one, so that a list may be larger than memory. Only a table
+//! is held until its end, because its columns are aligned.
 
 use super::stream::{Stream, Target};
 use super::table::{Column, Table};
@@ -19,9 +19,9 @@ pub enum Format {
     Csv(Cells),
     /// Cells separated by tabs, without a header row.
     Tabs,
-    /// One JSON array, an element a line.
+    /// One JSON array, with one element per line.
     Json,
-    /// A JSON document a line. `is_live`: each line is written at once, for a reader that follows.
+    /// One JSON document per line. `is_live`: each line is written at once, for a reader that follows.
     JsonLines { is_live: bool },
 }
 
@@ -37,7 +37,7 @@ impl Format {
 pub enum Cells {
     /// Byte for byte.
     Exact,
-    /// So that no spreadsheet takes it for a formula.
+    /// With a prefix that keeps spreadsheets from running it as a formula.
     Inert,
 }
 
@@ -85,7 +85,7 @@ impl Listing {
         Ok(Listing { target, writer })
     }
 
-    /// `document` is for JSON, `cells` for the other formats; the one that is not needed is not made.
+    /// Calls `document` for JSON and `cells` for the other formats.
     pub fn add<'a, D: Serialize>(
         &mut self,
         document: impl FnOnce() -> D,

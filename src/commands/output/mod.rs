@@ -1,4 +1,4 @@
-//! Data on stdout, the same way for every command: lines, one JSON document, or a list in the format that is asked for.
+//! Data on stdout, the same way for every command: lines, a JSON document, or a list in the requested format.
 //! A closed pipe ends the command quietly, where `println!` panics.
 
 mod listing;

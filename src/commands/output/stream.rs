@@ -40,7 +40,7 @@ impl Write for Stream {
     }
 }
 
-/// What a failed write means, by where it went.
+/// Where a list goes, for errors.
 #[derive(Debug, Clone)]
 pub enum Target {
     Stdout,

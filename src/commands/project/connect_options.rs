@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// What a command opens the queue for.
+/// How a command connects to the queue.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// The verb, for whoever looks at the cluster's clients.
+    /// The command, which is part of the client id on Kafka.
     pub role: &'static str,
     pub instance_id: Option<String>,
-    /// How long a queue that is away is waited for; `None`: for ever.
+    /// How long to wait for a queue that is unavailable. `None`: for ever.
     pub queue_timeout: Option<Duration>,
 }
 

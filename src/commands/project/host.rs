@@ -2,7 +2,7 @@
 
 use crate::domain::worker_name;
 
-/// Unique among the living, unless an instance is named.
+/// Unique among running workers, unless the operator names the instance.
 pub fn worker_name(instance: Option<&str>) -> String {
     let host = host_name();
     match instance {

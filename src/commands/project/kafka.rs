@@ -1,4 +1,4 @@
-//! A queue on Kafka: how it is opened, and which key it belongs to. Without the feature there is none.
+//! Opens a queue on Kafka and checks its project key. Without the feature `kafka` it only reports that.
 
 use super::connect_options::ConnectOptions;
 use super::host::host_name;
@@ -12,7 +12,7 @@ use crate::engine::read_model::campaign_topic::announce;
 use crate::queue::{Queue, QueueError};
 use std::rc::Rc;
 
-/// Connects. Errors: a property that is refused, the cluster's, a secret that cannot be fetched.
+/// Connects. Errors: a refused property, a secret that cannot be read, errors of the cluster.
 #[cfg(feature = "kafka")]
 pub fn open(loaded: &Loaded, connect_options: &ConnectOptions) -> Result<Rc<dyn Queue>, Failure> {
     use crate::queue::kafka::{KafkaQueue, KafkaSettings};
@@ -46,7 +46,7 @@ pub fn open(loaded: &Loaded, _: &ConnectOptions) -> Result<Rc<dyn Queue>, Failur
     .with_hint("build it with `cargo build --release --features kafka`, or use the embedded queue"))
 }
 
-/// Before the process ends: lets what a command has connected end in peace.
+/// Waits for the clients of this process to close. Call it before the process ends.
 #[cfg(feature = "kafka")]
 pub fn close() {
     crate::queue::kafka::wait_until_closed(std::time::Duration::from_secs(3));
@@ -55,7 +55,7 @@ pub fn close() {
 #[cfg(not(feature = "kafka"))]
 pub fn close() {}
 
-/// The project's key, which must be the one that the queue belongs to.
+/// The project key. Errors: the queue was created with another key.
 pub fn key(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
     let env = &loaded.settings.env;
     let known = runtime::block_on(async {
@@ -71,7 +71,7 @@ pub fn key(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
     }
 }
 
-/// As `key`, for `topics init`: makes one where the queue belongs to none yet, and says so in the queue.
+/// As `key`, for `topics init`: if the queue has no key yet, creates one and records its fingerprint in the queue.
 pub async fn claim(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Failure> {
     let known = fingerprint(queue).await?;
     let key = load_or_create_key(&loaded.settings.key_file, known.is_none())?;
@@ -85,7 +85,7 @@ pub async fn claim(loaded: &Loaded, queue: &dyn Queue) -> Result<ProjectKey, Fai
                 made_at: jiff::Timestamp::now().to_string(),
             });
             announce(queue, &[record]).await?;
-            // Of two hosts that made one at the same time, the first in the log counts.
+            // If two hosts create a key at the same time, the first record in the log counts.
             fingerprint(queue)
                 .await?
                 .unwrap_or_else(|| key.fingerprint().to_string())

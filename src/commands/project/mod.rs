@@ -21,7 +21,7 @@ use crate::queue::sqlite::{OpenOptions, PARTITIONS, SqliteQueue};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// The queue of a project, open.
+/// A project whose queue is open.
 pub struct OpenProject {
     pub loaded: Loaded,
     pub queue: Rc<dyn Queue>,
@@ -30,7 +30,7 @@ pub struct OpenProject {
 }
 
 impl OpenProject {
-    /// For commands that look at or work on a queue: there must be one.
+    /// For commands that need an existing queue.
     pub fn open(loaded: Loaded) -> Result<OpenProject, Failure> {
         OpenProject::open_with(loaded, &ConnectOptions::default())
     }
@@ -62,8 +62,8 @@ impl OpenProject {
         }
     }
 
-    /// For commands that put something into the queue; a file that is created is announced in one line. On a cluster
-    /// nothing is: that is for `mailq topics init`.
+    /// For commands that add to the queue. A new file is announced in one line. Topics of a cluster are never created:
+    /// `mailq topics init` does that.
     pub fn open_or_create(
         loaded: Loaded,
         connect_options: &ConnectOptions,
@@ -80,13 +80,13 @@ impl OpenProject {
         Ok(project)
     }
 
-    /// For `init`, which tells itself what it has made.
+    /// For `init`, which reports what it has created itself.
     pub fn create(loaded: Loaded, path: &Path) -> Result<OpenProject, Failure> {
         OpenProject::open_file(loaded, path, true)
     }
 
     fn open_file(loaded: Loaded, path: &Path, create: bool) -> Result<OpenProject, Failure> {
-        // A key is made only where no queue remembers another one.
+        // A new key would not fit a queue that was created with another one.
         let has_fingerprint =
             SqliteQueue::exists(path) && SqliteQueue::fingerprint(path)?.is_some();
         let key = load_or_create_key(&loaded.settings.key_file, create && !has_fingerprint)?;
@@ -117,7 +117,7 @@ impl OpenProject {
         }
     }
 
-    /// A folder of this project for locks and the like.
+    /// A folder of this project for lock files.
     pub fn folder(&self, name: &str) -> PathBuf {
         match &self.loaded.settings.queue {
             QueueUrl::Sqlite(queue) => queue.with_file_name(name),
@@ -129,7 +129,7 @@ impl OpenProject {
         self.loaded.settings.retry.clone()
     }
 
-    /// All topics must be there. An embedded queue makes what is missing; a cluster has owners, who decide.
+    /// Requires all topics. An embedded queue creates missing ones; on a cluster that is up to its operators.
     pub async fn require_topics(&self) -> Result<(), Failure> {
         let wanted = required_topics(&self.schedule());
         if matches!(self.loaded.settings.queue, QueueUrl::Sqlite(_)) {

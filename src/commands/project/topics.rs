@@ -14,7 +14,7 @@ pub fn missing(topic: Topic, env: &str, queue: &dyn Queue) -> Failure {
     .with_hint("`mailq topics init` creates missing topics")
 }
 
-/// The topics that a project with these retries uses.
+/// The topics that a project with this retry schedule uses.
 pub fn required_topics(retry: &RetrySchedule) -> Vec<Topic> {
     let fixed = [
         Topic::Send,

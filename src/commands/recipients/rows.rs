@@ -1,4 +1,4 @@
-//! `--rows`: rows of the recipients file as they were, once the file has proved to be the one that was enqueued.
+//! `--rows`: prints original rows of the recipients file, after checking that it is the file that was enqueued.
 
 use crate::commands::Failure;
 use crate::commands::output::{Align, Cells, Column, Format, Listing};
@@ -34,7 +34,7 @@ impl RowSet {
     }
 }
 
-/// Reads the file as enqueue did. Errors: it is not there, or not the same.
+/// Reads the file as `enqueue` did. Errors: it is missing or has changed.
 pub fn survey(run: &RunFacts) -> Result<Survey, Failure> {
     let path = Path::new(&run.manifest.recipients);
     let survey = first_pass(path, &options(run), |_| ())?;
@@ -54,7 +54,7 @@ fn changed(run: &RunFacts) -> Failure {
     Failure::usage(what).with_hint("restore that version, or leave out `--rows`")
 }
 
-/// Rows that were bad stopped the run, or were left out of it: leaving them out is right for both.
+/// Invalid rows either stopped the run or were skipped, so skipping them fits both cases.
 fn options(run: &RunFacts) -> Options {
     let reading = &run.manifest.reading;
     let limit = run.manifest.inputs.get("limit");
@@ -66,7 +66,7 @@ fn options(run: &RunFacts) -> Options {
     }
 }
 
-/// Prints the wanted rows, header first.
+/// Prints the selected rows after the header.
 pub fn print(run: &RunFacts, survey: &Survey, wanted: &RowSet, json: bool) -> Result<(), Failure> {
     let path = Path::new(&run.manifest.recipients);
     let all = rows(path, &options(run), survey, 0..survey.counts.accepted)?;

@@ -1,4 +1,4 @@
-//! A status as people read it.
+//! A status as lines for people.
 
 use crate::commands::output::{Align, Table, fields};
 use crate::commands::text::{counted, grouped, plain};
@@ -8,7 +8,7 @@ use crate::engine::account::status::{PartitionStatus, TierStatus, WorkerStatus};
 use crate::engine::account::{CampaignRow, State, Status};
 use std::time::Duration;
 
-/// Workers named one by one.
+/// Workers and partitions that are named one by one.
 const NAMED_WORKERS: usize = 4;
 
 /// Without line ends.
@@ -35,7 +35,7 @@ pub fn lines(status: &Status) -> Vec<String> {
     lines
 }
 
-/// Columns that nobody has anything in are left out.
+/// Columns that are 0 in every row are left out.
 fn campaigns(rows: &[CampaignRow]) -> Vec<String> {
     type Count = fn(&CampaignRow) -> u64;
     let counts: [(&'static str, bool, Count); 10] = [
@@ -158,7 +158,7 @@ fn workers(workers: &[WorkerStatus], lag: u64) -> String {
     }
 }
 
-/// The partitions that are farthest behind.
+/// The partitions with the largest lag.
 fn behind(partitions: &[PartitionStatus]) -> Option<String> {
     let mut behind: Vec<&PartitionStatus> = partitions.iter().filter(|one| one.lag > 0).collect();
     behind.sort_by_key(|one| std::cmp::Reverse(one.lag));

@@ -1,4 +1,4 @@
-//! `mailq suppress import`: a list of any length, in pieces; lines that list no address are told and left out.
+//! `mailq suppress import`: adds a list of any length, in pieces. Lines without an address are reported and skipped.
 
 use crate::commands::project::OpenProject;
 use crate::commands::text::{counted, grouped};
@@ -12,9 +12,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Entries in memory at once.
+/// Entries in memory at a time.
 const PIECE: usize = 5_000;
-/// Bad lines that are told one by one.
+/// Rejected lines that are reported one by one.
 const TOLD_LINES: u64 = 10;
 
 #[derive(Default)]
@@ -57,7 +57,7 @@ pub async fn run(project: &OpenProject, file: &Path, global: &Global) -> Result<
     }
     Ok(match counts.rejected {
         0 => Exit::Done,
-        _ => Exit::NeedsPerson,
+        _ => Exit::NeedsAttention,
     })
 }
 

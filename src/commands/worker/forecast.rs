@@ -1,4 +1,4 @@
-//! What a worker finds to do at its start, and how long it takes.
+//! What there is to send when a worker starts, and how long it takes.
 
 use crate::clock::Clock;
 use crate::commands::Failure;
@@ -10,11 +10,11 @@ use crate::engine::account;
 use crate::engine::worker::Setup;
 use std::time::Duration;
 
-/// What a worker finds at its start.
+/// The work that a worker finds when it starts.
 pub struct Forecast {
     pub messages: u64,
     pub rate: Rate,
-    /// What is to be done, at what rate, and how long it takes.
+    /// Messages, relays, rate and time, for people.
     pub line: String,
 }
 
@@ -25,7 +25,7 @@ pub async fn forecast(
 ) -> Result<Forecast, Failure> {
     let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
     let count = status.lag;
-    // The default counts only where none is in force.
+    // The default applies only if no worker has published a rate.
     let in_force = status.rate.and_then(|rate| rate.rate.parse().ok());
     let rate = match setup.publish_rate {
         true => setup.rate.rate,

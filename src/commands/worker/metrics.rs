@@ -1,4 +1,4 @@
-//! `send --metrics ADDRESS`: what this worker does, for Prometheus: `GET /metrics`.
+//! `send --metrics ADDRESS`: the metrics of a worker at `GET /metrics`, for Prometheus.
 
 mod page;
 
@@ -22,30 +22,30 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// A request and its answer take no longer.
+/// Limit for a request and its response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The queue is asked what is left to send; without an answer by then the page goes without it.
+/// How long the queue may take to count what is left. After that the page is sent without this metric.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
-/// More visitors at once wait.
+/// Further connections wait.
 const MAX_CONNECTIONS: usize = 8;
 
-/// What the worker last told of itself.
+/// What the worker reported last.
 #[derive(Default)]
 pub struct Latest {
     pub summary: RefCell<Summary>,
-    /// The limit of all workers together, and this one's part of it.
+    /// The rate of all workers together.
     pub rate: Cell<Option<Rate>>,
     pub share: Cell<Option<Rate>>,
 }
 
-/// Everything that the page is made of.
+/// Sources of the metrics.
 pub struct Exporter {
     pub latest: Rc<Latest>,
     pub queue: Rc<dyn Queue>,
     pub clock: Rc<dyn Clock>,
 }
 
-/// Takes the address before anything is sent. Errors: it is taken, or not of this host.
+/// Binds the address before anything is sent. Errors: it is in use, or not an address of this host.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::usage(format!(
@@ -55,7 +55,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Answers until it is dropped.
+/// Serves requests until it is dropped.
 pub async fn serve(listener: TcpListener, exporter: Exporter) {
     let exporter = Rc::new(exporter);
     let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
@@ -74,7 +74,7 @@ pub async fn serve(listener: TcpListener, exporter: Exporter) {
                 .timer(TokioTimer::new())
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), answer);
-            // Whoever hangs up or says nothing gets nothing.
+            // A client that hangs up or stays silent gets no response.
             let _ = tokio::time::timeout(REQUEST_TIMEOUT, connection).await;
             drop(permit);
         });

@@ -1,4 +1,4 @@
-//! What `send` and `run` share: a worker with this project's settings, told to stop by signals, watched by people.
+//! A worker with the settings of a project: signals stop it, people and Prometheus watch it. `send` and `run` use it.
 
 mod forecast;
 mod metrics;
@@ -24,15 +24,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use stop_signal::StopSignals;
 
-/// What a worker is to do, and who watches.
+/// What a worker has to do, and how it reports.
 pub struct Task {
     pub goal: Goal,
     pub verbosity: Verbosity,
-    /// Where Prometheus may ask.
+    /// Address for Prometheus.
     pub metrics: Option<SocketAddr>,
 }
 
-/// Works until the goal is reached or a signal comes.
+/// Runs a worker until its goal is reached or a signal stops it.
 pub async fn run(
     project: &OpenProject,
     options: &Options,
@@ -91,7 +91,7 @@ pub async fn run(
     Ok((result?, stopped_by.get()))
 }
 
-/// A topic that deletes by itself loses mail. Who may not look is not kept from sending.
+/// A topic with retention loses mail. An account without permission to describe topics may send all the same.
 async fn warn_of_drift(project: &OpenProject) {
     for state in project.queue.describe_topics().await.unwrap_or_default() {
         for drift in &state.drift {

@@ -7,7 +7,7 @@ use crate::domain::span;
 use crate::engine::worker::{LeftWork, Summary};
 use serde::Serialize;
 
-/// Messages that this process has brought to their end.
+/// Messages that got their final outcome in this process.
 pub fn ended(summary: &Summary) -> u64 {
     summary.delivered
         + summary.bounced
@@ -82,13 +82,13 @@ pub fn closing_line(summary: &Summary) -> String {
     )
 }
 
-/// A worker that was told to stop has done its work; one that was to drain and did not is to be run again.
+/// A stopped worker has done its work, unless it was to drain: then it has to run again.
 pub fn exit(summary: &Summary, signal: Option<StopSignal>, drains: bool) -> Exit {
     match (signal, summary.left_work) {
         (Some(StopSignal::Interrupt), _) => Exit::Interrupted,
-        (_, Some(LeftWork::StandingStill)) => Exit::NeedsPerson,
+        (_, Some(LeftWork::StandingStill)) => Exit::NeedsAttention,
         (_, Some(_)) if drains => Exit::TryLater,
-        _ if summary.dead + summary.in_doubt > 0 => Exit::NeedsPerson,
+        _ if summary.dead + summary.in_doubt > 0 => Exit::NeedsAttention,
         _ => Exit::Done,
     }
 }

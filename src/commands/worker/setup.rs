@@ -7,7 +7,7 @@ use crate::config::Source;
 use crate::domain::records::RateInForce;
 use crate::engine::worker::{Goal, RelayLane, Setup};
 
-/// This project's settings, as a worker takes them.
+/// The settings of the project and the flags, for a worker.
 pub fn setup(
     project: &OpenProject,
     options: &Options,

@@ -18,7 +18,7 @@ pub enum StopSignal {
     Terminate,
 }
 
-/// Both signals, which no longer end the process by themselves.
+/// Handlers for both signals. Once installed, a signal no longer ends the process by itself.
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,

@@ -60,7 +60,7 @@ impl Page {
         }]);
     }
 
-    /// Those of one name stand together, as the format wants it.
+    /// The format requires all metrics of one name to stand together.
     pub fn metrics(&mut self, metrics: &[Metric]) {
         let mut written: Vec<&str> = Vec::new();
         for metric in metrics {
