@@ -1,4 +1,4 @@
-//! The real binary: whole stdout, stderr and exit code of what needs no queue.
+//! The real binary, for commands without a queue: stdout, stderr and exit code.
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// A folder to run `mailq` in, without the variables of whoever runs the tests.
+/// A folder to run `mailq` in, without the environment of the test process.
 pub struct Folder(TempDir);
 
 pub struct Ran {
@@ -58,7 +58,7 @@ impl Folder {
     }
 }
 
-/// Where a setting comes from, as `--print-config --json` has it.
+/// The value of a setting and its source, from `--print-config --json`.
 fn setting(
     folder: &Folder,
     key: &str,
@@ -78,7 +78,7 @@ fn setting(
 }
 
 #[test]
-fn init_makes_a_project_and_overwrites_nothing() {
+fn init_creates_a_project_and_overwrites_nothing() {
     let folder = Folder::new();
     let ran = folder.mailq(&["init"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
@@ -104,7 +104,7 @@ fn init_makes_a_project_and_overwrites_nothing() {
 }
 
 #[test]
-fn init_from_a_list_lies_beside_it_in_the_project_around() {
+fn init_from_a_list_writes_the_campaign_beside_the_list() {
     let folder = Folder::new();
     folder.mailq(&["init"]);
     folder.write("lists/autumn.csv", "Name;E-Mail\nAnna;anna@example.com\n");
@@ -124,7 +124,7 @@ fn init_from_a_list_lies_beside_it_in_the_project_around() {
 }
 
 #[test]
-fn the_layers_lie_on_each_other() {
+fn flags_override_variables_and_variables_override_the_file() {
     let folder = Folder::new();
     folder.write("mailq.toml", "[send]\nrate = \"1/s\"\n");
     let variable = [("MAILQ_RATE", "2/s")];
@@ -152,7 +152,7 @@ fn the_layers_lie_on_each_other() {
 }
 
 #[test]
-fn the_project_of_the_campaign_is_found_from_anywhere() {
+fn finds_the_project_of_the_campaign_from_any_folder() {
     let project = Folder::new();
     project
         .write("mailq.toml", "env = \"theirs\"\n")
@@ -178,9 +178,9 @@ fn the_project_of_the_campaign_is_found_from_anywhere() {
     );
 }
 
-/// Each file is wrong for one reason, and is refused for that reason.
+/// Each file has one mistake and is refused for it.
 #[test]
-fn bad_configurations_are_refused_for_the_right_reason() {
+fn refuses_each_invalid_configuration_for_its_reason() {
     for (file, error, hint) in [
         (
             "queu = \"x\"",
@@ -275,7 +275,7 @@ fn bad_configurations_are_refused_for_the_right_reason() {
 }
 
 #[test]
-fn errors_are_one_document_with_json() {
+fn prints_errors_as_one_json_document() {
     let folder = Folder::new();
     folder.write("mailq.toml", "queu = \"x\"");
     for arguments in [
@@ -297,7 +297,7 @@ fn errors_are_one_document_with_json() {
 }
 
 #[test]
-fn wrong_log_settings_are_refused() {
+fn refuses_invalid_log_settings() {
     let folder = Folder::new();
     for (variable, error) in [
         (
@@ -320,7 +320,7 @@ fn wrong_log_settings_are_refused() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let folder = Folder::new();
     let binary = env!("CARGO_BIN_EXE_mailq");
     // `sleep` lets the reader be gone before anything is written.
@@ -335,7 +335,7 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[test]
-fn help_version_completions_and_manual_are_there() {
+fn prints_help_version_completions_and_manual() {
     let folder = Folder::new();
     for arguments in [
         &["--help"][..],
@@ -366,7 +366,7 @@ fn help_version_completions_and_manual_are_there() {
 }
 
 #[test]
-fn the_samples_in_the_repository_are_what_is_documented() {
+fn the_sample_in_the_repository_is_the_generated_one() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sample = fs::read_to_string(root.join("mailq.toml")).expect("mailq.toml");
     assert_eq!(
@@ -376,9 +376,9 @@ fn the_samples_in_the_repository_are_what_is_documented() {
     );
 }
 
-/// Every command line of the README is one that the binary understands.
+/// The binary accepts every command line of the README.
 #[test]
-fn command_lines_of_the_readme_parse() {
+fn readme_command_lines_parse() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(root.join("README.md")).expect("README.md");
     assert!(readme.lines().count() <= 150);
@@ -400,9 +400,9 @@ fn command_lines_of_the_readme_parse() {
     assert!(count >= 8, "only {count} command lines found");
 }
 
-/// So is every one in deploy/.
+/// The binary accepts every command line in deploy/.
 #[test]
-fn command_lines_of_deploy_parse() {
+fn deploy_command_lines_parse() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     let mut count = 0;
     for entry in fs::read_dir(folder).expect("deploy") {
@@ -425,9 +425,9 @@ fn command_lines_of_deploy_parse() {
     assert_eq!(count, 3);
 }
 
-/// A variable with a typing error is told, not obeyed.
+/// A variable with a typo is ignored with a warning.
 #[test]
-fn unknown_variables_are_told() {
+fn warns_of_unknown_variables() {
     let folder = Folder::new();
     let ran = folder.mailq_with(&["--print-config"], &[("MAILQ_RTAE", "1/s")]);
     assert_eq!(ran.code, 0);
@@ -435,9 +435,9 @@ fn unknown_variables_are_told() {
     assert!(told, "{}", ran.stderr);
 }
 
-/// The sample campaigns read, and each of their rows renders with nothing undefined.
+/// The sample campaigns can be read, and each of their rows renders without undefined variables.
 #[test]
-fn the_sample_campaigns_render() {
+fn sample_campaigns_render() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);

@@ -1,4 +1,4 @@
-//! The commands that need no worker, through the real binary: whole errors, documents and exit codes.
+//! The real binary, for commands without a worker: errors, JSON documents and exit codes.
 
 use super::cli::{Folder, Ran};
 use mailq_testkit::relay::FakeRelay;
@@ -10,7 +10,7 @@ const CAMPAIGN: &str = "from = \"Acme <news@acme.example>\"\nsubject = \"Hello {
     [headers]\n\"List-Unsubscribe\" = \"<https://acme.example/u/{{ email | urlencode }}>, <mailto:leave@acme.example>\"\n\
     \"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"\n";
 
-/// A project with a campaign `a` whose list is this.
+/// A project with a campaign `a` and this list.
 fn project(list: &[u8]) -> Folder {
     let folder = Folder::new();
     folder
@@ -25,9 +25,9 @@ fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout))
 }
 
-/// Each list is wrong for one reason, and is refused for that reason, with a hint.
+/// Each list has one mistake and is refused for it, with a hint.
 #[test]
-fn bad_lists_are_refused_for_the_right_reason() {
+fn refuses_each_invalid_list_for_its_reason() {
     let long_cell = format!("email,name\na@b.cd,{}\n", "x".repeat((1 << 20) + 1));
     for (list, error, id) in [
         (&b""[..], "a.csv is empty", "E30"),
@@ -140,7 +140,7 @@ fn bad_lists_are_refused_for_the_right_reason() {
 }
 
 #[test]
-fn check_goes_on_past_errors_and_counts_all() {
+fn check_continues_after_errors_and_counts_all_rows() {
     let folder =
         project(b"email,name\nA@b.cd,A\na@B.cd,B\nx@gmial.com,C\nbad,D\n\xe5\x8f\x82@b.cd,\n");
     folder.write("templates/a.txt", "{{ first_name }}\n");
@@ -186,7 +186,7 @@ fn a_good_campaign_has_no_findings() {
 }
 
 #[test]
-fn check_asks_the_relay() {
+fn check_connects_to_the_relay() {
     let folder = project(b"email,name\na@b.cd,Anna\n");
     let relay = FakeRelay::start(Behaviour::default());
     let variables = [("MAILQ_RELAY", relay.url())];
@@ -241,7 +241,7 @@ fn preview_shows_the_message_of_a_row() {
 }
 
 #[test]
-fn test_sends_one_message_and_says_what_became_of_it() {
+fn test_sends_one_message_and_reports_the_result() {
     let folder = project(b"email,name\nb@b.cd,Anna\n");
     let relay = FakeRelay::start(Behaviour {
         keeps_content: true,
@@ -292,7 +292,7 @@ fn test_sends_one_message_and_says_what_became_of_it() {
 }
 
 #[test]
-fn the_suppression_list_is_kept() {
+fn adds_removes_imports_and_exports_suppressed_addresses() {
     let folder = project(b"email,name\na@b.cd,Anna\n");
     let ran = folder.mailq(&["suppress", "list"]);
     assert_eq!(ran.code, 2);
@@ -370,7 +370,7 @@ fn the_suppression_list_is_kept() {
 }
 
 #[test]
-fn replies_are_explained_classified_and_tested() {
+fn explains_classifies_and_tests_replies() {
     let folder = Folder::new();
     let ran = folder.mailq(&["bounce", "explain", "550 5.1.1 user unknown", "--json"]);
     let found = json(&ran);
@@ -416,7 +416,7 @@ fn replies_are_explained_classified_and_tested() {
 }
 
 #[test]
-fn init_makes_the_queue_and_reads_any_list() {
+fn init_creates_the_queue_and_reads_utf_16() {
     let folder = Folder::new();
     let bytes: Vec<u8> = "\u{feff}Name\tE-Mail\nAnna\ta@b.cd\n"
         .encode_utf16()
@@ -436,7 +436,7 @@ fn init_makes_the_queue_and_reads_any_list() {
 }
 
 #[test]
-fn a_list_without_a_campaign_file_is_told_how_to_get_one() {
+fn suggests_init_for_a_list_without_a_campaign_file() {
     let folder = Folder::new();
     folder.write("list.csv", "email\na@b.cd\n");
     let ran = folder.mailq(&["enqueue", "list.csv"]);

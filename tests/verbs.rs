@@ -1,10 +1,10 @@
-//! The real binary against a fake relay: what status, verify, recipients, events, dlq and the controls say of a queue.
+//! The real binary with a fake relay: status, verify, recipients, events, dlq, pause, resume, cancel and signals.
 
 mod control;
 mod dlq;
-mod look;
 mod metrics;
 mod project;
 mod recipients;
+mod status;
 mod stop;
 mod verify;

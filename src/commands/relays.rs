@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_shared_by_weight_and_never_exceeded() {
+    fn shares_connections_by_weight_within_the_total() {
         for (relays, total, expected) in [
             (vec![relay(1, None)], 20, vec![20]),
             (vec![relay(1, Some(3))], 20, vec![3]),

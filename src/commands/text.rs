@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_elsewhere_is_harmless_and_short() {
+    fn replaces_control_characters_and_shortens_text() {
         assert_eq!(
             plain("a\x1b[31mb\r\nc", 20),
             "a\u{fffd}[31mb\u{fffd}\u{fffd}c"

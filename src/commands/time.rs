@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_the_hosts_zone() {
+    fn parses_times_in_the_time_zone_of_the_host() {
         for (text, at) in [
             ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
             ("2026-12-01T09:00:00+01:00", "2026-12-01T08:00:00Z"),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn since_looks_back() {
+    fn parses_times_before_now() {
         for (text, at) in [
             ("2h", "2026-11-21T00:30:00Z"),
             ("09:00", "2026-11-21T01:00:00Z"),

@@ -1,4 +1,4 @@
-//! Pause, resume and cancel, as counts tell it.
+//! Pause, resume and cancel, and their counts.
 
 use super::project::Project;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn counts(project: &Project) -> [Value; 4] {
 }
 
 #[test]
-fn what_is_paused_waits_until_it_is_resumed() {
+fn a_paused_run_waits_until_it_is_resumed() {
     let project = queued(20);
     let did = project.json(&["pause", "spring"]);
     assert_eq!(did["campaign"], "spring");
@@ -55,7 +55,7 @@ fn what_is_paused_waits_until_it_is_resumed() {
 }
 
 #[test]
-fn cancel_is_final_and_counts_at_once() {
+fn cancel_is_final_and_takes_effect_at_once() {
     let project = queued(20);
     let run = &project.json(&["cancel", "spring"])["runs"][0];
     assert_eq!(

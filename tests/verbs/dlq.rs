@@ -1,4 +1,4 @@
-//! Dead letters from their death to their removal.
+//! Dead letters: list, show, export, replay, purge.
 
 use super::project::{PARTS, Project};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn id_of(project: &Project, address: &str) -> String {
 }
 
 #[test]
-fn letters_are_listed_by_filter() {
+fn lists_letters_by_filter() {
     let project = Project::with_everything();
     let letters = list(&project, &[]);
     let addresses: Vec<&Value> = letters.iter().map(|letter| &letter["address"]).collect();
@@ -94,7 +94,7 @@ fn letters_are_listed_by_filter() {
 }
 
 #[test]
-fn show_tells_the_history_and_the_message() {
+fn show_prints_the_history_and_the_message() {
     let project = Project::with_everything();
     let id = id_of(&project, "refuse-data-1@example.org");
     let text = project.ok(&["dlq", "show", &format!("<{id}>")]).stdout;
@@ -141,7 +141,7 @@ fn export_writes_each_message_and_a_table() {
 }
 
 #[test]
-fn replay_sends_again_what_is_dead_and_in_doubt_only_when_asked() {
+fn replay_includes_letters_in_doubt_only_on_request() {
     let project = Project::with_everything();
     let dead = id_of(&project, "refuse-data-1@example.org");
     let dry = project.json(&["dlq", "replay", "--dry-run"]);
@@ -199,7 +199,7 @@ fn replay_sends_again_what_is_dead_and_in_doubt_only_when_asked() {
 }
 
 #[test]
-fn letters_of_a_run_that_is_over_are_named_and_not_sent() {
+fn replay_skips_letters_of_cancelled_runs() {
     let project = Project::new("1h");
     project.list(&[
         ("refuse-data-1@example.org", "R"),
@@ -220,7 +220,7 @@ fn letters_of_a_run_that_is_over_are_named_and_not_sent() {
 }
 
 #[test]
-fn purge_needs_to_be_told_what() {
+fn purge_requires_a_filter() {
     let project = Project::with_everything();
     let ran = project.mailq(&["dlq", "purge"]);
     assert_eq!(ran.code, 2);

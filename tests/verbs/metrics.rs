@@ -1,4 +1,4 @@
-//! `send --metrics`: does Prometheus see what happens?
+//! `send --metrics`: the metrics that Prometheus reads.
 
 use super::project::{Project, end};
 use mailq_testkit::ports::Ports;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The whole answer; `None` while nobody listens.
+/// The whole response. `None` while nothing listens.
 fn ask(address: SocketAddr, request: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.write_all(request.as_bytes()).ok()?;
@@ -24,7 +24,7 @@ fn page(address: SocketAddr) -> String {
 }
 
 #[test]
-fn a_worker_shows_what_it_does() {
+fn serves_the_metrics_of_a_worker() {
     let project = Project::new("1s");
     project.people(3);
     project.ok(&["enqueue", "campaigns/spring.toml"]);

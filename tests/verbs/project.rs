@@ -1,4 +1,4 @@
-//! A project on disk whose relay is a fake one, and `mailq` run in it.
+//! A project on disk with a fake relay, to run `mailq` in.
 
 use mailq_testkit::relay::FakeRelay;
 use mailq_testkit::relay::behaviour::Behaviour;
@@ -48,7 +48,7 @@ impl Project {
         project
     }
 
-    /// One message for each way in which it can end, drained. Rows: delivered, bounced, dead (refused once), in doubt,
+    /// A drained queue with one message for each outcome. Rows: delivered, bounced, dead (refused once), in doubt,
     /// delivered after a retry, delivered.
     pub fn with_everything() -> Project {
         let project = Project::new("1s");
@@ -76,7 +76,7 @@ impl Project {
         fs::write(path, text).unwrap();
     }
 
-    /// Addresses, and names as they stand in the file.
+    /// Writes the list. Names are written as they are, quotes included.
     pub fn list(&self, rows: &[(&str, &str)]) {
         let rows: String = rows
             .iter()
@@ -113,7 +113,7 @@ impl Project {
         ran
     }
 
-    /// The document that a command which exits with 0 prints.
+    /// The JSON document that the command prints. It must exit with 0.
     pub fn json(&self, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();
         all.push("--json");
@@ -127,7 +127,7 @@ impl Project {
         command.spawn().unwrap()
     }
 
-    /// The only campaign of `status --json`, once the law has been checked.
+    /// The only campaign of `status --json`. Checks that its counts add up.
     pub fn status(&self) -> Value {
         let status = self.json(&["status"]);
         let rows = status["campaigns"].as_array().unwrap();
@@ -136,7 +136,7 @@ impl Project {
         rows[0].clone()
     }
 
-    /// The queue's file, while nobody else has it open.
+    /// The file of the queue, while no process has it open.
     pub fn database(&self) -> Connection {
         open(&self.path(".mailq/queue.db"))
     }
@@ -182,7 +182,7 @@ pub const PARTS: [&str; 9] = [
     "pending",
 ];
 
-/// enqueued is the sum of the others.
+/// `enqueued` must be the sum of all other counts.
 pub fn assert_law(row: &Value) {
     let parts = PARTS.map(|part| row[part].as_u64().unwrap());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `recipients`: everybody in row order, and the list to send again.
+//! `recipients`: states in row order, and rows to send to again.
 
 use super::project::{PARTS, Project};
 use std::fs;
@@ -22,7 +22,7 @@ fn states_but_delivered() -> String {
 }
 
 #[test]
-fn everybody_is_listed_in_row_order_and_no_cell_is_a_formula() {
+fn lists_recipients_in_row_order_without_formulas() {
     let project = Project::with_everything();
     let rows = table(&project.ok(&["recipients", "spring"]).stdout);
     assert_eq!(rows[0], ["address", "state", "reply", "when", "attempts"]);
@@ -82,7 +82,7 @@ fn everybody_is_listed_in_row_order_and_no_cell_is_a_formula() {
 }
 
 #[test]
-fn the_rows_of_whoever_got_nothing_are_the_list_to_send_again() {
+fn prints_the_rows_of_undelivered_recipients() {
     let project = Project::with_everything();
     let states = states_but_delivered();
     let ran = project.ok(&["recipients", "spring", "--rows", "--state", &states]);
@@ -139,7 +139,7 @@ fn the_rows_of_whoever_got_nothing_are_the_list_to_send_again() {
 }
 
 #[test]
-fn rows_that_were_never_accepted_are_not_among_them() {
+fn omits_rows_that_were_never_accepted() {
     let project = Project::new("1s");
     let campaign = fs::read_to_string(project.path("campaigns/spring.toml")).unwrap();
     project.write(
@@ -177,7 +177,7 @@ fn rows_that_were_never_accepted_are_not_among_them() {
 }
 
 #[test]
-fn another_file_than_was_enqueued_is_an_error() {
+fn refuses_a_list_that_has_changed() {
     let project = Project::with_everything();
     let file = project.path("campaigns/spring.csv");
     let text = fs::read_to_string(&file).unwrap();

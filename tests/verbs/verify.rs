@@ -1,4 +1,4 @@
-//! `verify` says yes to what is whole, and no after one record or counter was changed by hand.
+//! `verify` accepts an intact queue and finds a record or counter that was changed by hand.
 
 use super::project::{Project, Ran, assert_law, document, end};
 use mailq::protocol::Progress;
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Everybody in one chunk, half of them sent, the worker stopped.
+/// A queue with one chunk, half of it sent, after the worker has stopped.
 fn half_sent() -> Project {
     let project = Project::new("1s");
     project.people(40);
@@ -53,7 +53,7 @@ fn delete_last(database: &Connection, topic: &str) {
 }
 
 #[test]
-fn what_is_whole_is_verified() {
+fn verifies_an_intact_queue() {
     let project = Project::with_everything();
     let verification = project.json(&["verify"]);
     assert_eq!(verification["ok"], true);
@@ -76,14 +76,14 @@ fn what_is_whole_is_verified() {
 }
 
 #[test]
-fn a_lost_event_is_found() {
+fn finds_a_lost_event() {
     let project = Project::with_everything();
     delete_last(&project.database(), "event");
     assert_fails(&project, "row");
 }
 
 #[test]
-fn a_lost_chunk_is_found() {
+fn finds_a_lost_chunk() {
     let project = Project::new("1s");
     project.people(3);
     project.ok(&["enqueue", "campaigns/spring.toml"]);
@@ -93,14 +93,14 @@ fn a_lost_chunk_is_found() {
 }
 
 #[test]
-fn a_lost_letter_is_found() {
+fn finds_a_lost_letter() {
     let project = Project::with_everything();
     delete_last(&project.database(), "dlq");
     assert_fails(&project, "letter");
 }
 
 #[test]
-fn a_changed_counter_is_found() {
+fn finds_a_changed_counter() {
     let project = half_sent();
     let database = project.database();
     let mut found = 0;

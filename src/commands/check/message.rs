@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_held_against_the_standard() {
+    fn checks_bytes_against_rfc_5322() {
         let long = |count: usize| "a".repeat(count);
         for (message, wanted) in [
             ("Subject: x\r\n\r\nhello\r\n".to_string(), vec![]),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_held_against_what_people_regret() {
+    fn finds_common_mistakes_in_text() {
         let big = format!("<p>{}</p>", "hello ".repeat(20_000));
         for (subject, plain, html, wanted) in [
             (
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn unsubscribing_takes_one_click() {
+    fn requires_one_click_unsubscribing() {
         let post = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
         for (fields, wanted) in [
             (vec![], vec!["W10"]),

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_read_and_slips_named() {
+    fn reads_reasons_and_suggests_the_nearest() {
         assert_eq!(read_reason("mailbox_full"), Ok(Reason::MailboxFull));
         let failure = read_reason("mailbox_fill").unwrap_err();
         assert_eq!(
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_lose_their_brackets() {
+    fn removes_brackets_of_ids() {
         for (given, id) in [("<a@b>", "a@b"), (" a@b ", "a@b"), ("<a@b", "<a@b")] {
             assert_eq!(bare(given), id);
         }

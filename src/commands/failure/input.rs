@@ -129,7 +129,7 @@ mod tests {
     use crate::render::{Place, UnknownColumn};
 
     #[test]
-    fn hints_say_what_to_write() {
+    fn hints_show_what_to_write() {
         let place = Place {
             file: "templates/a.txt".into(),
             line: 1,

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once_each() {
+    fn appends_each_cause_once() {
         let inner = std::io::Error::other("disk on fire");
         let outer = std::io::Error::other(inner);
         let failure = Failure::try_later("cannot write `x`").caused_by(&outer);

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_tried_again_and_the_rest_is_not() {
+    fn only_temporary_errors_say_try_later() {
         for (error, exit) in [
             (QueueError::Missing("sqlite:q.db".into()), Exit::Usage),
             (

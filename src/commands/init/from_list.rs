@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_and_addresses_are_found() {
+    fn finds_columns_and_the_address_column() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         let utf16 = "email\tname\n".encode_utf16().flat_map(u16::to_le_bytes);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_campaigns_can_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(folder.path()).unwrap();
         let path = root.join("my \"list\".csv");

@@ -104,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_has_what_was_added(rows in prop::collection::btree_set(0u64..1_000, 0..50)) {
+        fn a_row_set_contains_exactly_the_added_rows(rows in prop::collection::btree_set(0u64..1_000, 0..50)) {
             let mut wanted = RowSet::default();
             rows.iter().for_each(|row| wanted.add(*row));
             let found: BTreeSet<Row> = (0..2_000).filter(|row| wanted.has(*row)).collect();

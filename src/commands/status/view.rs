@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_told_in_lines() {
+    fn prints_a_status_as_lines() {
         let status = status(vec![row(State::Sending, 1_500), row(State::Done, 0)]);
         assert_eq!(
             lines(&status),

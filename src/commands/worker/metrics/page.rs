@@ -119,7 +119,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_page_is_what_prometheus_reads() {
+    fn writes_the_text_format_of_prometheus() {
         let mut page = Page::default();
         page.worker(&Summary {
             delivered: 7,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn names_from_elsewhere_stay_inside_their_quotes() {
+    fn escapes_label_values() {
         let labels = [("broker", "a\"} 1\nb\\".to_string())];
         assert_eq!(super::labels(&labels), "{broker=\"a\\\"} 1\\nb\\\\\"}");
     }

@@ -1,4 +1,4 @@
-//! Looking at a queue: status, events.
+//! `status` and `events`.
 
 use super::project::{Project, Ran, document, end};
 use rustix::process::Signal;
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 #[test]
-fn without_a_queue_there_is_nothing_to_look_at() {
+fn commands_fail_without_a_queue() {
     let project = Project::new("1s");
     for arguments in [
         &[][..],
@@ -30,7 +30,7 @@ fn without_a_queue_there_is_nothing_to_look_at() {
 }
 
 #[test]
-fn status_counts_everybody_once() {
+fn status_counts_each_recipient_once() {
     let project = Project::with_everything();
     let row = project.status();
     let counts = [
@@ -73,7 +73,7 @@ fn status_counts_everybody_once() {
 }
 
 #[test]
-fn retries_and_schedules_are_told_with_their_time() {
+fn status_shows_when_retries_and_scheduled_runs_are_due() {
     let project = Project::new("1h");
     project.list(&[("defer-1@example.org", "Dora")]);
     project.ok(&["enqueue", "campaigns/spring.toml"]);
@@ -112,7 +112,7 @@ fn retries_and_schedules_are_told_with_their_time() {
 }
 
 #[test]
-fn an_unknown_campaign_is_an_error_that_names_the_nearest() {
+fn suggests_the_nearest_campaign_for_an_unknown_one() {
     let project = Project::with_everything();
     for arguments in [
         &["status", "sprnig"][..],
@@ -136,7 +136,7 @@ fn an_unknown_campaign_is_an_error_that_names_the_nearest() {
 }
 
 #[test]
-fn events_are_json_lines_by_type_and_campaign() {
+fn prints_events_by_type_and_campaign() {
     let project = Project::with_everything();
     let lines = |arguments: &[&str]| -> Vec<String> {
         let stdout = project.ok(arguments).stdout;
@@ -168,7 +168,7 @@ fn events_are_json_lines_by_type_and_campaign() {
 }
 
 #[test]
-fn a_closed_pipe_ends_quietly() {
+fn ends_without_an_error_when_the_pipe_is_closed() {
     let project = Project::with_everything();
     for arguments in [
         &["events"][..],
@@ -186,7 +186,7 @@ fn a_closed_pipe_ends_quietly() {
 }
 
 #[test]
-fn following_and_watching_go_on_until_interrupted() {
+fn follow_and_watch_run_until_interrupted() {
     let project = Project::new("1s");
     project.people(2);
     project.ok(&["enqueue", "campaigns/spring.toml"]);
