@@ -1,5 +1,7 @@
 //! The real binary, for commands without a queue: stdout, stderr and exit code.
 
+mod texts;
+
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -234,7 +236,7 @@ fn refuses_each_invalid_configuration_for_its_reason() {
         ),
         (
             "[[relay]]\nurl = \"ftp://x\"",
-            "mailq.toml:2:7: a relay URL begins with `smtp://`",
+            "mailq.toml:2:7: a relay URL must begin with `smtp://`",
             "a relay is `smtp://user@host:587`",
         ),
         (

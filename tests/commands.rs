@@ -68,12 +68,12 @@ fn refuses_each_invalid_list_for_its_reason() {
         ),
         (
             b"email,name\na@b.cd,A,C\n",
-            "a.csv:2: cells in this row: 3, columns in the header: 2",
+            "a.csv:2: this row has 3 cells, the header has 2 columns",
             "E30",
         ),
         (
             b"email,name\na@b.cd\n",
-            "a.csv:2: cells in this row: 1, columns in the header: 2",
+            "a.csv:2: this row has 1 cell, the header has 2 columns",
             "E30",
         ),
         (

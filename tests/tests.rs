@@ -26,6 +26,4 @@ mod queue_sqlite;
 mod render;
 mod simulation;
 mod smtp;
-mod support;
-mod texts;
 mod verbs;

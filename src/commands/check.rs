@@ -22,7 +22,7 @@ use report::Report;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Check a campaign before sending: settings, list and templates, and the relay with --relay
+/// Check a campaign before sending: settings, list and templates; with --relay also the relays
 ///
 /// Reads the whole list and renders a sample of its rows. Errors are what `enqueue` or a receiver would refuse;
 /// warnings are what costs deliveries. Exits with 2 if there are errors.
@@ -183,7 +183,7 @@ fn print(
     let (rendered, largest) = (report.rendered, report.largest_bytes);
     lines.push((
         "messages",
-        format!("{rendered} rendered, the largest with {largest} bytes"),
+        format!("{rendered} rendered, the largest has {largest} bytes"),
     ));
     lines.extend(relays.iter().map(|relay| ("relay", relay.to_string())));
     let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));

@@ -36,7 +36,14 @@ pub fn run(verb: Verb, args: &Args, global: &Global) -> Result<Exit, Failure> {
             Verb::Resume => Wish::Resume,
             Verb::Cancel => Wish::Cancel,
         };
-        Ok(control(queue, campaign, wish, &operator(&project), project.clock.now()).await?)
+        Ok(control(
+            queue,
+            campaign,
+            wish,
+            &operator(&project),
+            project.clock.now(),
+        )
+        .await?)
     })?;
     if global.json {
         output::json(&document(campaign, &did))?;

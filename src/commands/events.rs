@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub campaign: Option<String>,
 
-    /// Only this type: delivered, deferred, bounced, dead, suppressed, expired, cancelled, in_doubt [default: all]
+    /// Only this type of event [default: all]
     #[arg(long = "type", value_name = "TYPE", value_parser = TYPES)]
     pub event_type: Option<String>,
 }

@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(value_name = "CAMPAIGN")]
     pub campaign: String,
 
-    /// Only these states, separated by commas: delivered, bounced, dead, suppressed, expired, cancelled, in_doubt, retrying, pending [default: all]
+    /// Only these states, separated by commas [default: all]
     #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = STATES)]
     pub state: Vec<String>,
 

@@ -14,7 +14,7 @@ use crate::smtp::RelayAddress;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
-/// Enqueue a campaign and send until its run is done; made for cron
+/// Enqueue a campaign and send until its run is done, for example from cron
 ///
 /// If another `mailq run` of the campaign is running, it says so and exits with 0. Without a terminal it prints only
 /// what needs attention and one closing line; -v prints more.

@@ -78,7 +78,7 @@ impl fmt::Display for Notice {
                 write!(f, "{what} is paused and probed: {words}")
             }
             Notice::Closed { what, after } => {
-                write!(f, "{what} is back after {}", span::human(*after))
+                write!(f, "{what} works again after {}", span::human(*after))
             }
         }
     }
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(breaker.may_try(at(1_000)), Permit::Probe);
         assert_eq!(breaker.may_try(at(1_001)), Permit::Wait(at(6_000)));
         let notice = breaker.report(at(1_100), Signal::Fine).unwrap();
-        assert_eq!(notice.to_string(), "relay `mx:25` is back after 1s");
+        assert_eq!(notice.to_string(), "relay `mx:25` works again after 1s");
         assert_eq!(breaker.may_try(at(1_100)), Permit::Go);
     }
 

@@ -98,9 +98,9 @@ impl LetterKind {
 /// A commit text that this version cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    #[error("commit text is of version `{0}`, this mailq knows `{VERSION}`")]
+    #[error("the commit text has version `{0}`, this mailq reads `{VERSION}`")]
     Version(String),
-    #[error("commit text is damaged at field {field} (`{text}`)")]
+    #[error("the commit text is damaged at field {field} (`{text}`)")]
     Damaged { field: usize, text: String },
 }
 

@@ -260,7 +260,7 @@ pub enum QueueError {
         offset: Offset,
         low: Offset,
     },
-    #[error("topic {0} does not exist")]
+    #[error("topic `{0}` does not exist")]
     NoTopic(Topic),
     #[error("record {offset} of {at} cannot be read: {what}")]
     BadRecord {
@@ -268,7 +268,7 @@ pub enum QueueError {
         offset: Offset,
         what: String,
     },
-    #[error("record of {bytes} bytes is too large for {topic} (at most {limit})")]
+    #[error("a record of {bytes} bytes is too large for topic `{topic}` (at most {limit})")]
     TooLarge {
         topic: Topic,
         bytes: usize,

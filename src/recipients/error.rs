@@ -89,7 +89,7 @@ impl RowError {
 pub enum RowProblem {
     #[error("{0}")]
     Address(#[from] AddressError),
-    #[error("cells in this row: {found}, columns in the header: {expected}")]
+    #[error("this row has {}, the header has {}", counted(*.found, "cell"), counted(*.expected, "column"))]
     Ragged { found: usize, expected: usize },
     #[error("not valid UTF-8")]
     NotUtf8,
@@ -109,13 +109,20 @@ pub enum RowProblem {
     QuoteInside,
 }
 
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 fn bad_rows(first: &[RowError], count: u64) -> String {
     let more = count.saturating_sub(1);
     match (first.first(), more) {
-        (None, _) => format!("{count} bad rows"),
+        (None, _) => format!("{count} invalid rows"),
         (Some(error), 0) => error.to_string(),
-        (Some(error), 1) => format!("{error} (and 1 more bad row)"),
-        (Some(error), more) => format!("{error} (and {more} more bad rows)"),
+        (Some(error), 1) => format!("{error} (and 1 more invalid row)"),
+        (Some(error), more) => format!("{error} (and {more} more invalid rows)"),
     }
 }
 
@@ -177,6 +184,9 @@ mod tests {
             first: vec![error],
             count: 3,
         };
-        assert_eq!(rows.to_string(), format!("{text} (and 2 more bad rows)"));
+        assert_eq!(
+            rows.to_string(),
+            format!("{text} (and 2 more invalid rows)")
+        );
     }
 }

@@ -149,11 +149,11 @@ fn bad_rows_are_refused_with_line_column_and_value() {
         ),
         (
             "a@x.io",
-            "list.csv:2: cells in this row: 1, columns in the header: 2",
+            "list.csv:2: this row has 1 cell, the header has 2 columns",
         ),
         (
             "a@x.io,b,c",
-            "list.csv:2: cells in this row: 3, columns in the header: 2",
+            "list.csv:2: this row has 3 cells, the header has 2 columns",
         ),
         ("a@x.io,\"b", "list.csv:2: a quoted cell is never closed"),
         (

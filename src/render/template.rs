@@ -179,6 +179,9 @@ fn innermost(error: &minijinja::Error) -> &minijinja::Error {
 
 fn text(error: &minijinja::Error) -> String {
     let written = error.source().and_then(|cause| cause.downcast_ref());
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!("more than {FUEL} steps; the template may contain an endless loop");
+    }
     match (error.detail(), written) {
         (_, Some(cause)) if error.kind() == ErrorKind::WriteFailure => io::Error::to_string(cause),
         (Some(detail), _) => format!("{}: {detail}", error.kind()),

@@ -167,7 +167,7 @@ pub enum OpenError {
     NoUser,
     #[error("`{0}` is not a valid EHLO name; use a host name or an IP address in brackets")]
     HeloName(String),
-    #[error("could not read the certificates in `{}`: {why}", path.display())]
+    #[error("cannot read the certificates in `{}`: {why}", path.display())]
     CaFile { path: PathBuf, why: String },
     #[error(
         "this machine has no trusted certificates ({why}); install `ca-certificates` or set `ca_file`"
@@ -175,7 +175,7 @@ pub enum OpenError {
     NoRoots { why: String },
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
-    #[error("could not make the outbox `{}`: {source}", path.display())]
+    #[error("cannot create the outbox `{}`: {source}", path.display())]
     Outbox {
         path: PathBuf,
         source: std::io::Error,

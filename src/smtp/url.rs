@@ -43,7 +43,7 @@ pub enum TlsPolicy {
 /// Why a relay URL cannot be used. No variant shows what may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    #[error("a relay URL begins with `smtp://`, `smtps://` or `maildir:`")]
+    #[error("a relay URL must begin with `smtp://`, `smtps://` or `maildir:`")]
     Scheme,
     #[error("the relay URL contains a password; use `password_env` instead")]
     Password,

@@ -34,7 +34,7 @@ fn assert_fails(project: &Project, saying: &str) {
     let ran = project.mailq(&["verify", "spring"]);
     assert_eq!(ran.code, 1);
     assert!(
-        ran.stdout.lines().any(|line| line.starts_with("wrong: ")),
+        ran.stdout.lines().any(|line| line.starts_with("problem: ")),
         "{}",
         ran.stdout
     );

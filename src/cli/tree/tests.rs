@@ -26,7 +26,7 @@ fn own_arguments(command: &clap::Command) -> impl Iterator<Item = &Arg> {
 }
 
 #[test]
-fn the_command_tree_is_consistent() {
+fn the_tree_is_valid() {
     Cli::command().debug_assert();
 }
 
@@ -50,7 +50,7 @@ fn every_command_and_flag_has_help() {
 }
 
 #[test]
-fn every_value_has_a_name_and_every_optional_value_a_default() {
+fn every_value_has_a_name_and_shows_its_default() {
     for (path, command) in commands() {
         for argument in own_arguments(&command) {
             if !argument.get_action().takes_values() {
@@ -76,7 +76,7 @@ fn every_value_has_a_name_and_every_optional_value_a_default() {
 }
 
 #[test]
-fn no_command_has_two_flags_of_one_name() {
+fn no_flag_is_declared_twice() {
     for (path, command) in commands() {
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         for argument in command.get_arguments() {

@@ -5,6 +5,7 @@ use super::message::Samples;
 use super::report::Report;
 use super::typos;
 use crate::commands::Failure;
+use crate::commands::text::counted;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;
 use crate::recipients::{Options, first_pass, rows};
@@ -137,28 +138,33 @@ impl AddressChecks {
 
     fn finish(&self, name: &str, duplicates: u64, report: &mut Report) {
         self.typos.rest(name, "W34", "typos like these", report);
+        let duplicates_of = counted(duplicates, "duplicate row");
+        let suppressed = counted(self.suppressed, "suppressed address");
+        let international = counted(self.international, "address");
         for (count, id, what, hint) in [
             (
                 duplicates,
                 "W33",
-                "rows repeat an earlier address, which gets one mail",
+                format!("{duplicates_of}: each address gets one mail"),
                 "nothing to do",
             ),
             (
                 self.suppressed,
                 "W35",
-                "addresses are suppressed and are not mailed",
+                format!("{suppressed}, not mailed"),
                 "`mailq suppress check ADDRESS` shows why, `mailq suppress remove ADDRESS` removes it",
             ),
             (
                 self.international,
                 "W32",
-                "addresses are not ASCII before the `@`; they need a relay with SMTPUTF8",
+                format!(
+                    "{international} with non-ASCII characters before the `@`, for relays with SMTPUTF8 only"
+                ),
                 "`mailq check CAMPAIGN.toml --relay` shows whether yours offers it",
             ),
         ] {
             if count > 0 {
-                let what = format!("{name}: {count} {what}");
+                let what = format!("{name}: {what}");
                 report.findings.push(Finding::warning(id, what, hint));
             }
         }

@@ -191,14 +191,14 @@ fn unsubscribe(clear: &InClear) -> Vec<Problem> {
     let Some(links) = field(clear, "List-Unsubscribe") else {
         return vec![(
             "W10",
-            "no `List-Unsubscribe` field; Gmail and Yahoo want one in bulk mail".to_string(),
-            "under `[headers]`: `\"List-Unsubscribe\" = \"<https://example.com/u/{{ email | urlencode }}>, <mailto:leave@example.com>\"`",
+            "no `List-Unsubscribe` field; Gmail and Yahoo require it for bulk mail".to_string(),
+            "add under `[headers]`: `\"List-Unsubscribe\" = \"<https://example.com/u/{{ email | urlencode }}>, <mailto:leave@example.com>\"`",
         )];
     };
     let mut problems = Vec::new();
     if !links.contains("<https://") {
         let what = "`List-Unsubscribe` has no `<https://…>`".to_string();
-        problems.push(("W10", what, "add a link that takes a POST"));
+        problems.push(("W10", what, "add an `https://` link that accepts POST"));
     }
     if !links.contains("<mailto:") {
         let what = "`List-Unsubscribe` has no `<mailto:…>`".to_string();
@@ -209,7 +209,7 @@ fn unsubscribe(clear: &InClear) -> Vec<Problem> {
         problems.push((
             "W11",
             "`List-Unsubscribe-Post` is not `List-Unsubscribe=One-Click`".into(),
-            "under `[headers]`: `\"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"`",
+            "add under `[headers]`: `\"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"`",
         ));
     }
     problems

@@ -12,7 +12,7 @@ pub struct Change {
     #[command(flatten)]
     pub filter: Filter,
 
-    /// All dead letters
+    /// Select all dead letters
     #[arg(long)]
     pub all: bool,
 

@@ -21,7 +21,7 @@ pub struct Filter {
     #[arg(long, value_name = "REASON")]
     pub reason: Option<String>,
 
-    /// Only this class: temporary, soft or hard [default: all]
+    /// Only this class [default: all]
     #[arg(long, value_name = "CLASS", value_parser = ["temporary", "soft", "hard"])]
     pub class: Option<String>,
 
@@ -29,7 +29,7 @@ pub struct Filter {
     #[arg(long, value_name = "SITE")]
     pub site: Option<String>,
 
-    /// Only letters since this time, or of the last 2h, 7d and so on [default: all]
+    /// Only letters since this time or this long ago, such as 2h or 7d [default: all]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
 

@@ -40,6 +40,15 @@ fn hint(error: &EnqueueError) -> Option<&'static str> {
         EnqueueError::DroppedMeanwhile { .. } => "run it again",
         EnqueueError::Busy { .. } => "wait for the other process, or stop it",
         EnqueueError::QueueAway { .. } => "run it again later; it continues where it stopped",
-        _ => return None,
+        EnqueueError::Partitions { .. } => "`--run NAME` starts a new run",
+        EnqueueError::Ledger(_) => {
+            "if a newer mailq has written it, install that version on this host"
+        }
+        EnqueueError::Thread(_) => "raise the limit of processes for this user (`ulimit -u`)",
+        EnqueueError::Random => "check the random number generator of this host",
+        // These have hints of their own.
+        EnqueueError::Queue(_) | EnqueueError::Recipients(_) | EnqueueError::Template(_) => {
+            return None;
+        }
     })
 }

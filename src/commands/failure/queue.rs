@@ -72,8 +72,20 @@ impl From<AccountError> for Failure {
             AccountError::Scratch { .. } => Failure::try_later(error.to_string()).with_hint(
                 "free disk space in the temporary folder, or set TMPDIR to another folder",
             ),
-            damage => Failure::new(Exit::NeedsAttention, damage.to_string())
-                .with_hint("`mailq verify` lists the recipients that are affected"),
+            AccountError::Ledger(_) | AccountError::Text { .. } => {
+                Failure::new(Exit::NeedsAttention, error.to_string())
+                    .with_hint("if a newer mailq has written it, install that version on this host")
+            }
+            AccountError::Letter(_) | AccountError::Event { .. } => {
+                Failure::new(Exit::NeedsAttention, error.to_string())
+                    .with_hint("`mailq verify` lists the recipients that are affected")
+            }
+            AccountError::Pieces { .. } => Failure::new(Exit::NeedsAttention, error.to_string())
+                .with_hint("run `mailq dlq replay` again: it completes unfinished replays"),
+            AccountError::Chunk { .. } | AccountError::Json(_) => {
+                Failure::new(Exit::NeedsAttention, error.to_string())
+                    .with_hint("this is a bug of mailq: please report it")
+            }
         }
     }
 }

@@ -196,8 +196,8 @@ fn element(stream: &mut Stream, before: &[u8], value: &impl Serialize) -> io::Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Align;
     use super::*;
+    use crate::commands::output::Align;
 
     fn written(format: Format, columns: &[Column<'_>], rows: &[[&str; 2]]) -> String {
         let folder = tempfile::tempdir().unwrap();

@@ -38,7 +38,7 @@ pub enum EnqueueError {
     },
     #[error("campaign `{campaign}` is already enqueued as run `{}` with different inputs (changed: {})", .other.run, .other.changed.join(", "))]
     OtherInputs { campaign: String, other: OtherRun },
-    #[error("run `{run}` of campaign `{campaign}` was cancelled")]
+    #[error("run `{run}` of campaign `{campaign}` was cancelled; nothing was enqueued")]
     Cancelled { campaign: String, run: String },
     #[error(
         "run `{run}` of campaign `{campaign}` was cancelled while it was enqueued; nothing more of it is sent"

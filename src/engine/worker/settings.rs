@@ -178,7 +178,7 @@ pub enum WorkerError {
     #[error("the queue did not answer during the stop, so some outcomes were not recorded")]
     CutOff,
     /// The last owner of these was killed and its commits were forgotten since.
-    #[error("the commits of {} are lost, and its last worker did not stop cleanly", names(.0))]
+    #[error("the commits of {} are lost, and their last worker did not stop cleanly", names(.0))]
     CommitsLost(Vec<TopicPartition>),
 }
 

@@ -55,11 +55,11 @@ fn config(texts: &mut Vec<String>) {
         },
         BadRelay => ConfigError::BadRelay { at: at(), why: UrlError::Password },
         MissingKey => ConfigError::MissingKey {
-            file: "spring.toml".into(),
+            at: "spring.toml:1:1".into(),
             key: "from",
-            example: "\"Me <me@example.com>\"",
+            example: "from = \"Me <me@example.com>\"".into(),
         },
-        TwoPasswords => ConfigError::TwoPasswords {
+        TwoSecrets => ConfigError::TwoSecrets {
             at: at(),
             given: "password_env",
             also: "password_file",
