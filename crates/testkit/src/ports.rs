@@ -2,13 +2,17 @@
 //! and held against other tests and test processes, since the port of a server that is away looks free to everyone.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::io::{self, ErrorKind};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 const FIRST: u16 = 20_000;
 /// Numbers from one lock to the next.
 const MOST: u16 = 40;
 const LOCKS: u16 = 300;
+/// Far more than a fork takes.
+const FORKS_TAKE: Duration = Duration::from_secs(10);
 
 /// A range of ports, given back when it is dropped, or with the process.
 pub struct Ports {
@@ -37,8 +41,25 @@ impl Ports {
     }
 }
 
+/// Nobody answers there. A listener that is opened to find out would take the port itself, see [`listen`].
 fn are_free(first: u16, count: u16) -> bool {
-    (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+    (first..first + count).all(|port| TcpStream::connect(("127.0.0.1", port)).is_err())
+}
+
+/// Listens where another listener of this process may have been closed a moment ago. While a thread starts a program, its
+/// child has copies of all sockets until it becomes that program, so the port stays taken for that long.
+pub fn listen(port: u16) -> io::Result<TcpListener> {
+    let began_at = Instant::now();
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Err(error)
+                if error.kind() == ErrorKind::AddrInUse && began_at.elapsed() < FORKS_TAKE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
 }
 
 /// What tests keep for the next time, and where.

@@ -1,9 +1,9 @@
 //! A network that can be cut: passes bytes on between a client and a broker, or keeps them until it is mended, as a
 //! network does that has lost its way for a while. Connections stay.
 
-use crate::ports::Ports;
+use crate::ports::{self, Ports};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Proxy {
     /// Before its broker, which must know where to advertise it.
     pub fn start() -> Proxy {
         let ports = Ports::find(1);
-        let listener = TcpListener::bind(("127.0.0.1", ports.first())).expect("a free port");
+        let listener = ports::listen(ports.first()).expect("a free port");
         let network = Arc::new(Network::default());
         let shared = Arc::clone(&network);
         std::thread::spawn(move || {

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod log;
 mod visit;
 
+use crate::ports;
 use behaviour::{Behaviour, Point, Rule};
 use log::Log;
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ impl FakeRelay {
 
     /// On a port of one's choice: the relay that comes back after an outage.
     pub fn start_at(port: u16, behaviour: Behaviour) -> FakeRelay {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let listener = ports::listen(port).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             behaviour,

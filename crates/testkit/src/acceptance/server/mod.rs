@@ -6,7 +6,7 @@ mod visit;
 
 pub use ledger::{Ledger, Recipient, Transaction};
 
-use crate::ports::Ports;
+use crate::ports::{self, Ports};
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -121,7 +121,7 @@ impl Drop for Server {
 
 impl Gate {
     fn open(address: SocketAddr, number: usize, shared: &Arc<Shared>) -> io::Result<Gate> {
-        let listener = TcpListener::bind(address)?;
+        let listener = ports::listen(address.port())?;
         let shared = Arc::clone(shared);
         let acceptor = std::thread::spawn(move || accept(&listener, number, &shared));
         Ok(Gate {
