@@ -140,17 +140,21 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The keys of `[table]` below the top.
+    /// The keys of a table directly below this one.
     pub fn table<K: Keys>(&self) -> Result<K, ConfigError> {
         K::read(&self.table_reader(&K::TABLE))
     }
 
-    /// A reader of `[table]` below the top.
+    /// A reader of a table directly below this one; the top of the file is below itself.
     pub fn table_reader(&self, table: &Table) -> Reader<'a> {
+        let name = table.path.rsplit('.').next().unwrap_or_default();
         Reader {
             layers: self.layers,
-            node: self.node.table_at(table.path),
-            name: table.path.to_string(),
+            node: self.node.table_at(name),
+            name: match name {
+                "" => self.name.clone(),
+                name => join(&self.name, name),
+            },
             is_single: self.is_single,
             given: Vec::new(),
             defaults: Vec::new(),
@@ -233,5 +237,53 @@ impl<'a> Reader<'a> {
             value: self.layers.resolve(value, &setting.source),
             source: setting.source,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::{Schema, keys};
+    use super::*;
+
+    keys! {
+        /// A server.
+        pub struct ServerKeys in "server" as Repeated {
+            /// Its name
+            name: String { example: "a" }
+        }
+    }
+
+    keys! {
+        /// How a server starts.
+        pub struct StartKeys in "server.start" as Table {
+            /// Messages on the first day
+            first_day: u32 { default: "50", variables: &["FIRST_DAY"] }
+        }
+    }
+
+    #[test]
+    fn reads_a_table_inside_a_repeated_one() {
+        const SCHEMA: Schema = Schema {
+            page: "",
+            tables: &[&ServerKeys::TABLE, &StartKeys::TABLE],
+        };
+        let text =
+            "[[server]]\nname = \"a\"\n[server.start]\nfirst_day = 7\n[[server]]\nname = \"b\"\n";
+        let document = Document::parse(text, "file".into(), &SCHEMA).unwrap();
+        // A variable cannot say which of the two it is for.
+        let variables = [("FIRST_DAY".to_string(), "9".to_string())].into_iter();
+        let (variables, flags) = (variables.collect(), Flags::default());
+        let layers = Layers::new(&document, Path::new("/"), &variables, &flags);
+        let top = layers.top();
+        let mut found = Vec::new();
+        for (index, node) in top.node().repeated("server").into_iter().enumerate() {
+            let server = top.of(node, format!("server.{}", index + 1));
+            let keys = ServerKeys::read(&server).unwrap();
+            let start: StartKeys = server.table().unwrap();
+            found.push((keys.name, start.first_day));
+        }
+        assert_eq!(found, [("a".to_string(), 7), ("b".to_string(), 50)]);
+        let origins: Vec<String> = layers.origins().into_iter().map(|o| o.key).collect();
+        assert!(origins.contains(&"server.1.start.first_day".to_string()));
     }
 }

@@ -192,6 +192,11 @@ mod tests {
                 assert!(said, "{path}: what holds without it?");
                 let texts = key.example.into_iter().chain(key.default);
                 assert!(texts.clone().count() > 0, "{path}: no example");
+                let shows_default = key.flag.is_none() || key.shown_default().is_some();
+                assert!(
+                    shows_default,
+                    "{path}: the help of its flag shows no default"
+                );
                 for text in texts {
                     assert_eq!(key.accepts(text), Ok(()), "{path}: {text}");
                 }
