@@ -3,9 +3,9 @@
 use super::document::{self, Document};
 use super::error::ConfigError;
 use super::keys::{CAMPAIGN, CampaignKeys, HEADERS, fits_a_name, is_name};
+use super::layers::Keys;
 use super::layers::{Flags, Layers, Reader};
 use super::project::{absolute, display_name};
-use super::schema::Keys;
 use super::source::Variables;
 use std::path::{Path, PathBuf};
 
@@ -134,8 +134,8 @@ fn headers(top: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::OncePer;
     use super::*;
+    use crate::config::keys::OncePer;
     use crate::domain::records::InDoubtPolicy;
     use std::time::Duration;
 

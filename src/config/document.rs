@@ -270,8 +270,8 @@ fn place(file: &str, text: &str, offset: usize) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::{PROJECT, RelayKeys, SendKeys};
     use super::*;
+    use crate::config::keys::{PROJECT, RelayKeys, SendKeys};
 
     fn parse(text: &str) -> Result<Document<'_>, ConfigError> {
         Document::parse(text, "mailq.toml".into(), &PROJECT)

@@ -18,7 +18,8 @@ pub use retry::RetryKeys;
 pub use send::SendKeys;
 pub use site::SiteKeys;
 
-use super::schema::{Keys, Schema};
+use super::layers::Keys;
+use super::schema::Schema;
 
 /// `mailq.toml`.
 pub const PROJECT: Schema = Schema {

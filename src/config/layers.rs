@@ -2,7 +2,7 @@
 
 use super::document::{Document, Node};
 use super::error::ConfigError;
-use super::schema::{Field, Key, Keys, Table, Value, ValueError, join};
+use super::schema::{Field, Key, Table, Value, ValueError, join};
 use super::source::{Origin, Setting, Source, Sourced, Variables};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -125,6 +125,14 @@ impl<'a> Layers<'a> {
     }
 }
 
+/// The keys of one table, read.
+pub trait Keys: Sized {
+    const TABLE: Table;
+
+    /// Errors: the first key that is missing or has a wrong value.
+    fn read(reader: &Reader<'_>) -> Result<Self, ConfigError>;
+}
+
 /// Reads the keys of one table.
 pub struct Reader<'a> {
     layers: &'a Layers<'a>,
@@ -242,8 +250,9 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::{Schema, keys};
     use super::*;
+    use crate::config::declare::keys;
+    use crate::config::schema::Schema;
 
     keys! {
         /// A server.

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn an_entry_has_help_details_values_default_and_sources() {
         assert_eq!(
-            entry(super::super::keys::SendKeys::burst()),
+            entry(crate::config::keys::SendKeys::burst()),
             "Messages that may leave at once after a pause. The rate may then be exceeded by `burst - 1` messages in \
              one window, such as one minute for `30/min`. A whole number from 1 to 1000000. Default: `1`. Also \
              `--burst`, `MAILQ_BURST`."

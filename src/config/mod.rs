@@ -1,11 +1,12 @@
 //! Floor 3: the only reader of configuration files and variables. It returns typed settings, each with its origin. No
 //! other module reads a file or the environment to learn a setting.
 //!
-//! `keys/` declares each key once, with its type, default, limits and texts. `schema/` is what a key is. `document.rs`
+//! `keys/` declares each key once, with its type, default, limits and texts. `declare.rs` is how, `schema/` is what a key is. `document.rs`
 //! checks a file, `layers.rs` decides between flag, variable, file and default, `settings.rs`, `relays.rs`, `kafka.rs`
 //! and `campaign.rs` derive the rest. `sample.rs` and `manual.rs` print the keys.
 
 mod campaign;
+mod declare;
 mod document;
 mod environment;
 mod error;

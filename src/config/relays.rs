@@ -3,8 +3,9 @@
 use super::environment::{HOST, PASSWORD, PORT};
 use super::error::ConfigError;
 use super::keys::RelayKeys;
+use super::layers::Keys;
 use super::layers::{Layers, Reader};
-use super::schema::{Keys, Limits, Value, ValueError};
+use super::schema::{Limits, Value, ValueError};
 use super::secret::{PasswordSource, SecretKeys};
 use super::source::{Setting, Source};
 use crate::smtp::RelayAddress;

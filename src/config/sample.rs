@@ -1,7 +1,8 @@
 //! The sample `mailq.toml` that `mailq init` writes, made from the declared keys.
 
 use super::keys::{PROJECT, RelayKeys};
-use super::schema::{Keys, Shape, Table};
+use super::layers::Keys;
+use super::schema::{Shape, Table};
 
 /// A `mailq.toml` that works as it is (mail goes to files in `outbox/`) and shows every key with its default.
 pub fn project_sample() -> String {
@@ -59,8 +60,8 @@ fn comment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::Document;
     use super::*;
+    use crate::config::document::Document;
 
     fn parse(text: &str) -> Document<'_> {
         Document::parse(text, "mailq.toml".into(), &PROJECT).unwrap_or_else(|why| panic!("{why}"))

@@ -1,12 +1,11 @@
 //! What is known about every key of a file. The reader, the hints for typing errors, the sample file, the manual page
 //! and the help of flags all follow from the keys that `keys!` declares in `config/keys/`.
 
-mod declare;
+mod field;
 mod key;
 mod value;
 
-pub(super) use declare::keys;
-pub use declare::{Field, Keys};
+pub use field::Field;
 pub use key::Key;
 pub(super) use key::join;
 pub use value::{Choice, Limits, Value, ValueError};
@@ -134,7 +133,7 @@ impl Schema {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::{CAMPAIGN, PROJECT, SendKeys};
+    use crate::config::keys::{CAMPAIGN, PROJECT, SendKeys};
     use std::collections::BTreeSet;
 
     #[test]

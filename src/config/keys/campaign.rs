@@ -1,7 +1,8 @@
 //! The keys of a campaign file.
 
+use crate::config::declare::keys;
 use crate::config::mailbox::Mailbox;
-use crate::config::schema::{Choice, Shape, Table, keys};
+use crate::config::schema::{Choice, Shape, Table};
 use crate::domain::records::InDoubtPolicy;
 use std::path::PathBuf;
 use std::time::Duration;

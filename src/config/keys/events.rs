@@ -1,6 +1,6 @@
 //! The keys of `[events]`.
 
-use crate::config::schema::keys;
+use crate::config::declare::keys;
 use std::time::Duration;
 
 keys! {

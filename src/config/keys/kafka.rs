@@ -1,6 +1,7 @@
 //! The keys of `[kafka]`.
 
-use crate::config::schema::{Limits, Shape, Table, keys};
+use crate::config::declare::keys;
+use crate::config::schema::{Limits, Shape, Table};
 use crate::config::source::Sourced;
 use std::path::PathBuf;
 

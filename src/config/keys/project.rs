@@ -1,7 +1,8 @@
 //! The keys at the top of `mailq.toml`.
 
+use crate::config::declare::keys;
 use crate::config::queue_url::QueueUrl;
-use crate::config::schema::{Limits, keys};
+use crate::config::schema::Limits;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The keys of a `[[relay]]`.
 
-use crate::config::schema::{Choice, Limits, keys};
+use crate::config::declare::keys;
+use crate::config::schema::{Choice, Limits};
 use crate::config::source::Sourced;
 use crate::domain::rate::Rate;
 use crate::smtp::{Mechanism, RelayAddress};

@@ -1,7 +1,8 @@
 //! The keys of `[retry]`, and the schedule that they give.
 
+use crate::config::declare::keys;
 use crate::config::error::ConfigError;
-use crate::config::schema::{Limits, keys};
+use crate::config::schema::Limits;
 use crate::config::source::{Setting, Sourced};
 use crate::domain::span;
 use crate::engine::policy::RetrySchedule;

@@ -1,6 +1,7 @@
 //! The keys of `[send]`.
 
-use crate::config::schema::{Limits, keys};
+use crate::config::declare::keys;
+use crate::config::schema::Limits;
 use crate::config::source::Sourced;
 use crate::domain::rate::Rate;
 

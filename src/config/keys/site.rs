@@ -1,6 +1,7 @@
 //! The keys of a `[site."gmail.com"]`.
 
-use crate::config::schema::{Limits, keys};
+use crate::config::declare::keys;
+use crate::config::schema::Limits;
 use crate::domain::rate::Rate;
 
 keys! {

@@ -1,6 +1,6 @@
 //! One key of a file: what a declaration says about it, and the texts that follow from that.
 
-use super::declare::Field;
+use super::field::Field;
 use super::value::{Limits, Value};
 use std::ops::RangeInclusive;
 use toml::de::DeValue;

@@ -3,9 +3,9 @@
 // A table of cases is long and reads well.
 #![allow(clippy::too_many_lines)]
 
-use super::super::keys::{Auth, RelayKeys};
-use super::super::secret::PasswordSource;
 use super::*;
+use crate::config::keys::{Auth, RelayKeys};
+use crate::config::secret::PasswordSource;
 use crate::domain::rate::Rate;
 use crate::smtp::TlsPolicy;
 

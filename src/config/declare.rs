@@ -1,10 +1,5 @@
 //! `keys!` declares the keys of one table: the struct that they are read into, and all that is known about each.
 
-use super::super::error::ConfigError;
-use super::super::layers::Reader;
-use super::super::source::Sourced;
-use super::value::Value;
-
 /// Declares the keys of one table:
 ///
 /// ```text
@@ -57,7 +52,7 @@ macro_rules! keys {
             )+
         }
 
-        impl $crate::config::schema::Keys for $Keys {
+        impl $crate::config::layers::Keys for $Keys {
             const TABLE: $crate::config::schema::Table = $crate::config::schema::Table::new(
                 $path,
                 $crate::config::schema::Shape::$shape,
@@ -75,48 +70,3 @@ macro_rules! keys {
 }
 
 pub(crate) use keys;
-
-/// The keys of one table, read.
-pub trait Keys: Sized {
-    const TABLE: super::Table;
-
-    /// Errors: the first key that is missing or has a wrong value.
-    fn read(reader: &Reader<'_>) -> Result<Self, ConfigError>;
-}
-
-/// What a field of a `Keys` struct may be.
-pub trait Field: Sized {
-    type Value: Value;
-    /// Whether a key without a default has to be in the file.
-    const IS_REQUIRED: bool;
-
-    /// `None`: the key is unset and required.
-    fn of(found: Option<Sourced<Self::Value>>) -> Option<Self>;
-}
-
-impl<T: Value> Field for T {
-    type Value = T;
-    const IS_REQUIRED: bool = true;
-
-    fn of(found: Option<Sourced<T>>) -> Option<T> {
-        found.map(|found| found.value)
-    }
-}
-
-impl<T: Value> Field for Sourced<T> {
-    type Value = T;
-    const IS_REQUIRED: bool = true;
-
-    fn of(found: Option<Sourced<T>>) -> Option<Sourced<T>> {
-        found
-    }
-}
-
-impl<F: Field> Field for Option<F> {
-    type Value = F::Value;
-    const IS_REQUIRED: bool = false;
-
-    fn of(found: Option<Sourced<F::Value>>) -> Option<Option<F>> {
-        Some(found.and_then(|found| F::of(Some(found))))
-    }
-}
