@@ -37,8 +37,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ("commands", &["cluster", "workplace"]),
     ("commands", &["output", "progress"]),
     ("commands", &["send", "working"]),
-    ("engine", &["account", "letters"]),
-    ("engine/account/recipients", &["fold", "listing", "shelves"]),
     (
         "engine/worker",
         &["checkpoints", "journal", "partitions", "shares"],

@@ -26,6 +26,7 @@ pub mod run;
 pub mod send;
 pub mod status;
 pub mod suppress;
+mod temporary;
 pub mod terminal;
 pub mod test;
 mod text;

@@ -6,7 +6,7 @@ mod states;
 use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
 use super::text::plain;
-use super::{Exit, Failure, Global, lookup};
+use super::{Exit, Failure, Global, lookup, temporary};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::verify::events_since;
@@ -55,10 +55,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         let run = lookup::run(&ledger, &args.campaign, args.run.as_deref())?;
         warn_if_old(&project, run, global).await?;
         match args.rows {
-            true => print_rows(args, global, &project, run).await?,
-            false => print_states(args, global, &project, run).await?,
+            true => print_rows(args, global, &project, run).await,
+            false => print_states(args, global, &project, run).await,
         }
-        Ok(Exit::Done)
     })
 }
 
@@ -83,10 +82,10 @@ async fn print_states(
     global: &Global,
     project: &OpenProject,
     run: &RunFacts,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let mut states = States::new(global.json)?;
     let mut written = Ok(());
-    each(args, global, project, run, &mut |recipient| {
+    let exit = each(args, global, project, run, &mut |recipient| {
         written = states.add(&recipient);
         match written {
             Ok(()) => ControlFlow::Continue(()),
@@ -95,7 +94,8 @@ async fn print_states(
     })
     .await?;
     written?;
-    states.finish()
+    states.finish()?;
+    Ok(exit)
 }
 
 /// Reads the states first and the file afterwards, because one bit for each row is all that has to be held.
@@ -104,11 +104,11 @@ async fn print_rows(
     global: &Global,
     project: &OpenProject,
     run: &RunFacts,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let survey = rows::survey(run)?;
     let mut wanted = RowSet::default();
     let mut unfinished = 0;
-    each(args, global, project, run, &mut |recipient| {
+    let exit = each(args, global, project, run, &mut |recipient| {
         unfinished += u64::from(matches!(recipient.state, "pending" | "retrying"));
         wanted.add(recipient.row);
         ControlFlow::Continue(())
@@ -121,25 +121,33 @@ async fn print_rows(
             run.manifest.id.campaign
         ));
     }
-    Ok(())
+    Ok(exit)
 }
 
+/// Warns of records that cannot be read: what they say is missing in the rows.
 async fn each(
     args: &Args,
     global: &Global,
     project: &OpenProject,
     run: &RunFacts,
     out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let reading = Progress::new(Unit::Records, Verbosity::Full, global);
     let asked = Recipients {
         run: run.manifest.key,
         states: &args.state,
-        scratch: &std::env::temp_dir(),
+        now: project.clock.now(),
+        folder: &temporary::folder(),
     };
     let progress = &mut |done, total| reading.set(Counts::of(done, total));
-    let now = project.clock.now();
-    let result = account::recipients(project.queue.as_ref(), asked, now, progress, out).await;
+    let result = account::recipients(project.queue.as_ref(), asked, progress, out).await;
     reading.finish();
-    Ok(result?)
+    let unreadable = result?;
+    for line in &unreadable {
+        global.say(format!("warning: {}", plain(line, 400)));
+    }
+    Ok(match unreadable.is_empty() {
+        true => Exit::Done,
+        false => Exit::NeedsAttention,
+    })
 }

@@ -1,9 +1,9 @@
 //! `mailq recover`: rebuilds commits that the queue has lost.
 
 use super::project::{self, ConnectOptions, OpenProject, worker_name};
-use super::text::{counted, grouped};
+use super::text::{counted, grouped, plain};
 use super::time::local;
-use super::{Exit, Failure, Global, output};
+use super::{Exit, Failure, Global, output, temporary};
 use crate::config::Flags;
 use crate::engine::recover::{Recovered, Recovery, recover};
 use std::time::Duration;
@@ -41,6 +41,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             name: worker_name(Some("recover")),
             to_earliest: args.to_earliest,
             dry_run: args.dry_run,
+            folder: &temporary::folder(),
         };
         Ok(recover(&recovery).await?)
     })?;
@@ -48,7 +49,13 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         true => output::json(&recovered)?,
         false => print(&recovered)?,
     }
-    Ok(Exit::Done)
+    for line in &recovered.unreadable {
+        global.say(format!("warning: {}", plain(line, 400)));
+    }
+    Ok(match recovered.unreadable.is_empty() {
+        true => Exit::Done,
+        false => Exit::NeedsAttention,
+    })
 }
 
 fn print(recovered: &Recovered) -> Result<(), Failure> {

@@ -3,10 +3,10 @@
 use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
 use super::text::{counted, grouped, plain};
-use super::{Exit, Failure, Global, lookup, output};
+use super::{Exit, Failure, Global, lookup, output, temporary};
 use crate::clock::Clock;
 use crate::config::Flags;
-use crate::engine::account::{self, CampaignRow, Verification};
+use crate::engine::account::{self, CampaignRow, Verification, VerifyRequest};
 
 /// Prove that every recipient is accounted for
 ///
@@ -27,9 +27,13 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             lookup::runs(&account::read_ledger(queue, false).await?, campaign)?;
         }
         let reading = Progress::new(Unit::Records, Verbosity::Full, global);
-        let now = project.clock.now();
+        let request = VerifyRequest {
+            now: project.clock.now(),
+            campaign,
+            folder: &temporary::folder(),
+        };
         let progress = &mut |done, total| reading.set(Counts::of(done, total));
-        let verification = account::verify(queue, now, campaign, progress).await;
+        let verification = account::verify(queue, request, progress).await;
         reading.finish();
         Ok(verification?)
     })?;

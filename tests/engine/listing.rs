@@ -13,10 +13,10 @@ fn everybody_is_listed_in_row_order() {
         let asked = Recipients {
             run: key,
             states: &[],
-            scratch: folder.path(),
+            now: story.now(),
+            folder: folder.path(),
         };
-        let now = story.now();
-        recipients(story.queue(), asked, now, &mut |_, _| (), &mut |row| {
+        recipients(story.queue(), asked, &mut |_, _| (), &mut |row| {
             found.push((row.row, row.address, row.state, row.attempts));
             ControlFlow::Continue(())
         })

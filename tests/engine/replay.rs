@@ -2,7 +2,7 @@
 
 use mailq::domain::ids::{RunId, RunKey};
 use mailq::domain::records::{CampaignRecord, LetterRef, Seal, Tally};
-use mailq::engine::account::{status, verify};
+use mailq::engine::account::{VerifyRequest, status, verify};
 use mailq::engine::letters::{LetterFilter, ListedLetter, ReplayReport, Replayer};
 use mailq::engine::letters::{list, purge, show};
 use mailq::engine::read_model::campaign_topic::{announce, read_ledger};
@@ -56,8 +56,16 @@ fn unsealed(ledger: &Ledger) -> Vec<RunKey> {
         .collect()
 }
 
+fn request(story: &Story) -> VerifyRequest<'static> {
+    VerifyRequest {
+        now: story.now(),
+        campaign: None,
+        folder: std::path::Path::new("/tmp"),
+    }
+}
+
 async fn assert_verified(story: &Story) {
-    let found = verify(story.queue(), story.now(), None, &mut |_, _| ())
+    let found = verify(story.queue(), request(story), &mut |_, _| ())
         .await
         .unwrap();
     assert_eq!(found.findings, Vec::<String>::new());
@@ -208,7 +216,7 @@ fn a_chunk_of_a_replay_taken_away_is_found() {
         announce(story.queue(), &[CampaignRecord::Seal(seal)])
             .await
             .unwrap();
-        let found = verify(story.queue(), story.now(), None, &mut |_, _| ())
+        let found = verify(story.queue(), request(story), &mut |_, _| ())
             .await
             .unwrap();
         assert_eq!(found.findings.len(), 1, "{:?}", found.findings);

@@ -8,7 +8,7 @@ use mailq::domain::rate::Rate;
 use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{InDoubtPolicy, RateInForce};
 use mailq::domain::topic::Topic;
-use mailq::engine::account::verify;
+use mailq::engine::account::{VerifyRequest, verify};
 use mailq::engine::enqueue::{Compose, Job, Patience, RunChoice, enqueue};
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
@@ -183,7 +183,12 @@ fn two_workers_send_a_campaign_once() {
         );
 
         let begun = Instant::now();
-        let proof = verify(queue.as_ref(), SystemClock.now(), None, &mut |_, _| ())
+        let request = VerifyRequest {
+            now: SystemClock.now(),
+            campaign: None,
+            folder: &std::env::temp_dir(),
+        };
+        let proof = verify(queue.as_ref(), request, &mut |_, _| ())
             .await
             .unwrap();
         println!("proved in {:?}", begun.elapsed());

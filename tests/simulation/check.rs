@@ -369,7 +369,12 @@ impl Books<'_> {
         let queue = self.world.log.start_process();
         let now = self.world.log.clock().now();
         let text = |error: account::AccountError| error.to_string();
-        let verification = account::verify(&queue, now, None, &mut |_, _| ())
+        let request = account::VerifyRequest {
+            now,
+            campaign: None,
+            folder: &std::env::temp_dir(),
+        };
+        let verification = account::verify(&queue, request, &mut |_, _| ())
             .await
             .map_err(text)?;
         if !verification.ok {

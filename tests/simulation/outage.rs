@@ -54,6 +54,7 @@ async fn repair(world: &mut World) -> Result<(), String> {
         name: "recover".into(),
         to_earliest: world.random.u32(..4) == 0,
         dry_run: false,
+        folder: &std::env::temp_dir(),
     };
     let recovered = recover(&recovery)
         .await

@@ -400,11 +400,16 @@ impl Script {
             .partition(|(_, open)| open.run == key);
         progress.open = stay;
         let owner = progress.number;
+        // A tier has one cursor for all runs.
+        let next = match at.topic {
+            Topic::Send => entry.next,
+            _ => progress.next,
+        };
         self.announce(CampaignRecord::Left(Left {
             key,
             at: at.to_string(),
             owner,
-            next: entry.next,
+            next,
             last_row: entry.last_row,
             open: gone
                 .into_iter()

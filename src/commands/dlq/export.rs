@@ -34,7 +34,7 @@ pub async fn run(
         let Some(stored) = record_at(queue, letter.at, letter.offset).await? else {
             continue;
         };
-        let Ok((_, chunk)) = letters::read(&stored) else {
+        let Ok((_, chunk)) = letters::read(letter.at, &stored) else {
             global.say(format!(
                 "warning: letter `{}` cannot be read; skipped",
                 letter.id

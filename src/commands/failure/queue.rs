@@ -72,11 +72,13 @@ impl From<AccountError> for Failure {
             AccountError::Scratch { .. } => Failure::try_later(error.to_string()).with_hint(
                 "free disk space in the temporary folder, or set TMPDIR to another folder",
             ),
-            AccountError::Ledger(_) | AccountError::Text { .. } => {
+            AccountError::Ledger(_) | AccountError::Text { .. } | AccountError::Left { .. } => {
                 Failure::new(Exit::NeedsAttention, error.to_string())
                     .with_hint("if a newer mailq has written it, install that version on this host")
             }
-            AccountError::Letter(_) | AccountError::Event { .. } => {
+            AccountError::Letter(_)
+            | AccountError::Event { .. }
+            | AccountError::NoManifest { .. } => {
                 Failure::new(Exit::NeedsAttention, error.to_string())
                     .with_hint("`mailq verify` lists the recipients that are affected")
             }

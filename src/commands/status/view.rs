@@ -16,6 +16,8 @@ pub fn lines(status: &Status) -> Vec<String> {
     let mut pairs = vec![("queue", status.queue.clone())];
     let tiers = status.retry.iter().filter(|tier| tier.messages > 0);
     pairs.extend(tiers.map(|one| ("retry", tier(one))));
+    let unreadable = status.unreadable.iter();
+    pairs.extend(unreadable.map(|line| ("damaged", plain(line, 200))));
     pairs.push(("dlq", letters(status.dlq)));
     pairs.push(("rate", rate(status)));
     pairs.push(("lag", lag(status)));
@@ -227,6 +229,7 @@ mod tests {
             rate: None,
             lag: 1_500,
             eta_seconds: Some(3_000),
+            unreadable: Vec::new(),
         }
     }
 

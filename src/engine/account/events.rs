@@ -4,8 +4,9 @@ use crate::domain::event::{Event, EventType};
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
+use crate::engine::read_model::event::whole_event;
 use crate::engine::read_model::scan::scan;
-use crate::queue::{Queue, Stored};
+use crate::queue::Queue;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub async fn events(
             next.insert(at, bounds.end.max(from));
             let mut ended = None;
             scan(queue, at, from, bounds.end, &mut |stored| {
-                match read(at, &stored) {
+                match whole_event(at, &stored) {
                     Err(error) => ended = Some(Err(error)),
                     Ok(event) => {
                         if !filter.takes(&event) || out(event).is_continue() {
@@ -71,13 +72,4 @@ pub async fn events(
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-fn read(at: TopicPartition, stored: &Stored) -> Result<Event, AccountError> {
-    let payload = stored.record.payload.as_deref().unwrap_or_default();
-    serde_json::from_slice(payload).map_err(|error| AccountError::Event {
-        at,
-        offset: stored.offset,
-        what: error.to_string(),
-    })
 }

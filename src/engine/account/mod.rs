@@ -19,4 +19,4 @@ pub use recipients::{RecipientRow, Recipients, recipients};
 pub use remaining::{Remaining, remaining};
 pub use row::{CampaignRow, State};
 pub use status::{Status, status};
-pub use verify::{Verification, verify};
+pub use verify::{Verification, VerifyRequest, verify};

@@ -4,7 +4,7 @@
 use crate::domain::ids::RunKey;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
-use crate::engine::read_model::tiers::{Waiting, waiting};
+use crate::engine::read_model::chunks::{Limits, WaitingChunk, due, waiting};
 use crate::engine::read_model::view::{Strings, refresh};
 use crate::protocol::ledger::Standing;
 use crate::protocol::{Ledger, RunFacts};
@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::SystemTime;
 
-/// Unread chunks looked at in one partition of a tier, where those of paused runs lie before others.
-const PEEK_RECORDS: usize = 256;
+/// Of one partition of a tier, where chunks of paused runs lie before others.
+const LIMITS: Limits = Limits::peek(256);
 
 /// Runs by what holds them; a replay stands for the run that it counts for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,7 +65,7 @@ pub async fn remaining(
     let look = Look { ledger, only, now };
     let mut remaining = Remaining::default();
     for run in look.ledger.runs() {
-        look.run(run, &strings, &mut remaining);
+        look.run(run, &strings, &mut remaining)?;
     }
     for progress in strings.at.values().flatten() {
         let moving = progress.moving.iter().map(|decided| decided.run);
@@ -93,28 +93,24 @@ impl Look<'_> {
             .is_none_or(|only| only == self.ledger.counts_for(key))
     }
 
-    fn run(&self, run: &RunFacts, strings: &Strings, remaining: &mut Remaining) {
+    fn run(
+        &self,
+        run: &RunFacts,
+        strings: &Strings,
+        remaining: &mut Remaining,
+    ) -> Result<(), AccountError> {
         let key = run.manifest.key;
         let standing = self.ledger.standing(key, self.now);
         if matches!(standing, Standing::Cancelled | Standing::Dropped) || !self.is_asked(key) {
-            return;
+            return Ok(());
         }
         if !run.is_complete() {
             remaining.unsealed.insert(self.ledger.counts_for(key));
         }
-        if self.is_unread(run, strings) {
+        if is_unread(run, strings)? {
             self.note(key, remaining);
         }
-    }
-
-    /// A sealed chunk of the run in send is not opened.
-    fn is_unread(&self, run: &RunFacts, strings: &Strings) -> bool {
-        let partitions = strings.at.keys().filter(|at| at.topic == Topic::Send);
-        partitions.copied().any(|at| {
-            let cursor = strings.cursor(run, at);
-            let last = run.last(at.partition);
-            last.is_some_and(|last| cursor.next <= last) || !cursor.left_open.is_empty()
-        })
+        Ok(())
     }
 
     /// Something of this run is not finished in send or in an open chunk.
@@ -148,35 +144,52 @@ impl Look<'_> {
         at: TopicPartition,
         remaining: &mut Remaining,
     ) -> Result<(), AccountError> {
-        let beyond = waiting(queue, strings, at, PEEK_RECORDS, &mut |chunk| {
-            if self.wait(chunk, remaining) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+        let Topic::Retry(delay) = at.topic else {
+            return Ok(());
+        };
+        let waited = waiting(queue, strings, at, LIMITS, &mut |chunk| {
+            let may_go = chunk.is_ok_and(|WaitingChunk { head, stored }| {
+                self.wait(head.key, due(stored.appended_at, delay), remaining)
+            });
+            match may_go {
+                true => ControlFlow::Break(()),
+                // The worker that owns the partition stands still at a chunk that cannot be read, and names it.
+                false => ControlFlow::Continue(()),
             }
         })
         .await?;
-        if let Some(chunk) = beyond {
-            let due_at = remaining
-                .beyond
-                .map_or(chunk.due_at, |at| at.min(chunk.due_at));
+        if let Some(due_at) = waited.beyond {
+            let due_at = remaining.beyond.map_or(due_at, |at| at.min(due_at));
             remaining.beyond = Some(due_at);
         }
         Ok(())
     }
 
-    /// Whether the chunk may go.
-    fn wait(&self, chunk: Waiting, remaining: &mut Remaining) -> bool {
-        if !self.is_asked(chunk.run) {
+    /// Whether a chunk of the run may go when it is due.
+    fn wait(&self, run: RunKey, due_at: SystemTime, remaining: &mut Remaining) -> bool {
+        if !self.is_asked(run) {
             return false;
         }
-        if self.ledger.standing(chunk.run, self.now) != Standing::Sending {
-            self.note(chunk.run, remaining);
+        if self.ledger.standing(run, self.now) != Standing::Sending {
+            self.note(run, remaining);
             return false;
         }
-        let origin = self.ledger.counts_for(chunk.run);
-        let due_at = remaining.retrying.entry(origin).or_insert(chunk.due_at);
-        *due_at = chunk.due_at.min(*due_at);
+        let origin = self.ledger.counts_for(run);
+        let earliest = remaining.retrying.entry(origin).or_insert(due_at);
+        *earliest = due_at.min(*earliest);
         true
     }
+}
+
+/// A sealed chunk of the run in send is not opened, or one that was left open is not finished.
+fn is_unread(run: &RunFacts, strings: &Strings) -> Result<bool, AccountError> {
+    let partitions = strings.at.keys().filter(|at| at.topic == Topic::Send);
+    for at in partitions {
+        let cursor = strings.cursor(run, *at)?;
+        let last = run.last(at.partition);
+        if last.is_some_and(|last| cursor.next <= last) || !cursor.left_open.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

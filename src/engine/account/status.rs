@@ -6,19 +6,20 @@ use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
 use crate::domain::span;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::read_model::chunks::{Limits, due, head, open_chunk, waiting};
+use crate::engine::read_model::findings::Findings;
 use crate::engine::read_model::naming::{By, Naming, namings};
-use crate::engine::read_model::scan::record_at;
-use crate::engine::read_model::tiers::{self, waiting};
 use crate::engine::read_model::{AccountError, View};
 use crate::engine::timestamp::timestamp;
-use crate::queue::{Queue, chunk};
+use crate::queue::Queue;
 use futures_util::future::join_all;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
-/// Chunks looked at in one partition of a tier: beyond them `messages` is a lower bound.
-const PEEK_RECORDS: usize = 10_000;
+/// Of one partition of a tier: beyond them `messages` is a lower bound.
+const LIMITS: Limits = Limits::peek(10_000);
 
 /// The JSON of `status --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +38,9 @@ pub struct Status {
     pub lag: u64,
     /// At the rate in force, retries not waited for.
     pub eta_seconds: Option<u64>,
+    /// Chunks of the tiers that cannot be read, a line each: their messages are not among `retry`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -98,10 +102,11 @@ pub async fn status(
     let lag = lag(&all);
     let rate = view.ledger.rate();
     let workers = workers(queue).await?;
+    let mut unreadable = Findings::default();
     Ok(Status {
         partitions: partitions(queue, &view, &workers).await?,
         queue: queue.url(),
-        retry: retry(queue, &view).await?,
+        retry: retry(queue, &view, &mut unreadable).await?,
         dlq,
         workers,
         rate: rate.map(RateStatus::new),
@@ -111,6 +116,7 @@ pub async fn status(
             .into_iter()
             .filter(|row| campaign.is_none_or(|name| row.campaign == name))
             .collect(),
+        unreadable: unreadable.into_lines(),
     })
 }
 
@@ -180,60 +186,77 @@ async fn partitions(
     Ok(found)
 }
 
-async fn retry(queue: &dyn Queue, view: &View) -> Result<Vec<TierStatus>, AccountError> {
-    let mut tiers: Vec<(Duration, u64, bool, Option<SystemTime>)> = Vec::new();
-    for at in view.strings.at.keys() {
+/// What one tier holds.
+#[derive(Default)]
+struct Waiting {
+    messages: u64,
+    at_least: bool,
+    next_due: Option<SystemTime>,
+}
+
+impl Waiting {
+    fn add(&mut self, messages: u64, due_at: SystemTime) {
+        self.messages += messages;
+        self.next_due = Some(self.next_due.map_or(due_at, |next| next.min(due_at)));
+    }
+}
+
+async fn retry(
+    queue: &dyn Queue,
+    view: &View,
+    unreadable: &mut Findings,
+) -> Result<Vec<TierStatus>, AccountError> {
+    let mut tiers: BTreeMap<Duration, Waiting> = BTreeMap::new();
+    for at in view.strings.at.keys().copied() {
         let Topic::Retry(delay) = at.topic else {
             continue;
         };
-        let (mut messages, mut next) = open(queue, view, *at, delay).await?;
-        let count = &mut |chunk: tiers::Waiting| {
-            messages += chunk.messages;
-            next = Some(next.map_or(chunk.due_at, |next| next.min(chunk.due_at)));
-            ControlFlow::Continue(())
-        };
-        let beyond = waiting(queue, &view.strings, *at, PEEK_RECORDS, count).await?;
-        match tiers.iter_mut().find(|tier| tier.0 == delay) {
-            Some(tier) => {
-                tier.1 += messages;
-                tier.2 |= beyond.is_some();
-                tier.3 = [tier.3, next].into_iter().flatten().min();
-            }
-            None => tiers.push((delay, messages, beyond.is_some(), next)),
-        }
-    }
-    Ok(tiers
-        .into_iter()
-        .map(|(delay, messages, at_least, next)| TierStatus {
-            tier: span::text(delay),
-            messages,
-            at_least,
-            next_due: next.map(timestamp),
+        let tier = tiers.entry(delay).or_default();
+        count_open(queue, view, at, delay, &mut |counted| match counted {
+            Ok((messages, due_at)) => tier.add(messages, due_at),
+            Err(what) => unreadable.add(what),
         })
-        .collect())
+        .await?;
+        let waited = waiting(queue, &view.strings, at, LIMITS, &mut |chunk| {
+            match chunk {
+                Ok(chunk) => {
+                    let due_at = due(chunk.stored.appended_at, delay);
+                    tier.add(u64::from(chunk.head.count), due_at);
+                }
+                Err(what) => unreadable.add(what),
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+        tier.at_least |= waited.beyond.is_some();
+    }
+    let tiers = tiers.into_iter().map(|(delay, waiting)| TierStatus {
+        tier: span::text(delay),
+        messages: waiting.messages,
+        at_least: waiting.at_least,
+        next_due: waiting.next_due.map(timestamp),
+    });
+    Ok(tiers.collect())
 }
 
-/// Messages of a tier's open chunks that are not done, and when the first chunk was due.
-async fn open(
+/// Shows of each open chunk of a tier's partition the messages that are not done, and when the chunk was due.
+async fn count_open(
     queue: &dyn Queue,
     view: &View,
     at: TopicPartition,
     delay: Duration,
-) -> Result<(u64, Option<SystemTime>), AccountError> {
-    let (mut messages, mut next) = (0, None);
+    out: &mut dyn FnMut(Result<(u64, SystemTime), String>),
+) -> Result<(), AccountError> {
     let progress = view.strings.progress(at);
-    for (offset, chunk) in progress.into_iter().flat_map(|progress| &progress.open) {
-        let Some(stored) = record_at(queue, at, *offset).await? else {
-            continue;
-        };
-        let Ok(head) = chunk::head(&stored.record) else {
-            continue;
-        };
-        messages += u64::from(head.count).saturating_sub(chunk.done.count() as u64);
-        let due_at = tiers::due(stored.appended_at, delay);
-        next = Some(next.map_or(due_at, |next: SystemTime| next.min(due_at)));
+    for (offset, open) in progress.into_iter().flat_map(|progress| &progress.open) {
+        let stored = open_chunk(queue, at, *offset).await?;
+        out(stored.and_then(|stored| {
+            let count = u64::from(head(at, &stored)?.count);
+            let messages = count.saturating_sub(open.done.count() as u64);
+            Ok((messages, due(stored.appended_at, delay)))
+        }));
     }
-    Ok((messages, next))
+    Ok(())
 }
 
 impl RateStatus {

@@ -3,15 +3,16 @@
 use crate::domain::event::Event;
 use crate::domain::ids::{Offset, Partition, Row, RunKey};
 use crate::domain::outcome::{Class, Reason, Scope};
-use crate::domain::records::Letter;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
-use crate::engine::read_model::letter::{LetterError, letter, place, read};
+use crate::engine::read_model::event::whole_event;
+use crate::engine::read_model::fact::Rank;
+use crate::engine::read_model::letter::{LetterError, LetterHead, head, read};
 use crate::engine::read_model::naming::{Naming, namings};
 use crate::engine::read_model::scan::{record_at, scan};
 use crate::engine::timestamp::timestamp;
 use crate::protocol::Ledger;
-use crate::queue::{Queue, Stored, chunk};
+use crate::queue::{Queue, Stored};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -66,8 +67,9 @@ pub struct ListedLetter {
     /// The partition whose worker ended it; its events are in the event partition of this index.
     #[serde(skip)]
     pub from: Partition,
+    /// The rank of the event that ended it, once that is known.
     #[serde(skip)]
-    has_event: bool,
+    event: Option<Rank>,
 }
 
 impl LetterFilter {
@@ -182,20 +184,17 @@ fn listed(
     stored: &Stored,
     ledger: &Ledger,
 ) -> Result<ListedLetter, LetterError> {
-    let letter = letter(stored)?;
-    let key = stored.record.key.as_deref().unwrap_or_default();
-    let wrong = |what: String| LetterError {
-        offset: stored.offset,
-        key: key.chars().take(80).collect(),
-        what,
-    };
-    let head = chunk::head(&stored.record).map_err(|error| wrong(error.to_string()))?;
-    let (id, round) = place(key).ok_or_else(|| wrong("its key has no round".to_string()))?;
+    let LetterHead {
+        id,
+        round,
+        row,
+        letter,
+    } = head(at, stored)?;
     let mut listed = ListedLetter {
-        id: id.to_string(),
-        campaign: letter.campaign.clone(),
-        run: letter.run.clone(),
-        row: head.first_row,
+        id,
+        campaign: letter.campaign,
+        run: letter.run,
+        row,
         round,
         address: String::new(),
         in_doubt: letter.in_doubt,
@@ -212,10 +211,9 @@ fn listed(
         ended_at: stored.appended_at,
         is_void: false,
         from: letter.from.0.partition,
-        has_event: false,
+        event: None,
     };
-    let Letter { event, .. } = letter;
-    if let Some(event) = event {
+    if let Some(event) = letter.event {
         listed.learn(event);
     }
     Ok(listed)
@@ -223,7 +221,7 @@ fn listed(
 
 impl ListedLetter {
     fn learn(&mut self, event: Event) {
-        self.has_event = true;
+        self.event = Some(Rank::of(&event));
         self.address = event.payload.address;
         self.site = event.payload.site;
         self.class = event.payload.class;
@@ -235,45 +233,64 @@ impl ListedLetter {
 
 /// A move that was repeated by the partition's next owner has no event in its letter: it is in the event topic.
 async fn complete(queue: &dyn Queue, letters: &mut [ListedLetter]) -> Result<(), AccountError> {
-    let lacking = letters
-        .iter()
-        .filter(|letter| !letter.has_event && !letter.is_void);
+    let is_lacking = |letter: &ListedLetter| letter.event.is_none() && !letter.is_void;
+    let lacking = letters.iter().filter(|letter| is_lacking(letter));
     let partitions: HashSet<Partition> = lacking.map(|letter| letter.from).collect();
     for partition in partitions {
         let mut wanted: HashMap<(String, u32), &mut ListedLetter> = letters
             .iter_mut()
-            .filter(|letter| !letter.has_event && letter.from == partition)
+            .filter(|letter| is_lacking(letter) && letter.from == partition)
             .map(|letter| ((letter.id.clone(), letter.round), letter))
             .collect();
-        let ids: HashSet<String> = wanted.keys().map(|(id, _)| id.clone()).collect();
-        let at = TopicPartition::new(Topic::Event, partition);
-        let bounds = queue.bounds(at).await?;
-        scan(queue, at, bounds.low, bounds.end, &mut |stored| {
-            let id = stored.record.key.as_deref().unwrap_or_default();
-            if !ids.contains(id) {
-                return ControlFlow::Continue(());
-            }
-            let payload = stored.record.payload.as_deref().unwrap_or_default();
-            if let Ok(event) = serde_json::from_slice::<Event>(payload)
-                && event.payload.is_final
-                && let Some(letter) = wanted.get_mut(&(id.to_string(), event.metadata.round))
-            {
-                letter.learn(event);
-            }
-            ControlFlow::Continue(())
-        })
-        .await?;
+        learn_from_events(queue, partition, &mut wanted).await?;
     }
     for letter in letters
         .iter_mut()
         .filter(|letter| letter.address.is_empty() && !letter.is_void)
     {
-        if let Some(stored) = record_at(queue, letter.at, letter.offset).await?
-            && let Ok((_, chunk)) = read(&stored)
-            && let Some(message) = chunk.messages.first()
-        {
-            letter.address.clone_from(&message.line.address);
+        if let Some(stored) = record_at(queue, letter.at, letter.offset).await? {
+            let (_, chunk) = read(letter.at, &stored)?;
+            if let Some(message) = chunk.messages.first() {
+                letter.address.clone_from(&message.line.address);
+            }
         }
     }
     Ok(())
+}
+
+/// The final event of the highest rank counts, as it does everywhere.
+async fn learn_from_events(
+    queue: &dyn Queue,
+    partition: Partition,
+    wanted: &mut HashMap<(String, u32), &mut ListedLetter>,
+) -> Result<(), AccountError> {
+    let ids: HashSet<String> = wanted.keys().map(|(id, _)| id.clone()).collect();
+    let at = TopicPartition::new(Topic::Event, partition);
+    let bounds = queue.bounds(at).await?;
+    let mut failed = None;
+    scan(queue, at, bounds.low, bounds.end, &mut |stored| {
+        let id = stored.record.key.as_deref().unwrap_or_default();
+        if !ids.contains(id) {
+            return ControlFlow::Continue(());
+        }
+        let event = match whole_event(at, &stored) {
+            Ok(event) => event,
+            Err(error) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        };
+        if let Some(letter) = wanted.get_mut(&(id.to_string(), event.metadata.round))
+            && event.payload.is_final
+            && letter.event.is_none_or(|rank| Rank::of(&event) >= rank)
+        {
+            letter.learn(event);
+        }
+        ControlFlow::Continue(())
+    })
+    .await?;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }

@@ -8,7 +8,7 @@ mod purge;
 mod replay;
 mod show;
 
-pub use crate::engine::read_model::letter::{LetterError, key, letter, place, read, record};
+pub use crate::engine::read_model::letter::{LetterError, key, read, record};
 pub use crate::engine::read_model::naming::{By, Naming, namings};
 pub use list::{LetterFilter, ListedLetter, list};
 pub use purge::{Purged, purge};

@@ -267,7 +267,7 @@ impl Replayer<'_> {
             let Some(stored) = record_at(self.queue, *dlq, *offset).await? else {
                 return Ok(None);
             };
-            let (_, chunk) = read(&stored)?;
+            let (_, chunk) = read(*dlq, &stored)?;
             messages.extend(chunk.messages.into_iter().map(|message| {
                 let line = MessageLine {
                     tries: 0,

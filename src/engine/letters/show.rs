@@ -36,7 +36,7 @@ pub async fn show(queue: &dyn Queue, id: &str) -> Result<Shown, AccountError> {
     let stored = record_at(queue, letter.at, letter.offset)
         .await?
         .ok_or_else(none)?;
-    let (_, chunk) = read(&stored)?;
+    let (_, chunk) = read(letter.at, &stored)?;
     let message = chunk.messages.into_iter().next().ok_or_else(none)?;
     let mut history = Vec::new();
     let of_message = EventFilter {

@@ -1,11 +1,13 @@
 //! What reading the accounts can fail with.
 
 use super::letter::LetterError;
+use crate::domain::ids::RunKey;
 use crate::domain::topic::TopicPartition;
 use crate::protocol::ledger::LedgerError;
 use crate::protocol::progress::TextError;
 use crate::queue::QueueError;
 use crate::queue::chunk::ChunkError;
+use std::path::Path;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
@@ -28,9 +30,20 @@ pub enum AccountError {
         offset: u64,
         what: String,
     },
-    /// The temporary file of `recipients`.
-    #[error("temporary file `{path}`: {error}")]
-    Scratch { path: String, error: std::io::Error },
+    /// What does not fit into memory could not be written or read back.
+    #[error("temporary file in `{folder}`: {error}")]
+    Scratch {
+        folder: String,
+        error: std::io::Error,
+    },
+    #[error("the progress of run {run} in {at} cannot be read: {what}")]
+    Left {
+        run: RunKey,
+        at: TopicPartition,
+        what: String,
+    },
+    #[error("run {run} has no manifest in the campaign topic")]
+    NoManifest { run: RunKey },
     #[error("replay `{run}` is incomplete: {found} of {expected} parts found")]
     Pieces {
         run: String,
@@ -43,4 +56,14 @@ pub enum AccountError {
     NoCampaign(String),
     #[error("no letter `{0}` in the dlq")]
     NoLetter(String),
+}
+
+impl AccountError {
+    /// `folder`: where the temporary file is.
+    pub fn scratch(folder: &Path, error: std::io::Error) -> AccountError {
+        AccountError::Scratch {
+            folder: folder.display().to_string(),
+            error,
+        }
+    }
 }

@@ -3,8 +3,9 @@
 
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use crate::domain::content::MessageContent;
-use crate::domain::ids::Offset;
+use crate::domain::ids::{Offset, Row};
 use crate::domain::records::Letter;
+use crate::domain::topic::TopicPartition;
 use crate::queue::chunk::{self, ChunkError, Origin};
 use crate::queue::{Record, Stored};
 
@@ -12,8 +13,9 @@ const HEADER: &str = "letter";
 
 /// A record of the dlq topic that is no letter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("letter {offset} of the dlq (key `{key}`) cannot be read: {what}")]
+#[error("letter {offset} of {at} (key `{key}`) cannot be read: {what}")]
 pub struct LetterError {
+    pub at: TopicPartition,
     pub offset: Offset,
     pub key: String,
     pub what: String,
@@ -53,29 +55,59 @@ pub fn record(
     Ok(record)
 }
 
-/// What a letter's header says, without its message. Errors: a tombstone, or no letter.
-pub fn letter(stored: &Stored) -> Result<Letter, LetterError> {
+/// What a letter's record says without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetterHead {
+    /// The message's.
+    pub id: String,
+    pub round: u32,
+    pub row: Row,
+    pub letter: Letter,
+}
+
+/// Reads the headers and the key. Errors: a tombstone, or no letter.
+pub fn head(at: TopicPartition, stored: &Stored) -> Result<LetterHead, LetterError> {
+    let key = stored.record.key.as_deref().unwrap_or_default();
+    let place = place(key).ok_or_else(|| wrong(at, stored, "its key has no round".to_string()));
+    let (id, round) = place?;
+    let head = chunk::head(&stored.record);
+    let head = head.map_err(|error| wrong(at, stored, error.to_string()))?;
+    Ok(LetterHead {
+        id: id.to_string(),
+        round,
+        row: head.first_row,
+        letter: letter(at, stored)?,
+    })
+}
+
+fn letter(at: TopicPartition, stored: &Stored) -> Result<Letter, LetterError> {
     let header = stored.record.header(HEADER);
-    let header = header.ok_or_else(|| wrong(stored, format!("no header `{HEADER}`")))?;
-    serde_json::from_str(header).map_err(|error| wrong(stored, error.to_string()))
+    let header = header.ok_or_else(|| wrong(at, stored, format!("no header `{HEADER}`")))?;
+    serde_json::from_str(header).map_err(|error| wrong(at, stored, error.to_string()))
 }
 
 /// A letter with its message, after every check. Errors: a tombstone, or no letter.
-pub fn read(stored: &Stored) -> Result<(Letter, Chunk), LetterError> {
-    let letter = letter(stored)?;
-    let chunk = chunk::decode(&stored.record).map_err(|error| wrong(stored, error.to_string()))?;
+pub fn read(at: TopicPartition, stored: &Stored) -> Result<(Letter, Chunk), LetterError> {
+    let letter = letter(at, stored)?;
+    let chunk =
+        chunk::decode(&stored.record).map_err(|error| wrong(at, stored, error.to_string()))?;
     let [message] = chunk.messages.as_slice() else {
-        return Err(wrong(stored, "not a chunk of one message".to_string()));
+        return Err(wrong(at, stored, "not a chunk of one message".to_string()));
     };
     if stored.record.key.as_deref() != Some(key(&message.line.id, message.line.round).as_str()) {
-        return Err(wrong(stored, "its key is another message's".to_string()));
+        return Err(wrong(
+            at,
+            stored,
+            "its key is another message's".to_string(),
+        ));
     }
     Ok((letter, chunk))
 }
 
-fn wrong(stored: &Stored, what: String) -> LetterError {
+fn wrong(at: TopicPartition, stored: &Stored, what: String) -> LetterError {
     let key = stored.record.key.as_deref().unwrap_or_default();
     LetterError {
+        at,
         offset: stored.offset,
         key: key.chars().take(80).collect(),
         what,
@@ -87,7 +119,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::RunId;
     use crate::domain::records::TopicPartitionText;
-    use crate::domain::topic::{Topic, TopicPartition};
+    use crate::domain::topic::Topic;
     use std::time::SystemTime;
 
     fn sample() -> (Letter, ChunkHead, MessageLine) {
@@ -129,6 +161,8 @@ mod tests {
         (letter, head, line)
     }
 
+    const DLQ: TopicPartition = TopicPartition::new(Topic::Dlq, 3);
+
     fn stored(record: Record) -> Stored {
         Stored {
             offset: 9,
@@ -154,7 +188,7 @@ mod tests {
         .unwrap();
         assert_eq!(record.key.as_deref(), Some("a/b@example.org/2"));
         assert_eq!(place("a/b@example.org/2"), Some(("a/b@example.org", 2)));
-        let (read, chunk) = read(&stored(record)).unwrap();
+        let (read, chunk) = read(DLQ, &stored(record)).unwrap();
         assert_eq!(read, letter);
         assert_eq!(chunk.head.count, 1);
         assert_eq!(chunk.head.moved_from, Some((letter.from.0, 17)));
@@ -190,7 +224,7 @@ mod tests {
             ..Record::default()
         };
         for wrong in [other_key, other_letter, none, tombstone] {
-            assert!(read(&stored(wrong)).is_err());
+            assert!(read(DLQ, &stored(wrong)).is_err());
         }
     }
 }

@@ -1,15 +1,16 @@
 //! Where messages are that are still queued: in chunks that nobody has opened, and in open ones where the sets do not
 //! say done. One walk, against one view: what later commits have changed is left out.
 
+use super::chunks::{Limits, decode, head, open_chunk, waiting};
 use super::error::AccountError;
-use super::scan::{record_at, scan};
-use super::view::{Cursor, Strings, View};
+use super::scan::scan;
+use super::view::{Cursor, View};
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::ledger::Standing;
 use crate::protocol::{OpenChunk, Positions, RunFacts};
-use crate::queue::{Queue, Stored, chunk};
+use crate::queue::{Queue, Stored};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::SystemTime;
@@ -29,7 +30,7 @@ pub struct Place<'a> {
     pub line: Option<&'a MessageLine>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlaceKind {
     /// In send.
     Pending,
@@ -122,8 +123,8 @@ impl Walk<'_> {
         offset: Offset,
         open: &OpenChunk,
     ) -> Result<(), AccountError> {
-        match record_at(queue, at, offset).await? {
-            Some(stored) => {
+        match open_chunk(queue, at, offset).await? {
+            Ok(stored) => {
                 let known = Known {
                     done: &open.done,
                     moving: &open.moving,
@@ -131,10 +132,9 @@ impl Walk<'_> {
                 };
                 self.chunk(at, &stored, known);
             }
-            None => {
+            Err(what) => {
                 self.is_torn |= queue.bounds(at).await?.low > offset;
-                self.visitor
-                    .trouble(format!("open chunk {offset} of {at} is not there"));
+                self.visitor.trouble(what);
             }
         }
         Ok(())
@@ -146,14 +146,9 @@ impl Walk<'_> {
         let runs = view.ledger.runs();
         let asked: Vec<&RunFacts> = runs.filter(|run| self.is_asked(run.manifest.key)).collect();
         for run in asked {
-            let cursor = view.strings.cursor(run, at);
-            for (offset, done) in &cursor.left_open {
-                let open = OpenChunk {
-                    run: run.manifest.key,
-                    done: done.clone(),
-                    ..OpenChunk::default()
-                };
-                self.open_chunk(queue, at, *offset, &open).await?;
+            let cursor = view.strings.cursor(run, at)?;
+            for (offset, open) in &cursor.left_open {
+                self.open_chunk(queue, at, *offset, open).await?;
             }
             if let Some(last) = run.last(at.partition).filter(|last| cursor.next <= *last) {
                 reading.insert(run.manifest.key, Reading { run, cursor, last });
@@ -181,9 +176,9 @@ impl Walk<'_> {
         stored: &Stored,
         reading: &mut BTreeMap<RunKey, Reading>,
     ) {
-        let head = match chunk::head(&stored.record) {
+        let head = match head(at, stored) {
             Ok(head) => head,
-            Err(error) => return self.unreadable(at, stored.offset, &error.to_string()),
+            Err(what) => return self.visitor.trouble(what),
         };
         let Some(run) = reading.get_mut(&head.key) else {
             return;
@@ -205,57 +200,38 @@ impl Walk<'_> {
     }
 
     async fn tier(&mut self, queue: &dyn Queue, at: TopicPartition) -> Result<(), AccountError> {
-        let bounds = queue.bounds(at).await?;
-        let from = self.view.strings.tier_next(at);
-        let mut seen = self
-            .view
-            .strings
-            .progress(at)
-            .map(|progress| progress.seen.clone())
-            .unwrap_or_default();
-        let strings = &self.view.strings;
-        let is_torn = scan(queue, at, from, bounds.end, &mut |stored| {
-            let moved_from = chunk::head(&stored.record).map(|head| (head.key, head.moved_from));
-            match moved_from {
-                Err(error) => self.unreadable(at, stored.offset, &error.to_string()),
-                Ok((_, None)) => self.unreadable(at, stored.offset, "no header `move`"),
-                Ok((key, Some((source, number)))) => {
-                    let last = seen.entry(source).or_default();
-                    let is_new = number > *last;
-                    *last = number.max(*last);
-                    if is_new && self.is_asked(key) && number <= last_move(strings, source) {
-                        self.chunk(at, &stored, Known::NOTHING);
-                    }
+        let strings = &{ self.view }.strings;
+        let waited = waiting(queue, strings, at, Limits::NONE, &mut |chunk| {
+            match chunk {
+                Ok(chunk) if self.is_asked(chunk.head.key) => {
+                    self.chunk(at, chunk.stored, Known::NOTHING);
                 }
+                Ok(_) => {}
+                Err(what) => self.visitor.trouble(what),
             }
             ControlFlow::Continue(())
         })
         .await?;
-        self.is_torn |= is_torn && strings.progress(at).is_some();
+        self.is_torn |= waited.is_torn;
         Ok(())
-    }
-
-    fn unreadable(&mut self, at: TopicPartition, offset: Offset, what: &str) {
-        let what = format!("record {offset} of {at} cannot be read: {what}");
-        self.visitor.trouble(what);
     }
 
     /// Shows what of a chunk is not done.
     fn chunk(&mut self, at: TopicPartition, stored: &Stored, known: Known<'_>) {
-        let decoded = match chunk::head(&stored.record) {
+        let decoded = match head(at, stored) {
             Ok(head) if is_dense(&head) && !self.scope.with_lines && known.moving.is_empty() => {
                 let rows = (head.first_row..=head.last_row).map(|row| (row, None));
                 return self.show(at, head.key, rows, known);
             }
-            Ok(_) => chunk::decode(&stored.record),
-            Err(error) => Err(error),
+            Ok(_) => decode(at, stored),
+            Err(what) => Err(what),
         };
         match decoded {
             Ok(Chunk { head, messages }) => {
                 let rows = messages.iter().map(|m| (m.line.row, Some(&m.line)));
                 self.show(at, head.key, rows, known);
             }
-            Err(error) => self.unreadable(at, stored.offset, &error.to_string()),
+            Err(what) => self.visitor.trouble(what),
         }
     }
 
@@ -304,13 +280,6 @@ impl Known<'_> {
         moving: &Positions::NONE,
         is_unread: false,
     };
-}
-
-/// The copies of later moves are not of this view: their messages still have the place that they came from.
-fn last_move(strings: &Strings, source: TopicPartition) -> u64 {
-    strings
-        .progress(source)
-        .map_or(0, |progress| progress.last_move)
 }
 
 /// Every row of its range is in it, so positions tell rows.

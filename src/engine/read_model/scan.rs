@@ -3,7 +3,8 @@
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::queue::{Queue, QueueError, Stored};
-use std::ops::ControlFlow;
+use futures_util::future::join;
+use std::ops::{ControlFlow, Range};
 
 /// Of one fetch; a record may be larger.
 const FETCH_BYTES: usize = 1024 * 1024;
@@ -17,38 +18,83 @@ pub async fn scan(
     end: Offset,
     visit: &mut dyn FnMut(Stored) -> ControlFlow<()>,
 ) -> Result<bool, QueueError> {
-    scan_in_steps(queue, at, from..end, FETCH_BYTES, visit).await
+    let mut piece = Piece::fetch(queue, at, from..end, FETCH_BYTES).await?;
+    let mut is_torn = piece.is_torn;
+    while let Some(next) = piece.next {
+        // A queue fetches on a thread of its own: the next records are on their way while these are visited.
+        let fetching = Piece::fetch(queue, at, next..end, FETCH_BYTES);
+        let (fetched, flow) = join(fetching, async { piece.show(visit) }).await;
+        if flow.is_break() {
+            break;
+        }
+        piece = fetched?;
+        is_torn |= piece.is_torn;
+    }
+    Ok(is_torn)
 }
 
-/// As [`scan`], in fetches of about so many bytes: small ones where few records are wanted.
+/// As [`scan`], in fetches of about so many bytes and none ahead: where few records are wanted.
 pub async fn scan_in_steps(
     queue: &dyn Queue,
     at: TopicPartition,
-    offsets: std::ops::Range<Offset>,
+    offsets: Range<Offset>,
     fetch_bytes: usize,
     visit: &mut dyn FnMut(Stored) -> ControlFlow<()>,
 ) -> Result<bool, QueueError> {
-    let (from, end) = (offsets.start, offsets.end);
-    let (mut next, mut is_torn) = (from, false);
-    while next < end {
-        let records = match queue.fetch(at, next, fetch_bytes).await {
-            Err(QueueError::BelowLowMark { low, .. }) if low > next => {
-                (next, is_torn) = (low, true);
-                continue;
-            }
-            other => other?,
-        };
-        let Some(last) = records.last() else {
+    let mut piece = Piece::fetch(queue, at, offsets.clone(), fetch_bytes).await?;
+    let mut is_torn = piece.is_torn;
+    while let Some(next) = piece.next {
+        if piece.show(visit).is_break() {
             break;
-        };
-        next = last.offset + 1;
-        for stored in records.into_iter().filter(|stored| stored.offset < end) {
-            if visit(stored).is_break() {
-                return Ok(is_torn);
-            }
         }
+        piece = Piece::fetch(queue, at, next..offsets.end, fetch_bytes).await?;
+        is_torn |= piece.is_torn;
     }
     Ok(is_torn)
+}
+
+/// Some records of a log.
+struct Piece {
+    records: Vec<Stored>,
+    /// Where to read on; `None`: there are no records.
+    next: Option<Offset>,
+    is_torn: bool,
+}
+
+impl Piece {
+    async fn fetch(
+        queue: &dyn Queue,
+        at: TopicPartition,
+        offsets: Range<Offset>,
+        bytes: usize,
+    ) -> Result<Piece, QueueError> {
+        let Range {
+            start: mut from,
+            end,
+        } = offsets;
+        let (mut records, mut is_torn) = (Vec::new(), false);
+        while from < end {
+            match queue.fetch(at, from, bytes).await {
+                Err(QueueError::BelowLowMark { low, .. }) if low > from => {
+                    (from, is_torn) = (low, true);
+                }
+                fetched => {
+                    records = fetched?;
+                    break;
+                }
+            }
+        }
+        records.retain(|stored| stored.offset < end);
+        Ok(Piece {
+            next: records.last().map(|last| last.offset + 1),
+            records,
+            is_torn,
+        })
+    }
+
+    fn show(self, visit: &mut dyn FnMut(Stored) -> ControlFlow<()>) -> ControlFlow<()> {
+        self.records.into_iter().try_for_each(visit)
+    }
 }
 
 /// The record at an offset, if it is still there.

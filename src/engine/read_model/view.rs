@@ -5,9 +5,10 @@ use super::campaign_topic::{catch_up, read_ledger};
 use super::error::AccountError;
 use crate::domain::counters::Counters;
 use crate::domain::ids::{Offset, Row, RunKey};
+use crate::domain::records::Left;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::progress::MAX_RUNS;
-use crate::protocol::{Ledger, Positions, Progress, RunFacts};
+use crate::protocol::{Ledger, OpenChunk, Positions, Progress, RunFacts};
 use crate::queue::{Committed, Queue};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,16 +31,16 @@ pub struct Strings {
 pub struct Cursor {
     pub next: Offset,
     pub last_row: Option<Row>,
-    /// Open chunks outside the string, with what is done of them.
-    pub left_open: Vec<(Offset, Positions)>,
+    /// Open chunks outside the string.
+    pub left_open: BTreeMap<Offset, OpenChunk>,
 }
 
 impl View {
     /// `with_letters`: also the ids that replays and purges name, which the counts as shown need.
     pub async fn read(queue: &dyn Queue, with_letters: bool) -> Result<View, AccountError> {
-        let mut strings = Strings::read(queue).await?;
+        let commits = commits(queue).await?;
         let ledger = read_ledger(queue, with_letters).await?;
-        strings.fill(&ledger)?;
+        let strings = Strings::parse(commits, &ledger)?;
         Ok(View { ledger, strings })
     }
 
@@ -77,34 +78,22 @@ impl View {
 }
 
 impl Strings {
-    /// In one request.
-    pub async fn read(queue: &dyn Queue) -> Result<Strings, AccountError> {
-        let partitions = queue.partitions();
-        let topics = queue.topics().await?.into_iter().filter(Topic::is_owned);
-        let at: Vec<TopicPartition> = topics
-            .flat_map(|topic| (0..partitions).map(move |p| TopicPartition::new(topic, p)))
-            .collect();
-        let committed = queue.committed(&at).await?;
+    /// Where a commit was forgotten, the last checkpoint is what is known of it.
+    fn parse(commits: Vec<Commit>, ledger: &Ledger) -> Result<Strings, AccountError> {
         let mut strings = Strings::default();
-        for (at, committed) in at.into_iter().zip(committed) {
-            if let Some(committed) = &committed {
+        for (at, committed) in commits {
+            let mut known = None;
+            if let Some(committed) = committed {
                 strings.offsets.insert(at, committed.offset);
+                known = progress(at, &committed.text)?;
             }
-            strings.at.insert(at, parse(at, committed)?);
+            if let (None, Some(last)) = (&known, ledger.checkpoint(at)) {
+                strings.offsets.insert(at, last.offset);
+                known = progress(at, &last.text)?;
+            }
+            strings.at.insert(at, known);
         }
         Ok(strings)
-    }
-
-    /// Where a commit was forgotten, the last checkpoint is what is known of it.
-    fn fill(&mut self, ledger: &Ledger) -> Result<(), AccountError> {
-        for (at, checkpoint) in ledger.checkpoints() {
-            if let Some(unknown @ None) = self.at.get_mut(&at) {
-                *unknown = Progress::read(&checkpoint.text)
-                    .map_err(|error| AccountError::Text { at, error })?;
-                self.offsets.insert(at, checkpoint.offset);
-            }
-        }
-        Ok(())
     }
 
     fn entry(&self, at: TopicPartition, key: RunKey) -> Option<Counters> {
@@ -130,34 +119,35 @@ impl Strings {
         self.at.get(&at)?.as_ref()
     }
 
-    /// Where a run is read from next in a partition of send.
-    pub fn cursor(&self, run: &RunFacts, at: TopicPartition) -> Cursor {
+    /// Where a run is read from next in a partition of send. Errors: what was left of it cannot be read.
+    pub fn cursor(&self, run: &RunFacts, at: TopicPartition) -> Result<Cursor, AccountError> {
         let entry = self
             .progress(at)
             .and_then(|progress| progress.runs.get(&run.manifest.key));
         if let Some(entry) = entry {
-            return Cursor {
+            return Ok(Cursor {
                 next: entry.next,
                 last_row: entry.last_row,
-                left_open: Vec::new(),
-            };
+                left_open: BTreeMap::new(),
+            });
         }
-        match run.left.get(&at) {
+        Ok(match run.left.get(&at) {
             Some(left) => Cursor {
                 next: left.next,
                 last_row: left.last_row,
-                left_open: left
-                    .open
-                    .iter()
-                    .map(|(offset, done)| (*offset, Positions::parse(done).unwrap_or_default()))
-                    .collect(),
+                left_open: left_open(at, left)?,
             },
             None => Cursor {
                 next: run.first(at.partition),
                 last_row: None,
-                left_open: Vec::new(),
+                left_open: BTreeMap::new(),
             },
-        }
+        })
+    }
+
+    /// The last move number that was given out in a partition.
+    pub fn last_move(&self, at: TopicPartition) -> u64 {
+        self.progress(at).map_or(0, |progress| progress.last_move)
     }
 
     /// The committed offset: nothing below it is needed. 0: nobody has committed.
@@ -180,24 +170,50 @@ impl Strings {
     }
 }
 
-fn parse(
+type Commit = (TopicPartition, Option<Committed>);
+
+/// Of every partition of send and the tiers, in one request.
+async fn commits(queue: &dyn Queue) -> Result<Vec<Commit>, AccountError> {
+    let partitions = queue.partitions();
+    let topics = queue.topics().await?.into_iter().filter(Topic::is_owned);
+    let at: Vec<TopicPartition> = topics
+        .flat_map(|topic| (0..partitions).map(move |p| TopicPartition::new(topic, p)))
+        .collect();
+    let committed = queue.committed(&at).await?;
+    Ok(at.into_iter().zip(committed).collect())
+}
+
+/// What a commit string says; every string that is read back is read here. `None`: nobody has owned the partition.
+pub fn progress(at: TopicPartition, text: &str) -> Result<Option<Progress>, AccountError> {
+    Progress::read(text).map_err(|error| AccountError::Text { at, error })
+}
+
+/// The open chunks of a run's entry that has left the string.
+pub fn left_open(
     at: TopicPartition,
-    committed: Option<Committed>,
-) -> Result<Option<Progress>, AccountError> {
-    match committed {
-        Some(committed) => {
-            Progress::read(&committed.text).map_err(|error| AccountError::Text { at, error })
-        }
-        None => Ok(None),
-    }
+    left: &Left,
+) -> Result<BTreeMap<Offset, OpenChunk>, AccountError> {
+    let open = left.open.iter().map(|(offset, text)| {
+        let done = Positions::parse(text).ok_or_else(|| AccountError::Left {
+            run: left.key,
+            at,
+            what: format!("the bitset `{text}` of chunk {offset}"),
+        })?;
+        let open = OpenChunk {
+            run: left.key,
+            done,
+            ..OpenChunk::default()
+        };
+        Ok((*offset, open))
+    });
+    open.collect()
 }
 
 /// Strings first, then what the ledger lacks: see the module's charter.
 pub async fn refresh(queue: &dyn Queue, ledger: &mut Ledger) -> Result<Strings, AccountError> {
-    let mut strings = Strings::read(queue).await?;
+    let commits = commits(queue).await?;
     catch_up(queue, ledger).await?;
-    strings.fill(ledger)?;
-    Ok(strings)
+    Strings::parse(commits, ledger)
 }
 
 #[cfg(test)]

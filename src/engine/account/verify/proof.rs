@@ -1,21 +1,24 @@
 //! Reads everything once and compares. While workers move what is being read it is tried again.
 
-use super::findings::Findings;
-use super::reading::Books;
-use super::table::Table;
+use super::events::collect_events;
+use super::judge::Sums;
 use crate::domain::counters::Final;
-use crate::domain::ids::RunKey;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::account::row::{CampaignRow, counted, enqueued, origins};
+use crate::engine::read_model::collect::{collect_letters, collect_named, collect_places};
+use crate::engine::read_model::event::Progress;
+use crate::engine::read_model::facts::{Facts, Subject};
+use crate::engine::read_model::findings::Findings;
 use crate::engine::read_model::naming::namings;
-use crate::engine::read_model::scan::scan;
+use crate::engine::read_model::places::Scope;
+use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::{AccountError, View};
 use crate::engine::timestamp::timestamp;
 use crate::protocol::ledger::Standing;
 use crate::queue::Queue;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// How often it is tried while workers move what is being read.
@@ -35,17 +38,26 @@ pub struct Verification {
     pub events_since: Option<String>,
 }
 
-/// `campaign`: only this one's runs. `progress`: events read so far, of about how many.
+/// What is verified, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifyRequest<'a> {
+    pub now: SystemTime,
+    /// Only this campaign's runs.
+    pub campaign: Option<&'a str>,
+    /// A folder for temporary files, about 30 bytes a recipient; nothing stays in it.
+    pub folder: &'a Path,
+}
+
+/// `progress`: events read so far, of about how many.
 pub async fn verify(
     queue: &dyn Queue,
-    now: SystemTime,
-    campaign: Option<&str>,
-    progress: &mut dyn FnMut(u64, u64),
+    request: VerifyRequest<'_>,
+    progress: Progress<'_>,
 ) -> Result<Verification, AccountError> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let (mut verification, is_moving) = once(queue, now, campaign, progress).await?;
+        let (mut verification, is_moving) = once(queue, request, progress).await?;
         if verification.ok || !is_moving {
             return Ok(verification);
         }
@@ -60,10 +72,11 @@ pub async fn verify(
 /// Also whether the queue has moved since it was begun.
 async fn once(
     queue: &dyn Queue,
-    now: SystemTime,
-    campaign: Option<&str>,
-    progress: &mut dyn FnMut(u64, u64),
+    request: VerifyRequest<'_>,
+    progress: Progress<'_>,
 ) -> Result<(Verification, bool), AccountError> {
+    // The ends of the event logs, then the view, then the chunks: an event below these ends was there before a chunk
+    // that the view calls unopened was looked at.
     let mut before = Vec::new();
     for partition in 0..queue.partitions() {
         let at = TopicPartition::new(Topic::Event, partition);
@@ -71,15 +84,24 @@ async fn once(
     }
     let view = View::read(queue, true).await?;
     let events_since = events_since(queue).await?;
-    let (mut books, too_old) = books(&view, campaign, events_since.as_deref());
-    let is_torn = books.places(queue, &view, now).await?;
-    books.events(queue, &view, &before, progress).await?;
-    books.letters(queue, &view).await?;
+    let (subjects, too_old) = subjects(&view, request, events_since.as_deref());
+    let mut facts = Facts::new(subjects, request.folder);
+    let scope = Scope {
+        only: None,
+        with_lines: false,
+        with_cancelled: true,
+        now: request.now,
+    };
+    let is_torn = collect_places(&mut facts, queue, &view, scope).await?;
+    collect_events(&mut facts, queue, &view.ledger, &before, progress).await?;
+    // A purge names its letters before it removes them, so a letter that is lost in any other way is missed.
+    collect_named(&mut facts, &view.ledger)?;
+    collect_letters(&mut facts, queue, &view.ledger, request.folder).await?;
     let after = View::read(queue, true).await?;
     let is_moving = is_torn
         || after.strings != view.strings
         || after.ledger.position() != view.ledger.position();
-    let (campaigns, findings) = close(books, (&view, &after), is_moving, now)?;
+    let (campaigns, findings) = close(facts, (&view, &after), is_moving, request.now)?;
     let verification = Verification {
         queue: queue.url(),
         ok: findings.is_empty(),
@@ -91,47 +113,56 @@ async fn once(
     Ok((verification, is_moving))
 }
 
-/// A table for every run that the events can still answer for.
-fn books(view: &View, campaign: Option<&str>, since: Option<&str>) -> (Books, Vec<String>) {
-    let (mut tables, mut too_old, mut findings) =
-        (BTreeMap::new(), Vec::new(), Findings::default());
+/// Every run that the events can still answer for, and the names of the others.
+fn subjects(
+    view: &View,
+    VerifyRequest { now, campaign, .. }: VerifyRequest<'_>,
+    since: Option<&str>,
+) -> (Vec<Subject>, Vec<String>) {
+    let (mut subjects, mut too_old) = (Vec::new(), Vec::new());
     for run in origins(view, campaign) {
-        let name = run.manifest.id.to_string();
+        let (key, name) = (run.manifest.key, run.manifest.id.to_string());
         if since.is_some_and(|since| run.manifest.created_at.as_str() < since) {
             too_old.push(name);
             continue;
         }
-        let rows = if run.seal.is_some() { enqueued(run) } else { 0 };
-        match Table::new(name.clone(), rows) {
-            Some(table) => {
-                tables.insert(run.manifest.key, table);
-            }
-            None => findings.add(format!("no memory for the {rows} rows of {name}")),
-        }
+        subjects.push(Subject {
+            key,
+            name,
+            rows: if run.seal.is_some() { enqueued(run) } else { 0 },
+            is_cancelled: view.ledger.standing(key, now) == Standing::Cancelled,
+        });
     }
-    (Books::new(tables, findings), too_old)
+    (subjects, too_old)
 }
 
+/// Adds up what was read, and compares it with the workers' counts before and after.
 fn close(
-    books: Books,
+    facts: Facts,
     (before, after): (&View, &View),
     is_moving: bool,
     now: SystemTime,
 ) -> Result<(Vec<CampaignRow>, Findings), AccountError> {
-    let (mut tables, mut findings) = books.into_parts();
+    let subjects = facts.subjects().to_vec();
+    let (histories, mut findings) = facts.finish()?;
+    let mut sums = vec![Sums::default(); subjects.len()];
+    histories.each(&mut |subject, history| {
+        if let Some(sums) = sums.get_mut(history.key.run()) {
+            sums.add(subject, history, &mut findings);
+        }
+        ControlFlow::Continue(())
+    })?;
     let (names_before, names_after) = (namings(&before.ledger)?, namings(&after.ledger)?);
     // A move under way is counted where it comes from, and may be counted where it goes already.
     let is_split = !is_moving && !before.strings.is_move_under_way();
     let mut rows = Vec::new();
-    for run in origins(before, None) {
-        let key: RunKey = run.manifest.key;
-        let Some(table) = tables.remove(&key) else {
+    for (subject, sums) in subjects.iter().zip(sums) {
+        let Some(run) = before.ledger.run(subject.key) else {
             continue;
         };
-        let standing = before.ledger.standing(key, now);
-        let sums = table.close(standing == Standing::Cancelled, &mut findings);
+        let standing = before.ledger.standing(subject.key, now);
         let row = CampaignRow::new(run, standing, sums.finals, sums.retrying);
-        let later = after.ledger.run(key).unwrap_or(run);
+        let later = after.ledger.run(subject.key).unwrap_or(run);
         let by_workers = [
             counted(before, &names_before, run, now),
             counted(after, &names_after, later, now),
@@ -184,8 +215,8 @@ pub async fn events_since(queue: &dyn Queue) -> Result<Option<String>, AccountEr
         if bounds.low == 0 {
             continue;
         }
-        scan(queue, at, bounds.low, bounds.end, &mut |stored| {
-            since = Some(since.map_or(stored.appended_at, |since| since.max(stored.appended_at)));
+        scan_in_steps(queue, at, bounds.low..bounds.end, 1, &mut |first| {
+            since = since.max(Some(first.appended_at));
             ControlFlow::Break(())
         })
         .await?;

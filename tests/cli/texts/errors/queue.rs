@@ -80,6 +80,7 @@ fn account(texts: &mut Vec<String>) {
         Ledger => AccountError::Ledger(ledger()),
         Text => AccountError::Text { at: SEND_3, error: TextError::Version("mq9".into()) },
         Letter => AccountError::Letter(LetterError {
+            at: TopicPartition::new(Topic::Dlq, 3),
             offset: 5,
             key: "a@b.example/0".into(),
             what: "not a chunk of one message".into(),
@@ -91,11 +92,17 @@ fn account(texts: &mut Vec<String>) {
             what: "expected value at line 1 column 1".into(),
         },
         Scratch => AccountError::Scratch {
-            path: "/tmp/mailq-1".into(),
+            folder: "/var/tmp".into(),
             error: std::io::Error::other("no space left on device"),
         },
         Pieces => AccountError::Pieces { run: "spring/replay-1".into(), found: 1, expected: 2 },
         Json => AccountError::Json(json()),
+        Left => AccountError::Left {
+            run: RunKey(7),
+            at: SEND_3,
+            what: "the bitset `?` of chunk 12".into(),
+        },
+        NoManifest => AccountError::NoManifest { run: RunKey(7) },
         NoCampaign => AccountError::NoCampaign("sprnig".into()),
         NoLetter => AccountError::NoLetter("a@b.example".into()),
     });

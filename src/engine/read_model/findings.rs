@@ -1,4 +1,4 @@
-//! What does not hold, one line each; a damaged queue must not fill the memory with lines.
+//! What does not hold or cannot be read, one line each. A damaged queue must not fill the memory with lines.
 
 const MAX_LINES: usize = 100;
 

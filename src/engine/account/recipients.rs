@@ -1,0 +1,141 @@
+//! What became of each recipient of a run, in row order: from the events, what is queued, and which letters were sent
+//! again.
+
+use crate::domain::ids::{Row, RunKey};
+use crate::engine::account::row::enqueued;
+use crate::engine::read_model::collect::{collect_named, collect_places};
+use crate::engine::read_model::event::{Progress, read_events};
+use crate::engine::read_model::fact::{Detail, EventFact, Fact};
+use crate::engine::read_model::facts::{Facts, Subject};
+use crate::engine::read_model::history::{History, Standing};
+use crate::engine::read_model::places::{PlaceKind, Scope};
+use crate::engine::read_model::{AccountError, View};
+use crate::protocol::ledger::Standing as RunStanding;
+use crate::queue::Queue;
+use serde::Serialize;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// One recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecipientRow {
+    pub row: Row,
+    /// Empty where a cancelled run's chunk was dropped unopened.
+    pub address: String,
+    /// `pending`, `retrying`, or the name of a [`crate::domain::counters::Final`].
+    pub state: &'static str,
+    /// The last one.
+    pub reply: Option<String>,
+    /// Of the last event, RFC 3339.
+    pub when: Option<String>,
+    pub attempts: u32,
+}
+
+/// Which run, and where temporary files may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipients<'a> {
+    pub run: RunKey,
+    /// Empty: all.
+    pub states: &'a [String],
+    pub now: SystemTime,
+    /// A folder for temporary files, about 120 bytes a recipient; nothing stays in it.
+    pub folder: &'a Path,
+}
+
+/// Gives every recipient in the wanted states, by row, until `out` breaks off. `progress`: records read, of about how
+/// many. Resolves to what could not be read, a line each with its place: what it says is missing in the rows.
+pub async fn recipients(
+    queue: &dyn Queue,
+    asked: Recipients<'_>,
+    progress: Progress<'_>,
+    out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
+) -> Result<Vec<String>, AccountError> {
+    let view = View::read(queue, true).await?;
+    let run = view.ledger.run(asked.run);
+    let run = run.ok_or(AccountError::NoManifest { run: asked.run })?;
+    let subject = Subject {
+        key: asked.run,
+        name: run.manifest.id.to_string(),
+        rows: enqueued(run),
+        is_cancelled: view.ledger.standing(asked.run, asked.now) == RunStanding::Cancelled,
+    };
+    let mut facts = Facts::new(vec![subject], asked.folder);
+    let scope = Scope {
+        only: Some(asked.run),
+        with_lines: true,
+        with_cancelled: true,
+        now: asked.now,
+    };
+    collect_places(&mut facts, queue, &view, scope).await?;
+    collect_events(&mut facts, queue, progress).await?;
+    collect_named(&mut facts, &view.ledger)?;
+    let (histories, findings) = facts.finish()?;
+    histories.each(&mut |subject, history| {
+        let state = state(subject, history);
+        match asked.states.is_empty() || asked.states.iter().any(|asked| asked == state) {
+            true => out(row(history, state)),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    Ok(findings.into_lines())
+}
+
+async fn collect_events(
+    facts: &mut Facts,
+    queue: &dyn Queue,
+    progress: Progress<'_>,
+) -> Result<(), AccountError> {
+    let partitions = 0..queue.partitions();
+    read_events(
+        queue,
+        partitions,
+        progress,
+        &mut |_, _, event| match event {
+            Ok(event) => {
+                let fact = Fact::Event(EventFact {
+                    rank: event.rank,
+                    kind: event.kind,
+                    is_final: event.is_final,
+                    is_earlier: false,
+                    is_worker_lost: false,
+                    detail: Detail::Text {
+                        address: &event.address,
+                        reply: event.reply.as_deref(),
+                        when: &event.when,
+                    },
+                });
+                facts.add(event.run, event.row, &fact)
+            }
+            Err(what) => {
+                facts.findings.add(what);
+                ControlFlow::Continue(())
+            }
+        },
+    )
+    .await?;
+    facts.check()
+}
+
+/// Of a cancelled run what has not ended is cancelled at once; of others what cannot be found is called pending, and
+/// `verify` says what is wrong.
+fn state(subject: &Subject, history: &History) -> &'static str {
+    match history.standing() {
+        Standing::Ended(end) => end.name(),
+        _ if subject.is_cancelled => "cancelled",
+        Standing::Queued(PlaceKind::Retrying) => "retrying",
+        Standing::Queued(PlaceKind::Pending) | Standing::Replayed | Standing::Unknown => "pending",
+    }
+}
+
+fn row(history: &History, state: &'static str) -> RecipientRow {
+    let (reply, when) = history.last_reply();
+    RecipientRow {
+        row: history.key.row(),
+        address: history.address().to_string(),
+        state,
+        reply: reply.map(str::to_string),
+        when: when.map(str::to_string),
+        attempts: u32::try_from(history.attempts()).unwrap_or(u32::MAX),
+    }
+}
