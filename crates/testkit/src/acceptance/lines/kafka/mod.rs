@@ -14,8 +14,8 @@ pub mod secure;
 pub mod throughput;
 pub mod tools;
 
-use crate::acceptance::lines::{Known, Setting};
 use crate::acceptance::project::Project;
+use crate::acceptance::{Known, Setting};
 use crate::kafka::{Cluster, NEWEST, shared};
 use std::time::Duration;
 

@@ -2,13 +2,13 @@
 //! partition, both at the same time. Counted where MAIL FROM arrives.
 
 use super::{Queue, SHORT_SESSION, one};
-use crate::acceptance::lines::super::{Line, Setting};
 use crate::acceptance::lines::kill::CLEAN_STOP;
 use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
 use crate::acceptance::process::Process;
 use crate::acceptance::project::Project;
 use crate::acceptance::report::Report;
 use crate::acceptance::server::Server;
+use crate::acceptance::{Line, Setting};
 use anyhow::Context;
 use ring::digest;
 use rustix::process::Signal;
