@@ -4,9 +4,9 @@ use super::output::{Format, Listing};
 use super::{Exit, Failure, Global, output};
 use crate::bounce::classify;
 use crate::config::Flags;
+use crate::domain::duration;
 use crate::domain::outcome::{Attempt, Class, Reply, Stage, Verdict};
 use crate::domain::records::InDoubtPolicy;
-use crate::domain::span;
 use crate::engine::policy::{Decision, Schedule, decide};
 use crate::smtp::reply_of;
 use serde_json::{Map, Value, json};
@@ -75,7 +75,7 @@ fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let retry = match retry_after {
-        Some(delay) => format!("after {}", span::human(delay)),
+        Some(delay) => format!("after {}", duration::human(delay)),
         None => "never".to_string(),
     };
     output::lines(&output::fields(&[

@@ -4,7 +4,7 @@
 use super::Global;
 use super::terminal::{bars, note};
 use super::text::grouped;
-use crate::domain::span;
+use crate::domain::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::io::IsTerminal;
@@ -215,7 +215,7 @@ fn describe(unit: Unit, counts: &Counts, per_second: f64) -> String {
     let left = left.and_then(|left| Duration::try_from_secs_f64(left as f64 / per_second).ok());
     if let Some(left) = left {
         let left = Duration::from_secs(left.as_secs().max(1));
-        text += &format!(", {} left", span::human(left));
+        text += &format!(", {} left", duration::human(left));
     }
     text
 }

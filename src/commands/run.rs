@@ -6,7 +6,7 @@ use super::project::{self, ConnectOptions, OpenProject};
 use super::worker::{self, SendReport};
 use super::{Exit, Failure, Global, enqueue, output, terminal};
 use crate::clock::Clock;
-use crate::domain::span;
+use crate::domain::duration;
 use crate::engine::account::{self, Remaining};
 use crate::engine::enqueue::EnqueueReport;
 use crate::engine::worker::{Goal, LeftWork, Summary};
@@ -136,7 +136,7 @@ fn unfinished(summary: &Summary) -> String {
         Some(LeftWork::StandingStill) => "; some partitions have stopped, see above".to_string(),
         Some(LeftWork::RelaysAway) => "; no relay is available".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
-        Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", span::human(wait)),
+        Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", duration::human(wait)),
     }
 }
 

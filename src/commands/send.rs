@@ -4,7 +4,7 @@ use super::progress::Verbosity;
 use super::project::{self, ConnectOptions, OpenProject};
 use super::worker::{self, Options, SendReport};
 use super::{Exit, Failure, Global, output};
-use crate::domain::span;
+use crate::domain::duration;
 use crate::engine::worker::{Goal, LeftWork};
 use std::net::SocketAddr;
 
@@ -54,7 +54,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         global.say(worker::closing_line(&summary));
     }
     if let Some(LeftWork::DueLater(wait)) = summary.left_work {
-        global.say(format!("the rest is due in {}", span::human(wait)));
+        global.say(format!("the rest is due in {}", duration::human(wait)));
     }
     Ok(worker::exit(&summary, signal, args.drain))
 }

@@ -1,7 +1,7 @@
 //! Times as people write and read them: RFC 3339, `2026-12-01 09:00` or `09:00`, in the time zone of the host.
 
 use super::text::plain;
-use crate::domain::span;
+use crate::domain::duration;
 use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, ToSpan, Zoned};
 use std::time::SystemTime;
@@ -32,7 +32,7 @@ pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
 
 /// For `--since`: a time, or a duration before now (`2h`, `7d`).
 pub fn parse_since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
-    if let Ok(back) = span::parse(text) {
+    if let Ok(back) = duration::parse(text) {
         return now
             .timestamp()
             .checked_sub(back)

@@ -1,7 +1,7 @@
 //! The topics of the queue and their names, `{env}.{domain}.{event}.{version}`.
 
+use super::duration;
 use super::ids::Partition;
-use super::span;
 use std::fmt;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Topic::Send => f.write_str("send"),
-            Topic::Retry(delay) => write!(f, "retry-{}", span::text(*delay)),
+            Topic::Retry(delay) => write!(f, "retry-{}", duration::compact(*delay)),
             Topic::Dlq => f.write_str("dlq"),
             Topic::Event => f.write_str("event"),
             Topic::Campaign => f.write_str("campaign"),
@@ -81,7 +81,7 @@ impl std::str::FromStr for Topic {
             "campaign" => Topic::Campaign,
             "suppression" => Topic::Suppression,
             other => match other.strip_prefix("retry-") {
-                Some(delay) => Topic::Retry(span::parse(delay)?),
+                Some(delay) => Topic::Retry(duration::parse(delay)?),
                 None => return Err(format!("`{other}` is not a topic of mailq")),
             },
         })

@@ -2,8 +2,8 @@
 //! storm of connections. A pure state machine: time comes in as boot time.
 
 use super::policy::Trouble;
+use crate::domain::duration;
 use crate::domain::outcome::Attempt;
-use crate::domain::span;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl fmt::Display for Notice {
                 write!(f, "{what} is paused and probed: {words}")
             }
             Notice::Closed { what, after } => {
-                write!(f, "{what} works again after {}", span::human(*after))
+                write!(f, "{what} works again after {}", duration::human(*after))
             }
         }
     }

@@ -237,7 +237,7 @@ fn parts<const N: usize>(text: &str) -> Option<[&str; N]> {
 
 fn target_text(target: Target) -> String {
     match target {
-        Target::Retry(delay) => crate::domain::span::text(delay),
+        Target::Retry(delay) => crate::domain::duration::compact(delay),
         Target::Letter(LetterKind::Dead) => "dead".to_string(),
         Target::Letter(LetterKind::InDoubt) => "in_doubt".to_string(),
     }
@@ -248,7 +248,7 @@ fn read_move(text: &str) -> Option<Move> {
     let target = match target {
         "dead" => Target::Letter(LetterKind::Dead),
         "in_doubt" => Target::Letter(LetterKind::InDoubt),
-        delay => Target::Retry(crate::domain::span::parse(delay).ok()?),
+        delay => Target::Retry(crate::domain::duration::parse(delay).ok()?),
     };
     let uses_try = match uses_try {
         "0" => false,

@@ -43,7 +43,7 @@ fn option(line: &str, script: &mut Script) -> Result<bool, String> {
         ["style", "latin-1"] => behaviour.style = Style::Latin1,
         ["delay", span] => {
             behaviour.reply_delay =
-                mailq::domain::span::parse(span).map_err(|error| error.to_string())?;
+                mailq::domain::duration::parse(span).map_err(|error| error.to_string())?;
         }
         ["greeting", ..] => behaviour.greeting = words[1..].join(" "),
         ["auth", user, password] => {

@@ -134,7 +134,7 @@ fn step(line: &str) -> Result<Step, String> {
     let texts: Vec<&str> = words.iter().map(String::as_str).collect();
     Ok(match texts.as_slice() {
         ["sleep", span] => {
-            Step::Sleep(mailq::domain::span::parse(span).map_err(|e| e.to_string())?)
+            Step::Sleep(mailq::domain::duration::parse(span).map_err(|e| e.to_string())?)
         }
         ["stop-relay"] => Step::StopRelay,
         ["start-relay"] => Step::StartRelay(None),

@@ -78,7 +78,7 @@ fn took(text: &str) -> Option<usize> {
     let span = &text[..start];
     let is_span = span
         .split(' ')
-        .all(|word| mailq::domain::span::parse(word).is_ok());
+        .all(|word| mailq::domain::duration::parse(word).is_ok());
     is_span.then_some(end + 3)
 }
 

@@ -1,7 +1,7 @@
 //! Flags of `enqueue`, which `run` takes as well.
 
 use crate::commands::project::ConnectOptions;
-use crate::domain::span;
+use crate::domain::duration;
 use crate::recipients;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Options {
     pub stream: bool,
 
     /// How long to wait for a queue that is busy or unavailable
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = span::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
     pub queue_timeout: Duration,
 
     /// Wait for the queue without a limit [default: give up after --queue-timeout]

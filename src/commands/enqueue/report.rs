@@ -5,7 +5,7 @@ use crate::commands::progress::{Counts, Progress};
 use crate::commands::project::OpenProject;
 use crate::commands::text::{counted, grouped};
 use crate::commands::{Exit, Failure};
-use crate::domain::span;
+use crate::domain::duration;
 use crate::engine::account;
 use crate::engine::enqueue::{EnqueueProgress, EnqueueReport, OtherRun};
 use std::time::Duration;
@@ -51,8 +51,8 @@ pub async fn warn_of_expiry(
     if eta > expires {
         progress.warn(format!(
             "warning: sending takes about {}, but `{name}` expires after {}: messages left by then are not sent",
-            span::human(eta),
-            span::human(expires)
+            duration::human(eta),
+            duration::human(expires)
         ));
     }
     Ok(())
@@ -95,7 +95,7 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     let per_second = tally.recipients as f64 / report.elapsed_seconds.max(0.001);
     line += &format!(
         " in {} ({} rows/s)",
-        span::human(Duration::from_secs_f64(report.elapsed_seconds)),
+        duration::human(Duration::from_secs_f64(report.elapsed_seconds)),
         grouped(per_second as u64)
     );
     match &report.rejected_file {

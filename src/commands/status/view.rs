@@ -3,7 +3,7 @@
 use crate::commands::output::{Align, Table, fields};
 use crate::commands::text::{counted, grouped, plain};
 use crate::commands::time::local;
-use crate::domain::span;
+use crate::domain::duration;
 use crate::engine::account::status::{PartitionStatus, TierStatus, WorkerStatus};
 use crate::engine::account::{CampaignRow, State, Status};
 use std::time::Duration;
@@ -90,7 +90,7 @@ fn tier(tier: &TierStatus) -> String {
         None => String::new(),
     };
     let more = if tier.at_least { "at least " } else { "" };
-    let delay = span::parse(&tier.tier).map_or_else(|_| tier.tier.clone(), span::human);
+    let delay = duration::parse(&tier.tier).map_or_else(|_| tier.tier.clone(), duration::human);
     format!(
         "after {delay}: {more}{}{due}",
         counted(tier.messages, "message")
@@ -126,7 +126,7 @@ fn lag(status: &Status) -> String {
     match (status.lag, status.eta_seconds) {
         (0, _) => "no message can be sent now".to_string(),
         (lag, Some(seconds)) => {
-            let eta = span::human(Duration::from_secs(seconds.max(1)));
+            let eta = duration::human(Duration::from_secs(seconds.max(1)));
             format!(
                 "{} can be sent now, in about {eta} at this rate",
                 counted(lag, "message")

@@ -4,8 +4,8 @@ use crate::clock::Clock;
 use crate::commands::Failure;
 use crate::commands::project::OpenProject;
 use crate::commands::text::counted;
+use crate::domain::duration;
 use crate::domain::rate::Rate;
-use crate::domain::span;
 use crate::engine::account;
 use crate::engine::worker::Setup;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub async fn forecast(
                 .unwrap_or(Duration::MAX);
             format!(
                 ", about {}",
-                span::human(seconds.max(Duration::from_secs(1)))
+                duration::human(seconds.max(Duration::from_secs(1)))
             )
         }
     };

@@ -1,8 +1,8 @@
 //! Flags of a worker: those that `send` and `run` share.
 
 use crate::config::{Flags, RelayKeys, SendKeys};
+use crate::domain::duration;
 use crate::domain::rate::Rate;
-use crate::domain::span;
 use std::time::Duration;
 
 /// What `run` takes as well.
@@ -33,7 +33,7 @@ pub struct Options {
     pub instance_id: Option<String>,
 
     /// Stop with exit code 75 if the next message is due later than this, or if no relay is available for this long [default: wait]
-    #[arg(long, value_name = "DURATION", value_parser = span::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub max_wait: Option<Duration>,
 }
 

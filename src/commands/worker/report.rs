@@ -3,7 +3,7 @@
 use super::stop_signal::StopSignal;
 use crate::commands::Exit;
 use crate::commands::text::{counted, grouped};
-use crate::domain::span;
+use crate::domain::duration;
 use crate::engine::worker::{LeftWork, Summary};
 use serde::Serialize;
 
@@ -78,7 +78,7 @@ pub fn closing_line(summary: &Summary) -> String {
     format!(
         "{} in {} ({per_second:.1}/s)",
         counts.join(", "),
-        span::human(summary.elapsed)
+        duration::human(summary.elapsed)
     )
 }
 

@@ -4,7 +4,7 @@ use crate::config::declare::keys;
 use crate::config::error::ConfigError;
 use crate::config::schema::Limits;
 use crate::config::source::{Setting, Sourced};
-use crate::domain::span;
+use crate::domain::duration;
 use crate::engine::policy::RetrySchedule;
 use std::time::Duration;
 
@@ -71,12 +71,12 @@ impl RetryKeys {
     pub fn schedule(self) -> Result<RetrySchedule, ConfigError> {
         if self.max.value < self.initial {
             let setting = Setting {
-                text: span::human(self.max.value),
+                text: duration::human(self.max.value),
                 source: self.max.source,
             };
             let why = format!(
                 "shorter than `retry.initial`, which is `{}`",
-                span::human(self.initial)
+                duration::human(self.initial)
             );
             let key = RetryKeys::max().path();
             return Err(ConfigError::bad_value(&key, &setting, why));

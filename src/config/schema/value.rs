@@ -1,7 +1,7 @@
 //! The types that a key may have: how a value is written, and what is wrong with a text that is none.
 
+use crate::domain::duration;
 use crate::domain::rate::Rate;
-use crate::domain::span;
 use crate::smtp::UrlError;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -111,10 +111,10 @@ impl Value for Duration {
     }
 
     fn parse(text: &str, limits: &Limits) -> Result<Duration, ValueError> {
-        let span = span::parse(text).map_err(|_| wrong::<Duration>(limits))?;
+        let span = duration::parse(text).map_err(|_| wrong::<Duration>(limits))?;
         match *limits {
             Limits::Span(low, high) if !(low..=high).contains(&span) => {
-                let (low, high) = (span::human(low), span::human(high));
+                let (low, high) = (duration::human(low), duration::human(high));
                 Err(ValueError::Form(format!(
                     "not between `{low}` and `{high}`"
                 )))
@@ -126,7 +126,7 @@ impl Value for Duration {
     fn values(limits: &Limits) -> Option<String> {
         match *limits {
             Limits::Span(low, high) => {
-                let (low, high) = (span::human(low), span::human(high));
+                let (low, high) = (duration::human(low), duration::human(high));
                 Some(format!("From `{low}` to `{high}`"))
             }
             _ => None,

@@ -1,10 +1,10 @@
 //! `mailq status`: counts of every run as the workers have them, what waits in the tiers, who is at work.
 
 use super::row::{CampaignRow, State, counted, origins};
+use crate::domain::duration;
 use crate::domain::ids::Offset;
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
-use crate::domain::span;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::chunks::{Limits, due, head, open_chunk, waiting};
 use crate::engine::read_model::findings::Findings;
@@ -231,7 +231,7 @@ async fn retry(
         tier.at_least |= waited.beyond.is_some();
     }
     let tiers = tiers.into_iter().map(|(delay, waiting)| TierStatus {
-        tier: span::text(delay),
+        tier: duration::compact(delay),
         messages: waiting.messages,
         at_least: waiting.at_least,
         next_due: waiting.next_due.map(timestamp),

@@ -1,4 +1,4 @@
-//! Spans of time as people write them: `500ms`, `30s`, `1m`, `1h`, `24h`, `7d`.
+//! Durations as people write them: `500ms`, `30s`, `1m`, `1h`, `24h`, `7d`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
 ];
 
-/// Reads one number with one unit. The error says what was given and what is understood.
+/// Parses one number with one unit. The error quotes the text and shows valid examples.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration like `500ms`, `30s`, `5m`, `1h` or `7d`");
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
@@ -26,21 +26,21 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(wrong)
 }
 
-/// Seconds where they are whole, else milliseconds: the form in topic names, one text for one span.
-pub fn text(span: Duration) -> String {
-    if span.subsec_millis() == 0 {
-        format!("{}s", span.as_secs())
+/// Whole seconds (`90s`), else milliseconds (`1500ms`). Topic names use this form, so each duration has exactly one text.
+pub fn compact(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{}s", duration.as_secs())
     } else {
-        format!("{}ms", span.as_millis())
+        format!("{}ms", duration.as_millis())
     }
 }
 
-/// For people: the two largest units, `2h 5m`, `45s`, `300ms`.
-pub fn human(span: Duration) -> String {
-    if span < Duration::from_secs(1) {
-        return format!("{}ms", span.as_millis());
+/// The two largest units, for messages: `2h 5m`, `45s`, `300ms`.
+pub fn human(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        return format!("{}ms", duration.as_millis());
     }
-    let mut left = span.as_secs();
+    let mut left = duration.as_secs();
     let mut parts = Vec::new();
     for (unit, seconds) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
         if left >= seconds && parts.len() < 2 {
@@ -58,17 +58,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_and_writes_spans() {
+    fn parses_and_formats_durations() {
         for (given, millis, wire) in [
             ("500ms", 500, "500ms"),
             ("30s", 30_000, "30s"),
             ("1m", 60_000, "60s"),
             ("7d", 604_800_000, "604800s"),
         ] {
-            let span = parse(given).unwrap();
-            assert_eq!(span.as_millis(), millis);
-            assert_eq!(text(span), wire);
-            assert_eq!(parse(wire).unwrap(), span);
+            let duration = parse(given).unwrap();
+            assert_eq!(duration.as_millis(), millis);
+            assert_eq!(compact(duration), wire);
+            assert_eq!(parse(wire).unwrap(), duration);
         }
         for wrong in [
             "",
