@@ -51,7 +51,7 @@ pub struct EventPayload {
 
 /// What an event tells beside whom it is about: where it was tried and what was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Note {
+pub struct EventDetails {
     pub relay: Option<String>,
     pub reply: Option<String>,
     pub class: Option<Class>,

@@ -4,7 +4,7 @@
 use super::lanes::Answer;
 use crate::bounce;
 use crate::domain::counters::Final;
-use crate::domain::event::Note;
+use crate::domain::event::EventDetails;
 use crate::domain::outcome::{Attempt, Class, Reason, Scope, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use crate::engine::breaker::Signal;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 pub struct Judgement {
     pub fate: Fate,
-    pub note: Rc<Note>,
+    pub note: Rc<EventDetails>,
     /// The address is to be suppressed.
     pub suppress: bool,
     pub relay: Option<Signal>,
@@ -23,9 +23,9 @@ pub struct Judgement {
 
 pub fn judge(answer: &Answer, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Judgement {
     if answer.suppressed {
-        let note = Rc::new(Note {
+        let note = Rc::new(EventDetails {
             reason: Some(Reason::Manual),
-            ..Note::default()
+            ..EventDetails::default()
         });
         let fate = Fate::Ended(Final::Suppressed);
         return Judgement {
@@ -68,10 +68,10 @@ fn fate(decision: Decision, attempt: &Attempt) -> Fate {
     }
 }
 
-fn note(answer: &Answer, verdict: Option<&Verdict>) -> Note {
+fn note(answer: &Answer, verdict: Option<&Verdict>) -> EventDetails {
     let relay = answer.relay.clone();
     match &answer.attempt {
-        Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => Note {
+        Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => EventDetails {
             relay,
             reply: Some(reply.to_string()),
             class: verdict.map(|verdict| verdict.class),
@@ -85,7 +85,7 @@ fn note(answer: &Answer, verdict: Option<&Verdict>) -> Note {
             } else {
                 Reason::ConnectionLost
             };
-            Note {
+            EventDetails {
                 relay,
                 reply: Some(why.clone()),
                 class: Some(Class::Temporary),
@@ -93,9 +93,9 @@ fn note(answer: &Answer, verdict: Option<&Verdict>) -> Note {
                 scope: Some(Scope::Relay),
             }
         }
-        Attempt::NotSent { .. } => Note {
+        Attempt::NotSent { .. } => EventDetails {
             relay,
-            ..Note::default()
+            ..EventDetails::default()
         },
     }
 }

@@ -4,7 +4,9 @@ use super::settings::Setup;
 use crate::domain::address;
 use crate::domain::chunk::{Chunk, ChunkHead, Message, MessageLine};
 use crate::domain::content::MessageContent;
-use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload, EventType, Note};
+use crate::domain::event::{
+    Event, EventDetails, EventHeader, EventMetadata, EventPayload, EventType,
+};
 use crate::domain::ids::RunKey;
 use crate::domain::records::{Letter, TopicPartitionText};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -58,7 +60,7 @@ impl Teller<'_> {
         message: &Message,
         kind: EventType,
         is_final: bool,
-        note: &Note,
+        note: &EventDetails,
     ) -> Event {
         let line = &message.line;
         let key = self.ledger.counts_for(about.run);

@@ -23,7 +23,7 @@ use super::positions::Positions;
 use super::progress::{Progress, Target};
 use crate::domain::chunk::{Chunk, Message};
 use crate::domain::counters::Final;
-use crate::domain::event::Note;
+use crate::domain::event::EventDetails;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -61,7 +61,7 @@ pub enum Fate {
 pub struct Report {
     pub slot: Slot,
     pub fate: Fate,
-    pub note: Rc<Note>,
+    pub note: Rc<EventDetails>,
 }
 
 /// What the configuration says to a partition.

@@ -3,7 +3,7 @@
 
 use super::{Fate, Going, Machine, Moment, Phase, Slot};
 use crate::domain::counters::Final;
-use crate::domain::event::{EventType, Note};
+use crate::domain::event::{EventDetails, EventType};
 use crate::domain::ids::Offset;
 use crate::domain::outcome::Reason;
 use crate::domain::records::Left;
@@ -32,7 +32,7 @@ pub struct Telling {
     pub slot: Slot,
     pub kind: EventType,
     pub is_final: bool,
-    pub note: Rc<Note>,
+    pub note: Rc<EventDetails>,
     then: Then,
 }
 
@@ -77,9 +77,9 @@ impl Machine {
     }
 
     fn tell_in_doubt(&self, moment: &Moment, tell: &mut Tell) {
-        let note = Rc::new(Note {
+        let note = Rc::new(EventDetails {
             reason: Some(Reason::WorkerLost),
-            ..Note::default()
+            ..EventDetails::default()
         });
         for slot in self.in_doubt() {
             let held = self.is_held_in_doubt(slot, moment);
@@ -187,7 +187,12 @@ impl Machine {
         }
     }
 
-    fn ending(&self, slot: Slot, standing: Standing, expired: bool) -> Option<(Final, Rc<Note>)> {
+    fn ending(
+        &self,
+        slot: Slot,
+        standing: Standing,
+        expired: bool,
+    ) -> Option<(Final, Rc<EventDetails>)> {
         let suppressed = self.message(slot)?.line.suppressed.as_deref();
         if standing == Standing::Cancelled {
             return Some((Final::Cancelled, Rc::default()));
@@ -195,18 +200,18 @@ impl Machine {
         if let Some(why) = suppressed {
             return Some((
                 Final::Suppressed,
-                Rc::new(Note {
+                Rc::new(EventDetails {
                     reason: why.parse().ok(),
-                    ..Note::default()
+                    ..EventDetails::default()
                 }),
             ));
         }
         expired.then(|| {
             (
                 Final::Expired,
-                Rc::new(Note {
+                Rc::new(EventDetails {
                     reason: Some(Reason::Expired),
-                    ..Note::default()
+                    ..EventDetails::default()
                 }),
             )
         })

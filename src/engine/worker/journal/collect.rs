@@ -4,7 +4,7 @@ use super::super::answers;
 use super::super::lanes::Handed;
 use super::super::told::About;
 use super::Journal;
-use crate::domain::event::Note;
+use crate::domain::event::EventDetails;
 use crate::domain::outcome::Reason;
 use crate::protocol::machine::Report;
 use crate::queue::Record;
@@ -43,7 +43,7 @@ impl Journal {
         }
     }
 
-    pub(super) fn suppress(&mut self, handed: &Handed, note: &Note) {
+    pub(super) fn suppress(&mut self, handed: &Handed, note: &EventDetails) {
         let campaign = self
             .ledger
             .run(handed.run)
