@@ -1,43 +1,19 @@
-//! Absolute counts of what became of a run's messages in one partition. They only grow.
+//! Counts of how a run's messages ended in one partition. They are totals since the run began and only grow.
 
+use super::named::named;
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
-/// Where a message can end. `Delivered` to `InDoubt` add up to what was enqueued once nothing is pending or retrying.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Final {
-    Delivered,
-    Bounced,
-    Dead,
-    Suppressed,
-    Expired,
-    Cancelled,
-    InDoubt,
-}
-
-impl Final {
-    pub const ALL: [Final; 7] = [
-        Final::Delivered,
-        Final::Bounced,
-        Final::Dead,
-        Final::Suppressed,
-        Final::Expired,
-        Final::Cancelled,
-        Final::InDoubt,
-    ];
-
-    /// The name in JSON, in `--state` and in events (`mail.<name>`).
-    pub const fn name(self) -> &'static str {
-        match self {
-            Final::Delivered => "delivered",
-            Final::Bounced => "bounced",
-            Final::Dead => "dead",
-            Final::Suppressed => "suppressed",
-            Final::Expired => "expired",
-            Final::Cancelled => "cancelled",
-            Final::InDoubt => "in_doubt",
-        }
+named! {
+    /// How a message can end. Once nothing is pending or retrying, the seven counts add up to the messages enqueued.
+    pub enum Final {
+        Delivered = "delivered",
+        Bounced = "bounced",
+        Dead = "dead",
+        Suppressed = "suppressed",
+        Expired = "expired",
+        Cancelled = "cancelled",
+        InDoubt = "in_doubt",
     }
 }
 
@@ -46,28 +22,48 @@ impl Final {
 pub struct Counters {
     /// Indexed by [`Final`] in the order of [`Final::ALL`].
     pub finals: [u64; 7],
-    /// Messages that left this partition for a retry tier. Over all partitions, `moved` less what the retry
-    /// partitions ended or moved on is what is retrying now.
+    /// Messages that moved from this partition to a retry tier. The number retrying now is the sum of `moved` over all
+    /// partitions, minus `left()` of the retry partitions.
     pub moved: u64,
 }
 
 impl Counters {
     pub fn add(&mut self, end: Final) {
-        if let Some(count) = self.finals.get_mut(end as usize) {
-            *count += 1;
-        }
+        *self.count_mut(end) += 1;
     }
 
     pub fn get(&self, end: Final) -> u64 {
-        self.finals.get(end as usize).copied().unwrap_or_default()
+        let mut counters = *self;
+        *counters.count_mut(end)
     }
 
-    /// Everything that left this partition, one way or the other.
+    fn count_mut(&mut self, end: Final) -> &mut u64 {
+        let [
+            delivered,
+            bounced,
+            dead,
+            suppressed,
+            expired,
+            cancelled,
+            in_doubt,
+        ] = &mut self.finals;
+        match end {
+            Final::Delivered => delivered,
+            Final::Bounced => bounced,
+            Final::Dead => dead,
+            Final::Suppressed => suppressed,
+            Final::Expired => expired,
+            Final::Cancelled => cancelled,
+            Final::InDoubt => in_doubt,
+        }
+    }
+
+    /// Messages that ended here or moved on.
     pub fn left(&self) -> u64 {
         self.ended() + self.moved
     }
 
-    /// Messages that have come to an end here.
+    /// Messages that ended here.
     pub fn ended(&self) -> u64 {
         self.finals.iter().sum()
     }
@@ -79,5 +75,20 @@ impl AddAssign for Counters {
             *mine += theirs;
         }
         self.moved += other.moved;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_in_the_order_of_the_variants() {
+        for (index, end) in Final::ALL.into_iter().enumerate() {
+            let mut counters = Counters::default();
+            counters.add(end);
+            assert_eq!((counters.get(end), counters.finals[index]), (1, 1));
+            assert_eq!((counters.ended(), counters.left()), (1, 1));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::counters::Final;
 use super::ids::{Row, RunKey};
+use super::named::named;
 use super::outcome::{Class, Reason, Scope};
 use serde::{Deserialize, Serialize};
 
@@ -81,24 +82,17 @@ impl Event {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum EventType {
-    #[serde(rename = "mail.delivered")]
-    Delivered,
-    #[serde(rename = "mail.deferred")]
-    Deferred,
-    #[serde(rename = "mail.bounced")]
-    Bounced,
-    #[serde(rename = "mail.dead")]
-    Dead,
-    #[serde(rename = "mail.suppressed")]
-    Suppressed,
-    #[serde(rename = "mail.expired")]
-    Expired,
-    #[serde(rename = "mail.cancelled")]
-    Cancelled,
-    #[serde(rename = "mail.in_doubt")]
-    InDoubt,
+named! {
+    pub enum EventType {
+        Delivered = "mail.delivered",
+        Deferred = "mail.deferred",
+        Bounced = "mail.bounced",
+        Dead = "mail.dead",
+        Suppressed = "mail.suppressed",
+        Expired = "mail.expired",
+        Cancelled = "mail.cancelled",
+        InDoubt = "mail.in_doubt",
+    }
 }
 
 impl EventType {

@@ -1,4 +1,4 @@
-//! Floor 0: the words of the product as plain types. No I/O, no clock, no tasks; everything above speaks in them.
+//! Floor 0: plain types that every other folder uses. No I/O, no clock, no tasks.
 
 pub mod address;
 pub mod chunk;
@@ -8,6 +8,7 @@ pub mod csv_cell;
 pub mod duration;
 pub mod event;
 pub mod ids;
+mod named;
 pub mod nearest;
 pub mod outcome;
 pub mod project_key;

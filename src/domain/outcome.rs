@@ -1,23 +1,24 @@
 //! What an SMTP attempt can end in, and the words that classify a failure. Who decides what follows is `engine::policy`.
 
+use super::named::named;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where in the conversation something happened. The order is the order of the conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    Connect,
-    Greeting,
-    Ehlo,
-    Tls,
-    Auth,
-    MailFrom,
-    RcptTo,
-    /// The answer to the DATA command, or a problem while the content was written, before the final dot.
-    Data,
-    /// After the final dot (or the last BDAT chunk) was written.
-    FinalDot,
+named! {
+    /// Where in the conversation something happened. The order is the order of the conversation.
+    pub enum Stage {
+        Connect = "connect",
+        Greeting = "greeting",
+        Ehlo = "ehlo",
+        Tls = "tls",
+        Auth = "auth",
+        MailFrom = "mail_from",
+        RcptTo = "rcpt_to",
+        /// The answer to the DATA command, or a problem while the content was written, before the final dot.
+        Data = "data",
+        /// After the final dot (or the last BDAT chunk) was written.
+        FinalDot = "final_dot",
+    }
 }
 
 /// A server's answer. `code` is 0 where the bytes were no reply at all; `text` keeps the server's own words,
@@ -59,95 +60,76 @@ pub enum Attempt {
     Unanswered { why: String },
 }
 
-/// How long a failure lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Class {
-    /// Exponential backoff.
-    Temporary,
-    /// A fixed interval.
-    Soft,
-    /// Never again.
-    Hard,
+named! {
+    /// How long a failure lasts.
+    pub enum Class {
+        /// Exponential backoff.
+        Temporary = "temporary",
+        /// A fixed interval.
+        Soft = "soft",
+        /// Never again.
+        Hard = "hard",
+    }
 }
 
-/// Whom a failure is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    Recipient,
-    Message,
-    Sender,
-    Site,
-    Relay,
+named! {
+    /// Whom a failure is about.
+    pub enum Scope {
+        Recipient = "recipient",
+        Message = "message",
+        Sender = "sender",
+        Site = "site",
+        Relay = "relay",
+    }
 }
 
-/// Why, in one word; `bounce` gives it, reports and filters show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    NoMailbox,
-    NoDomain,
-    NullMx,
-    Moved,
-    MailboxDisabled,
-    MailboxFull,
-    RecipientFilter,
-    ReceivingTooFast,
-    Greylisted,
-    Throttled,
-    Reputation,
-    SenderBlocked,
-    AuthFail,
-    NoPtr,
-    TlsRequired,
-    SenderRejected,
-    SpamContent,
-    Virus,
-    Policy,
-    Malformed,
-    TooBig,
-    Smtputf8Unsupported,
-    RelayDenied,
-    RelayAuth,
-    RelayQuota,
-    RemoteError,
-    RemoteFull,
-    Network,
-    Dns,
-    Expired,
-    Loop,
-    Protocol,
-    /// A worker ended with the message in its hands.
-    WorkerLost,
-    /// The connection ended after the final dot.
-    ConnectionLost,
-    /// The final dot was never answered.
-    NoReply,
-    Complaint,
-    Unsubscribe,
-    Manual,
-    Unknown,
+named! {
+    /// Why, in one word; `bounce` gives it, reports and filters show it.
+    pub enum Reason {
+        NoMailbox = "no_mailbox",
+        NoDomain = "no_domain",
+        NullMx = "null_mx",
+        Moved = "moved",
+        MailboxDisabled = "mailbox_disabled",
+        MailboxFull = "mailbox_full",
+        RecipientFilter = "recipient_filter",
+        ReceivingTooFast = "receiving_too_fast",
+        Greylisted = "greylisted",
+        Throttled = "throttled",
+        Reputation = "reputation",
+        SenderBlocked = "sender_blocked",
+        AuthFail = "auth_fail",
+        NoPtr = "no_ptr",
+        TlsRequired = "tls_required",
+        SenderRejected = "sender_rejected",
+        SpamContent = "spam_content",
+        Virus = "virus",
+        Policy = "policy",
+        Malformed = "malformed",
+        TooBig = "too_big",
+        Smtputf8Unsupported = "smtputf8_unsupported",
+        RelayDenied = "relay_denied",
+        RelayAuth = "relay_auth",
+        RelayQuota = "relay_quota",
+        RemoteError = "remote_error",
+        RemoteFull = "remote_full",
+        Network = "network",
+        Dns = "dns",
+        Expired = "expired",
+        Loop = "loop",
+        Protocol = "protocol",
+        /// A worker ended with the message in its hands.
+        WorkerLost = "worker_lost",
+        /// The connection ended after the final dot.
+        ConnectionLost = "connection_lost",
+        /// The final dot was never answered.
+        NoReply = "no_reply",
+        Complaint = "complaint",
+        Unsubscribe = "unsubscribe",
+        Manual = "manual",
+        Unknown = "unknown",
+    }
 }
-
-macro_rules! wire_name {
-    ($($type:ty),*) => {$(
-        impl fmt::Display for $type {
-            /// The name used in JSON, in filters and in messages.
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                serde_json::to_value(self).ok().as_ref().and_then(|v| v.as_str()).unwrap_or("?").fmt(f)
-            }
-        }
-        impl std::str::FromStr for $type {
-            type Err = String;
-            fn from_str(text: &str) -> Result<Self, String> {
-                serde_json::from_value(serde_json::Value::String(text.to_string()))
-                    .map_err(|_| format!("`{text}` is not a known name"))
-            }
-        }
-    )*};
-}
-wire_name!(Stage, Class, Scope, Reason);
 
 /// What a reply means: the classifier's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
