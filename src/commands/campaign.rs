@@ -159,7 +159,7 @@ fn inputs(
         templates.update(part.as_bytes());
         templates.update(&[0]);
     }
-    let hex = crate::domain::project_key::hex;
+    let hex = crate::domain::digest::hex;
     Ok(BTreeMap::from([
         (
             "campaign".to_string(),

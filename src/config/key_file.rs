@@ -1,7 +1,8 @@
 //! The key of the project on disk: created once, mode 0600, the same on every host.
 
 use super::error::ConfigError;
-use crate::domain::project_key::{ProjectKey, hex};
+use crate::domain::digest::hex;
+use crate::domain::project_key::ProjectKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,17 +1,18 @@
-//! Names of things: campaign, run, message, worker; and the short key under which a run appears in the queue.
+//! Identifiers: offsets, partitions, rows, runs, and the short key that stands for a run in the queue.
 
+use super::digest::leading_64_bits;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A place in a partition's log. The next offset is one higher; an empty range is `first == end`.
+/// Position of a record in a partition's log. Ranges of offsets exclude their end.
 pub type Offset = u64;
-/// Index of a partition.
+/// Index of a partition, from 0.
 pub type Partition = u32;
-/// Ordinal of an accepted recipient within its run, from 0, in file order.
+/// Number of an accepted recipient within its run, from 0, in file order.
 pub type Row = u64;
 
-/// (campaign, run): what must never be enqueued twice.
+/// Campaign and run. The pair is never enqueued twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId {
     pub campaign: String,
@@ -26,19 +27,14 @@ impl RunId {
         }
     }
 
-    /// The first 64 bits of SHA-256 over both names: short enough for commit strings, wide enough never to collide.
+    /// The first 64 bits of SHA-256 over both names: short enough for a commit string, long enough for runs of one queue
+    /// not to collide.
     pub fn key(&self) -> RunKey {
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(self.campaign.as_bytes());
         hash.update(&[0]);
         hash.update(self.run.as_bytes());
-        let first = hash
-            .finish()
-            .as_ref()
-            .iter()
-            .take(8)
-            .fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-        RunKey(first)
+        RunKey(leading_64_bits(hash.finish().as_ref()))
     }
 }
 
@@ -48,7 +44,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// A run's short name in records and commit strings, written as 16 hexadecimal digits.
+/// A run's key in records and commit strings, written as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RunKey(pub u64);
 

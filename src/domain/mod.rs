@@ -5,6 +5,7 @@ pub mod chunk;
 pub mod content;
 pub mod counters;
 pub mod csv_cell;
+pub mod digest;
 pub mod duration;
 pub mod event;
 pub mod ids;

@@ -1,8 +1,11 @@
-//! The project's secret: from it come Message-IDs, tokens and suppression keys, the same on every host.
+//! The project's secret key. Message-IDs and suppression keys derive from it, so they are the same on every host.
 
+use super::digest::{hex, leading_128_bits};
 use super::ids::RunId;
 use ring::{digest, hmac};
 use std::fmt;
+
+const FINGERPRINT_DIGITS: usize = 16;
 
 /// 32 random bytes. Never printed; `Debug` shows the fingerprint.
 #[derive(Clone)]
@@ -15,38 +18,40 @@ impl ProjectKey {
     pub const BYTES: usize = 32;
 
     pub fn new(secret: &[u8; Self::BYTES]) -> ProjectKey {
-        let digest = digest::digest(&digest::SHA256, secret);
+        let mut fingerprint = hex(digest::digest(&digest::SHA256, secret).as_ref());
+        fingerprint.truncate(FINGERPRINT_DIGITS);
         ProjectKey {
             secret: hmac::Key::new(hmac::HMAC_SHA256, secret),
-            fingerprint: hex(digest.as_ref().get(..8).unwrap_or_default()),
+            fingerprint,
         }
     }
 
-    /// What the queue remembers of the key, so that another project's key is noticed.
+    /// Stored in the queue, so that a worker with another project's key is refused. 16 hexadecimal digits.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// The left side of a Message-ID: the same for a recipient of a run, whoever renders it and whenever.
+    /// The left side of a Message-ID, 32 hexadecimal digits. It depends on run and address alone, so rendering a row
+    /// again, on any host, gives the same Message-ID.
     pub fn message_token(&self, run: &RunId, address: &str) -> String {
-        hex(&self.tag("message", &[&run.campaign, &run.run, address])[..16])
+        let tag = self.tag("message", &[&run.campaign, &run.run, address]);
+        format!("{tag:032x}")
     }
 
-    /// The key of an address in the suppression topic; says nothing of the address to who lacks the project's key.
-    pub fn suppression_token(&self, address: &str) -> String {
-        hex(&self.tag("suppression", &[address])[..16])
+    /// The key of an address in the suppression topic. Without the project key nobody can tell which address it is.
+    pub fn suppression_token(&self, address: &str) -> u128 {
+        self.tag("suppression", &[address])
     }
 
-    fn tag(&self, purpose: &str, parts: &[&str]) -> [u8; 32] {
+    /// The first 128 bits of the HMAC. `purpose` keeps tags of different uses apart.
+    fn tag(&self, purpose: &str, parts: &[&str]) -> u128 {
         let mut context = hmac::Context::with_key(&self.secret);
         context.update(purpose.as_bytes());
         for part in parts {
             context.update(&[0]);
             context.update(part.as_bytes());
         }
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(context.sign().as_ref());
-        bytes
+        leading_128_bits(context.sign().as_ref())
     }
 }
 
@@ -56,11 +61,21 @@ impl fmt::Debug for ProjectKey {
     }
 }
 
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with Python's hashlib and hmac. They must never change: queues hold them.
+    #[test]
+    fn derived_values_are_stable() {
+        let key = ProjectKey::new(&[7; ProjectKey::BYTES]);
+        let run = RunId::new("spring", "june");
+        assert_eq!(key.fingerprint(), "4bb06f8e4e3a7715");
+        assert_eq!(
+            key.message_token(&run, "anna@example.org"),
+            "78b8cf866d27bdf6b937b31a745d63d9"
+        );
+        let token = key.suppression_token("anna@example.org");
+        assert_eq!(format!("{token:032x}"), "dd2793a1059ae09ec54838fd7bd98f4d");
+    }
 }

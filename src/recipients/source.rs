@@ -2,7 +2,7 @@
 
 use super::error::RecipientsError;
 use super::utf16::Decoder;
-use crate::domain::project_key::hex;
+use crate::domain::digest::hex;
 use ring::digest;
 use std::fs::File;
 use std::io::{self, Read};

@@ -5,7 +5,7 @@ use super::error::{Place, TemplateError};
 use super::files::Files;
 use super::variables;
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
-use crate::domain::project_key::hex;
+use crate::domain::digest::hex;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use ring::digest;
 use std::collections::BTreeMap;
