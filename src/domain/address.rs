@@ -1,4 +1,4 @@
-//! E-mail addresses as recipients: RFC 5321 syntax and lengths, domain as lower-case A-labels.
+//! E-mail addresses of recipients: syntax and lengths of RFC 5321, domains as lower-case A-labels (RFC 5890).
 
 use super::site;
 use std::borrow::Cow;
@@ -6,17 +6,19 @@ use std::fmt;
 
 /// Longest local part in octets (RFC 5321 §4.5.3.1.1).
 pub const MAX_LOCAL_BYTES: usize = 64;
-/// Longest domain in octets (RFC 5321 §4.5.3.1.2); a label of it has at most 63 (RFC 1035 §2.3.4).
+/// Longest domain in octets (RFC 5321 §4.5.3.1.2).
 pub const MAX_DOMAIN_BYTES: usize = 255;
-/// Longest address: a path has 256 octets with its angle brackets (RFC 5321 §4.5.3.1.3).
+/// Longest address in octets: a path has at most 256, and two of them are its angle brackets (RFC 5321 §4.5.3.1.3).
 pub const MAX_ADDRESS_BYTES: usize = 254;
+/// Longest label of a domain in octets (RFC 1035 §2.3.4).
 const MAX_LABEL_BYTES: usize = 63;
 
-/// A mailbox that may stand in RCPT TO. The local part is as given, the domain in lower-case A-labels.
+/// A valid argument of RCPT TO. The local part is as given, the domain is in lower-case A-labels.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     text: String,
-    at: usize,
+    /// Length of the local part.
+    local_bytes: usize,
 }
 
 /// What is wrong with an address. The text completes "column `email` is `anna@@example.org`: …".
@@ -81,7 +83,7 @@ impl Address {
         text.push_str(&domain);
         Ok(Address {
             text,
-            at: local.len(),
+            local_bytes: local.len(),
         })
     }
 
@@ -90,33 +92,43 @@ impl Address {
     }
 
     pub fn local(&self) -> &str {
-        self.text.get(..self.at).unwrap_or_default()
+        self.halves().0
     }
 
     pub fn domain(&self) -> &str {
-        self.text.get(self.at + 1..).unwrap_or_default()
+        let (_, at_and_domain) = self.halves();
+        at_and_domain.trim_start_matches('@')
     }
 
-    /// The receiving provider: the domain, grouped where one provider has several. For lanes and reports.
+    /// The local part, and `@` with the domain.
+    fn halves(&self) -> (&str, &str) {
+        self.text.split_at(self.local_bytes)
+    }
+
+    /// The receiving provider: the domain, or one name for all domains of a provider that has several.
     pub fn site(&self) -> &str {
         site::of(self.domain())
     }
 
-    /// What two rows must share to be the same recipient: the domain without case, the local part as given, because
-    /// only its own server may say that `Anna` is `anna` (RFC 5321 §2.4).
-    pub fn folded(&self) -> &str {
+    /// Two rows with the same key are the same recipient. Case counts in the local part and not in the domain: only the
+    /// receiving server may treat `Anna` and `anna` as one mailbox (RFC 5321 §2.4).
+    pub fn duplicate_key(&self) -> &str {
         &self.text
     }
 
-    /// The local part is not ASCII, so the relay must offer SMTPUTF8 (RFC 6531).
+    /// Whether the relay must offer SMTPUTF8, because the local part is not ASCII (RFC 6531).
     pub fn needs_smtputf8(&self) -> bool {
         !self.local().is_ascii()
     }
 }
 
-/// The receiving provider of an address that has been checked before.
+/// The receiving provider of an address from the queue. Text without `@` is taken for a domain.
 pub fn site_of(address: &str) -> &str {
-    site::of(address.rsplit_once('@').map_or("", |(_, domain)| domain))
+    site::of(
+        address
+            .rsplit_once('@')
+            .map_or(address, |(_, domain)| domain),
+    )
 }
 
 impl fmt::Display for Address {
@@ -125,7 +137,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// At the last `@`, which must be the only one outside a quoted local part.
+/// Splits at the last `@`. Only a quoted local part may contain another.
 fn split(text: &str) -> Result<(&str, &str), AddressError> {
     let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
     if local.contains('@') && !local.starts_with('"') {
@@ -181,7 +193,8 @@ fn is_atext(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_visible(c)
 }
 
-/// Beyond ASCII: neither white space nor a control, nor one of the invisible characters that come with copy and paste.
+/// Whether a character beyond ASCII is allowed: no white space, no control character, and none of the invisible
+/// characters that copy and paste brings along.
 fn is_visible(c: char) -> bool {
     !c.is_ascii()
         && !c.is_control()
@@ -227,7 +240,7 @@ fn to_ascii(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     let is_ordinary = domain.is_ascii() && !contains_punycode(domain);
     if !is_ordinary {
         let ascii = idna::domain_to_ascii(domain).map_err(|_| AddressError::Idna)?;
-        // Mappings may make other characters of it than those that were checked.
+        // The mapping of IDNA can produce characters that are not allowed.
         check_characters(&ascii)?;
         return Ok(Cow::Owned(ascii));
     }
@@ -264,7 +277,7 @@ fn is_number(label: &str) -> bool {
     label.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// For messages: the character itself where it can be seen.
+/// A character for error messages: itself, or its name if it is invisible.
 fn shown(c: char) -> String {
     match c {
         ' ' => "a space".to_string(),
@@ -283,8 +296,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn good_addresses_are_taken_and_their_domain_is_folded() {
-        for (given, taken) in [
+    fn accepts_valid_addresses_and_lower_cases_their_domains() {
+        for (given, accepted) in [
             ("anna@example.org", "anna@example.org"),
             ("  anna@example.org\t", "anna@example.org"),
             ("Anna.B@Example.ORG", "Anna.B@example.org"),
@@ -302,8 +315,11 @@ mod tests {
             ("a@1.2.3.example", "a@1.2.3.example"),
         ] {
             let address = Address::parse(given).unwrap();
-            assert_eq!(address.as_str(), taken);
-            assert_eq!(format!("{}@{}", address.local(), address.domain()), taken);
+            assert_eq!(address.as_str(), accepted);
+            assert_eq!(
+                format!("{}@{}", address.local(), address.domain()),
+                accepted
+            );
         }
         assert!(Address::parse("jörg@example.org").unwrap().needs_smtputf8());
         assert!(!Address::parse("x@münchen.de").unwrap().needs_smtputf8());
@@ -312,7 +328,7 @@ mod tests {
     // A table of cases is long and reads well.
     #[allow(clippy::too_many_lines)]
     #[test]
-    fn bad_addresses_are_refused_for_their_reason() {
+    fn refuses_invalid_addresses_with_a_reason() {
         let long_local = format!("{}@example.org", "a".repeat(65));
         let long_label = format!("a@{}.org", "b".repeat(64));
         let long_domain = format!("a@{}org", "b23456789.".repeat(26));
@@ -402,7 +418,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_taken_is_safe_in_a_command_and_stays_the_same(text in "\\PC{0,20}@\\PC{0,30}|[ -~]{0,12}@[a-zA-Zü.-]{0,12}") {
+        fn accepted_addresses_are_safe_in_a_command_and_parse_to_themselves(text in "\\PC{0,20}@\\PC{0,30}|[ -~]{0,12}@[a-zA-Zü.-]{0,12}") {
             if let Ok(address) = Address::parse(&text) {
                 prop_assert!(!address.as_str().chars().any(|c| c.is_control()));
                 prop_assert!(address.domain().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-'));

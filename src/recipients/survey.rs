@@ -76,7 +76,7 @@ pub fn first_pass(
             Step::Broken(what) => Err(checks.row_error(reader.line, what)),
         };
         match checked {
-            Ok(address) => pass.count_good(seen.insert(address.folded())),
+            Ok(address) => pass.count_good(seen.insert(address.duplicate_key())),
             Err(error) if options.skip_invalid => {
                 pass.counts.invalid += 1;
                 pass.mark(false);
