@@ -1,9 +1,9 @@
-//! Cells of CSV that people open in spreadsheets: what came from a relay or a list must not be run as a formula.
+//! CSV cells for spreadsheet programs: text from a relay or a list must not be run as a formula (CSV injection).
 
 use std::borrow::Cow;
 
-/// A cell that spreadsheet programs would calculate gets an apostrophe in front.
-pub fn inert(cell: &str) -> Cow<'_, str> {
+/// Puts an apostrophe before a cell that a spreadsheet program would take for a formula.
+pub fn escape_formula(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         Cow::Owned(format!("'{cell}"))
     } else {
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formulas_are_text() {
+    fn puts_an_apostrophe_before_formulas() {
         for (cell, expected) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
@@ -26,7 +26,7 @@ mod tests {
             ("550 5.1.1 no", "550 5.1.1 no"),
             ("", ""),
         ] {
-            assert_eq!(inert(cell), expected);
+            assert_eq!(escape_formula(cell), expected);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::{RecipientsError, RowError, shortened};
 use super::record::Record;
-use crate::domain::csv_cell::inert;
+use crate::domain::csv_cell::escape_formula;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -66,12 +66,12 @@ impl RejectedWriter {
         let mut record: Vec<String> = row
             .cells
             .iter()
-            .map(|cell| inert(cell).into_owned())
+            .map(|cell| escape_formula(cell).into_owned())
             .collect();
         let more = record.split_off(width.min(record.len()));
         record.resize(width, String::new());
         let reason = format!("line {}: {}", row.error.line, row.error.reason());
-        record.push(inert(&reason).into_owned());
+        record.push(escape_formula(&reason).into_owned());
         record.extend(more);
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
@@ -100,7 +100,10 @@ impl RejectedWriter {
     fn create(&self) -> Result<csv::Writer<File>, RecipientsError> {
         let file = File::create(&self.temporary).map_err(|error| self.unwritable(error))?;
         let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
-        let names = self.columns.iter().map(|column| inert(column).into_owned());
+        let names = self
+            .columns
+            .iter()
+            .map(|column| escape_formula(column).into_owned());
         writer
             .write_record(names.chain(["reason".to_string()]))
             .map_err(|error| self.unwritable(error))?;

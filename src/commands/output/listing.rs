@@ -4,7 +4,7 @@
 use super::stream::{Stream, Target};
 use super::table::{Column, Table};
 use crate::commands::Failure;
-use crate::domain::csv_cell::inert;
+use crate::domain::csv_cell::escape_formula;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fs::File;
@@ -97,7 +97,9 @@ impl Listing {
                 Ok(())
             }
             Writer::Csv(csv, Cells::Exact) => record(csv, cells().iter()),
-            Writer::Csv(csv, Cells::Inert) => record(csv, cells().iter().map(|cell| inert(cell))),
+            Writer::Csv(csv, Cells::Inert) => {
+                record(csv, cells().iter().map(|cell| escape_formula(cell)))
+            }
             Writer::Tabs(stream) => writeln!(stream, "{}", tabbed(&cells())),
             Writer::Json { stream, is_begun } => {
                 let before: &[u8] = if *is_begun { b",\n" } else { b"[" };
