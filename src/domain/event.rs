@@ -1,4 +1,4 @@
-//! An outcome as it is written to the event topic and printed by `mailq events`: one JSON document each.
+//! An event: what happened to one message, as a JSON document in the event topic. `mailq events` prints it as it is.
 
 use super::counters::Final;
 use super::ids::{Row, RunKey};
@@ -21,7 +21,7 @@ pub struct EventHeader {
     pub event_version: u32,
     /// RFC 3339, UTC.
     pub timestamp: String,
-    /// The worker, `host/pid/number`.
+    /// Name of the worker, `host/process/random`.
     pub source: String,
     pub trace_id: String,
 }
@@ -29,7 +29,7 @@ pub struct EventHeader {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPayload {
     pub campaign: String,
-    /// The run that the message counts for, for replayed messages too.
+    /// The run that counts the message. A replayed message counts for its first run.
     pub run: String,
     pub key: RunKey,
     pub row: Row,
@@ -45,12 +45,12 @@ pub struct EventPayload {
     pub reason: Option<Reason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// Nothing more happens to the message in this round.
+    /// The message has ended, unless its dead letter is replayed.
     #[serde(rename = "final")]
     pub is_final: bool,
 }
 
-/// What an event tells beside whom it is about: where it was tried and what was answered.
+/// What an event says about an attempt: the relay, its reply, and what the reply means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventDetails {
     pub relay: Option<String>,
@@ -60,7 +60,8 @@ pub struct EventDetails {
     pub scope: Option<Scope>,
 }
 
-/// (round, hop, owner) ranks the final events of one row: the highest is the one that the counters hold.
+/// A row can have several final events, from replays or from workers that lost a partition. The counters hold the one
+/// with the highest (round, hop, owner).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventMetadata {
@@ -70,9 +71,9 @@ pub struct EventMetadata {
     pub tags: Vec<String>,
     pub round: u32,
     pub hop: u32,
-    /// The owner number of the partition under which this was written.
+    /// Epoch of the partition's owner that wrote this.
     pub owner: u64,
-    /// `topic/partition` that the message was in.
+    /// `topic/partition` that held the message.
     pub partition: String,
 }
 
@@ -96,7 +97,7 @@ named! {
 }
 
 impl EventType {
-    /// The end that a final event of this type stands for. `Deferred` is never final.
+    /// How the message ended, if the event is final. `Deferred` never is.
     pub fn end(self) -> Option<Final> {
         Some(match self {
             EventType::Delivered => Final::Delivered,

@@ -1,11 +1,11 @@
-//! What an SMTP attempt can end in, and the words that classify a failure. Who decides what follows is `engine::policy`.
+//! Results of an SMTP attempt, and the terms that classify a failure. `engine::policy` decides what follows.
 
 use super::named::named;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 named! {
-    /// Where in the conversation something happened. The order is the order of the conversation.
+    /// A stage of an SMTP session, in the order in which a session goes through them.
     pub enum Stage {
         Connect = "connect",
         Greeting = "greeting",
@@ -14,15 +14,15 @@ named! {
         Auth = "auth",
         MailFrom = "mail_from",
         RcptTo = "rcpt_to",
-        /// The answer to the DATA command, or a problem while the content was written, before the final dot.
+        /// The DATA command, and the content up to the final dot.
         Data = "data",
-        /// After the final dot (or the last BDAT chunk) was written.
+        /// After the final dot, or the last BDAT chunk, was written.
         FinalDot = "final_dot",
     }
 }
 
-/// A server's answer. `code` is 0 where the bytes were no reply at all; `text` keeps the server's own words,
-/// lines joined with a space, invalid UTF-8 replaced, the enhanced code included (RFC 5321 §4.2, RFC 3463).
+/// A server's reply (RFC 5321 §4.2). `code` is 0 if the bytes were not a reply. `text` is what the server wrote: lines
+/// joined with a space, invalid UTF-8 replaced, the enhanced status code included (RFC 3463).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     pub code: u16,
@@ -37,7 +37,7 @@ impl fmt::Display for Reply {
     }
 }
 
-/// class.subject.detail of RFC 3463.
+/// Enhanced status code: class, subject, detail (RFC 3463 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnhancedCode(pub u8, pub u16, pub u16);
 
@@ -47,33 +47,33 @@ impl fmt::Display for EnhancedCode {
     }
 }
 
-/// What the conversation knows about one message when it lets go of it.
+/// The result of handing one message to a relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    /// The relay answered the final dot with 2xx: the mail is its responsibility now.
+    /// The relay answered the final dot with 2xx and is responsible for the message from then on (RFC 5321 §6.1).
     Delivered(Reply),
-    /// The relay answered with 4xx or 5xx at a stage that concerns this message.
+    /// The relay answered with 4xx or 5xx at a stage that is about this message.
     Rejected { stage: Stage, reply: Reply },
-    /// The message never reached its final dot and the fault is not its own (the connection ended, its claim grew old).
+    /// The final dot was not written, for a reason that is not the message: the connection ended or the claim expired.
     NotSent { why: String },
-    /// The final dot was written and no valid answer to it came: the relay may hold the mail (RFC 1047).
+    /// The final dot was written and no valid reply to it came, so the relay may have the message (RFC 1047).
     Unanswered { why: String },
 }
 
 named! {
     /// How long a failure lasts.
     pub enum Class {
-        /// Exponential backoff.
+        /// Retried with exponential backoff.
         Temporary = "temporary",
-        /// A fixed interval.
+        /// Retried at a fixed interval.
         Soft = "soft",
-        /// Never again.
+        /// Not retried.
         Hard = "hard",
     }
 }
 
 named! {
-    /// Whom a failure is about.
+    /// What a failure is about.
     pub enum Scope {
         Recipient = "recipient",
         Message = "message",
@@ -84,7 +84,7 @@ named! {
 }
 
 named! {
-    /// Why, in one word; `bounce` gives it, reports and filters show it.
+    /// Why a message failed. Set by `bounce`, shown in reports, used in filters.
     pub enum Reason {
         NoMailbox = "no_mailbox",
         NoDomain = "no_domain",
@@ -118,11 +118,11 @@ named! {
         Expired = "expired",
         Loop = "loop",
         Protocol = "protocol",
-        /// A worker ended with the message in its hands.
+        /// A worker ended while the message was in flight.
         WorkerLost = "worker_lost",
         /// The connection ended after the final dot.
         ConnectionLost = "connection_lost",
-        /// The final dot was never answered.
+        /// No reply to the final dot came in time.
         NoReply = "no_reply",
         Complaint = "complaint",
         Unsubscribe = "unsubscribe",
@@ -131,15 +131,15 @@ named! {
     }
 }
 
-/// What a reply means: the classifier's answer.
+/// What a reply means, as `bounce` classifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub class: Class,
     pub reason: Reason,
     pub scope: Scope,
-    /// A delay that the reply itself asks for.
+    /// The delay that the reply asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<std::time::Duration>,
-    /// The rule that decided, for `mailq bounce explain`.
+    /// The rule that matched, for `mailq bounce explain`.
     pub rule: &'static str,
 }

@@ -1,10 +1,10 @@
-//! How much mail may leave in how much time: `30/min`, `500/s`, `10000/h`, `2M/day`, `unlimited`.
+//! Sending rates: `30/min`, `500/s`, `10000/h`, `2M/day`, `unlimited`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// At most `count` in any window of `window`; for all workers together.
+/// At most `count` messages in any period of `window`, sent by all workers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rate {
     Unlimited,
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_and_writes_rates() {
+    fn parses_and_prints_rates() {
         for (given, text) in [
             ("30/min", "30/min"),
             ("500/s", "500/s"),

@@ -1,4 +1,5 @@
-//! What stands in the campaign topic and the dlq, as JSON. Each kind has its key; the topic is compacted by key.
+//! Records of the campaign topic and of the dlq, as JSON. Both topics are compacted, so the key of a record decides
+//! which earlier record it replaces.
 
 use super::counters::Counters;
 use super::event::Event;
@@ -13,27 +14,27 @@ use std::collections::BTreeMap;
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CampaignRecord {
     Manifest(Manifest),
-    /// A piece of a replay manifest's ids: they are many, records are small.
+    /// Part of the letters that a replay sends again. A replay of many letters needs several records.
     Letters(Letters),
-    /// Letters of a run that somebody removed: their messages stay dead and are not missed.
+    /// Letters that a person purged from the dlq. Their messages stay dead, and `verify` does not look for the letters.
     Purged(Letters),
     Batch(BatchState),
     Seal(Seal),
     Control(Control),
     Cancel(Cancel),
-    Left(Left),
+    Left(LeftEntry),
     Rate(RateInForce),
-    /// An unsealed run that other inputs, or a later period, have made void.
+    /// An unsealed run that is void, because its inputs changed or its period ended.
     Dropped(Dropped),
-    /// Where a partition stood, for queues that forget commits.
+    /// A copy of a partition's commit, for queues that expire commits.
     Checkpoint(Checkpoint),
-    /// Which key the queue belongs to, for queues that have no other place to say so.
+    /// Fingerprint of the project key, for queues that have no other place for it.
     Key(KeyInForce),
 }
 
 impl CampaignRecord {
-    /// Manifests, seals and drops carry a number drawn for each append, repeated ones too, so that compaction keeps
-    /// each: the first in the log counts.
+    /// The record's key. Of several manifests, seals or drops of one run the first in the log counts, so compaction must
+    /// keep all of them: each append, also a repeated one, has a random number in its key.
     pub fn key(&self) -> String {
         match self {
             CampaignRecord::Manifest(m) => format!("manifest/{}/{}", m.key, m.draw),
@@ -52,72 +53,73 @@ impl CampaignRecord {
     }
 }
 
-/// Opens a run. Rows decide which chunk goes where, so two processes that enqueue the same run write the same chunks.
+/// Opens a run. Chunks and their partitions follow from the row numbers alone, so two processes that enqueue the same
+/// run write the same chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     #[serde(flatten)]
     pub id: RunId,
     pub key: RunKey,
-    /// Drawn at random for each append.
+    /// Random number of this append.
     pub draw: u64,
-    /// SHA-256 of the inputs in hexadecimal. For a replay: of the ids.
+    /// SHA-256 of the inputs in hexadecimal; of a replay, SHA-256 of the ids of its letters.
     pub fingerprint: String,
-    /// Of the parts, to say what changed: `recipients`, `campaign`, `templates`, `limit`.
+    /// Fingerprint of each input (`recipients`, `campaign`, `templates`, `limit`), to say which one changed.
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
-    /// The run whose dead letters this one sends again; they count for it.
+    /// The run whose dead letters this one sends again. The messages count for that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<RunKey>,
-    /// First offset that a chunk of this run can have, for each partition of the send topic.
+    /// For each partition of the send topic, the lowest offset that a chunk of this run can have.
     pub first: Vec<Offset>,
     pub chunk_rows: u64,
     pub batch_rows: u64,
-    /// Rows that will be in chunks: enqueued and suppressed together.
+    /// Rows in chunks: enqueued and suppressed.
     pub rows: u64,
     /// RFC 3339, UTC.
     pub created_at: String,
-    /// Nothing is sent before this (`--at`). RFC 3339, UTC.
+    /// Earliest time of the first attempt (`--at`). RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,
-    /// From the seal, or from `not_before`.
+    /// Counted from the seal, or from `not_before` if it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after_seconds: Option<u64>,
     pub in_doubt: InDoubtPolicy,
-    /// Sealed batch by batch.
+    /// Each batch is sealed as soon as it is written.
     #[serde(default)]
     pub stream: bool,
-    /// Absolute path of the recipients file, for messages.
+    /// Absolute path of the recipients file, to name it in messages.
     #[serde(default)]
     pub recipients: String,
-    /// How that file was read: whoever reads it again must find the same rows.
+    /// How that file was read. Reading it again in the same way gives the same rows.
     #[serde(default)]
     pub reading: FileReading,
-    /// Pieces of [`Letters`] that belong to this manifest; 0 for a run from a CSV.
+    /// Number of [`Letters`] records of this manifest; 0 for a run from a recipients file.
     #[serde(default)]
     pub pieces: u32,
 }
 
-/// What decides, beside its bytes and the limit, which rows of a recipients file are accepted.
+/// Settings that decide which rows of a recipients file are accepted, besides the limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FileReading {
     pub email_column: String,
-    /// Columns whose cells reach a header of the message.
+    /// Columns that templates of headers use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub header_columns: Vec<String>,
 }
 
-/// What is done with a message that the relay may or may not have taken.
+/// What to do with a message that the relay may or may not have accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InDoubtPolicy {
     /// Send it again under the same Message-ID.
     #[default]
     Resend,
-    /// Keep it as an in-doubt letter for a person to decide.
+    /// Keep it in the dlq until a person decides.
     Hold,
 }
 
-/// Letters that a replay manifest names: (message id, round), with the row they have in their run.
+/// Letters of a replay, each identified by message id and round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Letters {
     pub key: RunKey,
@@ -131,7 +133,7 @@ pub struct LetterRef {
     pub row: Row,
     pub id: String,
     pub round: u32,
-    /// Counted as in doubt, not as dead.
+    /// The message counts as in doubt, not as dead.
     #[serde(default)]
     pub in_doubt: bool,
 }
@@ -140,15 +142,15 @@ pub struct LetterRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchState {
     pub key: RunKey,
-    /// The draw of the manifest that it belongs to.
+    /// `draw` of the manifest that it belongs to.
     pub manifest: u64,
     pub batch: u64,
-    /// Highest offset in each partition so far, this batch included; `None` where the run has nothing yet.
+    /// Offset of the run's last chunk in each partition, this batch included; `None` if the partition has none yet.
     pub last: Vec<Option<Offset>>,
     pub tally: Tally,
 }
 
-/// What enqueue counted. Law: `recipients = enqueued + duplicates + invalid + suppressed`.
+/// Counts of enqueue. `recipients = enqueued + duplicates + invalid + suppressed` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
     pub recipients: u64,
@@ -162,17 +164,17 @@ pub struct Tally {
     pub bytes_queued: u64,
 }
 
-/// Closes a run: all its chunks are durable and lie at or below `last`.
+/// Closes a run: all its chunks are durable, none above offset `last`. Only a sealed run is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     pub key: RunKey,
-    /// The draw of the manifest that it belongs to.
+    /// `draw` of the manifest that it belongs to.
     pub manifest: u64,
     pub draw: u64,
     pub last: Vec<Option<Offset>>,
     pub tally: Tally,
     pub sealed_at: String,
-    /// For `--stream`: rows below this are sealed; the last seal has all of them. `None`: the whole run.
+    /// With `--stream`, only rows below this number are sealed. `None`: the whole run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_below: Option<u64>,
 }
@@ -185,7 +187,7 @@ pub struct Control {
     pub by: String,
 }
 
-/// Final: it has a key of its own and wins over any later resume.
+/// A cancel is final. It has a key of its own, so that a later resume does not replace it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     pub key: RunKey,
@@ -193,25 +195,25 @@ pub struct Cancel {
     pub by: String,
 }
 
-/// A run's entry of one partition that has left the commit string: paused, or nothing of it is left there.
-/// Exactly what the last acknowledged commit held, with no claim and no move under way.
+/// The entry of a run in one partition, moved from the commit string to here because the run is paused or has ended
+/// there. It equals the entry in the last acknowledged commit, and has neither claims nor pending moves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Left {
+pub struct LeftEntry {
     pub key: RunKey,
     /// `topic/partition`.
     pub at: String,
-    /// The owner number under which it left; the highest counts, then the last in the log.
+    /// Epoch of the owner that wrote it. Of several entries the one with the highest epoch counts, then the last.
     pub owner: u64,
-    /// Where the run is read from next; in a tier, where the tier was: below it all of the run is in `counters`.
+    /// The run is read from here on. In a retry tier this is the tier's cursor: all of the run below it is in `counters`.
     pub next: Offset,
     pub last_row: Option<Row>,
-    /// Open chunks, offset to the done positions as bitset text.
+    /// Open chunks: offset, and the bitset of done messages as text.
     #[serde(default, deserialize_with = "open_chunks")]
     pub open: BTreeMap<Offset, String>,
     pub counters: Counters,
 }
 
-/// Keys of JSON objects are text, and serde does not read numbers from them inside a tagged enum.
+/// Keys of JSON objects are text, and serde cannot read numbers from them inside a tagged enum.
 fn open_chunks<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<Offset, String>, D::Error> {
@@ -222,7 +224,7 @@ fn open_chunks<'de, D: serde::Deserializer<'de>>(
         .collect()
 }
 
-/// The rate belongs to the queue: the newest record wins at every worker within 2 s.
+/// The rate belongs to the queue. Every worker follows the newest record within 2 s.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateInForce {
     pub rate: Rate,
@@ -236,30 +238,30 @@ pub struct RateInForce {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     pub key: RunKey,
-    /// Of the manifest that is void.
+    /// `draw` of the manifest that is void.
     pub draw: u64,
-    /// Drawn at random for each append. Were a repeated one to replace the first, a manifest between them would no
-    /// longer come after the drop.
+    /// Random number of this append. If a repeated append replaced the first, a manifest between the two would come
+    /// before the drop and be void too.
     pub append: u64,
     pub why: String,
 }
 
-/// A partition's last commit as its owner knew it. The highest owner number counts, then the last in the log: what a
-/// former owner appends late must not replace what its successor wrote, so each number has a key of its own.
+/// A copy of a partition's last commit. The copy with the highest epoch counts, then the last in the log. Each epoch has
+/// a key of its own, so that a late append of a former owner does not replace the copy of its successor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// `topic/partition`.
     pub at: String,
-    /// That of `text`.
+    /// Epoch in `text`.
     pub owner: u64,
-    /// Nothing is committed after this under this number.
+    /// The last commit of this epoch: the owner stopped cleanly.
     pub clean: bool,
     pub offset: Offset,
     /// The commit string.
     pub text: String,
-    /// K of the owner: as many messages at most were claimed and not done at any moment.
+    /// The owner's `max_uncommitted`: at no time were more messages claimed and not done.
     pub claims: u64,
-    /// The worker's name.
+    /// Name of the worker.
     pub by: String,
     pub written_at: String,
 }
@@ -270,39 +272,39 @@ impl Checkpoint {
     }
 }
 
-/// The project key's fingerprint. The first in the log counts.
+/// The project key's fingerprint. The first record in the log counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyInForce {
     pub fingerprint: String,
-    /// Drawn at random for each append, so that compaction keeps the first.
+    /// Random number of this append, so that compaction keeps the first record.
     pub draw: u64,
     pub host: String,
     pub made_at: String,
 }
 
-/// A dead letter: a record of the dlq topic, under the key `{message id}/{round}`. The message's bytes follow in a
-/// chunk of one message, so what is replayed is what was sent.
+/// A dead letter: a record of the dlq topic with the key `{message id}/{round}`. A chunk with the one message follows,
+/// so a replay sends the same bytes again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
-    /// The run that the message counts for.
+    /// The run that counts the message.
     pub key: RunKey,
     pub campaign: String,
     pub run: String,
-    /// Why it stopped: the event that ended it. `None`: a decided move was repeated by the partition's next owner, who
-    /// knows the decision and not the reply; the event itself is in the event topic.
+    /// The event that ended the message. `None` if the partition's next owner repeated the move: it knows the decision
+    /// and not the reply. The event topic has the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Event>,
-    /// Counted as in doubt, not as dead.
+    /// The message counts as in doubt, not as dead.
     #[serde(default)]
     pub in_doubt: bool,
-    /// The first delivery attempt's events in order are in the event topic; how many attempts there were is here.
+    /// Number of attempts. The event topic has the events of each.
     pub attempts: u32,
-    /// Where the move came from and under which number.
+    /// Partition and number of the move that brought the letter here.
     pub from: TopicPartitionText,
     pub number: u64,
 }
 
-/// A [`TopicPartition`] in JSON.
+/// A [`TopicPartition`] as JSON text, `send/3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicPartitionText(pub TopicPartition);
 
@@ -328,8 +330,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_that_left_with_open_chunks_comes_back() {
-        let left = CampaignRecord::Left(Left {
+    fn an_entry_with_open_chunks_survives_json() {
+        let left = CampaignRecord::Left(LeftEntry {
             key: RunKey(1),
             at: "send/0".into(),
             owner: 3,

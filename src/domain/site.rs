@@ -1,6 +1,6 @@
-//! Receiving providers that have several domains: mail to any of them shares one provider's limits.
+//! The site of a domain: one name for all domains of a receiving provider, because they share its limits.
 
-/// Domains of one provider, and the name that stands for all of them.
+/// A domain, and the site that it belongs to.
 const DOMAINS: &[(&str, &str)] = &[
     ("googlemail.com", "gmail.com"),
     ("ymail.com", "yahoo.com"),
@@ -13,7 +13,7 @@ const DOMAINS: &[(&str, &str)] = &[
     ("yeah.net", "163.com"),
 ];
 
-/// First labels of providers with a domain for each country: `yahoo.co.uk`, `hotmail.fr`.
+/// First label of the domains of providers with a domain per country (`yahoo.co.uk`, `hotmail.fr`), and their site.
 const FAMILIES: &[(&str, &str)] = &[
     ("yahoo", "yahoo.com"),
     ("hotmail", "outlook.com"),
@@ -22,7 +22,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("msn", "outlook.com"),
 ];
 
-/// The site of a domain in lower-case A-labels: the domain itself where nothing better is known.
+/// The site of a domain in lower-case A-labels. A domain that is not in the tables is its own site.
 pub fn of(domain: &str) -> &str {
     let named = DOMAINS.iter().find(|(known, _)| *known == domain);
     if let Some((_, site)) = named {
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn providers_with_several_domains_are_one_site() {
+    fn groups_the_domains_of_a_provider() {
         for (domain, site) in [
             ("gmail.com", "gmail.com"),
             ("googlemail.com", "gmail.com"),

@@ -5,22 +5,23 @@ use super::ids::Partition;
 use std::fmt;
 use std::time::Duration;
 
-/// What a partition's commit holds before anybody has owned it, where a missing commit means a lost one.
+/// Committed for each partition when its topic is created. A queue that can lose commits can then tell a lost commit
+/// from a partition that nobody has owned yet.
 pub const INITIAL_COMMIT: &str = "mq1;init";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
-    /// Chunks to be sent for the first time.
+    /// Chunks for the first attempt.
     Send,
-    /// Chunks to be sent again after this delay: one tier, one topic.
+    /// Chunks for another attempt after this delay. Each retry tier is a topic.
     Retry(Duration),
-    /// Dead letters; compacted, key = message id and round.
+    /// Dead letters. Compacted by message id and round.
     Dlq,
-    /// Every outcome; key = message id.
+    /// Events of messages, keyed by message id.
     Event,
-    /// Manifests, batch states, seals, control, entries that left a commit string; compacted, one partition.
+    /// Manifests, batch states, seals, control records and entries removed from commit strings. Compacted, one partition.
     Campaign,
-    /// Addresses that are never mailed; compacted, one partition.
+    /// Addresses that are never mailed. Compacted, one partition.
     Suppression,
 }
 
@@ -30,7 +31,7 @@ impl Topic {
         format!("{env}.mail.{self}.v1")
     }
 
-    /// The reverse of [`Topic::name`], for queues that list their topics.
+    /// Parses what [`Topic::name`] wrote. For queues that list their topics.
     pub fn from_name(env: &str, name: &str) -> Option<Topic> {
         name.strip_prefix(env)?
             .strip_prefix(".mail.")?
@@ -39,7 +40,7 @@ impl Topic {
             .ok()
     }
 
-    /// How many partitions it has where send has so many.
+    /// Partitions of this topic in a queue whose send topic has `of_send`.
     pub fn partitions(&self, of_send: Partition) -> Partition {
         match self {
             Topic::Campaign | Topic::Suppression => 1,
@@ -47,12 +48,12 @@ impl Topic {
         }
     }
 
-    /// Owned partition by partition and worked on by workers.
+    /// Whether workers own partitions of this topic.
     pub fn is_owned(&self) -> bool {
         matches!(self, Topic::Send | Topic::Retry(_))
     }
 
-    /// Only the last record of each key is kept.
+    /// Whether only the last record of each key is kept.
     pub fn is_compacted(&self) -> bool {
         matches!(self, Topic::Dlq | Topic::Campaign | Topic::Suppression)
     }
@@ -101,7 +102,7 @@ impl TopicPartition {
     }
 }
 
-/// `send/3`, `retry-60s/3`: the form of sources in records and commit strings.
+/// `send/3`, `retry-60s/3`. Records and commit strings use this form.
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.topic, self.partition)

@@ -3,7 +3,7 @@
 
 use crate::domain::ids::{Offset, Partition, RunKey};
 use crate::domain::records::{
-    BatchState, CampaignRecord, Cancel, Checkpoint, Control, Dropped, Left, Letters, Manifest,
+    BatchState, CampaignRecord, Cancel, Checkpoint, Control, Dropped, LeftEntry, Letters, Manifest,
     RateInForce, Seal,
 };
 use crate::domain::topic::{Topic, TopicPartition};
@@ -42,7 +42,7 @@ pub struct RunFacts {
     pub cancel: Option<Cancel>,
     pub dropped: Option<Dropped>,
     /// Entries that left a commit string: of each partition the one with the highest owner number, then the last.
-    pub left: BTreeMap<TopicPartition, Left>,
+    pub left: BTreeMap<TopicPartition, LeftEntry>,
 }
 
 /// What may be done with a run's messages now.
@@ -305,7 +305,7 @@ impl RunFacts {
         }
     }
 
-    fn left(&mut self, left: Left) {
+    fn left(&mut self, left: LeftEntry) {
         let Ok(at) = left.at.parse::<TopicPartition>() else {
             return;
         };

@@ -3,7 +3,7 @@
 use super::histories::{any_history, written};
 use mailq::domain::counters::Final;
 use mailq::domain::ids::{RunId, RunKey};
-use mailq::domain::records::{CampaignRecord, Checkpoint, Left};
+use mailq::domain::records::{CampaignRecord, Checkpoint, LeftEntry};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::{VerifyRequest, verify};
 use mailq::engine::read_model::AccountError;
@@ -268,7 +268,7 @@ fn a_damaged_entry_is_an_error_and_not_an_empty_one() {
     Story::run(async |story| {
         let (mut script, key) = killed();
         let counters = script.at(send(0)).runs[&key].counters;
-        script.announce(CampaignRecord::Left(Left {
+        script.announce(CampaignRecord::Left(LeftEntry {
             key,
             at: send(0).to_string(),
             owner: 1,

@@ -9,7 +9,7 @@ use mailq::domain::event::{Event, EventHeader, EventMetadata, EventPayload, Even
 use mailq::domain::ids::{Offset, Partition, Row, RunId, RunKey};
 use mailq::domain::outcome::Reason;
 use mailq::domain::records::{
-    CampaignRecord, FileReading, InDoubtPolicy, Left, Letter, Manifest, Seal, Tally,
+    CampaignRecord, FileReading, InDoubtPolicy, LeftEntry, Letter, Manifest, Seal, Tally,
     TopicPartitionText,
 };
 use mailq::domain::topic::{Topic, TopicPartition};
@@ -405,7 +405,7 @@ impl Script {
             Topic::Send => entry.next,
             _ => progress.next,
         };
-        self.announce(CampaignRecord::Left(Left {
+        self.announce(CampaignRecord::Left(LeftEntry {
             key,
             at: at.to_string(),
             owner,

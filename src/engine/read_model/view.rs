@@ -5,7 +5,7 @@ use super::campaign_topic::{catch_up, read_ledger};
 use super::error::AccountError;
 use crate::domain::counters::Counters;
 use crate::domain::ids::{Offset, Row, RunKey};
-use crate::domain::records::Left;
+use crate::domain::records::LeftEntry;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::progress::MAX_RUNS;
 use crate::protocol::{Ledger, OpenChunk, Positions, Progress, RunFacts};
@@ -191,7 +191,7 @@ pub fn progress(at: TopicPartition, text: &str) -> Result<Option<Progress>, Acco
 /// The open chunks of a run's entry that has left the string.
 pub fn left_open(
     at: TopicPartition,
-    left: &Left,
+    left: &LeftEntry,
 ) -> Result<BTreeMap<Offset, OpenChunk>, AccountError> {
     let open = left.open.iter().map(|(offset, text)| {
         let done = Positions::parse(text).ok_or_else(|| AccountError::Left {

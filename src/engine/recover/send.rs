@@ -162,7 +162,7 @@ fn last_known(
     })
 }
 
-fn is_later(left: &crate::domain::records::Left, entry: &RunEntry) -> bool {
+fn is_later(left: &crate::domain::records::LeftEntry, entry: &RunEntry) -> bool {
     (left.next, left.counters.left()) > (entry.next, entry.counters.left())
 }
 

@@ -3,14 +3,14 @@
 
 use super::{Machine, Moment, Tell};
 use crate::domain::ids::{Offset, RunKey};
-use crate::domain::records::Left;
+use crate::domain::records::LeftEntry;
 use crate::protocol::ledger::Standing;
 use crate::protocol::progress::{MAX_RUNS, OpenChunk, Progress};
 use std::collections::BTreeMap;
 
 impl Machine {
     /// Entries that may leave in this cycle.
-    pub(super) fn leaving(&self, moment: &Moment, tell: &Tell) -> Vec<Left> {
+    pub(super) fn leaving(&self, moment: &Moment, tell: &Tell) -> Vec<LeftEntry> {
         let Some(acked) = &self.acked else {
             return Vec::new();
         };
@@ -69,10 +69,10 @@ impl Machine {
         same && !claimed && !told && !going
     }
 
-    fn left(&self, key: RunKey) -> Option<Left> {
+    fn left(&self, key: RunKey) -> Option<LeftEntry> {
         let entry = self.progress.runs.get(&key)?;
         let open = open_of(&self.progress, key);
-        Some(Left {
+        Some(LeftEntry {
             key,
             at: self.at.to_string(),
             owner: self.progress.number,

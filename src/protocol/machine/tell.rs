@@ -6,7 +6,7 @@ use crate::domain::counters::Final;
 use crate::domain::event::{EventDetails, EventType};
 use crate::domain::ids::Offset;
 use crate::domain::outcome::Reason;
-use crate::domain::records::Left;
+use crate::domain::records::LeftEntry;
 use crate::domain::topic::Topic;
 use crate::protocol::ledger::Standing;
 use crate::protocol::positions::Positions;
@@ -21,7 +21,7 @@ pub struct Tell {
     /// The copies of the move that the last commit decided.
     pub copy: Option<Copy>,
     /// Entries for the campaign topic.
-    pub left: Vec<Left>,
+    pub left: Vec<LeftEntry>,
     /// Claims taken back without an event (the in-doubt ones of the last owner have theirs).
     pub(super) released: Vec<Slot>,
 }

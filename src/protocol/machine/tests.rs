@@ -4,7 +4,7 @@ mod topics;
 
 use super::*;
 use crate::domain::event::EventType;
-use crate::domain::records::{CampaignRecord, InDoubtPolicy, Left};
+use crate::domain::records::{CampaignRecord, InDoubtPolicy, LeftEntry};
 use crate::protocol::ledger::Ledger;
 use crate::protocol::progress::{LetterKind, MAX_OPEN, MAX_RUNS};
 use topics::*;
@@ -116,7 +116,7 @@ fn a_paused_run_leaves_as_it_was_acknowledged_and_comes_back_exactly() {
     assert!(tell.left.is_empty(), "left before the commit that says so");
     let before = machine.progress().clone();
     let (tell, _) = cycle(&mut machine, &topics, 0, 9);
-    let left: Left = tell.left.first().unwrap().clone();
+    let left: LeftEntry = tell.left.first().unwrap().clone();
     assert!(machine.progress().runs.is_empty() && machine.progress().open.is_empty());
     topics.tell(CampaignRecord::Left(left));
     cycle(&mut machine, &topics, 0, 9);
