@@ -16,7 +16,7 @@ use crate::domain::address::Address;
 use crate::engine::suppress::SuppressionList;
 use crate::recipients::{self, Options};
 use crate::render::{Composer, Content};
-use crate::suppression::Token;
+use crate::suppression::SuppressionKey;
 use finding::{Finding, Severity};
 use report::Report;
 use serde_json::json;
@@ -117,7 +117,7 @@ fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
         project::block_on(async { Ok(SuppressionList::read(project.queue.as_ref()).await?) })?;
     let key = project.key.clone();
     Ok(Box::new(move |address| {
-        list.contains(Token::of(&key, address.as_str()))
+        list.contains(SuppressionKey::of(&key, address.as_str()))
     }))
 }
 

@@ -11,7 +11,7 @@ use crate::config::Flags;
 use crate::domain::address::Address;
 use crate::domain::outcome::Reason;
 use crate::engine::suppress::{self, SuppressionList, canonical};
-use crate::suppression::{self, Entry, Token};
+use crate::suppression::{self, Entry, SuppressionKey};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ async fn add(
     };
     let (known, new): (Vec<String>, Vec<String>) = addresses
         .into_iter()
-        .partition(|address| list.contains(Token::of(&project.key, address)));
+        .partition(|address| list.contains(SuppressionKey::of(&project.key, address)));
     let since = now_in_utc();
     let entry = |address: &String| Entry {
         address: address.clone(),
@@ -125,11 +125,11 @@ async fn remove(
 ) -> Result<Exit, Failure> {
     let addresses: Vec<String> = addresses.iter().map(|text| canonical(text)).collect();
     let list = SuppressionList::read(project.queue.as_ref()).await?;
-    let token = |address: &String| Token::of(&project.key, address);
+    let token = |address: &String| SuppressionKey::of(&project.key, address);
     let (known, unknown): (Vec<String>, Vec<String>) = addresses
         .into_iter()
         .partition(|address| list.contains(token(address)));
-    let tokens: Vec<Token> = known.iter().map(token).collect();
+    let tokens: Vec<SuppressionKey> = known.iter().map(token).collect();
     suppress::remove(project.queue.as_ref(), &tokens).await?;
     if global.json {
         output::json(&json!({"removed": known, "not_suppressed": unknown}))?;
@@ -200,7 +200,7 @@ async fn check(
     let mut documents = Vec::new();
     let mut found = false;
     for address in addresses.iter().map(|text| canonical(text)) {
-        let token = Token::of(&project.key, &address);
+        let token = SuppressionKey::of(&project.key, &address);
         let (is_listed, entry) = (list.contains(token), list.entry(token));
         found |= is_listed;
         if global.json {

@@ -39,7 +39,7 @@ impl ProjectKey {
     }
 
     /// The key of an address in the suppression topic. Without the project key nobody can tell which address it is.
-    pub fn suppression_token(&self, address: &str) -> u128 {
+    pub fn suppression_key(&self, address: &str) -> u128 {
         self.tag("suppression", &[address])
     }
 
@@ -75,7 +75,10 @@ mod tests {
             key.message_token(&run, "anna@example.org"),
             "78b8cf866d27bdf6b937b31a745d63d9"
         );
-        let token = key.suppression_token("anna@example.org");
-        assert_eq!(format!("{token:032x}"), "dd2793a1059ae09ec54838fd7bd98f4d");
+        let suppression_key = key.suppression_key("anna@example.org");
+        assert_eq!(
+            format!("{suppression_key:032x}"),
+            "dd2793a1059ae09ec54838fd7bd98f4d"
+        );
     }
 }

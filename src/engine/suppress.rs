@@ -6,7 +6,7 @@ use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Queue, QueueError, Record};
-use crate::suppression::{Entry, Token, fold};
+use crate::suppression::{Entry, SuppressionKey, fold};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,7 +18,7 @@ const RECORDS: usize = 1_000;
 /// Every suppressed address. An entry that cannot be read is an address not to mail all the same: `None`.
 #[derive(Debug, Default)]
 pub struct SuppressionList {
-    entries: BTreeMap<Token, Option<Entry>>,
+    entries: BTreeMap<SuppressionKey, Option<Entry>>,
 }
 
 impl SuppressionList {
@@ -38,7 +38,7 @@ impl SuppressionList {
     }
 
     fn take(&mut self, offset: u64, record: &Record) {
-        let token = record.key.as_deref().map(str::parse::<Token>);
+        let token = record.key.as_deref().map(str::parse::<SuppressionKey>);
         let Some(Ok(token)) = token else {
             tracing::warn!(
                 offset,
@@ -52,12 +52,12 @@ impl SuppressionList {
         };
     }
 
-    pub fn contains(&self, token: Token) -> bool {
+    pub fn contains(&self, token: SuppressionKey) -> bool {
         self.entries.contains_key(&token)
     }
 
     /// What is known of an address that is on the list.
-    pub fn entry(&self, token: Token) -> Option<&Entry> {
+    pub fn entry(&self, token: SuppressionKey) -> Option<&Entry> {
         self.entries.get(&token)?.as_ref()
     }
 
@@ -83,7 +83,7 @@ pub async fn add(queue: &dyn Queue, key: &ProjectKey, entries: &[Entry]) -> Resu
     for entries in entries.chunks(RECORDS) {
         let records: Result<Vec<Record>, QueueError> = entries
             .iter()
-            .map(|entry| Ok(record(entry.token(key), Some(bytes(entry)?))))
+            .map(|entry| Ok(record(entry.key(key), Some(bytes(entry)?))))
             .collect();
         queue.append(AT, records?).await?;
     }
@@ -91,7 +91,7 @@ pub async fn add(queue: &dyn Queue, key: &ProjectKey, entries: &[Entry]) -> Resu
 }
 
 /// Takes addresses off the list, durable when it resolves.
-pub async fn remove(queue: &dyn Queue, tokens: &[Token]) -> Result<(), QueueError> {
+pub async fn remove(queue: &dyn Queue, tokens: &[SuppressionKey]) -> Result<(), QueueError> {
     for tokens in tokens.chunks(RECORDS) {
         let records = tokens.iter().map(|token| record(*token, None));
         queue.append(AT, records.collect()).await?;
@@ -99,7 +99,7 @@ pub async fn remove(queue: &dyn Queue, tokens: &[Token]) -> Result<(), QueueErro
     Ok(())
 }
 
-fn record(token: Token, payload: Option<Bytes>) -> Record {
+fn record(token: SuppressionKey, payload: Option<Bytes>) -> Record {
     Record {
         key: Some(token.to_string()),
         headers: Vec::new(),
@@ -134,10 +134,10 @@ mod tests {
     #[test]
     fn the_last_record_of_an_address_counts() {
         let key = ProjectKey::new(&[7; ProjectKey::BYTES]);
-        let token = Token::of(&key, "anna@example.org");
+        let token = SuppressionKey::of(&key, "anna@example.org");
         let mut list = SuppressionList::default();
         let anna = entry(" Anna@Example.org ");
-        list.take(0, &record(anna.token(&key), Some(bytes(&anna).unwrap())));
+        list.take(0, &record(anna.key(&key), Some(bytes(&anna).unwrap())));
         assert_eq!(list.entry(token), Some(&anna));
         list.take(1, &record(token, Some(Bytes::from_static(b"{}"))));
         assert!(list.contains(token) && list.entry(token).is_none());

@@ -1,52 +1,54 @@
-//! One suppressed address: its key, which says nothing to who lacks the project's key, and its record.
+//! One suppressed address: its key in the suppression topic, and its record.
 
 use crate::domain::outcome::Reason;
 use crate::domain::project_key::ProjectKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The form of an address under which it is suppressed: trimmed and in lower case, the local part too. RFC 5321 §2.4
-/// lets local parts differ in case; no large provider's do, and a refusal is meant for the person.
+/// The form in which addresses are compared: trimmed and in lower case, the local part too. RFC 5321 §2.4 lets `Anna` and
+/// `anna` be two mailboxes, but no large provider does, and a person who refuses mail refuses it for both.
 pub fn fold(address: &str) -> String {
     address.trim().to_lowercase()
 }
 
-/// The key of an address in the suppression topic: 128 bits of the project's HMAC, 32 hexadecimal digits as text.
+/// The key of an address in the suppression topic: 128 bits of an HMAC with the project key, 32 hexadecimal digits as
+/// text. Without the project key nobody can tell which address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Token(pub(super) u128);
+pub struct SuppressionKey(pub(super) u128);
 
-impl Token {
-    /// Folds the address first.
-    pub fn of(key: &ProjectKey, address: &str) -> Token {
-        Token(key.suppression_token(&fold(address)))
+impl SuppressionKey {
+    /// The key of the folded address.
+    pub fn of(key: &ProjectKey, address: &str) -> SuppressionKey {
+        SuppressionKey(key.suppression_key(&fold(address)))
     }
 }
 
-impl fmt::Display for Token {
+impl fmt::Display for SuppressionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }
 }
 
-impl std::str::FromStr for Token {
+impl std::str::FromStr for SuppressionKey {
     type Err = String;
-    fn from_str(text: &str) -> Result<Token, String> {
+    fn from_str(text: &str) -> Result<SuppressionKey, String> {
         let wrong = || format!("`{text}` is not a suppression key of 32 hexadecimal digits");
         if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
         }
         u128::from_str_radix(text, 16)
-            .map(Token)
+            .map(SuppressionKey)
             .map_err(|_| wrong())
     }
 }
 
-/// The value of a record, JSON. The record's key is the address's [`Token`]; a record without a value takes it back.
+/// The value of a record, as JSON. The record's key is the address's [`SuppressionKey`]. A record without a value ends
+/// the suppression.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub address: String,
     pub reason: Reason,
-    /// Who says so: the relay's reply, the import's file, a person's command.
+    /// Where it comes from: the relay's reply, the line of an imported file, the command of a person.
     pub source: String,
     /// RFC 3339, UTC.
     pub since: String,
@@ -55,7 +57,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// After a hard bounce: `reply` is the relay's answer in its own words.
+    /// The entry after a hard bounce. `reply` is the relay's text.
     pub fn hard_bounce(
         address: &str,
         reason: Reason,
@@ -72,8 +74,8 @@ impl Entry {
         }
     }
 
-    pub fn token(&self, key: &ProjectKey) -> Token {
-        Token::of(key, &self.address)
+    pub fn key(&self, project_key: &ProjectKey) -> SuppressionKey {
+        SuppressionKey::of(project_key, &self.address)
     }
 
     pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_survives_its_record() {
+    fn an_entry_survives_json() {
         let key = ProjectKey::new(&[7; ProjectKey::BYTES]);
         let entry = Entry::hard_bounce(
             " Anna@Example.ORG ",
@@ -104,19 +106,25 @@ mod tests {
             Entry::from_bytes(&entry.to_bytes().unwrap()).unwrap(),
             entry
         );
-        assert_eq!(entry.token(&key), Token::of(&key, "ANNA@example.org"));
         assert_eq!(
-            entry.token(&key),
-            Token(key.suppression_token("anna@example.org"))
+            entry.key(&key),
+            SuppressionKey::of(&key, "ANNA@example.org")
         );
-        assert_ne!(entry.token(&key), Token::of(&key, "anne@example.org"));
+        assert_eq!(
+            entry.key(&key),
+            SuppressionKey(key.suppression_key("anna@example.org"))
+        );
+        assert_ne!(
+            entry.key(&key),
+            SuppressionKey::of(&key, "anne@example.org")
+        );
         assert!(Entry::from_bytes(b"{}").is_err());
     }
 
     #[test]
-    fn tokens_are_read_as_they_are_written() {
-        let token = Token(0xabc);
-        assert_eq!(token.to_string().parse(), Ok(token));
+    fn keys_parse_what_they_print() {
+        let key = SuppressionKey(0xabc);
+        assert_eq!(key.to_string().parse(), Ok(key));
         let long = "0".repeat(33);
         for wrong in [
             "",
@@ -125,7 +133,7 @@ mod tests {
             "é",
             long.as_str(),
         ] {
-            assert!(wrong.parse::<Token>().is_err(), "{wrong}");
+            assert!(wrong.parse::<SuppressionKey>().is_err(), "{wrong}");
         }
     }
 }

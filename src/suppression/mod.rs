@@ -1,10 +1,12 @@
-//! Addresses that are never mailed: the records of the suppression topic, the set that a worker asks before each
-//! message, and the lists that people bring and take away. Works on plain keys and bytes; knows no queue.
+//! Addresses that are never mailed: records of the suppression topic, the set that a worker checks before each attempt,
+//! and lists as files, imported and exported. Knows keys and bytes, no queue.
 
 mod entry;
-mod list;
+mod export;
+mod import;
 mod set;
 
-pub use entry::{Entry, Token, fold};
-pub use list::{Import, ImportError, Listed, export};
+pub use entry::{Entry, SuppressionKey, fold};
+pub use export::export;
+pub use import::{Import, ImportError, ImportedAddress};
 pub use set::{RecordError, SuppressionSet};

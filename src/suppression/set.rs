@@ -1,12 +1,12 @@
-//! The suppression topic in memory: the keys only, 16 bytes each, because a worker asks only whether.
+//! The suppression topic in memory. Keys only, 16 bytes each: a worker asks whether an address is suppressed, not why.
 
-use super::entry::Token;
+use super::entry::SuppressionKey;
 use std::collections::HashSet;
 
-/// Fed with the topic's records from its beginning, in order.
+/// Built from the topic's records, in order, from the first one on.
 #[derive(Debug, Clone, Default)]
 pub struct SuppressionSet {
-    tokens: HashSet<u128>,
+    keys: HashSet<SuppressionKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,27 +18,27 @@ pub enum RecordError {
 }
 
 impl SuppressionSet {
-    /// Takes a record in. The payload is not looked at: an entry that cannot be read is still an address not to mail.
+    /// Applies a record. The payload is not parsed: an address with a damaged entry is suppressed all the same.
     pub fn apply(&mut self, key: Option<&str>, payload: Option<&[u8]>) -> Result<(), RecordError> {
         let key = key.ok_or(RecordError::NoKey)?;
-        let token: Token = key.parse().map_err(RecordError::BadKey)?;
+        let key: SuppressionKey = key.parse().map_err(RecordError::BadKey)?;
         match payload {
-            Some(_) => self.tokens.insert(token.0),
-            None => self.tokens.remove(&token.0),
+            Some(_) => self.keys.insert(key),
+            None => self.keys.remove(&key),
         };
         Ok(())
     }
 
-    pub fn contains(&self, token: Token) -> bool {
-        self.tokens.contains(&token.0)
+    pub fn contains(&self, key: SuppressionKey) -> bool {
+        self.keys.contains(&key)
     }
 
     pub fn len(&self) -> usize {
-        self.tokens.len()
+        self.keys.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.keys.is_empty()
     }
 }
 
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_last_record_of_a_key_counts() {
         let mut set = SuppressionSet::default();
-        let (one, two) = (Token(1), Token(u128::MAX));
+        let (one, two) = (SuppressionKey(1), SuppressionKey(u128::MAX));
         set.apply(Some(&one.to_string()), Some(b"not json"))
             .unwrap();
         set.apply(Some(&one.to_string()), Some(b"{}")).unwrap();
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_others_are_refused_and_change_nothing() {
+    fn refuses_a_record_with_another_kind_of_key() {
         let mut set = SuppressionSet::default();
         assert_eq!(set.apply(None, Some(b"{}")), Err(RecordError::NoKey));
         let bad = set.apply(Some("anna@example.org"), Some(b"{}"));

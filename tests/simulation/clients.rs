@@ -114,7 +114,7 @@ async fn suppress(queue: &dyn Queue, address: &str) {
         "2026-01-01T00:00:00Z",
     );
     let record = Record {
-        key: Some(entry.token(&project_key()).to_string()),
+        key: Some(entry.key(&project_key()).to_string()),
         headers: Vec::new(),
         payload: Some(entry.to_bytes().unwrap().into()),
     };

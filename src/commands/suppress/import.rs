@@ -5,7 +5,7 @@ use crate::commands::text::{counted, grouped};
 use crate::commands::time::now_in_utc;
 use crate::commands::{Exit, Failure, Global, output, terminal};
 use crate::engine::suppress::{self, SuppressionList, canonical};
-use crate::suppression::{Entry, Import, ImportError, Token};
+use crate::suppression::{Entry, Import, ImportError, SuppressionKey};
 use serde_json::json;
 use std::collections::HashSet;
 use std::fs::File;
@@ -68,7 +68,7 @@ async fn take(
     counts: &mut Counts,
 ) -> Result<(), Failure> {
     let list = SuppressionList::read(project.queue.as_ref()).await?;
-    let mut new: HashSet<Token> = HashSet::new();
+    let mut new: HashSet<SuppressionKey> = HashSet::new();
     let mut entries = Vec::new();
     let since = now_in_utc();
     for line in lines {
@@ -76,7 +76,7 @@ async fn take(
             Err(error) => reject(&error, name, counts),
             Ok(listed) => {
                 let address = canonical(&listed.address);
-                let token = Token::of(&project.key, &address);
+                let token = SuppressionKey::of(&project.key, &address);
                 if list.contains(token) || !new.insert(token) {
                     counts.already += 1;
                     continue;
@@ -85,7 +85,7 @@ async fn take(
                     address,
                     reason: listed.reason,
                     source: listed
-                        .words
+                        .unknown_reason
                         .unwrap_or_else(|| format!("{name}:{}", listed.line)),
                     since: since.clone(),
                     campaign: None,

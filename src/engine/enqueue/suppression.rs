@@ -9,7 +9,7 @@ use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::Queue;
-use crate::suppression::{SuppressionSet, Token};
+use crate::suppression::{SuppressionKey, SuppressionSet};
 use std::sync::Arc;
 
 /// What a chunk's line says of a suppressed row; the topic's record says more.
@@ -35,7 +35,8 @@ pub async fn suppressed(
     };
     let key = key.clone();
     Ok(Arc::new(move |address: &Address| {
-        let is_suppressed = !set.is_empty() && set.contains(Token::of(&key, address.as_str()));
+        let is_suppressed =
+            !set.is_empty() && set.contains(SuppressionKey::of(&key, address.as_str()));
         is_suppressed.then(|| REASON.to_string())
     }))
 }

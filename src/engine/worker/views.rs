@@ -6,7 +6,7 @@ use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::Ledger;
 use crate::queue::{Queue, QueueError};
-use crate::suppression::{SuppressionSet, Token};
+use crate::suppression::{SuppressionKey, SuppressionSet};
 use std::cell::RefCell;
 
 const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
@@ -61,6 +61,6 @@ impl Suppressions {
     }
 
     pub fn has(&self, key: &ProjectKey, address: &str) -> bool {
-        !self.set.is_empty() && self.set.contains(Token::of(key, address))
+        !self.set.is_empty() && self.set.contains(SuppressionKey::of(key, address))
     }
 }

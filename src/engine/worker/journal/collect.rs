@@ -59,7 +59,7 @@ impl Journal {
             &self.timestamp(),
         );
         if let Ok(payload) = entry.to_bytes() {
-            let key = Some(entry.token(&self.setup.key).to_string());
+            let key = Some(entry.key(&self.setup.key).to_string());
             self.new_suppressions.push(Record {
                 key,
                 headers: Vec::new(),

@@ -1,28 +1,32 @@
-//! Suppression lists as files: read one address a line, alone or as `address,reason`, with or without a header; written
-//! as CSV that a spreadsheet does not take for formulas. Lines are read one by one and bounded.
+//! Reads a suppression list from a file: one address a line, alone or as `address,reason`, with or without a header.
+//! Reads line by line, and keeps at most [`MAX_LINE_BYTES`] of a line.
 
-use super::entry::{Entry, fold};
+use super::entry::fold;
+use crate::domain::address::MAX_ADDRESS_BYTES;
+use crate::domain::csv_cell::unescape_formula;
 use crate::domain::outcome::Reason;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 
-/// Longer lines are no addresses.
+/// A longer line is rejected.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// RFC 5321 §4.5.3.1.3, less the angle brackets.
-const MAX_ADDRESS_BYTES: usize = 254;
-const HEADER: [&str; 5] = ["address", "reason", "source", "since", "campaign"];
+/// Names of the address column in the lists of mail providers, in lower case.
+const ADDRESS_COLUMNS: [&str; 5] = ["address", "email", "e-mail", "mail", "recipient"];
+const REASON_COLUMN: &str = "reason";
 
-/// One line of a list: a folded address and why, `manual` where the list does not say.
+/// One line of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ImportedAddress {
     /// From 1.
     pub line: u64,
+    /// In the form of [`fold`].
     pub address: String,
+    /// `manual` if the list gives no reason, or one that mailq does not know.
     pub reason: Reason,
-    /// What stood there instead of a reason of ours.
-    pub words: Option<String>,
+    /// The list's reason, if mailq does not know it.
+    pub unknown_reason: Option<String>,
 }
 
-/// A line that is not taken; the rest goes on.
+/// Why a line was rejected. The lines after it are still read, except after `Unreadable`.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     #[error("line {line}: `{found}` is not an address")]
@@ -35,23 +39,24 @@ pub enum ImportError {
     Unreadable { line: u64, error: io::Error },
 }
 
-/// Reads a list, line by line. Empty lines and comments are skipped; a first line without an `@` is the
-/// header and says by name where the address (`address`, `email`) and the reason stand.
+/// Iterates over the addresses of a list. Skips empty lines and comments. A first line without `@` is a header, and
+/// names the columns of address and reason, or a title.
 pub struct Import<R> {
     source: R,
     line: u64,
     columns: Columns,
-    /// The header's; without one each line shows its own.
+    /// The header's delimiter. Without a header each line may have its own.
     delimiter: Option<u8>,
-    /// The first line that lists something, or the header, has been seen.
-    begun: bool,
-    failed: bool,
+    /// Whether a line that is neither empty nor a comment was read.
+    is_past_first_line: bool,
+    /// Whether the file cannot be read on.
+    has_failed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Columns {
     address: usize,
-    reason: usize,
+    reason: Option<usize>,
 }
 
 impl<R: BufRead> Import<R> {
@@ -61,29 +66,29 @@ impl<R: BufRead> Import<R> {
             line: 0,
             columns: Columns {
                 address: 0,
-                reason: 1,
+                reason: Some(1),
             },
             delimiter: None,
-            begun: false,
-            failed: false,
+            is_past_first_line: false,
+            has_failed: false,
         }
     }
 
-    /// The next line's bytes, `None` at the end; what exceeds the limit is read past and not kept.
+    /// The next line, `None` at the end of the file.
     fn read_line(&mut self) -> Result<Option<Vec<u8>>, ImportError> {
         self.line += 1;
         let line = self.line;
         let mut bytes = Vec::new();
-        let read = limited(&mut self.source, &mut bytes);
+        let read = read_bounded_line(&mut self.source, &mut bytes);
         match read.map_err(|error| ImportError::Unreadable { line, error })? {
-            Length::End => Ok(None),
-            Length::Within => Ok(Some(bytes)),
-            Length::Beyond => Err(ImportError::TooLong { line }),
+            ReadLine::EndOfFile => Ok(None),
+            ReadLine::Whole => Ok(Some(bytes)),
+            ReadLine::TooLong => Err(ImportError::TooLong { line }),
         }
     }
 
-    /// `None` for a line that lists nothing.
-    fn take(&mut self, bytes: &[u8]) -> Result<Option<Listed>, ImportError> {
+    /// `None` for an empty line, a comment, a header and a title.
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<ImportedAddress>, ImportError> {
         let line = self.line;
         let text = std::str::from_utf8(bytes).map_err(|_| ImportError::NotUtf8 { line })?;
         let text = text.trim_start_matches('\u{feff}').trim();
@@ -92,46 +97,49 @@ impl<R: BufRead> Import<R> {
         }
         let delimiter = self.delimiter.unwrap_or_else(|| delimiter(text));
         let cells = cells(text, delimiter);
-        let first = !std::mem::replace(&mut self.begun, true);
-        if first && !text.contains('@') {
-            // A title says nothing of the lines below it.
+        let is_first_line = !std::mem::replace(&mut self.is_past_first_line, true);
+        if is_first_line && !text.contains('@') {
             let (columns, is_header) = columns(&cells);
             self.columns = columns;
+            // The delimiter of a title is not that of the lines below it.
             self.delimiter = is_header.then_some(delimiter);
             return Ok(None);
         }
-        let cell = |index: usize| cells.get(index).map_or("", |cell| plain(cell.trim()));
+        let cell = |index: usize| {
+            let cell = cells.get(index).map_or("", |cell| cell.trim());
+            unescape_formula(cell)
+        };
         let address = fold(cell(self.columns.address));
         if !is_address(&address) {
             let found = shown(cell(self.columns.address));
             return Err(ImportError::NotAnAddress { line, found });
         }
-        // Whoever is on the list does not want mail, in whatever words somebody wrote down why.
-        let why = cell(self.columns.reason);
-        let known: Option<Reason> = why.to_lowercase().parse().ok();
-        let words = (known.is_none() && !why.is_empty()).then(|| shown(why));
-        Ok(Some(Listed {
+        // An address with an unknown reason is suppressed all the same: its owner does not want mail.
+        let reason = self.columns.reason.map_or("", cell);
+        let known: Option<Reason> = reason.to_lowercase().parse().ok();
+        let is_unknown = known.is_none() && !reason.is_empty();
+        Ok(Some(ImportedAddress {
             line,
             address,
             reason: known.unwrap_or(Reason::Manual),
-            words,
+            unknown_reason: is_unknown.then(|| shown(reason)),
         }))
     }
 }
 
 impl<R: BufRead> Iterator for Import<R> {
-    type Item = Result<Listed, ImportError>;
+    type Item = Result<ImportedAddress, ImportError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.failed {
-            let listed = match self.read_line() {
-                Ok(Some(bytes)) => self.take(&bytes),
+        while !self.has_failed {
+            let parsed = match self.read_line() {
+                Ok(Some(bytes)) => self.parse(&bytes),
                 Ok(None) => return None,
                 Err(error) => Err(error),
             };
-            // A file that cannot be read on would fail for ever.
-            self.failed = matches!(listed, Err(ImportError::Unreadable { .. }));
-            if let Some(item) = listed.transpose() {
+            // Reading on would fail at the same place for ever.
+            self.has_failed = matches!(parsed, Err(ImportError::Unreadable { .. }));
+            if let Some(item) = parsed.transpose() {
                 return Some(item);
             }
         }
@@ -139,39 +147,39 @@ impl<R: BufRead> Iterator for Import<R> {
     }
 }
 
-/// `#` is also what a local part may begin with (RFC 5322 §3.2.3).
+/// A local part may begin with `#` too (RFC 5322 §3.2.3), so `#a@b.example` is an address.
 fn is_comment(text: &str) -> bool {
     text.strip_prefix('#')
         .is_some_and(|rest| rest.starts_with(char::is_whitespace) || !rest.contains('@'))
 }
 
-enum Length {
-    End,
-    Within,
-    Beyond,
+enum ReadLine {
+    EndOfFile,
+    Whole,
+    TooLong,
 }
 
-/// Reads up to and past a line feed, keeping at most [`MAX_LINE_BYTES`].
-fn limited(source: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<Length> {
+/// Reads past the next line feed and appends at most [`MAX_LINE_BYTES`] to `bytes`.
+fn read_bounded_line(source: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<ReadLine> {
     let read = io::Read::take(&mut *source, MAX_LINE_BYTES).read_until(b'\n', bytes)?;
     if read == 0 {
-        return Ok(Length::End);
+        return Ok(ReadLine::EndOfFile);
     }
     if bytes.ends_with(b"\n") || (read as u64) < MAX_LINE_BYTES {
-        return Ok(Length::Within);
+        return Ok(ReadLine::Whole);
     }
     let mut rest = Vec::new();
     loop {
         rest.clear();
         let more = io::Read::take(&mut *source, MAX_LINE_BYTES).read_until(b'\n', &mut rest)?;
         if more == 0 || rest.ends_with(b"\n") {
-            return Ok(Length::Beyond);
+            return Ok(ReadLine::TooLong);
         }
     }
 }
 
-/// What separates the cells of a line: the first comma, semicolon or tab outside quotes, and behind an address if there
-/// is one, whose local part may hold some.
+/// The first comma, semicolon or tab outside quotes; a comma if there is none. Looks from the first `@` on, because a
+/// local part may contain these characters.
 fn delimiter(text: &str) -> u8 {
     let from = text.find('@').unwrap_or(0);
     let mut quoted = false;
@@ -183,7 +191,7 @@ fn delimiter(text: &str) -> u8 {
     found.map_or(b',', |(_, byte)| byte)
 }
 
-/// The cells of one line, quoted or not.
+/// The cells of one line.
 fn cells(text: &str, delimiter: u8) -> Vec<String> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -194,22 +202,22 @@ fn cells(text: &str, delimiter: u8) -> Vec<String> {
     record.map_or_else(Vec::new, |cells| cells.iter().map(str::to_string).collect())
 }
 
-/// Second: the address's is among them by name.
+/// The columns that a first line names, and whether it is a header rather than a title.
 fn columns(cells: &[String]) -> (Columns, bool) {
     let find = |names: &[&str]| {
         cells
             .iter()
             .position(|cell| names.contains(&cell.trim().to_lowercase().as_str()))
     };
-    let address = find(&["address", "email", "e-mail", "mail", "recipient"]);
+    let address = find(&ADDRESS_COLUMNS);
     let columns = Columns {
         address: address.unwrap_or(0),
-        reason: find(&["reason"]).unwrap_or(usize::MAX),
+        reason: find(&[REASON_COLUMN]),
     };
     (columns, address.is_some() && cells.len() > 1)
 }
 
-/// Enough to tell an address from anything else: what is suppressed here need not be mailable.
+/// Tells an address from other text. Laxer than `Address::parse`, because an invalid address may be suppressed too.
 fn is_address(text: &str) -> bool {
     let parts = text.rsplit_once('@');
     text.len() <= MAX_ADDRESS_BYTES
@@ -219,7 +227,7 @@ fn is_address(text: &str) -> bool {
         && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
-/// What was found, short enough for a message.
+/// Text for an error message: one line, at most 80 characters.
 fn shown(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -227,73 +235,20 @@ fn shown(text: &str) -> String {
         .collect()
 }
 
-/// Writes a list as CSV with a header. Entries must come one by one: a list can be long.
-pub fn export(
-    entries: impl IntoIterator<Item = Entry>,
-    target: impl Write,
-) -> Result<(), csv::Error> {
-    let mut writer = csv::Writer::from_writer(target);
-    writer.write_record(HEADER)?;
-    for entry in entries {
-        writer.write_record([
-            guarded(&entry.address),
-            guarded(&entry.reason.to_string()),
-            guarded(&entry.source),
-            guarded(&entry.since),
-            guarded(entry.campaign.as_deref().unwrap_or("")),
-        ])?;
-    }
-    writer.flush()?;
-    Ok(())
-}
-
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-
-/// Spreadsheets run cells that begin like formulas; a quote before them makes them text. One that would look guarded
-/// already gets another, so that [`plain`] gives back what was there. Line feeds become spaces: a list has one entry
-/// a line.
-fn guarded(cell: &str) -> String {
-    let cell = cell.replace(['\n', '\r'], " ");
-    let bare = cell.trim_start_matches('\'');
-    if bare.starts_with(FORMULA) {
-        format!("'{cell}")
-    } else {
-        cell
-    }
-}
-
-/// A cell without the guard that [`guarded`] puts before it.
-fn plain(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
-        Some(rest) if rest.trim_start_matches('\'').starts_with(FORMULA) => rest,
-        _ => cell,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn entry(address: &str, source: &str) -> Entry {
-        Entry {
-            address: address.to_string(),
-            reason: Reason::Complaint,
-            source: source.to_string(),
-            since: "2026-05-01T00:00:00Z".to_string(),
-            campaign: None,
-        }
-    }
-
     fn read(bytes: &[u8]) -> Vec<String> {
         Import::new(bytes)
             .map(|item| match item {
                 Ok(listed) => {
-                    let words = listed
-                        .words
-                        .map_or(String::new(), |words| format!(": {words}"));
+                    let unknown = listed
+                        .unknown_reason
+                        .map_or(String::new(), |reason| format!(": {reason}"));
                     format!(
-                        "{} {} {}{words}",
+                        "{} {} {}{unknown}",
                         listed.line, listed.address, listed.reason
                     )
                 }
@@ -319,7 +274,7 @@ mod tests {
             ["3 a@b.example manual"]
         );
         assert!(read(b"").is_empty());
-        // A title is no header; a header with another separator is told.
+        // A title is not a header. A line with another delimiter than the header's is an error.
         let titled = read(b"Blocked, May 2026\na@b.example;unsubscribe\n");
         assert_eq!(titled, ["2 a@b.example manual"]);
         let odd = read(b"email,reason\na@b.example;unsubscribe\n");
@@ -327,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_are_named_and_the_rest_goes_on() {
+    fn reports_bad_lines_and_reads_on() {
         let long = "x".repeat(3 * MAX_LINE_BYTES as usize);
         let mut bytes = b"a@b.example\nno address\n@x\na b@c.example\n".to_vec();
         bytes.extend_from_slice(b"\xff@b.example\nc@d.example;\"because, he said\"\n");
@@ -351,39 +306,9 @@ mod tests {
         assert_eq!(found[8..], ["9 z@y.example manual"]);
     }
 
-    #[test]
-    fn exported_cells_are_no_formulas() {
-        let mut written = Vec::new();
-        let entries = [
-            entry("=cmd@x.example", "@SUM(A1)\n\r=x"),
-            entry("'-a@x.example", "-1"),
-        ];
-        export(entries, &mut written).unwrap();
-        assert_eq!(
-            String::from_utf8(written).unwrap(),
-            "address,reason,source,since,campaign\n\
-             '=cmd@x.example,complaint,'@SUM(A1)  =x,2026-05-01T00:00:00Z,\n\
-             ''-a@x.example,complaint,'-1,2026-05-01T00:00:00Z,\n"
-        );
-    }
-
     proptest! {
         #[test]
-        fn what_is_exported_can_be_imported(
-            locals in prop::collection::vec("['=+@a-z0-9,;\"#-]{1,20}", 1..20),
-            source in "\\PC{0,40}",
-        ) {
-            let addresses: Vec<String> = locals.iter().map(|l| format!("{l}@b.example")).collect();
-            let mut written = Vec::new();
-            export(addresses.iter().map(|a| entry(a, &source)), &mut written).unwrap();
-            let read: Vec<String> = Import::new(written.as_slice())
-                .map(|item| item.unwrap().address)
-                .collect();
-            prop_assert_eq!(read, addresses);
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+        fn reads_any_bytes_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
             let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
             prop_assert!(Import::new(bytes.as_slice()).count() <= lines);
         }

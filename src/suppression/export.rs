@@ -1,0 +1,82 @@
+//! Writes a suppression list as CSV that can be imported again and holds no formula for a spreadsheet to run.
+
+use super::entry::Entry;
+use crate::domain::csv_cell::escape_formula_reversibly;
+use std::io::Write;
+
+const HEADER: [&str; 5] = ["address", "reason", "source", "since", "campaign"];
+
+/// Writes a header and one line for each entry. Takes an iterator because a list can be long.
+pub fn export(
+    entries: impl IntoIterator<Item = Entry>,
+    target: impl Write,
+) -> Result<(), csv::Error> {
+    let mut writer = csv::Writer::from_writer(target);
+    writer.write_record(HEADER)?;
+    for entry in entries {
+        writer.write_record([
+            cell(&entry.address),
+            cell(&entry.reason.to_string()),
+            cell(&entry.source),
+            cell(&entry.since),
+            cell(entry.campaign.as_deref().unwrap_or("")),
+        ])?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+/// The import reads one entry a line, so line breaks become spaces.
+fn cell(text: &str) -> String {
+    escape_formula_reversibly(&text.replace(['\n', '\r'], " ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::Reason;
+    use crate::suppression::Import;
+    use proptest::prelude::*;
+
+    fn entry(address: &str, source: &str) -> Entry {
+        Entry {
+            address: address.to_string(),
+            reason: Reason::Complaint,
+            source: source.to_string(),
+            since: "2026-05-01T00:00:00Z".to_string(),
+            campaign: None,
+        }
+    }
+
+    #[test]
+    fn exported_cells_are_not_formulas() {
+        let mut written = Vec::new();
+        let entries = [
+            entry("=cmd@x.example", "@SUM(A1)\n\r=x"),
+            entry("'-a@x.example", "-1"),
+        ];
+        export(entries, &mut written).unwrap();
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "address,reason,source,since,campaign\n\
+             '=cmd@x.example,complaint,'@SUM(A1)  =x,2026-05-01T00:00:00Z,\n\
+             ''-a@x.example,complaint,'-1,2026-05-01T00:00:00Z,\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn an_exported_list_can_be_imported(
+            locals in prop::collection::vec("['=+@a-z0-9,;\"#-]{1,20}", 1..20),
+            source in "\\PC{0,40}",
+        ) {
+            let addresses: Vec<String> = locals.iter().map(|l| format!("{l}@b.example")).collect();
+            let mut written = Vec::new();
+            export(addresses.iter().map(|a| entry(a, &source)), &mut written).unwrap();
+            let read: Vec<String> = Import::new(written.as_slice())
+                .map(|item| item.unwrap().address)
+                .collect();
+            prop_assert_eq!(read, addresses);
+        }
+    }
+}
