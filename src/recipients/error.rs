@@ -1,9 +1,9 @@
-//! What can be wrong with a recipients file, with the place and the value, never a whole row.
+//! Errors of a recipients file, with place and value. A whole row is never shown.
 
 use crate::domain::address::AddressError;
 use std::fmt;
 
-/// Why a file cannot be used. Nothing was enqueued.
+/// Why a file cannot be used. Nothing of it is enqueued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecipientsError {
     #[error("`{path}` cannot be read: {what}")]
@@ -18,7 +18,7 @@ pub enum RecipientsError {
         line: u64,
         problem: HeaderProblem,
     },
-    /// `nearest` is the column that may have been meant.
+    /// `nearest`: the column with the most similar name.
     #[error("{path}:{line}: no column `{wanted}` (columns: {})", .columns.join(", "))]
     NoEmailColumn {
         path: String,
@@ -27,7 +27,7 @@ pub enum RecipientsError {
         columns: Vec<String>,
         nearest: Option<String>,
     },
-    /// `first` holds the first ten of `count`.
+    /// `first`: the first ten of `count`.
     #[error("{}", bad_rows(.first, *.count))]
     BadRows { first: Vec<RowError>, count: u64 },
     #[error("{path} has no row that can be mailed")]
@@ -53,13 +53,13 @@ pub enum HeaderProblem {
     Broken(RowProblem),
 }
 
-/// A row that cannot be used: `recipients.csv:41803: column `email` is `anna@@example.org`: two `@``.
+/// A row that cannot be used. Shown as ``recipients.csv:41803: column `email` is `anna@@example.org`: two `@` ``.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowError {
     pub file: String,
-    /// Physical line of the file on which the row begins, from 1.
+    /// Line of the file on which the row begins, from 1.
     pub line: u64,
-    /// Name of the column and its cell, shortened and without control characters; `None` when the whole row is bad.
+    /// Name of the column, and its cell shortened and escaped. `None` if the problem is not in one cell.
     pub cell: Option<(String, String)>,
     pub what: RowProblem,
 }
@@ -73,7 +73,7 @@ impl fmt::Display for RowError {
 }
 
 impl RowError {
-    /// The text without the place, for the `reason` column of rejected rows.
+    /// The error without file and line, for the `reason` column of rejected rows.
     pub fn reason(&self) -> String {
         match &self.cell {
             Some((column, value)) => {
@@ -126,11 +126,12 @@ fn bad_rows(first: &[RowError], count: u64) -> String {
     }
 }
 
+/// Error messages show this much of a cell.
 const SHOWN_CHARACTERS: usize = 80;
 
-/// A cell as messages may show it: at most 80 characters, controls escaped, invalid UTF-8 replaced.
+/// A cell for error messages: at most 80 characters, control characters escaped, invalid UTF-8 replaced.
 pub(super) fn shortened(cell: &[u8]) -> String {
-    // Four bytes are the most that a character has: no need to look at the rest of a megabyte.
+    // A character has at most four bytes, so the rest of a long cell need not be decoded.
     let part = cell.get(..SHOWN_CHARACTERS * 4).unwrap_or(cell);
     let text = String::from_utf8_lossy(part);
     let mut shown = String::new();
@@ -147,7 +148,7 @@ pub(super) fn shortened(cell: &[u8]) -> String {
     shown
 }
 
-/// A control character in words.
+/// A control character in words, for error messages.
 pub(super) fn control_name(byte: u8) -> String {
     match byte {
         0 => "a NUL byte".to_string(),
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_shortened_and_cannot_steer_a_terminal() {
+    fn shortens_cells_and_escapes_terminal_sequences() {
         assert_eq!(shortened(b"a\x1b[31m\r\n"), "a\\u{1b}[31m\\r\\n");
         let long = "ü".repeat(500);
         assert_eq!(shortened(long.as_bytes()), format!("{}…", "ü".repeat(80)));
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_the_place_the_value_and_how_many_more() {
+    fn an_error_contains_place_value_and_the_number_of_others() {
         let error = RowError {
             file: "recipients.csv".to_string(),
             line: 41803,

@@ -1,42 +1,42 @@
-//! Recipients from a CSV file, in two passes: the first reads and checks everything before anything is written, the
-//! second gives the accepted rows. Both read the file as a stream; memory does not depend on its length but for the
-//! duplicate check.
+//! Recipients from a file, in two passes: the first reads and checks all rows before anything is written, the second
+//! returns the accepted ones. Both stream. Only the duplicate check needs memory that grows with the list.
 
-mod check;
+mod address_set;
+mod cell;
+mod columns;
+mod csv_file;
 mod error;
-mod header;
-mod reader;
+mod first_pass;
 mod record;
 mod rejected;
+mod row_check;
 mod rows;
-mod seen;
 mod source;
-mod survey;
+mod table;
 #[cfg(test)]
 mod tests;
-mod utf16;
 
 pub use crate::domain::recipient::RecipientRow;
 pub use error::{HeaderProblem, RecipientsError, RowError, RowProblem};
-pub use reader::columns;
+pub use first_pass::{Counts, Survey, first_pass};
 pub use rejected::{RejectedRow, RejectedWriter, rejected_path};
 pub use rows::{Rows, rows};
-pub use survey::{Counts, Survey, first_pass};
+pub use table::columns;
 
-/// A cell may have as many bytes.
+/// Longest cell.
 pub const MAX_CELL_BYTES: usize = 1 << 20;
-/// A row may have as many bytes, quotes and delimiters included.
+/// Longest row, with quotes and delimiters.
 pub const MAX_ROW_BYTES: usize = 8 << 20;
 
-/// How a file is read. Both passes must be given the same.
+/// How a file is read. Both passes need the same options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub email_column: String,
-    /// Columns whose cells reach a header of the message: no control character may stand in them.
+    /// Columns that templates of headers use. Their cells may not contain control characters.
     pub header_columns: Vec<String>,
-    /// Bad rows are rejected one by one instead of being an error of the file.
+    /// Bad rows are left out and reported, instead of being an error.
     pub skip_invalid: bool,
-    /// Reading rows ends when as many are accepted; the fingerprint is of the whole file all the same.
+    /// Accept at most this many rows. The fingerprint covers the whole file all the same.
     pub limit: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The rows that `--skip-invalid` left out, for a person to mend: `<stem>.rejected.csv`.
+//! `<stem>.rejected.csv`: the rows that `--skip-invalid` left out, for a person to fix.
 
 use super::error::{RecipientsError, RowError, shortened};
 use super::record::Record;
@@ -7,17 +7,17 @@ use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// A bad row and what could be read of it.
+/// A bad row, with the cells that could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedRow {
     pub error: RowError,
-    /// As many as the row had. A cell that is too long to be kept is shortened.
+    /// The cells as in the file. Long cells are shortened, and cells after the 4096th dropped.
     pub cells: Vec<String>,
 }
 
-/// Cells up to this size are kept whole.
+/// A longer cell is shortened.
 const KEPT_CELL_BYTES: usize = 16 * 1024;
-/// Of a row with more cells than this the rest is dropped.
+/// Cells after this one are dropped.
 const KEPT_CELLS: usize = 4096;
 
 impl RejectedRow {
@@ -38,8 +38,7 @@ pub fn rejected_path(recipients: &Path) -> PathBuf {
     recipients.with_extension("rejected.csv")
 }
 
-/// Writes beside the target and renames when finished, so that there is never half a file. Dropped before that, it
-/// leaves nothing.
+/// Writes a temporary file and renames it when it is complete. Dropped before that, it removes the temporary file.
 pub struct RejectedWriter {
     target: PathBuf,
     temporary: PathBuf,
@@ -48,7 +47,7 @@ pub struct RejectedWriter {
 }
 
 impl RejectedWriter {
-    /// For the file at `recipients` with these columns. Nothing is created before the first row.
+    /// `recipients`: the file that the rows come from. No file is created before the first row.
     pub fn new(recipients: &Path, columns: &[String]) -> RejectedWriter {
         let target = rejected_path(recipients);
         let temporary = target.with_extension(format!("csv.{}.tmp", std::process::id()));
@@ -60,7 +59,7 @@ impl RejectedWriter {
         }
     }
 
-    /// The row's cells under the columns of the original, then the reason; cells beyond the last column come after it.
+    /// Writes the cells below the columns of the original, then the reason, then cells beyond the last column.
     pub fn write(&mut self, row: &RejectedRow) -> Result<(), RecipientsError> {
         let width = self.columns.len();
         let mut record: Vec<String> = row
@@ -82,7 +81,7 @@ impl RejectedWriter {
         written.map_err(|error| self.unwritable(error))
     }
 
-    /// The path of the file; `None` when no row was rejected. The bytes are on disk before the name is.
+    /// The path of the file. `None` if no row was rejected. The file is synced before it gets its name.
     pub fn finish(mut self) -> Result<Option<PathBuf>, RecipientsError> {
         let Some(writer) = self.writer.take() else {
             return Ok(None);
@@ -120,7 +119,7 @@ impl RejectedWriter {
 
 impl Drop for RejectedWriter {
     fn drop(&mut self) {
-        // After a rename there is nothing to remove, and of a failure nobody could make anything here.
+        // Fails after a rename, because there is nothing to remove. Another failure leaves a file that nobody reads.
         let _ = fs::remove_file(&self.temporary);
     }
 }

@@ -1,50 +1,48 @@
-//! The second pass: the accepted rows in file order, and proof that the file is the one that was checked.
+//! The second pass: returns the accepted rows in file order, and checks that the file is still the one of the first pass.
 
 use super::Options;
-use super::check::Checks;
+use super::csv_file::Step;
 use super::error::RecipientsError;
-use super::reader::{Reader, Step};
-use super::survey::Survey;
+use super::first_pass::Survey;
+use super::row_check::RowCheck;
+use super::table::Table;
 use crate::domain::ids::Row;
 use crate::domain::recipient::RecipientRow;
 use std::ops::Range;
 use std::path::Path;
 
-/// Gives the accepted rows of a range of ordinals. Rows before it are walked over without being looked at.
-/// Errors: `Changed` at once if length or time of the file differ from the first pass's, and as the last item if its
-/// bytes do; who stops before the last item knows nothing about that.
+/// Iterates over the accepted rows with these numbers. Rows before the range are skipped unchecked.
+/// Errors: `Changed` at once if the file's length or time of modification differ from those of the first pass, and as the
+/// last item if its bytes differ. A caller that stops before the last item does not learn about the bytes.
 pub fn rows<'a>(
     path: &Path,
     options: &Options,
     survey: &'a Survey,
     range: Range<Row>,
 ) -> Result<Rows<'a>, RecipientsError> {
-    let reader = Reader::open(path, options)?;
-    let changed = reader.stamp()? != survey.stamp || reader.columns != survey.columns;
-    if changed {
-        return Err(RecipientsError::Changed {
-            path: reader.path(),
-        });
+    let table = Table::open(path, options)?;
+    if table.stamp()? != survey.stamp || table.columns.names() != survey.columns {
+        return Err(changed(&table));
     }
     Ok(Rows {
-        checks: Checks::new(&reader, options),
-        reader: Some(reader),
+        check: RowCheck::new(&table),
+        table: Some(table),
         survey,
         range,
-        place: 0,
+        file_row: 0,
         ordinal: 0,
     })
 }
 
 pub struct Rows<'a> {
     /// `None` after the last item.
-    reader: Option<Reader>,
-    checks: Checks,
+    table: Option<Table>,
+    check: RowCheck,
     survey: &'a Survey,
     range: Range<Row>,
-    /// Of the next row of the file, accepted or not.
-    place: u64,
-    /// Of the next accepted row.
+    /// Number of the next row in the file.
+    file_row: u64,
+    /// Number of the next accepted row.
     ordinal: Row,
 }
 
@@ -57,7 +55,7 @@ impl Iterator for Rows<'_> {
             Ok(Some(row)) => Some(Ok(row)),
             Ok(None) => self.finish().err().map(Err),
             Err(error) => {
-                self.reader = None;
+                self.table = None;
                 Some(Err(error))
             }
         }
@@ -67,70 +65,64 @@ impl Iterator for Rows<'_> {
 impl Rows<'_> {
     /// Bytes of the file read so far, for progress.
     pub fn bytes_read(&self) -> u64 {
-        self.reader.as_ref().map_or(0, Reader::bytes_read)
+        self.table.as_ref().map_or(0, Table::bytes_read)
     }
 
     fn advance(&mut self) -> Result<Option<RecipientRow>, RecipientsError> {
         let end = self.range.end.min(self.survey.counts.accepted);
-        let Some(reader) = &mut self.reader else {
+        let Some(table) = &mut self.table else {
             return Ok(None);
         };
         while self.ordinal < end {
-            let step = reader.step()?;
-            if let Step::End = step {
-                return Err(changed(reader));
+            let step = table.step()?;
+            let is_accepted = self.survey.accepts(self.file_row);
+            self.file_row += 1;
+            match step {
+                Step::Row if is_accepted => {}
+                // The first pass found more rows, or found this one good.
+                Step::End => return Err(changed(table)),
+                Step::Broken(_) if is_accepted => return Err(changed(table)),
+                Step::Row | Step::Broken(_) => continue,
             }
-            let accepted = self.survey.accepts(self.place);
-            self.place += 1;
-            if !accepted {
-                continue;
-            }
-            let row = self.ordinal;
+            let number = self.ordinal;
             self.ordinal += 1;
-            if row < self.range.start {
-                continue;
+            if number >= self.range.start {
+                return recipient(table, &self.check, number).map(Some);
             }
-            return match step {
-                Step::Row => row_of(reader, &self.checks, row).map(Some),
-                _ => Err(changed(reader)),
-            };
         }
         Ok(None)
     }
 
-    /// Reads the rest of the file, whose bytes must be those of the first pass.
+    /// Reads the rest of the file and compares its fingerprint with that of the first pass.
     fn finish(&mut self) -> Result<(), RecipientsError> {
-        let Some(reader) = self.reader.take() else {
+        let Some(table) = self.table.take() else {
             return Ok(());
         };
-        let error = changed(&reader);
-        match reader.fingerprint()? == self.survey.fingerprint {
+        let error = changed(&table);
+        match table.fingerprint()? == self.survey.fingerprint {
             true => Ok(()),
             false => Err(error),
         }
     }
 }
 
-/// A row that was good in the first pass and is not now: somebody wrote to the file.
-fn row_of(reader: &Reader, checks: &Checks, row: Row) -> Result<RecipientRow, RecipientsError> {
-    let address = checks
-        .row(&reader.record, reader.line)
-        .map_err(|_| changed(reader))?;
-    let mut fields = Vec::with_capacity(reader.record.len());
-    for cell in reader.record.cells() {
-        let text = std::str::from_utf8(cell).map_err(|_| changed(reader))?;
-        fields.push(text.to_string());
-    }
+/// A row that the first pass accepted. If it is not valid now, the file was written to in between.
+fn recipient(
+    table: &Table,
+    check: &RowCheck,
+    number: Row,
+) -> Result<RecipientRow, RecipientsError> {
+    let row = table.row();
+    let address = check.address(row).map_err(|_| changed(table))?;
+    let fields = check.texts(row).map_err(|_| changed(table))?;
     Ok(RecipientRow {
-        row,
-        line: reader.line,
+        row: number,
+        line: row.line,
         address,
         fields,
     })
 }
 
-fn changed(reader: &Reader) -> RecipientsError {
-    RecipientsError::Changed {
-        path: reader.path(),
-    }
+fn changed(table: &Table) -> RecipientsError {
+    RecipientsError::Changed { path: table.path() }
 }

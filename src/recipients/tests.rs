@@ -1,4 +1,4 @@
-//! Both passes over whole files: what is accepted, what is refused and in which words.
+//! Both passes over whole files: which rows are accepted, and the error messages for the others.
 
 use super::*;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ fn counts(rows: u64, accepted: u64, duplicates: u64, invalid: u64) -> Counts {
 }
 
 #[test]
-fn every_encoding_and_delimiter_gives_the_same_rows() {
+fn reads_the_same_rows_in_every_encoding_and_delimiter() {
     let text = "email,name\r\nanna@example.org,Zoë\r\nbo@例子.中国,\"𝄞, \"\"x\"\"\"\r\n";
     let bom = [&[0xEF, 0xBB, 0xBF], text.as_bytes()].concat();
     let little: Vec<u8> = std::iter::once(0xFEFF)
@@ -91,14 +91,14 @@ fn every_encoding_and_delimiter_gives_the_same_rows() {
 }
 
 #[test]
-fn line_numbers_are_physical() {
+fn line_numbers_are_those_of_the_file() {
     let case = Case::new("\nemail,note\n\na@x.io,\"1\n2\r\n3\"\r\n\r\nb@x.io,-\rc@x.io,-");
     let lines: Vec<u64> = case.rows().iter().map(|row| row.line).collect();
     assert_eq!(lines, [4, 8, 9]);
 }
 
 #[test]
-fn duplicates_are_counted_and_the_first_wins() {
+fn counts_duplicates_and_accepts_the_first() {
     let case = Case::new("email,n\na@x.io,1\nA@x.io,2\na@X.IO,3\n a@x.io ,4\nb@x.io,5\n");
     assert_eq!(case.survey().counts, counts(5, 3, 2, 0));
     let fields: Vec<String> = case.rows().iter().map(|r| r.fields[1].clone()).collect();
@@ -106,7 +106,7 @@ fn duplicates_are_counted_and_the_first_wins() {
 }
 
 #[test]
-fn files_without_a_usable_header_are_refused() {
+fn refuses_a_file_without_a_usable_header() {
     for (text, wanted) in [
         ("", "list.csv is empty"),
         ("\u{feff}\n\n", "list.csv is empty"),
@@ -141,7 +141,7 @@ fn files_without_a_usable_header_are_refused() {
 }
 
 #[test]
-fn bad_rows_are_refused_with_line_column_and_value() {
+fn refuses_bad_rows_with_line_column_and_value() {
     for (row, wanted) in [
         (
             "anna@@example.org,x",
@@ -185,7 +185,7 @@ fn bad_rows_are_refused_with_line_column_and_value() {
 }
 
 #[test]
-fn a_line_break_is_allowed_only_where_no_header_is_reached() {
+fn allows_a_line_break_only_in_cells_that_reach_no_header() {
     let text = "email,name\na@x.io,\"b\nBcc: c@x.io\"\n";
     assert_eq!(Case::new(text).survey().counts, counts(1, 1, 0, 0));
     let error = Case::new(text).header_columns(&["name"]).error();
@@ -195,7 +195,7 @@ fn a_line_break_is_allowed_only_where_no_header_is_reached() {
 }
 
 #[test]
-fn all_bad_rows_are_counted_and_ten_named() {
+fn counts_all_bad_rows_and_lists_ten() {
     let text = format!("email\n{}", "bad\n".repeat(25));
     let case = Case::new(text);
     let error = first_pass(&case.path(), &case.options, |_| {}).unwrap_err();
@@ -207,7 +207,7 @@ fn all_bad_rows_are_counted_and_ten_named() {
 }
 
 #[test]
-fn skipped_rows_are_written_with_their_reason_and_the_rest_goes_on() {
+fn writes_skipped_rows_with_their_reason_and_accepts_the_others() {
     let long = "x".repeat(MAX_CELL_BYTES + 10);
     let text = format!(
         "email,name\na@x.io,ok\n=cmd|'x'!A1@@x,\"-1\"\nb@x.io,\"open\nc@x.io,fine\nd@x.io,{long}\ne@x.io,good\n"
@@ -238,7 +238,7 @@ fn skipped_rows_are_written_with_their_reason_and_the_rest_goes_on() {
 }
 
 #[test]
-fn rows_over_several_pieces_of_the_file_come_whole() {
+fn reads_rows_that_span_several_pieces() {
     let wide = "é".repeat(200_000);
     let text = format!("email,a,b\na@x.io,{wide},\"{wide}\n{wide}\"\nb@x.io,,\n");
     let rows = Case::new(text).rows();
@@ -248,7 +248,7 @@ fn rows_over_several_pieces_of_the_file_come_whole() {
 }
 
 #[test]
-fn a_range_and_a_limit_give_their_rows() {
+fn returns_the_rows_of_a_range_and_of_a_limit() {
     let text: String = (0..100).map(|n| format!("user{}@x.io\n", n / 2)).collect();
     let mut case = Case::new(format!("email\n{text}"));
     let survey = case.survey();
@@ -270,7 +270,7 @@ fn a_range_and_a_limit_give_their_rows() {
 }
 
 #[test]
-fn a_file_that_changes_between_the_passes_is_an_error() {
+fn notices_a_file_that_changed_between_the_passes() {
     let case = Case::new("email,n\na@x.io,1\nb@x.io,2\n");
     let survey = case.survey();
     std::fs::write(case.path(), "email,n\na@x.io,1\nb@x.io,2\nc@x.io,3\n").unwrap();
@@ -280,7 +280,7 @@ fn a_file_that_changes_between_the_passes_is_an_error() {
         Some(RecipientsError::Changed { .. })
     ));
 
-    // The same length and time: only the bytes tell.
+    // The same length and time, other bytes.
     let modified_at = survey.stamp.modified_at.unwrap();
     std::fs::write(case.path(), "email,n\na@x.io,1\nb@x.io,9\n").unwrap();
     let file = std::fs::File::options()
@@ -300,7 +300,7 @@ mod arbitrary {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_rows_or_an_error_and_both_passes_agree(
+        fn both_passes_agree_on_any_bytes(
             bytes in prop::collection::vec(prop::sample::select(b"a@x.io,\";\n\r\0\xFF \t".to_vec()), 0..60),
         ) {
             let case = Case::new([b"email,n\n".as_slice(), &bytes].concat()).skipping();
@@ -313,7 +313,7 @@ mod arbitrary {
         }
 
         #[test]
-        fn any_rows_come_back_as_they_were(names in prop::collection::vec("[a-z,;\"\n\r\té]{0,8}", 1..8)) {
+        fn reads_back_any_rows(names in prop::collection::vec("[a-z,;\"\n\r\té]{0,8}", 1..8)) {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(["email", "name"]).unwrap();
             for (number, name) in names.iter().enumerate() {

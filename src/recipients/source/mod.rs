@@ -1,23 +1,25 @@
-//! The bytes of a recipients file as UTF-8, and the fingerprint of what was read.
+//! The bytes of a recipients file, converted to UTF-8, and the fingerprint of the file.
+
+mod utf16;
 
 use super::error::RecipientsError;
-use super::utf16::Decoder;
 use crate::domain::digest::hex;
 use ring::digest;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use utf16::Decoder;
 
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// A file being read from its beginning to its end.
+/// A file that is read once, from its beginning to its end.
 pub struct Source {
     path: PathBuf,
     file: File,
     piece: Vec<u8>,
     hash: digest::Context,
-    /// `None` until the first bytes have shown it.
+    /// `None` until the first piece is read.
     encoding: Option<Encoding>,
     bytes_read: u64,
 }
@@ -27,7 +29,7 @@ enum Encoding {
     Utf16(Decoder),
 }
 
-/// Cheap signs that a file is still the same.
+/// A cheap check that a file is still the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     pub bytes: u64,
@@ -66,7 +68,8 @@ impl Source {
         })
     }
 
-    /// Appends the next piece to `out`; `false` at the end of the file.
+    /// Appends the next piece as UTF-8 to `out`. `false` at the end of the file. Broken text becomes bytes that are not
+    /// UTF-8, so that its row is rejected.
     pub fn read(&mut self, out: &mut Vec<u8>) -> Result<bool, RecipientsError> {
         let count = self.fill()?;
         let piece = self.piece.get(..count).unwrap_or_default();
@@ -86,13 +89,13 @@ impl Source {
         Ok(count > 0)
     }
 
-    /// Reads what is left and gives SHA-256 over the file's bytes, in hexadecimal.
+    /// SHA-256 of the file in hexadecimal. Reads what has not been read yet.
     pub fn fingerprint(mut self) -> Result<String, RecipientsError> {
         while self.fill()? > 0 {}
         Ok(hex(self.hash.finish().as_ref()))
     }
 
-    /// A full piece unless the file ends, so that a byte order mark is never split.
+    /// Fills the whole piece unless the file ends, so that a byte order mark is never split.
     fn fill(&mut self) -> Result<usize, RecipientsError> {
         let mut filled = 0;
         while let Some(rest) = self.piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -110,7 +113,7 @@ impl Source {
     }
 }
 
-/// The encoding that a byte order mark shows, and the mark's length.
+/// The encoding by its byte order mark, and the length of the mark.
 fn recognise(start: &[u8]) -> (usize, Encoding) {
     match start {
         [0xEF, 0xBB, 0xBF, ..] => (3, Encoding::Utf8),

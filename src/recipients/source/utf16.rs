@@ -1,14 +1,14 @@
-//! UTF-16 to UTF-8, piece by piece, for files that spreadsheet programs save as "Unicode text".
+//! Converts UTF-16 to UTF-8, piece by piece. Spreadsheet programs save it as "Unicode text".
 
-/// What no UTF-8 text contains: stands for a broken surrogate, so that the row is found to be invalid.
+/// A byte that UTF-8 never contains. Replaces a broken surrogate, so that its row is rejected.
 const INVALID: u8 = 0xFF;
 
 #[derive(Debug)]
 pub struct Decoder {
     big_endian: bool,
-    /// Half of a unit, at the end of the last piece.
+    /// First byte of a code unit that the last piece cut.
     byte: Option<u8>,
-    /// First half of a pair.
+    /// High surrogate that waits for its low surrogate.
     high: Option<u16>,
 }
 
@@ -21,7 +21,7 @@ impl Decoder {
         }
     }
 
-    /// Appends the UTF-8 of a piece.
+    /// Converts a piece and appends it to `out`.
     pub fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         for byte in piece {
             let Some(first) = self.byte.take() else {
@@ -36,7 +36,7 @@ impl Decoder {
         }
     }
 
-    /// Whatever is left at the end of the file is half a character.
+    /// At the end of the file. A code unit or pair that was cut is invalid.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.byte.take().is_some() || self.high.take().is_some() {
             out.push(INVALID);
@@ -72,7 +72,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_in_any_pieces_comes_back(text in "\\PC{0,40}", size in 1usize..7, big in any::<bool>()) {
+        fn converts_any_text_in_any_pieces(text in "\\PC{0,40}", size in 1usize..7, big in any::<bool>()) {
             let bytes: Vec<u8> = text
                 .encode_utf16()
                 .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_surrogates_are_invalid_utf8_and_lose_nothing_else() {
+    fn broken_surrogates_become_invalid_utf8_and_the_rest_is_kept() {
         let mut decoder = Decoder::new(false);
         let mut out = Vec::new();
         decoder.decode(&[b'a', 0, 0x00, 0xD8, b'b', 0, 0x00, 0xDC, b'c'], &mut out);

@@ -1,0 +1,7 @@
+//! CSV (RFC 4180), read strictly: records of bytes with line numbers, or what is wrong with a row.
+
+mod delimiter;
+mod reader;
+mod split;
+
+pub use reader::{CsvReader, Step};

@@ -1,0 +1,154 @@
+//! Reads a CSV file record by record, with physical line numbers, and reads on after a broken row.
+
+use super::delimiter;
+use super::split::{Found, line_end_bytes, scan};
+use crate::recipients::MAX_CELL_BYTES;
+use crate::recipients::error::{RecipientsError, RowProblem};
+use crate::recipients::record::Record;
+use crate::recipients::source::{Source, Stamp};
+use std::path::Path;
+
+pub struct CsvReader {
+    record: Record,
+    /// Line on which the current record begins, from 1.
+    line: u64,
+    source: Source,
+    /// Bytes read from the file and not dropped yet.
+    window: Vec<u8>,
+    /// Bytes of the window that have been used.
+    used: usize,
+    /// The window holds the file's last bytes.
+    is_at_end: bool,
+    next_line: u64,
+    delimiter: u8,
+    /// A broken row was reported. The rest of its line is skipped.
+    in_broken_line: bool,
+}
+
+/// The result of reading one row.
+pub enum Step {
+    /// [`CsvReader::record`] is the row.
+    Row,
+    /// [`CsvReader::record`] has the cells that could be read.
+    Broken(RowProblem),
+    End,
+}
+
+impl CsvReader {
+    /// Opens the file and recognises its delimiter.
+    pub fn open(path: &Path) -> Result<CsvReader, RecipientsError> {
+        let mut reader = CsvReader {
+            record: Record::default(),
+            line: 0,
+            source: Source::open(path)?,
+            window: Vec::new(),
+            used: 0,
+            is_at_end: false,
+            next_line: 1,
+            delimiter: b',',
+            in_broken_line: false,
+        };
+        reader.fill_line()?;
+        reader.delimiter = delimiter::recognise(&reader.window);
+        Ok(reader)
+    }
+
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    pub fn path(&self) -> String {
+        self.source.path()
+    }
+
+    pub fn stamp(&self) -> Result<Stamp, RecipientsError> {
+        self.source.stamp()
+    }
+
+    pub fn bytes_read(&self) -> u64 {
+        self.source.bytes_read()
+    }
+
+    /// SHA-256 of the whole file in hexadecimal. Reads what has not been read yet.
+    pub fn fingerprint(self) -> Result<String, RecipientsError> {
+        self.source.fingerprint()
+    }
+
+    /// Reads the next record. Empty lines are skipped.
+    pub fn step(&mut self) -> Result<Step, RecipientsError> {
+        loop {
+            if self.in_broken_line && !self.skip_line()? {
+                continue;
+            }
+            let (_, unused) = self.window.split_at(self.used);
+            if unused.is_empty() && self.is_at_end {
+                return Ok(Step::End);
+            }
+            self.line = self.next_line;
+            match scan(unused, self.is_at_end, self.delimiter, &mut self.record) {
+                Found::More => self.fill()?,
+                Found::Blank { bytes } => self.advance(bytes, 1),
+                Found::Row { bytes, lines } => {
+                    self.advance(bytes, lines);
+                    return Ok(Step::Row);
+                }
+                Found::Broken(problem) => {
+                    // Each line after this may be a row. To report a line that is none is better than to lose a row.
+                    self.in_broken_line = true;
+                    return Ok(Step::Broken(problem));
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, bytes: usize, lines: u64) {
+        self.used += bytes;
+        self.next_line += lines;
+    }
+
+    /// Skips up to and past the next line end. `false` if the window ended before it.
+    fn skip_line(&mut self) -> Result<bool, RecipientsError> {
+        let (_, unused) = self.window.split_at(self.used);
+        let end = unused.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let is_cut = match end {
+            // The LF of a CRLF may be in the next piece.
+            Some(end) => unused.get(end) == Some(&b'\r') && end + 1 == unused.len(),
+            None => true,
+        };
+        if is_cut && !self.is_at_end {
+            self.used += end.unwrap_or(unused.len());
+            self.fill()?;
+            return Ok(false);
+        }
+        let bytes = match end {
+            Some(end) => end + line_end_bytes(unused, end),
+            None => unused.len(),
+        };
+        self.advance(bytes, 1);
+        self.in_broken_line = false;
+        Ok(true)
+    }
+
+    /// Drops the used bytes and reads one more piece.
+    fn fill(&mut self) -> Result<(), RecipientsError> {
+        self.window.drain(..self.used);
+        self.used = 0;
+        self.is_at_end = !self.source.read(&mut self.window)?;
+        Ok(())
+    }
+
+    /// Reads until the window holds the header row.
+    fn fill_line(&mut self) -> Result<(), RecipientsError> {
+        while !self.is_at_end
+            && self.window.len() <= MAX_CELL_BYTES
+            && !self.window.contains(&b'\n')
+        {
+            self.fill()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The first pass: reads and checks every row before anything is written to the queue.
+
+use super::Options;
+use super::address_set::AddressSet;
+use super::csv_file::Step;
+use super::error::{RecipientsError, RowError};
+use super::rejected::RejectedRow;
+use super::row_check::RowCheck;
+use super::source::Stamp;
+use super::table::Table;
+use crate::domain::ids::Row;
+use std::path::Path;
+
+/// An error lists this many bad rows, and counts the rest.
+const LISTED_ROWS: usize = 10;
+
+/// Counts of the first pass. `rows = accepted + duplicates + invalid` always holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    pub rows: u64,
+    pub accepted: u64,
+    /// Rows with the address of an earlier row. The first row of an address is accepted.
+    pub duplicates: u64,
+    pub invalid: u64,
+}
+
+/// The result of the first pass. The second pass needs it to return the same rows.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// SHA-256 of the file's bytes, in hexadecimal.
+    pub fingerprint: String,
+    pub bytes: u64,
+    pub columns: Vec<String>,
+    pub counts: Counts,
+    pub(super) stamp: Stamp,
+    /// One bit for each row of the file, in order: whether it was accepted.
+    pub(super) accepted: Vec<u64>,
+}
+
+impl Survey {
+    /// The number of the `file_row`th row of the file among the accepted rows, both from 0. `None` if it was not
+    /// accepted.
+    pub fn ordinal(&self, file_row: u64) -> Option<Row> {
+        let (words, bit) = (usize::try_from(file_row / 64).ok()?, file_row % 64);
+        let word = self.accepted.get(words)?;
+        if word >> bit & 1 == 0 {
+            return None;
+        }
+        let before = self.accepted.iter().take(words);
+        let before: u64 = before.map(|word| u64::from(word.count_ones())).sum();
+        let lower = word & ((1 << bit) - 1);
+        Some(before + u64::from(lower.count_ones()))
+    }
+
+    /// Whether the `file_row`th row of the file was accepted. False beyond the last row of the first pass.
+    pub(super) fn accepts(&self, file_row: u64) -> bool {
+        let word = usize::try_from(file_row / 64).ok();
+        let word = word.and_then(|index| self.accepted.get(index));
+        word.is_some_and(|word| word >> (file_row % 64) & 1 == 1)
+    }
+}
+
+/// Reads the whole file once. With `skip_invalid` bad rows go to `on_rejected` and are left out. Without it bad rows are
+/// an error that lists the first ten and counts all. Memory: at most 24 bytes a row, for the duplicate check.
+pub fn first_pass(
+    path: &Path,
+    options: &Options,
+    mut on_rejected: impl FnMut(&RejectedRow),
+) -> Result<Survey, RecipientsError> {
+    let mut table = Table::open(path, options)?;
+    let stamp = table.stamp()?;
+    let check = RowCheck::new(&table);
+    let mut pass = Pass::default();
+    let mut addresses = AddressSet::new();
+    while !pass.is_full(options) {
+        let step = table.step()?;
+        let row = table.row();
+        let checked = match step {
+            Step::End => break,
+            Step::Row => check.address(row),
+            Step::Broken(what) => Err(check.row_error(row.line, what)),
+        };
+        match checked {
+            Ok(address) => pass.count_valid(addresses.insert(address.duplicate_key())),
+            Err(error) => {
+                pass.count_invalid();
+                if options.skip_invalid {
+                    on_rejected(&RejectedRow::new(error, row.record));
+                } else {
+                    pass.list(error);
+                }
+            }
+        }
+    }
+    pass.into_survey(table, stamp)
+}
+
+#[derive(Default)]
+struct Pass {
+    counts: Counts,
+    accepted: Vec<u64>,
+    listed: Vec<RowError>,
+}
+
+impl Pass {
+    fn is_full(&self, options: &Options) -> bool {
+        options
+            .limit
+            .is_some_and(|limit| self.counts.accepted >= limit)
+    }
+
+    fn count_valid(&mut self, is_new: bool) {
+        self.counts.accepted += u64::from(is_new);
+        self.counts.duplicates += u64::from(!is_new);
+        self.mark(is_new);
+    }
+
+    fn count_invalid(&mut self) {
+        self.counts.invalid += 1;
+        self.mark(false);
+    }
+
+    fn list(&mut self, error: RowError) {
+        if self.listed.len() < LISTED_ROWS {
+            self.listed.push(error);
+        }
+    }
+
+    /// Appends the row's bit.
+    fn mark(&mut self, accepted: bool) {
+        let bit = u64::from(accepted) << (self.counts.rows % 64);
+        match self.accepted.last_mut() {
+            Some(word) if !self.counts.rows.is_multiple_of(64) => *word |= bit,
+            _ => self.accepted.push(bit),
+        }
+        self.counts.rows += 1;
+    }
+
+    fn into_survey(self, table: Table, stamp: Stamp) -> Result<Survey, RecipientsError> {
+        if !self.listed.is_empty() {
+            return Err(RecipientsError::BadRows {
+                first: self.listed,
+                count: self.counts.invalid,
+            });
+        }
+        let columns = table.columns.names();
+        Ok(Survey {
+            fingerprint: table.fingerprint()?,
+            bytes: stamp.bytes,
+            columns,
+            counts: self.counts,
+            stamp,
+            accepted: self.accepted,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Checks one row: as many cells as columns, valid text, a valid address. Both passes use it, so they accept the same
+//! rows.
+
+use super::cell;
+use super::columns::Columns;
+use super::error::{RowError, RowProblem, shortened};
+use super::record::Record;
+use super::table::{RawRow, Table};
+use crate::domain::address::Address;
+
+pub struct RowCheck {
+    file: String,
+    columns: Columns,
+}
+
+impl RowCheck {
+    pub fn new(table: &Table) -> RowCheck {
+        RowCheck {
+            file: table.path(),
+            columns: table.columns.clone(),
+        }
+    }
+
+    /// The recipient's address, if the whole row can be used.
+    pub fn address(&self, row: RawRow<'_>) -> Result<Address, RowError> {
+        let columns = || self.columns.iter().zip(row.record.cells());
+        let mut address_cell = columns().skip(self.columns.address_index());
+        let (Some((column, cell)), true) = (address_cell.next(), self.has_all_cells(row.record))
+        else {
+            let what = RowProblem::Ragged {
+                found: row.record.len(),
+                expected: self.columns.len(),
+            };
+            return Err(self.row_error(row.line, what));
+        };
+        if !cell::is_printable_ascii(row.record.text()) {
+            for (column, cell) in columns() {
+                cell::text(cell, column.reaches_header)
+                    .map_err(|what| self.cell_error(row.line, &column.name, cell, what))?;
+            }
+        }
+        cell::address(cell).map_err(|what| self.cell_error(row.line, &column.name, cell, what))
+    }
+
+    /// The cells as text. For a row that [`RowCheck::address`] accepted.
+    pub fn texts(&self, row: RawRow<'_>) -> Result<Vec<String>, RowError> {
+        let cells = self.columns.iter().zip(row.record.cells());
+        let text = cells.map(|(column, cell)| {
+            let text = cell::text(cell, column.reaches_header);
+            text.map(str::to_string)
+                .map_err(|what| self.cell_error(row.line, &column.name, cell, what))
+        });
+        text.collect()
+    }
+
+    pub fn row_error(&self, line: u64, what: RowProblem) -> RowError {
+        RowError {
+            file: self.file.clone(),
+            line,
+            cell: None,
+            what,
+        }
+    }
+
+    fn has_all_cells(&self, record: &Record) -> bool {
+        record.len() == self.columns.len()
+    }
+
+    fn cell_error(&self, line: u64, column: &str, cell: &[u8], what: RowProblem) -> RowError {
+        RowError {
+            cell: Some((column.to_string(), shortened(cell))),
+            ..self.row_error(line, what)
+        }
+    }
+}
