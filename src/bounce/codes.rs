@@ -1,5 +1,5 @@
-//! Codes without words: the enhanced codes of the IANA registry (RFC 3463, 5248, 7505, 8616 and what large receivers
-//! add), and the reply codes of RFC 5321 §4.2.3.
+//! Rules by code: enhanced codes of the IANA registry (RFC 3463, 5248, 7505, 8616) and of large receivers, and the reply
+//! codes of RFC 5321 §4.2.3.
 
 use super::Finding;
 use super::evidence::{Evidence, Severity};
@@ -69,16 +69,16 @@ const ENHANCED: &[EnhancedRule] = &[
     (7, 0, u16::MAX, "enhanced.7", Policy),
 ];
 
-/// The registry's meaning of subject and detail; the first line that holds. `None` for what it does not know.
+/// The first rule that matches subject and detail. `None` if none does.
 pub fn enhanced(evidence: &Evidence) -> Option<Finding> {
     let (subject, detail) = evidence.detail?;
     let (_, _, _, rule, reason) = ENHANCED
         .iter()
         .find(|(s, first, last, ..)| *s == subject && (*first..=*last).contains(&detail))?;
-    // At MAIL FROM (1, x) and (2, x) speak of the sender's address, 7.x before any envelope of our rights.
+    // At MAIL FROM, subjects 1 and 2 are about the sender's address. At AUTH, subject 7 is about the login.
     let reason = match (evidence.stage, subject, *reason) {
         (Stage::MailFrom, 1 | 2, reason) if reason != TooBig => SenderRejected,
-        // "Other" says less than 421 and 452 do.
+        // "Other": the reply code says more.
         (_, _, Unknown) => return None,
         (Stage::Auth, 7, Policy) => RelayAuth,
         (_, _, reason) => reason,
@@ -86,7 +86,7 @@ pub fn enhanced(evidence: &Evidence) -> Option<Finding> {
     Some(Finding { rule, reason })
 }
 
-/// Reply codes by themselves. 550, 551 and 553 are used for anything: they are never evidence against a recipient.
+/// Rules by reply code alone. Servers use 550, 551 and 553 for anything, so these never condemn a recipient.
 pub fn basic(evidence: &Evidence) -> Finding {
     use Stage::{Auth, MailFrom};
     let (rule, reason) = match (evidence.code, evidence.stage) {
@@ -114,10 +114,10 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_line_can_be_reached_and_has_an_id_of_its_own() {
+    fn every_rule_can_match_and_has_a_unique_name() {
         let mut ids = HashSet::new();
         for (index, (subject, first, last, rule, _)) in ENHANCED.iter().enumerate() {
-            assert!(ids.insert(rule), "{rule} stands there twice");
+            assert!(ids.insert(rule), "{rule} is given twice");
             assert!(first <= last, "{rule}");
             let reached = (*first..=*last).any(|detail| {
                 ENHANCED

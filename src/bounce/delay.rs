@@ -1,8 +1,8 @@
-//! The delay that a reply asks for in its words: `try again in 300 seconds`, `retry after 5 minutes`, `in 00:05:00`.
+//! The delay that a reply asks for: `try again in 300 seconds`, `retry after 5 minutes`, `in 00:05:00`.
 
 use std::time::Duration;
 
-/// Longer wishes are not believed.
+/// A longer delay is ignored.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3_600);
 const LEADS: [&str; 6] = [
     "again in ",
@@ -13,7 +13,7 @@ const LEADS: [&str; 6] = [
     "greylisted for ",
 ];
 
-/// `text` is in lower case. `None` where it asks for nothing, or for nonsense.
+/// `text` is in lower case. `None` if it asks for no valid delay.
 pub fn asked_for(text: &str) -> Option<Duration> {
     LEADS.iter().find_map(|lead| {
         let (_, rest) = text.split_once(lead)?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_delay_a_reply_asks_for() {
+    fn finds_the_delay_in_a_reply() {
         for (text, seconds) in [
             (
                 "4.7.1 greylisted, please try again in 300 seconds",

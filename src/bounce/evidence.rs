@@ -1,8 +1,8 @@
-//! A reply made ready for the tables: its words in lower case without echoed addresses, its codes, where it was said.
+//! A reply prepared for the rules: its text in lower case without echoed addresses, its codes and its stage.
 
 use crate::domain::outcome::{Reply, Stage};
 
-/// What is read of a reply's text. Replies are hostile, and the reason stands at their beginning.
+/// Only this much of a reply is examined. A hostile reply can be long, and the reason is at the beginning.
 pub const MAX_TEXT_BYTES: usize = 2_048;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,8 @@ impl Evidence {
         &self.text
     }
 
-    /// 421 (RFC 5321 §3.8), no storage on the system (452, x.3.1), not accepting mail (x.3.2), congestion (4.4.5).
+    /// Whether the failure concerns all recipients: 421 (RFC 5321 §3.8), no storage on the system (452, x.3.1), not
+    /// accepting mail (x.3.2), congestion (4.4.5).
     pub fn is_about_everybody(&self) -> bool {
         if self.severity != Severity::Transient {
             return false;
@@ -55,8 +56,8 @@ impl Evidence {
         }
     }
 
-    /// Whether the words contain a pattern: parts separated by `*` in this order, each at the beginning of a word, so
-    /// that `rbl` is not found in `garble`. A part that begins with punctuation is found anywhere.
+    /// Whether the text matches a pattern: its parts, separated by `*`, occur in this order, each at the beginning of a
+    /// word, so that `rbl` does not match `garble`. A part that begins with punctuation matches anywhere.
     pub fn has(&self, pattern: &str) -> bool {
         let mut rest = self.text.as_str();
         pattern.split('*').all(|part| match after(rest, part) {
@@ -69,7 +70,7 @@ impl Evidence {
     }
 }
 
-/// What follows the first occurrence of `part` at the beginning of a word.
+/// The text after the first `part` at the beginning of a word.
 fn after<'a>(text: &'a str, part: &str) -> Option<&'a str> {
     let anywhere = !part.starts_with(|c: char| c.is_alphanumeric());
     text.match_indices(part).find_map(|(at, found)| {
@@ -79,7 +80,7 @@ fn after<'a>(text: &'a str, part: &str) -> Option<&'a str> {
     })
 }
 
-/// Lower case, one space between words, words with an `@` left out: `550 <spam@example.org>` says nothing of spam.
+/// Lower case, one space between words, without words that contain `@`: `550 <spam@example.org>` is not about spam.
 fn normalise(text: &str) -> String {
     let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_parts_in_order_at_the_beginning_of_words() {
+    fn matches_parts_in_order_at_the_beginning_of_words() {
         let it = evidence("5.1.1 <Spam@x.example>:  Your IP is on the RBL. Code p=NoSuchUser");
         for there in ["your ip*rbl", "rbl", "p=nosuchuser", "nosuchuser", "on the"] {
             assert!(it.has(there), "{there}");
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_no_more_than_its_share_of_a_long_reply() {
+    fn examines_only_the_beginning_of_a_long_reply() {
         let long = format!("{}é quota", "ä".repeat(MAX_TEXT_BYTES));
         let it = evidence(&long);
         assert!(it.text().len() <= MAX_TEXT_BYTES);

@@ -1,4 +1,4 @@
-//! What each reason stands for when the reply is a 5xx: how long it lasts and whom it is about.
+//! The class and scope of each reason, for a 5xx reply.
 
 use crate::domain::outcome::{Class, Reason, Scope};
 
@@ -14,7 +14,7 @@ pub const fn of(reason: Reason) -> Meaning {
     use Scope::{Message, Recipient, Relay, Sender, Site};
     let (class, scope) = match reason {
         NoMailbox | NoDomain | NullMx | Moved => (Hard, Recipient),
-        // A first hit may be a pause of the account; only its history makes it hard.
+        // The mailbox may come back, so a single refusal is not hard.
         MailboxDisabled | MailboxFull | RecipientFilter => (Soft, Recipient),
         ReceivingTooFast | Greylisted => (Temporary, Recipient),
         Throttled => (Temporary, Site),
@@ -24,7 +24,7 @@ pub const fn of(reason: Reason) -> Meaning {
         SpamContent | Virus | Malformed | TooBig | Smtputf8Unsupported => (Soft, Message),
         RelayDenied | RelayAuth | RelayQuota => (Temporary, Relay),
         RemoteError | RemoteFull | Network | Dns | Expired | Loop => (Soft, Site),
-        // Our own bug, or nobody's: of this message until more is known.
+        // Perhaps a bug of mailq. It affects this message, as far as is known.
         Protocol => (Soft, Message),
         WorkerLost | ConnectionLost | NoReply => (Temporary, Relay),
         Complaint | Unsubscribe | Manual => (Hard, Recipient),
@@ -33,7 +33,7 @@ pub const fn of(reason: Reason) -> Meaning {
     Meaning { class, scope }
 }
 
-/// Reasons that do not say by themselves whom they are about.
+/// Reasons that do not imply a scope.
 pub const fn is_vague(reason: Reason) -> bool {
     matches!(
         reason,

@@ -1,5 +1,5 @@
-//! What a refusal means: (stage, reply) -> class, reason, scope. Pure. Evidence in the words goes before the enhanced
-//! code, the enhanced code before the reply code; `texts`, `codes` and `meaning` are tables, one line a rule.
+//! Classifies refusals: (stage, reply) -> class, reason, scope. Pure. The text takes precedence over the enhanced code,
+//! and that over the reply code. `texts`, `codes` and `meaning` are tables with one rule a line.
 
 mod codes;
 mod delay;
@@ -10,16 +10,16 @@ mod texts;
 use crate::domain::outcome::{Class, Reason, Reply, Scope, Stage, Verdict};
 use evidence::{Evidence, Severity};
 
-/// A rule's answer before the stage and the reply code have had their say.
+/// What a rule says, before stage and reply code are taken into account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Finding {
     rule: &'static str,
     reason: Reason,
 }
 
-/// Classifies a 4xx or 5xx reply (RFC 5321 §4.2, RFC 3463). A code that is neither, or 0 for bytes that were no
-/// reply, is a temporary `protocol` failure of this message, so that it ends some time. Never panics; reads at most
-/// `evidence::MAX_TEXT_BYTES` of the reply's text.
+/// Classifies a 4xx or 5xx reply (RFC 5321 §4.2, RFC 3463). Any other code, or 0 for bytes that are not a reply, is a
+/// temporary `protocol` failure of the message, so that its retries are limited. Reads at most
+/// `evidence::MAX_TEXT_BYTES` of the text.
 pub fn classify(stage: Stage, reply: &Reply) -> Verdict {
     let evidence = Evidence::new(stage, reply);
     let finding = if evidence.severity == Severity::Junk {
@@ -42,8 +42,8 @@ pub fn classify(stage: Stage, reply: &Reply) -> Verdict {
     }
 }
 
-/// Before RCPT TO no reply can be about a recipient: up to AUTH it is about us and the relay, at MAIL FROM about the
-/// sender, the message's size, or the relay.
+/// Before RCPT TO no reply is about a recipient. Up to AUTH it is about the relay. At MAIL FROM it is about the sender, the
+/// size of the message, or the relay.
 fn scope(evidence: &Evidence, reason: Reason) -> Scope {
     let meant = meaning::of(reason).scope;
     let permanent = evidence.severity == Severity::Permanent;
@@ -52,12 +52,13 @@ fn scope(evidence: &Evidence, reason: Reason) -> Scope {
         Stage::MailFrom => match meant {
             Scope::Message => meant,
             Scope::Sender if reason == Reason::SenderRejected => meant,
-            // A relay that has something against our address or our TLS has it against all that we send.
+            // A permanent refusal here concerns every message with this sender.
             Scope::Sender if permanent && reason != Reason::TlsRequired => meant,
             Scope::Recipient if permanent => Scope::Sender,
             _ => Scope::Relay,
         },
-        // A server that means everybody says so; one that has taken the recipient and not the mail means the mail.
+        // A reply about all recipients says so. Otherwise, a server that accepted the recipient and refuses the content
+        // means the message.
         _ if meaning::is_vague(reason) && !evidence.is_about_everybody() => {
             if evidence.stage == Stage::RcptTo {
                 Scope::Recipient
@@ -70,9 +71,9 @@ fn scope(evidence: &Evidence, reason: Reason) -> Scope {
     }
 }
 
-/// The reply code's first digit decides whether to come back, whatever the enhanced code's says (552 4.2.2), except
-/// for reasons that pass by themselves (550 5.2.1 ReceivingRatePerm). A 4xx is never hard, and nothing is hard that
-/// is not about the recipient.
+/// The first digit of the reply code decides whether to retry, even if the enhanced code differs (552 4.2.2). The exception
+/// are reasons that are always temporary (550 5.2.1 ReceivingRatePerm). A 4xx is never hard, and only a failure of the
+/// recipient is.
 fn class(evidence: &Evidence, reason: Reason, scope: Scope) -> Class {
     if evidence.severity != Severity::Permanent || scope == Scope::Relay {
         return Class::Temporary;

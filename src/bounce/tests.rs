@@ -1,10 +1,10 @@
-//! The classifier against the replies that other engines get wrong, and against every code at every stage.
+//! The classifier on replies that are easy to misread, and on every code at every stage.
 
 use super::*;
 use crate::domain::outcome::EnhancedCode;
 use proptest::prelude::*;
 
-/// `550 5.1.1 words` as the conversation reads it.
+/// Parses `550 5.1.1 text`.
 pub fn reply(line: &str) -> Reply {
     let (code, text) = line.split_once(' ').unwrap_or((line, ""));
     let first = text.split(' ').next().unwrap_or("");
@@ -53,7 +53,7 @@ use Scope::{Message, Recipient, Relay, Sender, Site};
 
 #[test]
 #[rustfmt::skip]
-fn judges_ambiguous_replies_at_rcpt_to() {
+fn classifies_ambiguous_replies_to_rcpt_to() {
     check(Stage::RcptTo, &[
         ("550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Part of their network is on our block list (S3150)", Soft, SenderBlocked, Sender),
         ("550 5.7.1 Message refused", Soft, Policy, Sender),
@@ -112,7 +112,7 @@ fn judges_ambiguous_replies_at_rcpt_to() {
 
 #[test]
 #[rustfmt::skip]
-fn judges_replies_elsewhere() {
+fn classifies_replies_at_other_stages() {
     check(Stage::FinalDot, &[
         ("550 5.7.1 Our system has detected that this message is likely unsolicited mail", Soft, SpamContent, Message),
         ("550 5.7.1 no", Soft, Policy, Sender),
@@ -147,7 +147,7 @@ fn judges_replies_elsewhere() {
 }
 
 #[test]
-fn a_reply_may_ask_for_a_delay() {
+fn returns_the_delay_that_a_reply_asks_for() {
     let asked = classify(
         Stage::RcptTo,
         &reply("450 4.7.1 Greylisted, try again in 5 minutes"),
@@ -157,7 +157,7 @@ fn a_reply_may_ask_for_a_delay() {
 }
 
 #[test]
-fn no_code_breaks_the_clamps_at_any_stage() {
+fn every_code_keeps_the_limits_of_class_and_scope() {
     for stage in ALL_STAGES {
         for code in [
             0, 250, 354, 421, 431, 450, 451, 452, 454, 455, 530, 535, 550, 552, 554, 571,
@@ -170,13 +170,13 @@ fn no_code_breaks_the_clamps_at_any_stage() {
                     enhanced: Some(EnhancedCode(5, subject, detail)),
                     text: String::new(),
                 };
-                clamped(stage, &reply);
+                check_limits(stage, &reply);
             }
         }
     }
 }
 
-fn clamped(stage: Stage, reply: &Reply) {
+fn check_limits(stage: Stage, reply: &Reply) {
     let verdict = classify(stage, reply);
     if !(500..600).contains(&reply.code) {
         assert_eq!(verdict.class, Temporary, "{stage:?} {reply:?}");
@@ -194,13 +194,13 @@ fn clamped(stage: Stage, reply: &Reply) {
 
 proptest! {
     #[test]
-    fn any_words_keep_the_clamps(code in 400u16..600, text in "\\PC{0,200}", stage in 0usize..9) {
-        clamped(ALL_STAGES[stage], &Reply { code, enhanced: None, text });
+    fn any_text_keeps_the_limits_of_class_and_scope(code in 400u16..600, text in "\\PC{0,200}", stage in 0usize..9) {
+        check_limits(ALL_STAGES[stage], &Reply { code, enhanced: None, text });
     }
 
-    /// Without an enhanced code and without words, nothing is hard but what has no other meaning.
+    /// Without enhanced code and text, only 556 is hard.
     #[test]
-    fn bare_codes_are_no_evidence(code in 500u16..600) {
+    fn a_bare_code_is_not_hard(code in 500u16..600) {
         let bare = Reply { code, enhanced: None, text: String::new() };
         let verdict = classify(Stage::RcptTo, &bare);
         prop_assert!(verdict.class != Hard || code == 556);

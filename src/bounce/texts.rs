@@ -1,5 +1,5 @@
-//! Evidence in a reply's words that its codes do not give, in the order in which it counts: what is about everybody
-//! or about us goes before what is about the recipient, because receivers say `5.1.1` to senders they block.
+//! Rules by text, for what the codes do not say. Rules about all recipients or about the sender come before rules about
+//! the recipient, because receivers answer `5.1.1` to senders that they block.
 
 use super::Finding;
 use super::evidence::{Evidence, Severity};
@@ -10,9 +10,9 @@ use crate::domain::outcome::{
 
 struct TextRule {
     id: &'static str,
-    /// Patterns of [`Evidence::has`]; one is enough.
+    /// Patterns of [`Evidence::has`]. One of them must match.
     any: &'static [&'static str],
-    /// None of these may be there.
+    /// Patterns that must not match.
     not: &'static [&'static str],
     when: When,
     reason: Reason,
@@ -23,7 +23,7 @@ struct TextRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
     Always,
-    /// Only in answer to RCPT TO, where the words can mean nothing else.
+    /// From RCPT TO on. Before, the text means something else.
     Recipient,
     Transient,
 }
@@ -112,7 +112,7 @@ const RULES: &[TextRule] = &[
         example: "554 5.7.1 <a@b.example>: Recipient address rejected: not today" },
 ];
 
-/// The first rule whose words are there.
+/// The first rule that matches.
 pub fn find(evidence: &Evidence) -> Option<Finding> {
     RULES
         .iter()
@@ -120,7 +120,7 @@ pub fn find(evidence: &Evidence) -> Option<Finding> {
             rule.when.holds(evidence)
                 && rule.any.iter().any(|pattern| evidence.has(pattern))
                 && !rule.not.iter().any(|pattern| evidence.has(pattern))
-                && !outdone(rule, evidence)
+                && !is_overruled(rule, evidence)
         })
         .map(|rule| Finding {
             rule: rule.id,
@@ -138,9 +138,9 @@ impl When {
     }
 }
 
-/// `mailbox unavailable` is what RFC 5321 prints beside any 550: an enhanced code that says more goes before it, and
-/// once the recipient has been taken the words mean something else.
-fn outdone(rule: &TextRule, evidence: &Evidence) -> bool {
+/// `mailbox unavailable` is the standard text of 550 (RFC 5321 §4.2.3), so a specific enhanced code takes precedence. After
+/// the recipient was accepted the text means something else.
+fn is_overruled(rule: &TextRule, evidence: &Evidence) -> bool {
     rule.id == "text.mailbox-unavailable"
         && (evidence.stage > Stage::RcptTo
             || !matches!(evidence.detail, None | Some((0 | 5, 0) | (1, _))))
@@ -148,23 +148,23 @@ fn outdone(rule: &TextRule, evidence: &Evidence) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::reply;
     use super::*;
+    use crate::bounce::tests::reply;
     use std::collections::HashSet;
 
     #[test]
-    fn every_rule_finds_its_example_and_has_an_id_of_its_own() {
+    fn every_rule_matches_its_example_and_has_a_unique_id() {
         let mut ids = HashSet::new();
         for rule in RULES {
             let evidence = Evidence::new(Stage::RcptTo, &reply(rule.example));
             let found = find(&evidence).map(|finding| finding.rule);
             assert_eq!(found, Some(rule.id), "{}", rule.example);
-            assert!(ids.insert(rule.id), "{} stands there twice", rule.id);
+            assert!(ids.insert(rule.id), "{} is given twice", rule.id);
         }
     }
 
     #[test]
-    fn patterns_are_written_as_texts_are_normalised() {
+    fn patterns_are_normalised_like_texts() {
         for pattern in RULES
             .iter()
             .flat_map(|rule| rule.any.iter().chain(rule.not))
