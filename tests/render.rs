@@ -94,7 +94,7 @@ fn looped() -> (Composer, RecipientRow) {
 }
 
 #[test]
-fn messages_are_the_golden_files() {
+fn messages_equal_the_golden_files() {
     for (name, (composer, row)) in [
         ("plain", plain()),
         ("alternative", alternative()),
@@ -113,7 +113,7 @@ fn messages_are_the_golden_files() {
 }
 
 #[test]
-fn the_same_row_makes_the_same_bytes_in_another_composer_and_thread() {
+fn a_row_gives_the_same_bytes_in_another_composer_and_thread() {
     let (composer, row) = alternative();
     let first = composer.compose(&row, ID).unwrap();
     let second = std::thread::scope(|scope| {
@@ -135,7 +135,7 @@ fn check_shape(bytes: &[u8]) {
 }
 
 #[test]
-fn an_independent_parser_reads_what_was_written() {
+fn an_independent_parser_reads_the_message() {
     let (composer, row) = alternative();
     let bytes = composer.compose(&row, ID).unwrap().bytes;
     let message = MessageParser::default().parse(&bytes).unwrap();
@@ -188,7 +188,7 @@ fn an_independent_parser_reads_what_was_written() {
 }
 
 #[test]
-fn a_local_part_beyond_ascii_is_kept_and_named() {
+fn keeps_a_local_part_beyond_ascii_and_reports_it() {
     let (composer, mut row) = plain();
     row.address = Address::parse("jörg@example.org").unwrap();
     let composed = composer.compose(&row, ID).unwrap();
@@ -260,7 +260,7 @@ impl Case {
 }
 
 #[test]
-fn unknown_variables_are_refused_with_place_and_columns() {
+fn refuses_unknown_variables_with_place_and_columns() {
     let unknown = |place: &str, name: &str| {
         format!("{place}: `{name}` is not a column of recipients.csv (columns: email, name, city)")
     };
@@ -317,7 +317,7 @@ fn unknown_variables_are_refused_with_place_and_columns() {
 }
 
 #[test]
-fn the_nearest_column_is_named() {
+fn suggests_the_nearest_column() {
     let case = Case::new(&[("a.txt", "{{ nmae }}")]);
     let content = Content::load(&case.content, &case.templates()).unwrap();
     let error = content
@@ -330,7 +330,7 @@ fn the_nearest_column_is_named() {
 }
 
 #[test]
-fn guarded_and_bound_variables_pass() {
+fn accepts_guarded_and_bound_variables() {
     for source in [
         "{{ nick | default('you') }}",
         "{% if nick is defined %}{{ nick }}{% endif %}",
@@ -348,7 +348,7 @@ fn guarded_and_bound_variables_pass() {
 }
 
 #[test]
-fn templates_stay_inside_their_directory() {
+fn refuses_templates_outside_their_directory() {
     for name in [
         "../secret.txt",
         "/etc/passwd",
@@ -375,7 +375,7 @@ fn templates_stay_inside_their_directory() {
 }
 
 #[test]
-fn missing_templates_are_named_with_who_wants_them() {
+fn reports_a_missing_template_with_the_place_that_names_it() {
     let case = Case::new(&[("a.txt", "\n{% include 'b.txt' %}")]);
     assert_eq!(
         case.error(),
@@ -437,7 +437,7 @@ fn header_columns_are_those_of_subject_and_headers() {
 }
 
 #[test]
-fn rendering_that_goes_wrong_names_template_and_line() {
+fn a_rendering_error_has_template_and_line() {
     let case = Case::new(&[("a.txt", "\n{{ name | int }}")]);
     let error = case.compose("Anna").unwrap_err();
     assert!(error.starts_with("templates/a.txt:2: "), "{error}");
@@ -467,7 +467,7 @@ fn rendering_that_goes_wrong_names_template_and_line() {
 }
 
 #[test]
-fn content_that_no_message_can_be_made_of_is_refused() {
+fn refuses_content_that_no_message_can_be_made_with() {
     let case = Case::new(&[("a.txt", "x")]);
     let error = |change: &dyn Fn(&mut CampaignContent)| {
         let mut content = case.content.clone();

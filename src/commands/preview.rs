@@ -5,7 +5,7 @@ use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
 use crate::domain::recipient::RecipientRow;
 use crate::recipients::Options;
-use crate::render::InClear;
+use crate::render::RenderedMessage;
 use crate::smtp::date;
 use serde_json::json;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let domain = campaign.composer.message_id_domain();
     let message_id = format!("preview-{}@{domain}", args.row);
     let composed = campaign.composer.compose(&row, &message_id)?;
-    let clear = campaign.composer.in_clear(&row)?;
+    let clear = campaign.composer.render(&row)?;
     let date = date::field(SystemTime::now());
     if global.json {
         let message = String::from_utf8_lossy(&composed.bytes);
@@ -75,7 +75,11 @@ fn body(text: &str) -> Result<(), Failure> {
 }
 
 /// The fields that say something, decoded, in the order of the message.
-fn headers(campaign: &Campaign, row: &RecipientRow, clear: &InClear) -> Vec<(String, String)> {
+fn headers(
+    campaign: &Campaign,
+    row: &RecipientRow,
+    clear: &RenderedMessage,
+) -> Vec<(String, String)> {
     let file = &campaign.file;
     let mut headers = vec![
         ("From".to_string(), file.keys.from.to_string()),

@@ -1,4 +1,4 @@
-//! What can be wrong with a campaign's content, a template, or one rendered message.
+//! Errors of a campaign's content, of its templates, and of a single message.
 
 use crate::domain::address::AddressError;
 use std::fmt;
@@ -18,7 +18,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Of a byte of a source.
+    /// The position of byte `at` of a source.
     pub(super) fn of(file: &str, source: &str, at: usize) -> Place {
         let before = source.get(..at).unwrap_or(source);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -31,7 +31,7 @@ impl Place {
     }
 }
 
-/// A template that cannot be used with this list. Found before the first row is rendered.
+/// A template cannot be used with this list. Reported before the first row is rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     #[error("{file}: {what}")]
@@ -56,8 +56,7 @@ pub enum TemplateError {
     },
 }
 
-/// A variable that no column fills. `nearest` is the column that may have been meant; the other remedy is
-/// `{{ name | default("…") }}`.
+/// A variable that is not a column. `nearest`: the column with the most similar name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: `{name}` is not a column of {recipients} (columns: {})", .columns.join(", "))]
 pub struct UnknownColumn {
@@ -68,7 +67,7 @@ pub struct UnknownColumn {
     pub nearest: Option<String>,
 }
 
-/// Something in the campaign file that no message can be made of.
+/// The campaign file has a value that no message can be made with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
     #[error("{origin}: `{key}` is `{value}`: {what}")]
@@ -110,7 +109,7 @@ pub enum HeaderNameProblem {
     Duplicate,
 }
 
-/// One message that cannot be made.
+/// One message cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderError {
     /// `templates/spring.html:12`, or the campaign file and the key.

@@ -1,155 +1,198 @@
-//! Reads the templates of a campaign and whatever they include, extend or import, from inside one directory. After
-//! this nothing is read any more, so a template cannot change while messages are rendered.
+//! Reads the templates of a campaign and all templates that they include, extend or import, from one directory. Nothing
+//! is read after that, so a template cannot change while messages are rendered.
 
 use super::error::{Place, TemplateError};
-use super::scan::{Scan, Wanted, scan};
+use super::scan::{Dependency, Scan, scan};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-/// A template file may have as many bytes.
+/// Longest template file.
 const MAX_TEMPLATE_BYTES: u64 = 4 << 20;
-/// Where a template's name is only known when it is rendered, so many files of the directory are taken in.
+/// A template with a computed dependency needs every file of the directory. At most this many, in folders of at most
+/// this depth; deeper folders are not searched.
 const MAX_FILES: usize = 1000;
 const MAX_DEPTH: usize = 8;
 
-/// One template: its source and what was found in it.
+/// One template: its source and the results of its scan.
 pub struct Template {
-    /// For messages: `templates/spring.html`, or `campaigns/spring.toml: subject`.
+    /// Name in error messages: `templates/spring.html`, or `campaigns/spring.toml: subject`.
     pub shown: String,
     pub source: String,
     pub scan: Scan,
 }
 
-/// Templates by name. Names of files are relative to the directory, with `/`.
-pub struct Files {
+/// Templates by name. The name of a file is its path in the directory, with `/`.
+pub struct TemplateFiles {
     directory: PathBuf,
     pub templates: BTreeMap<String, Template>,
 }
 
-impl Files {
-    pub fn new(directory: &Path) -> Files {
-        Files {
+/// A template that another one needs.
+struct Needed {
+    name: String,
+    /// Where the name is: `templates/spring.html:3:12`.
+    wanted_by: String,
+    is_optional: bool,
+}
+
+impl TemplateFiles {
+    pub fn new(directory: &Path) -> TemplateFiles {
+        TemplateFiles {
             directory: directory.to_path_buf(),
             templates: BTreeMap::new(),
         }
     }
 
-    /// Takes in a template that is no file, and all that it wants.
-    pub fn add_text(&mut self, name: &str, source: &str) -> Result<(), TemplateError> {
-        self.add(name, name.to_string(), source.to_string());
-        self.follow(name)
+    /// Adds a template that is not a file, and all files that it needs.
+    pub fn add_inline(&mut self, name: &str, source: &str) -> Result<(), TemplateError> {
+        let needed = self.add(name, name.to_string(), source.to_string())?;
+        self.add_all(needed)
     }
 
-    /// Takes in a file, and all that it wants. `wanted_by` says where its name stands.
+    /// Adds a file, and all files that it needs. `wanted_by`: what names the file, for error messages.
     pub fn add_file(&mut self, name: &str, wanted_by: &str) -> Result<(), TemplateError> {
-        if self.read(name, wanted_by)? {
-            return self.follow(name);
-        }
-        Err(TemplateError::Missing {
-            wanted_by: wanted_by.to_string(),
+        self.add_all(vec![Needed {
             name: name.to_string(),
-            directory: self.directory.display().to_string(),
-        })
+            wanted_by: wanted_by.to_string(),
+            is_optional: false,
+        }])
     }
 
-    fn add(&mut self, name: &str, shown: String, source: String) {
-        let template = Template {
-            scan: scan(&source),
-            shown,
-            source,
-        };
-        self.templates.insert(name.to_string(), template);
-    }
-
-    /// Breadth first over what is wanted, each template once.
-    fn follow(&mut self, name: &str) -> Result<(), TemplateError> {
-        let mut open = self.wishes(name);
-        while let Some((wanted_by, name, may_be_missing)) = open.pop() {
-            if self.templates.contains_key(&name) {
+    /// Adds files and what they need, each file once.
+    fn add_all(&mut self, mut needed: Vec<Needed>) -> Result<(), TemplateError> {
+        while let Some(next) = needed.pop() {
+            if self.templates.contains_key(&next.name) {
                 continue;
             }
-            if self.read(&name, &wanted_by)? {
-                open.extend(self.wishes(&name));
-            } else if !may_be_missing {
-                return Err(TemplateError::Missing {
-                    wanted_by,
-                    name,
-                    directory: self.directory.display().to_string(),
-                });
+            match self.read(&next)? {
+                Some((shown, source)) => needed.extend(self.add(&next.name, shown, source)?),
+                None if next.is_optional => {}
+                None => {
+                    return Err(TemplateError::Missing {
+                        wanted_by: next.wanted_by,
+                        name: next.name,
+                        directory: self.directory.display().to_string(),
+                    });
+                }
             }
         }
         Ok(())
     }
 
-    /// (where, name, may be missing) of what a template wants.
-    fn wishes(&self, name: &str) -> Vec<(String, String, bool)> {
-        let Some(template) = self.templates.get(name) else {
-            return Vec::new();
+    /// Adds one template and returns what it needs.
+    fn add(
+        &mut self,
+        name: &str,
+        shown: String,
+        source: String,
+    ) -> Result<Vec<Needed>, TemplateError> {
+        let template = Template {
+            scan: scan(&source),
+            shown,
+            source,
         };
-        let place = |wanted: &Wanted| Place::of(&template.shown, &template.source, wanted.at);
-        let mut wishes = Vec::new();
-        for wanted in &template.scan.wanted {
-            let wanted_by = place(wanted).to_string();
-            match &wanted.name {
-                Some(name) => wishes.push((wanted_by, name.clone(), wanted.may_be_missing)),
-                None => {
-                    let all = self.all_names().into_iter();
-                    wishes.extend(all.map(|name| (wanted_by.clone(), name, true)));
-                }
+        let needed = self.needed_by(&template)?;
+        self.templates.insert(name.to_string(), template);
+        Ok(needed)
+    }
+
+    fn needed_by(&self, template: &Template) -> Result<Vec<Needed>, TemplateError> {
+        let place = |dependency: &Dependency| {
+            Place::of(&template.shown, &template.source, dependency.at).to_string()
+        };
+        let mut needed = Vec::new();
+        for dependency in &template.scan.dependencies {
+            let wanted_by = place(dependency);
+            match &dependency.name {
+                Some(name) => needed.push(Needed {
+                    name: name.clone(),
+                    wanted_by,
+                    is_optional: dependency.is_optional,
+                }),
+                None => needed.extend(self.all_names()?.into_iter().map(|name| Needed {
+                    name,
+                    wanted_by: wanted_by.clone(),
+                    is_optional: true,
+                })),
             }
         }
-        wishes
+        Ok(needed)
     }
 
-    /// Every file that may be meant by a name that only rendering knows.
-    fn all_names(&self) -> Vec<String> {
+    /// Every template file of the directory, sorted.
+    fn all_names(&self) -> Result<Vec<String>, TemplateError> {
         let mut names = Vec::new();
-        collect(&self.directory, "", 0, &mut names);
+        if self.directory.exists() {
+            collect_names(&self.directory, "", 0, &mut names)?;
+        }
         names.sort_unstable();
-        names
+        Ok(names)
     }
 
-    /// `false` if there is no such file.
-    fn read(&mut self, name: &str, wanted_by: &str) -> Result<bool, TemplateError> {
+    /// Name for error messages and source of a file. `None` if there is no such file.
+    fn read(&self, needed: &Needed) -> Result<Option<(String, String)>, TemplateError> {
         let outside = || TemplateError::Outside {
-            wanted_by: wanted_by.to_string(),
-            name: name.to_string(),
+            wanted_by: needed.wanted_by.clone(),
+            name: needed.name.clone(),
         };
-        if !is_plain(name) {
+        if !is_plain(&needed.name) {
             return Err(outside());
         }
         let directory_name = self.directory.file_name().unwrap_or_default();
-        let shown = format!("{}/{name}", directory_name.to_string_lossy());
-        let unreadable = |what: String| TemplateError::Unreadable {
-            file: shown.clone(),
-            what,
+        let shown = format!("{}/{}", directory_name.to_string_lossy(), needed.name);
+        let (root, path) = match self.resolve(&needed.name) {
+            Ok(found) => found,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(unreadable(&shown, error.to_string())),
         };
-        let (Ok(root), Ok(path)) = (
-            self.directory.canonicalize(),
-            self.directory.join(name).canonicalize(),
-        ) else {
-            return Ok(false);
-        };
-        // A symbolic link may point out of the directory though the name does not.
+        // A symbolic link may lead out of the directory although the name does not.
         if !path.starts_with(&root) {
             return Err(outside());
         }
-        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        if bytes > MAX_TEMPLATE_BYTES {
-            let what = format!("{bytes} bytes long (at most {MAX_TEMPLATE_BYTES})");
-            return Err(unreadable(what));
-        }
-        let source = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
-        let source =
-            String::from_utf8(source).map_err(|_| unreadable("not valid UTF-8".to_string()))?;
-        let source = source.strip_prefix('\u{FEFF}').unwrap_or(&source);
-        self.add(name, shown, source.to_string());
-        Ok(true)
+        let source = read_bounded(&path).map_err(|what| unreadable(&shown, what))?;
+        Ok(Some((shown, source)))
+    }
+
+    /// The real paths of the directory and of a file in it.
+    fn resolve(&self, name: &str) -> io::Result<(PathBuf, PathBuf)> {
+        let root = self.directory.canonicalize()?;
+        let path = self.directory.join(name).canonicalize()?;
+        Ok((root, path))
     }
 }
 
-/// A relative path without `..`, `.`, `\` or NUL.
+/// The text of a file without its byte order mark.
+fn read_bounded(path: &Path) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed, to notice a file that is too long.
+    file.take(MAX_TEMPLATE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_TEMPLATE_BYTES {
+        return Err(format!("longer than {MAX_TEMPLATE_BYTES} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "not valid UTF-8".to_string())?;
+    Ok(text.strip_prefix('\u{FEFF}').unwrap_or(&text).to_string())
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn unreadable(file: &str, what: String) -> TemplateError {
+    TemplateError::Unreadable {
+        file: file.to_string(),
+        what,
+    }
+}
+
+/// Whether a name is a relative path without `..`, `.`, `\` and NUL.
 fn is_plain(name: &str) -> bool {
     let mut components = Path::new(name).components();
     !name.is_empty()
@@ -157,28 +200,42 @@ fn is_plain(name: &str) -> bool {
         && components.all(|component| matches!(component, Component::Normal(_)))
 }
 
-fn collect(directory: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let (Ok(kind), Ok(file_name)) = (entry.file_type(), entry.file_name().into_string()) else {
+/// Collects the template files of a folder and of its subfolders. Hidden files are left out, and files whose names are
+/// not UTF-8, because no template can name them.
+fn collect_names(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    names: &mut Vec<String>,
+) -> Result<(), TemplateError> {
+    let failed = |error: io::Error| unreadable(&folder.display().to_string(), error.to_string());
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        let Ok(file_name) = entry.file_name().into_string() else {
             continue;
         };
-        if names.len() >= MAX_FILES || file_name.starts_with('.') {
+        if file_name.starts_with('.') {
             continue;
         }
         let name = format!("{prefix}{file_name}");
-        if kind.is_file() && has_template_ending(&name) {
+        if kind.is_file() && has_template_extension(&name) {
+            if names.len() >= MAX_FILES {
+                let what = format!("more than {MAX_FILES} templates");
+                return Err(unreadable(&folder.display().to_string(), what));
+            }
             names.push(name);
         } else if kind.is_dir() && depth < MAX_DEPTH {
-            collect(&entry.path(), &format!("{name}/"), depth + 1, names);
+            collect_names(&entry.path(), &format!("{name}/"), depth + 1, names)?;
         }
     }
+    Ok(())
 }
 
-/// Pictures and the like are no templates.
-fn has_template_ending(name: &str) -> bool {
-    let ending = name.rsplit('.').next().unwrap_or_default();
-    matches!(ending, "html" | "htm" | "txt" | "j2" | "jinja" | "jinja2")
+fn has_template_extension(name: &str) -> bool {
+    let extension = name.rsplit('.').next().unwrap_or_default();
+    matches!(
+        extension,
+        "html" | "htm" | "txt" | "j2" | "jinja" | "jinja2"
+    )
 }

@@ -1,18 +1,19 @@
-//! The mailboxes of a campaign file (`Name <address>`), read and written by lettre, with domains as A-labels.
+//! Mailboxes of a campaign file: `Name <address>` (RFC 5322 §3.4). lettre parses and writes them, with domains as
+//! A-labels.
 
 use super::error::MailboxProblem;
 use crate::domain::address::Address;
 use lettre::message::header::{From, Header, Headers, ReplyTo};
 use lettre::message::{Mailbox, Mailboxes};
 
-/// A mailbox whose address mail can be sent from.
+/// A mailbox for `From` or `Reply-To`.
 #[derive(Debug, Clone)]
 pub struct Sender {
     mailbox: Mailbox,
     pub address: Address,
 }
 
-/// Reads `news@acme.example`, `Acme <news@acme.example>` or `"Acme, Inc." <news@acme.example>`.
+/// Parses `news@acme.example`, `Acme <news@acme.example>` or `"Acme, Inc." <news@acme.example>`.
 pub fn parse(text: &str) -> Result<Sender, MailboxProblem> {
     if text.chars().any(char::is_control) {
         return Err(MailboxProblem::Control);
@@ -31,7 +32,7 @@ pub fn parse(text: &str) -> Result<Sender, MailboxProblem> {
 }
 
 fn named(text: &str) -> Result<(Option<String>, Address), MailboxProblem> {
-    // The address is looked at first, for our words say better than lettre's what is wrong with it.
+    // The address first, because its errors are more precise than lettre's.
     let inside = text
         .rsplit_once('<')
         .and_then(|(_, end)| end.trim().strip_suffix('>'));
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn mailboxes_are_read_and_written() {
+    fn parses_and_writes_mailboxes() {
         for (text, wanted) in [
             ("news@acme.example", "From: news@acme.example\r\n"),
             (
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mailbox_is_refused() {
+    fn refuses_invalid_mailboxes() {
         for (text, wanted) in [
             ("Acme <news@@acme.example>", "two `@`"),
             ("acme", "no `@`"),

@@ -1,18 +1,24 @@
-//! From a campaign's templates and a recipient's row to the bytes of a message. Everything is checked before the first
-//! row is rendered, and nothing is read from disk after that.
+//! From a campaign's templates and a recipient's row to the bytes of a message. Everything is read and checked before the
+//! first row is rendered.
 
 mod body;
-mod compose;
+mod composer;
+mod content;
+mod encoded_word;
 mod error;
 mod files;
 mod header;
+mod lexer;
 mod mailbox;
+mod mime;
 mod row;
 mod scan;
 mod template;
+mod transfer_encoding;
 mod variables;
 
-pub use compose::{CampaignContent, Composed, Composer, Content, InClear};
+pub use composer::{Composed, Composer, RenderedMessage};
+pub use content::{CampaignContent, Content};
 pub use error::{
     ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
     TemplateError, UnknownColumn,

@@ -1,4 +1,5 @@
-//! A recipient's row as the variables of a template: every column by its name, and the whole as `row["any name"]`.
+//! A row as variables of a template: each column by its name, and the whole row as `row["any name"]`. The one place
+//! where a cell becomes a value of the template engine.
 
 use super::variables::ROW;
 use minijinja::Value;
@@ -6,7 +7,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The columns of a list: name to index.
+/// The columns of a list, to look cells up by name.
 #[derive(Debug)]
 pub struct Columns {
     names: Vec<String>,
@@ -29,7 +30,7 @@ struct RowValues {
     cells: Vec<Value>,
 }
 
-/// The variables of one row.
+/// The variables of a row with these cells.
 pub fn values(columns: &Arc<Columns>, cells: &[String]) -> Value {
     Value::from_object(RowValues {
         columns: Arc::clone(columns),

@@ -1,217 +1,88 @@
-//! Looks through a template's tags for what the engine does not tell: where a variable stands, whether it is guarded by
-//! `default` or `is defined`, which names are bound, which other templates are wanted. Lenient: the engine's own parser
-//! has accepted the template before.
+//! Scans a template for what the engine does not report: where a variable is used, whether `default` or `is defined`
+//! guards it, which names a template binds, and which other templates it needs.
 
-/// A variable, or the root of `a.b.c`.
+use super::lexer::{Tag, Token, TokenKind, tags};
+use std::ops::Range;
+
+/// The use of a name: a variable, or the first part of `a.b.c`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reference {
     pub name: String,
+    /// Position in the source, in bytes.
     pub at: usize,
 }
 
 /// Another template that is included, extended or imported.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// `None` when only rendering can tell.
+pub struct Dependency {
+    /// `None` if the name is computed, and so known only when a message is rendered.
     pub name: Option<String>,
+    /// Position in the source, in bytes.
     pub at: usize,
-    pub may_be_missing: bool,
+    /// The template works without it.
+    pub is_optional: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// Not guarded by `default`.
+    /// Variables without a guard.
     pub references: Vec<Reference>,
-    /// Names in `is defined` and `is undefined`.
+    /// Variables in `is defined` and `is undefined`.
     pub tested: Vec<String>,
+    /// Variables with a `default` filter.
+    pub defaulted: Vec<String>,
     /// Names that `set`, `for`, `with`, `macro`, `call`, `import` and `from` bind.
     pub bound: Vec<String>,
-    /// `row["First name"]`, not guarded.
-    pub cells: Vec<Reference>,
-    pub wanted: Vec<Wanted>,
-    /// Guarded by `default`.
-    pub defaulted: Vec<String>,
-    /// The source with guarded variables replaced by a number, so that the engine's analysis passes over them.
+    /// Keys of `row["First name"]` without a guard.
+    pub row_keys: Vec<Reference>,
+    pub dependencies: Vec<Dependency>,
+    /// The source with a number in place of each guarded variable, so that the engine does not report those as
+    /// undeclared. Positions are the same.
     pub masked: String,
 }
 
 impl Scan {
-    /// Every variable that stands in the template, guarded or not.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let open = self.references.iter().map(|found| found.name.as_str());
+    /// Every variable of the template, guarded or not.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let unguarded = self.references.iter().map(|found| found.name.as_str());
         let guarded = self.tested.iter().chain(&self.defaulted);
-        open.chain(guarded.map(String::as_str))
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    Name(String),
-    Text(String),
-    Sign(char),
-}
-
-#[derive(Debug, Clone)]
-struct Token {
-    kind: Kind,
-    start: usize,
-    end: usize,
-}
-
-impl Token {
-    fn name(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Name(name) => Some(name),
-            _ => None,
-        }
-    }
-
-    fn is_sign(&self, sign: char) -> bool {
-        self.kind == Kind::Sign(sign)
-    }
-
-    fn is_name(&self, name: &str) -> bool {
-        self.name() == Some(name)
+        unguarded.chain(guarded.map(String::as_str))
     }
 }
 
 pub fn scan(source: &str) -> Scan {
     let mut scan = Scan::default();
-    let mut masked = source.as_bytes().to_vec();
-    let mut at = 0;
-    while let Some((open, kind)) = next_tag(source, at) {
-        let (tokens, end) = match kind {
-            '#' => (Vec::new(), after(source, open + 2, "#}")),
-            kind => tokens(source, open + 2, kind),
-        };
-        at = end.max(open + 2);
-        if kind == '%' {
-            let first = tokens.first().and_then(Token::name);
-            if first == Some("raw") {
-                at = end_of_raw(source, at);
-                continue;
+    let mut guarded = Vec::new();
+    for tag in tags(source) {
+        let tokens = match tag {
+            Tag::Expression(tokens) => tokens,
+            Tag::Statement(tokens) => {
+                scan_statement(&tokens, &mut scan);
+                tokens
             }
-            statement(&tokens, &mut scan);
-        }
-        expressions(&tokens, &mut scan, &mut masked);
+        };
+        scan_variables(&tokens, &mut scan, &mut guarded);
     }
-    scan.masked = String::from_utf8(masked).unwrap_or_else(|_| source.to_string());
+    scan.masked = masked(source, &guarded);
     scan
 }
 
-fn next_tag(source: &str, from: usize) -> Option<(usize, char)> {
-    let rest = source.get(from..)?;
-    let mut open = 0;
-    loop {
-        open += rest.get(open..)?.find('{')?;
-        match rest.as_bytes().get(open + 1) {
-            Some(b'{') => return Some((from + open, '{')),
-            Some(b'%') => return Some((from + open, '%')),
-            Some(b'#') => return Some((from + open, '#')),
-            _ => open += 1,
-        }
-    }
-}
-
-fn after(source: &str, from: usize, end: &str) -> usize {
-    let rest = source.get(from..).unwrap_or_default();
-    rest.find(end)
-        .map_or(source.len(), |found| from + found + end.len())
-}
-
-fn end_of_raw(source: &str, from: usize) -> usize {
-    let rest = source.get(from..).unwrap_or_default();
-    let end = rest.match_indices("{%").find(|(found, _)| {
-        let inside = rest.get(found + 2..).unwrap_or_default();
-        let inside = inside.trim_start_matches(['-', '+']);
-        inside.trim_start().starts_with("endraw")
-    });
-    match end {
-        Some((found, _)) => after(source, from + found, "%}"),
-        None => source.len(),
-    }
-}
-
-/// The tokens of a tag and where it ends.
-fn tokens(source: &str, from: usize, kind: char) -> (Vec<Token>, usize) {
-    let close = if kind == '{' { "}}" } else { "%}" };
-    let mut tokens = Vec::new();
-    let mut depth = 0usize;
-    // White space control: `{%-`, `-%}`.
-    let is_control = |at: usize| matches!(source.as_bytes().get(at), Some(b'-' | b'+'));
-    let mut at = from + usize::from(is_control(from));
-    while let Some(c) = source.get(at..).and_then(|rest| rest.chars().next()) {
-        let rest = source.get(at..).unwrap_or_default();
-        let end = rest.strip_prefix(['-', '+']).unwrap_or(rest);
-        if depth == 0 && end.starts_with(close) {
-            return (tokens, at + rest.len() - end.len() + close.len());
-        }
-        let (kind, length) = match c {
-            '"' | '\'' => text(rest, c),
-            c if c.is_ascii_alphabetic() || c == '_' => name(rest),
-            c if c.is_ascii_digit() => (None, number(rest)),
-            c if c.is_whitespace() => (None, c.len_utf8()),
-            c => (Some(Kind::Sign(c)), c.len_utf8()),
-        };
-        depth = match c {
-            '{' => depth + 1,
-            '}' => depth.saturating_sub(1),
-            _ => depth,
-        };
-        if let Some(kind) = kind {
-            tokens.push(Token {
-                kind,
-                start: at,
-                end: at + length,
-            });
-        }
-        at += length;
-    }
-    (tokens, source.len())
-}
-
-fn name(rest: &str) -> (Option<Kind>, usize) {
-    let length = rest
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(rest.len());
-    let name = rest.get(..length).unwrap_or_default().to_string();
-    (Some(Kind::Name(name)), length)
-}
-
-fn number(rest: &str) -> usize {
-    rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(rest.len())
-}
-
-fn text(rest: &str, quote: char) -> (Option<Kind>, usize) {
-    let mut text = String::new();
-    let mut characters = rest.char_indices().skip(1);
-    while let Some((at, c)) = characters.next() {
-        if c == quote {
-            return (Some(Kind::Text(text)), at + 1);
-        }
-        match c {
-            '\\' => text.extend(characters.next().map(|(_, escaped)| escaped)),
-            c => text.push(c),
-        }
-    }
-    (Some(Kind::Text(text)), rest.len())
-}
-
-/// What the keyword of a `{% … %}` tag binds or wants.
-fn statement(tokens: &[Token], scan: &mut Scan) {
+/// Collects what the keyword of a `{% … %}` tag binds or needs.
+fn scan_statement(tokens: &[Token], scan: &mut Scan) {
     let Some((keyword, rest)) = tokens.split_first() else {
         return;
     };
-    let until = |end: &dyn Fn(&Token) -> bool| {
-        let names = rest.iter().take_while(|token| !end(token));
+    let names_before = |is_end: &dyn Fn(&Token) -> bool| {
+        let names = rest.iter().take_while(|token| !is_end(token));
         let names = names.filter_map(Token::name).map(str::to_string);
         names.collect::<Vec<String>>()
     };
     match keyword.name().unwrap_or_default() {
-        "for" => scan.bound.extend(until(&|token| token.is_name("in"))),
-        "set" => scan.bound.extend(until(&|token| token.is_sign('='))),
-        "macro" | "call" => scan.bound.extend(until(&|token| token.is_sign(')'))),
+        "for" => scan
+            .bound
+            .extend(names_before(&|token| token.is_name("in"))),
+        "set" => scan.bound.extend(names_before(&|token| token.is_sign('='))),
+        "macro" | "call" => scan.bound.extend(names_before(&|token| token.is_sign(')'))),
         "with" => {
             let pairs = rest.windows(2);
             let bound = pairs.filter_map(|pair| match pair {
@@ -220,72 +91,77 @@ fn statement(tokens: &[Token], scan: &mut Scan) {
             });
             scan.bound.extend(bound.map(str::to_string));
         }
-        "include" | "extends" => scan.wanted.extend(wanted(rest)),
+        "include" | "extends" => scan.dependencies.extend(dependencies(rest)),
         "import" | "from" => {
-            scan.wanted.extend(wanted(rest));
-            scan.bound.extend(until(&|_| false));
+            scan.dependencies.extend(dependencies(rest));
+            scan.bound.extend(names_before(&|_| false));
         }
         _ => {}
     }
 }
 
-fn wanted(tokens: &[Token]) -> Vec<Wanted> {
-    let may_be_missing = tokens.iter().any(|token| token.is_name("missing"));
-    let follows = |token: Option<&Token>| match token.map(|token| token.name()) {
+/// The templates that the rest of an `include`, `extends`, `import` or `from` tag names.
+fn dependencies(tokens: &[Token]) -> Vec<Dependency> {
+    let is_optional = tokens.iter().any(|token| token.is_name("missing"));
+    let ends_the_name = |token: Option<&Token>| match token.map(|token| token.name()) {
         None => true,
         Some(name) => matches!(name, Some("ignore" | "with" | "without" | "as" | "import")),
     };
     let Some(first) = tokens.first() else {
         return Vec::new();
     };
-    let of = |token: &Token, name: Option<&String>, may_be_missing| Wanted {
+    let dependency = |token: &Token, name: Option<&String>, is_optional| Dependency {
         name: name.cloned(),
         at: token.start,
-        may_be_missing,
+        is_optional,
     };
     match &first.kind {
-        Kind::Text(name) if follows(tokens.get(1)) => vec![of(first, Some(name), may_be_missing)],
-        Kind::Sign('[') => {
+        TokenKind::Text(name) if ends_the_name(tokens.get(1)) => {
+            vec![dependency(first, Some(name), is_optional)]
+        }
+        // Of a list the engine takes the first template that exists.
+        TokenKind::Sign('[') => {
             let choices = tokens.iter().filter_map(|token| match &token.kind {
-                Kind::Text(name) => Some(of(token, Some(name), true)),
+                TokenKind::Text(name) => Some(dependency(token, Some(name), true)),
                 _ => None,
             });
             choices.collect()
         }
-        _ => vec![of(first, None, may_be_missing)],
+        _ => vec![dependency(first, None, is_optional)],
     }
 }
 
-/// The variables among a tag's tokens.
-fn expressions(tokens: &[Token], scan: &mut Scan, masked: &mut [u8]) {
+/// Collects the variables of a tag. `guarded` gets the positions of those that a guard makes harmless.
+fn scan_variables(tokens: &[Token], scan: &mut Scan, guarded: &mut Vec<Range<usize>>) {
     let mut before: Option<&Token> = None;
     for (index, token) in tokens.iter().enumerate() {
-        let follows_variable = before.is_some_and(|before| {
+        // An attribute, a filter or a test.
+        let belongs_to_variable = before.is_some_and(|before| {
             before.is_sign('.') || before.is_sign('|') || before.is_name("is")
         });
         before = Some(token);
         let Some(name) = token.name() else { continue };
         let rest = tokens.get(index + 1..).unwrap_or_default();
-        if follows_variable || is_keyword_argument(rest) {
+        if belongs_to_variable || is_keyword_argument(rest) {
             continue;
         }
-        let (end, rest) = attributes(token.end, rest);
+        let (end, rest) = skip_attributes(token.end, rest);
         match guard(rest) {
             Guard::Default => {
                 scan.defaulted.push(name.to_string());
-                mask(masked, token.start, end);
+                guarded.push(token.start..end);
             }
             Guard::Test => {
                 scan.tested.push(name.to_string());
-                mask(masked, token.start, end);
+                guarded.push(token.start..end);
             }
             Guard::None => scan.references.push(Reference {
                 name: name.to_string(),
                 at: token.start,
             }),
         }
-        if let ("row", Some(cell)) = (name, cell(rest)) {
-            scan.cells.push(cell);
+        if let ("row", Some(key)) = (name, row_key(rest)) {
+            scan.row_keys.push(key);
         }
     }
 }
@@ -297,8 +173,8 @@ fn is_keyword_argument(rest: &[Token]) -> bool {
     }
 }
 
-/// Goes over `.b.c` after a variable.
-fn attributes(mut end: usize, mut rest: &[Token]) -> (usize, &[Token]) {
+/// Skips `.b.c` after a variable. Returns where it ends, and the tokens after it.
+fn skip_attributes(mut end: usize, mut rest: &[Token]) -> (usize, &[Token]) {
     while let [dot, name, more @ ..] = rest {
         if !dot.is_sign('.') || name.name().is_none() {
             break;
@@ -315,6 +191,7 @@ enum Guard {
     None,
 }
 
+/// The guard in the tokens after a variable.
 fn guard(rest: &[Token]) -> Guard {
     let is_test = |name: Option<&str>| matches!(name, Some("defined" | "undefined"));
     match rest {
@@ -331,8 +208,8 @@ fn guard(rest: &[Token]) -> Guard {
     }
 }
 
-/// `["First name"]` without a guard behind it.
-fn cell(rest: &[Token]) -> Option<Reference> {
+/// The key of `["First name"]` after `row`, if no guard follows.
+fn row_key(rest: &[Token]) -> Option<Reference> {
     let [open, key, close, more @ ..] = rest else {
         return None;
     };
@@ -340,7 +217,7 @@ fn cell(rest: &[Token]) -> Option<Reference> {
         return None;
     }
     match &key.kind {
-        Kind::Text(name) => Some(Reference {
+        TokenKind::Text(name) => Some(Reference {
             name: name.clone(),
             at: key.start,
         }),
@@ -348,13 +225,21 @@ fn cell(rest: &[Token]) -> Option<Reference> {
     }
 }
 
-/// Writes `0` and spaces over a variable, which is ASCII: every position stays what it was.
-fn mask(masked: &mut [u8], start: usize, end: usize) {
-    let variable = masked.get_mut(start..end).unwrap_or_default();
-    variable.fill(b' ');
-    if let Some(first) = variable.first_mut() {
-        *first = b'0';
+/// The source with `0` and spaces in place of these variables. Every position stays the same.
+fn masked(source: &str, variables: &[Range<usize>]) -> String {
+    let mut variables = variables.iter().peekable();
+    let mut masked = String::with_capacity(source.len());
+    for (at, c) in source.char_indices() {
+        while variables.next_if(|variable| variable.end <= at).is_some() {}
+        match variables.peek() {
+            Some(variable) if variable.start == at => masked.push('0'),
+            Some(variable) if variable.contains(&at) => {
+                masked.extend(std::iter::repeat_n(' ', c.len_utf8()));
+            }
+            _ => masked.push(c),
+        }
     }
+    masked
 }
 
 #[cfg(test)]
@@ -366,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn guards_are_seen() {
+    fn finds_guards() {
         let found = scan(
             "{{ a | default('}}') }}{{ b|d(c) }}{% if e.f is not defined %}{{ e }}{% endif %}{# {{ g }} #}{% raw %}{{ h }}{% endraw %}{{ i | upper | default(1) }}",
         );
@@ -385,17 +270,17 @@ mod tests {
     }
 
     #[test]
-    fn other_templates_are_seen() {
+    fn finds_dependencies() {
         let found = scan(
             "{% extends 'a.html' %}{%- include \"b.html\" ignore missing -%}{% include lang ~ '.html' %}{% from 'c.html' import x as y %}{% include ['d.html', 'e.html'] %}",
         );
-        let wanted: Vec<(Option<&str>, bool)> = found
-            .wanted
+        let dependencies: Vec<(Option<&str>, bool)> = found
+            .dependencies
             .iter()
-            .map(|wanted| (wanted.name.as_deref(), wanted.may_be_missing))
+            .map(|dependency| (dependency.name.as_deref(), dependency.is_optional))
             .collect();
         assert_eq!(
-            wanted,
+            dependencies,
             [
                 (Some("a.html"), false),
                 (Some("b.html"), true),
@@ -409,19 +294,19 @@ mod tests {
     }
 
     #[test]
-    fn bindings_and_cells_are_seen() {
+    fn finds_bindings_and_row_keys() {
         let found = scan(
             "{% for k, v in x %}{% set z = 1 %}{% with w = 2 %}{{ row[\"A b\"] }}{{ row['c'] | d('') }}{{ f(q=1) }}",
         );
         assert_eq!(found.bound, ["k", "v", "z", "w"]);
-        assert_eq!(names(&found.cells), ["A b"]);
+        assert_eq!(names(&found.row_keys), ["A b"]);
         assert!(!names(&found.references).contains(&"q"));
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_survived(source in "[{}%#\"'a.|é \\\\]{0,40}") {
-            let _ = scan(&source);
+        fn scans_any_text_and_keeps_positions(source in "[{}%#\"'a.|é d\\\\\u{a0}]{0,40}") {
+            proptest::prop_assert_eq!(scan(&source).masked.len(), source.len());
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The templates of a campaign, compiled: strict about undefined variables, escaping in HTML only, with a limit on what
-//! one rendering may cost.
+//! The compiled templates of a campaign. Undefined variables are errors, HTML is escaped, and the cost of one rendering
+//! is limited.
 
 use super::error::{Place, TemplateError};
-use super::files::Files;
+use super::files::TemplateFiles;
 use super::variables;
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
 use crate::domain::digest::hex;
@@ -13,28 +13,28 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Instructions that one rendering may take: a thousand times what a long newsletter does, about 50 ms.
+/// Limit of engine instructions for one rendering: a thousand times those of a long newsletter, about 50 ms.
 const FUEL: u64 = 2_000_000;
 
 pub struct Templates {
     environment: Environment<'static>,
-    files: Files,
-    /// Names of the texts that are no files.
-    texts: Vec<String>,
+    files: TemplateFiles,
+    /// Names of the templates that stand in the campaign file.
+    inline: Vec<String>,
 }
 
 impl Templates {
-    /// Reads `files` from the directory, with all that they and the texts include, extend or import, and compiles
-    /// everything. `texts` are (name, source): what stands in the campaign file itself. `origin` names that file.
+    /// Reads and compiles `files` of the directory, `inline` templates of the campaign file (name and source), and all
+    /// templates that they include, extend or import. `origin`: name of the campaign file, for error messages.
     pub fn load(
         directory: &Path,
         origin: &str,
         files: &[&str],
-        texts: &[(String, String)],
+        inline: &[(&str, &str)],
     ) -> Result<Templates, TemplateError> {
-        let mut found = Files::new(directory);
-        for (name, source) in texts {
-            found.add_text(name, source)?;
+        let mut found = TemplateFiles::new(directory);
+        for (name, source) in inline {
+            found.add_inline(name, source)?;
         }
         for name in files {
             found.add_file(name, origin)?;
@@ -43,7 +43,7 @@ impl Templates {
         Ok(Templates {
             environment,
             files: found,
-            texts: texts.iter().map(|(name, _)| name.clone()).collect(),
+            inline: inline.iter().map(|(name, _)| name.to_string()).collect(),
         })
     }
 
@@ -51,7 +51,7 @@ impl Templates {
     pub fn sources(&self) -> BTreeMap<String, String> {
         let files = self.files.templates.iter();
         files
-            .filter(|(name, _)| !self.texts.contains(name))
+            .filter(|(name, _)| !self.inline.contains(name))
             .map(|(name, template)| {
                 let hash = digest::digest(&digest::SHA256, template.source.as_bytes());
                 (name.clone(), hex(hash.as_ref()))
@@ -59,39 +59,35 @@ impl Templates {
             .collect()
     }
 
-    /// Every variable of every template must be a column, be bound by the template, or be guarded by `default` or
-    /// `is defined`. `recipients` is the list's name for messages.
+    /// Checks that each variable is a column, is bound by a template, or is guarded by `default` or `is defined`.
+    /// `recipients`: name of the list, for error messages.
     pub fn check(&self, columns: &[String], recipients: &str) -> Result<(), TemplateError> {
         variables::check(&self.environment, &self.files, columns, recipients)
     }
 
-    /// The columns that the texts (subject and headers) may depend on: their cells must hold no line breaks.
+    /// The columns that subject and headers can depend on. Their cells may not contain line breaks.
     pub fn header_columns(&self, columns: &[String]) -> Vec<String> {
-        variables::columns_of(&self.files, &self.texts, columns)
+        variables::columns_used_by(&self.inline, &self.files, columns)
     }
 
-    /// Whether there is anything to render in it.
-    pub fn is_constant(&self, name: &str) -> bool {
+    pub fn render(&self, name: &str, values: &Value) -> Result<String, RenderFailure> {
         let source = self.files.templates.get(name).map(|found| &found.source);
-        source.is_none_or(|source| !source.contains('{'))
-    }
-
-    /// Errors: the place as `templates/spring.html:12`, and what happened.
-    pub fn render(&self, name: &str, values: &Value) -> Result<String, (String, String)> {
-        let source = self.files.templates.get(name).map(|found| &found.source);
-        let mut output = Bounded {
-            // Values and included templates make most outputs a little longer than the source.
+        let mut output = BoundedBuffer {
+            // Most outputs are a little longer than the source.
             bytes: Vec::with_capacity(source.map_or(0, |source| source.len() * 3 / 2)),
         };
         let rendered = self
             .environment
             .get_template(name)
             .and_then(|template| template.render_captured_to(values, &mut output).map(|_| ()));
-        rendered.map_err(|error| self.described(&error))?;
-        String::from_utf8(output.bytes).map_err(|error| (name.to_string(), error.to_string()))
+        rendered.map_err(|error| self.failure(&error))?;
+        String::from_utf8(output.bytes).map_err(|error| RenderFailure {
+            at: name.to_string(),
+            what: error.to_string(),
+        })
     }
 
-    fn described(&self, error: &minijinja::Error) -> (String, String) {
+    fn failure(&self, error: &minijinja::Error) -> RenderFailure {
         let cause = innermost(error);
         let name = cause.name().unwrap_or_default();
         let shown = match self.files.templates.get(name) {
@@ -102,16 +98,26 @@ impl Templates {
             Some(line) => format!("{shown}:{line}"),
             None => shown.to_string(),
         };
-        (at, text(cause))
+        RenderFailure {
+            at,
+            what: text(cause),
+        }
     }
 }
 
-/// Takes no more than a message may have, so that a loop over a long text cannot fill the memory.
-struct Bounded {
+/// Why a template could not be rendered.
+pub struct RenderFailure {
+    /// `templates/spring.html:12`.
+    pub at: String,
+    pub what: String,
+}
+
+/// Output of a rendering, not longer than a message may be: a loop over a long text must not fill the memory.
+struct BoundedBuffer {
     bytes: Vec<u8>,
 }
 
-impl Write for Bounded {
+impl Write for BoundedBuffer {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         if self.bytes.len() + piece.len() > MAX_MESSAGE_BYTES {
             let what = format!("more than {MAX_MESSAGE_BYTES} bytes");
@@ -126,7 +132,7 @@ impl Write for Bounded {
     }
 }
 
-fn compile(files: &Files) -> Result<Environment<'static>, TemplateError> {
+fn compile(files: &TemplateFiles) -> Result<Environment<'static>, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
@@ -145,7 +151,7 @@ fn compile(files: &Files) -> Result<Environment<'static>, TemplateError> {
     Ok(environment)
 }
 
-/// `page.html`, also as `page.html.j2`. Texts of the campaign file are called `…: subject` and the like.
+/// `page.html`, `page.html.j2`. Names of inline templates, such as `spring.toml: subject`, never match.
 fn is_html(name: &str) -> bool {
     let name = ["j2", "jinja", "jinja2"]
         .iter()
@@ -168,7 +174,7 @@ fn syntax_place(error: &minijinja::Error, shown: &str, source: &str) -> Place {
     }
 }
 
-/// An error in an included template is wrapped in those of the templates that include it.
+/// The error of the template that failed. The engine wraps it in one error for each template that includes it.
 fn innermost(error: &minijinja::Error) -> &minijinja::Error {
     let mut cause = error;
     while let Some(source) = cause.source().and_then(|s| s.downcast_ref()) {

@@ -1,27 +1,27 @@
-//! Compares the variables of templates with the columns of a list, before the first row is rendered.
+//! Checks the variables of templates against the columns of a list, before the first row is rendered.
 
 use super::error::{Place, TemplateError, UnknownColumn};
-use super::files::{Files, Template};
+use super::files::{Template, TemplateFiles};
 use super::scan::Reference;
 use crate::domain::nearest::nearest;
 use minijinja::Environment;
 use std::collections::BTreeSet;
 
-/// Names that the engine gives meaning to inside of blocks and macros.
-const SPECIAL: [&str; 6] = ["loop", "self", "super", "caller", "varargs", "kwargs"];
-/// The whole row, for columns whose name is no identifier: `{{ row["First name"] }}`.
+/// Variables that the engine defines inside blocks and macros.
+const BUILT_IN: [&str; 6] = ["loop", "self", "super", "caller", "varargs", "kwargs"];
+/// The variable for the whole row. Columns whose name is not an identifier need it: `{{ row["First name"] }}`.
 pub const ROW: &str = "row";
 
 struct Check<'a> {
     environment: &'a Environment<'static>,
-    files: &'a Files,
+    files: &'a TemplateFiles,
     columns: &'a [String],
     recipients: &'a str,
 }
 
 pub fn check(
     environment: &Environment<'static>,
-    files: &Files,
+    files: &TemplateFiles,
     columns: &[String],
     recipients: &str,
 ) -> Result<(), TemplateError> {
@@ -37,8 +37,8 @@ pub fn check(
     Ok(())
 }
 
-/// The columns that stand in these templates or in what they want; all where a template takes rows as a whole.
-pub fn columns_of(files: &Files, roots: &[String], columns: &[String]) -> Vec<String> {
+/// The columns that these templates, or templates that they include, can use. All columns if one of them uses `row`.
+pub fn columns_used_by(roots: &[String], files: &TemplateFiles, columns: &[String]) -> Vec<String> {
     let mut reached: BTreeSet<&str> = BTreeSet::new();
     let mut open: Vec<&str> = roots.iter().map(String::as_str).collect();
     let mut used: BTreeSet<&str> = BTreeSet::new();
@@ -49,24 +49,24 @@ pub fn columns_of(files: &Files, roots: &[String], columns: &[String]) -> Vec<St
         if !reached.insert(name) {
             continue;
         }
-        for wanted in &template.scan.wanted {
-            match &wanted.name {
+        for dependency in &template.scan.dependencies {
+            match &dependency.name {
                 Some(name) => open.push(name),
                 None => open.extend(files.templates.keys().map(String::as_str)),
             }
         }
-        used.extend(template.scan.names());
+        used.extend(template.scan.variables());
     }
-    let takes_rows = used.contains(ROW);
-    let is_used = |column: &&String| takes_rows || used.contains(column.as_str());
+    let uses_row = used.contains(ROW);
+    let is_used = |column: &&String| uses_row || used.contains(column.as_str());
     columns.iter().filter(is_used).cloned().collect()
 }
 
 impl Check<'_> {
     fn template(&self, name: &str, template: &Template) -> Result<(), TemplateError> {
-        for cell in &template.scan.cells {
-            if !self.is_column(&cell.name) && !self.is_column(ROW) {
-                return Err(self.unknown(template, &cell.name, cell.at));
+        for key in &template.scan.row_keys {
+            if !self.is_column(&key.name) && !self.is_column(ROW) {
+                return Err(self.unknown(template, &key.name, key.at));
             }
         }
         let mut unknown: Vec<(usize, String)> = self
@@ -82,14 +82,14 @@ impl Check<'_> {
         }
     }
 
-    /// Names with their attributes, `a.b`, without those that a guard makes harmless.
+    /// Undeclared variables without a guard, with their attributes: `a.b`.
     fn undeclared(&self, name: &str, template: &Template) -> Vec<String> {
         let masked = self
             .environment
             .template_from_named_str(name, &template.scan.masked);
         let names = match masked {
             Ok(masked) => masked.undeclared_variables(true),
-            // What cannot be analysed is still strict when it is rendered.
+            // Masking broke the syntax. Rendering is strict, so an unknown variable is still an error there.
             Err(_) => return Vec::new(),
         };
         names.into_iter().collect()
@@ -104,16 +104,16 @@ impl Check<'_> {
             return self.is_column(column);
         }
         root == ROW
-            || SPECIAL.contains(&root)
+            || BUILT_IN.contains(&root)
             || self.environment.globals().any(|(name, _)| name == root)
             || self.is_bound_elsewhere(template, root)
     }
 
-    /// Tested with `is defined` anywhere, or bound by a template that may include this one.
+    /// Whether a template tests the variable with `is defined`, or another one, which may include this one, binds it.
     fn is_bound_elsewhere(&self, template: &str, variable: &str) -> bool {
         self.files.templates.iter().any(|(name, other)| {
-            let holds = |names: &[String]| names.iter().any(|name| name == variable);
-            holds(&other.scan.tested) || (name != template && holds(&other.scan.bound))
+            let has = |names: &[String]| names.iter().any(|name| name == variable);
+            has(&other.scan.tested) || (name != template && has(&other.scan.bound))
         })
     }
 

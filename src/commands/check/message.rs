@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use super::report::Report;
 use crate::domain::recipient::RecipientRow;
-use crate::render::{Composer, InClear};
+use crate::render::{Composer, RenderedMessage};
 use std::collections::BTreeMap;
 
 /// RFC 5322 §2.1.1.
@@ -42,7 +42,7 @@ impl<'a> Samples<'a> {
         let made = self
             .composer
             .compose(row, &id)
-            .and_then(|composed| Ok((composed, self.composer.in_clear(row)?)));
+            .and_then(|composed| Ok((composed, self.composer.render(row)?)));
         let (composed, clear) = match made {
             Ok(made) => made,
             Err(error) => return self.add(Finding::of_render(error)),
@@ -70,7 +70,7 @@ impl<'a> Samples<'a> {
     }
 
     /// A link that is the same in two messages does not identify the recipient who unsubscribes (RFC 8058 §3.1).
-    fn one_link_for_all(&mut self, place: &str, clear: &InClear) {
+    fn one_link_for_all(&mut self, place: &str, clear: &RenderedMessage) {
         let Some(link) = field(clear, "List-Unsubscribe").filter(|link| link.contains("https:"))
         else {
             return;
@@ -96,7 +96,7 @@ impl<'a> Samples<'a> {
 /// Id, what is wrong, and the hint.
 type Problem = (&'static str, String, &'static str);
 
-fn field<'a>(clear: &'a InClear, name: &str) -> Option<&'a str> {
+fn field<'a>(clear: &'a RenderedMessage, name: &str) -> Option<&'a str> {
     let mut fields = clear.fields.iter();
     let found = fields.find(|(found, _)| found.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.as_str())
@@ -146,7 +146,7 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
     problems
 }
 
-fn text(clear: &InClear) -> Vec<Problem> {
+fn text(clear: &RenderedMessage) -> Vec<Problem> {
     let mut problems = Vec::new();
     let subject = field(clear, "Subject").unwrap_or_default();
     let bodies = [&clear.text, &clear.html].into_iter().flatten();
@@ -187,7 +187,7 @@ fn text(clear: &InClear) -> Vec<Problem> {
 }
 
 /// Large receivers require one-click unsubscribing (RFC 8058, RFC 2369).
-fn unsubscribe(clear: &InClear) -> Vec<Problem> {
+fn unsubscribe(clear: &RenderedMessage) -> Vec<Problem> {
     let Some(links) = field(clear, "List-Unsubscribe") else {
         return vec![(
             "W10",
@@ -259,8 +259,8 @@ mod tests {
         problems.iter().map(|(id, _, _)| *id).collect()
     }
 
-    fn clear(fields: &[(&str, &str)], text: Option<&str>, html: Option<&str>) -> InClear {
-        InClear {
+    fn clear(fields: &[(&str, &str)], text: Option<&str>, html: Option<&str>) -> RenderedMessage {
+        RenderedMessage {
             fields: fields
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.to_string()))

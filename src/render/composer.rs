@@ -1,0 +1,192 @@
+//! Composes the messages of one campaign and list. Uses no random numbers and no clock, so a row gives the same bytes on
+//! every host and at every time.
+
+use super::body::Body;
+use super::content::{Content, HeaderTemplate};
+use super::error::{RenderError, RenderProblem, TemplateError};
+use super::header;
+use super::mime::{self, write_line};
+use super::row::{self, Columns};
+use crate::domain::chunk::MAX_MESSAGE_BYTES;
+use crate::domain::recipient::RecipientRow;
+use minijinja::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Longest Message-ID. It has to fit into one line of a header, with room for what large receivers accept.
+const MAX_MESSAGE_ID_BYTES: usize = 320;
+
+/// Shared by all render threads.
+pub struct Composer {
+    content: Content,
+    columns: Arc<Columns>,
+}
+
+/// An encoded message without `Date`, which is written when the message is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Composed {
+    /// CRLF lines of at most 998 bytes, ASCII unless `needs_smtputf8`.
+    pub bytes: Vec<u8>,
+    /// The recipient's local part is not ASCII (RFC 6531).
+    pub needs_smtputf8: bool,
+}
+
+/// The rendered texts of one message, not encoded. For people and for checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedMessage {
+    /// `Subject`, then the campaign's own fields. Fields without a value are left out, except `Subject`.
+    pub fields: Vec<(String, String)>,
+    pub text: Option<String>,
+    pub html: Option<String>,
+}
+
+impl Content {
+    /// Checks all variables against the columns of a list. `recipients`: name of the list, for error messages.
+    pub fn composer(self, columns: &[String], recipients: &str) -> Result<Composer, TemplateError> {
+        self.templates.check(columns, recipients)?;
+        Ok(Composer {
+            content: self,
+            columns: Arc::new(Columns::new(columns)),
+        })
+    }
+}
+
+impl Composer {
+    /// The right side of Message-IDs: the domain of `from`.
+    pub fn message_id_domain(&self) -> &str {
+        self.content.from.domain()
+    }
+
+    /// The argument of MAIL FROM.
+    pub fn return_path(&self) -> &str {
+        self.content.return_path.as_str()
+    }
+
+    /// SHA-256 in hexadecimal of each template file that a message can depend on.
+    pub fn sources(&self) -> BTreeMap<String, String> {
+        self.content.sources()
+    }
+
+    /// The encoded message for one row. `message_id` is `token@domain`, without angle brackets.
+    pub fn compose(&self, row: &RecipientRow, message_id: &str) -> Result<Composed, RenderError> {
+        let values = row::values(&self.columns, &row.fields);
+        let body = self.body(&values, row)?;
+        let mut bytes = Vec::with_capacity(estimated_bytes(&body));
+        self.write_header_fields(row, message_id, &values, &mut bytes)?;
+        mime::write(&body, &mime::boundary(message_id), &mut bytes);
+        if bytes.len() > MAX_MESSAGE_BYTES {
+            let what = RenderProblem::TooLarge {
+                bytes: bytes.len(),
+                limit: MAX_MESSAGE_BYTES,
+            };
+            return Err(error(row, "the message", what));
+        }
+        Ok(Composed {
+            bytes,
+            needs_smtputf8: row.address.needs_smtputf8(),
+        })
+    }
+
+    /// The rendered texts for one row.
+    pub fn render(&self, row: &RecipientRow) -> Result<RenderedMessage, RenderError> {
+        let values = row::values(&self.columns, &row.fields);
+        let subject = &self.content.subject;
+        let value = self.render_template(&subject.template, &values, row)?;
+        let mut fields = vec![(subject.name.clone(), value)];
+        for header in &self.content.headers {
+            let value = self.render_template(&header.template, &values, row)?;
+            if !header.omits(&value) {
+                fields.push((header.name.clone(), value));
+            }
+        }
+        let body = self.body(&values, row)?;
+        Ok(RenderedMessage {
+            fields,
+            text: body.text().cloned(),
+            html: body.html().cloned(),
+        })
+    }
+
+    fn body(&self, values: &Value, row: &RecipientRow) -> Result<Body<String>, RenderError> {
+        let body = &self.content.body;
+        body.try_map(|template| self.render_template(template, values, row))
+    }
+
+    fn render_template(
+        &self,
+        name: &str,
+        values: &Value,
+        row: &RecipientRow,
+    ) -> Result<String, RenderError> {
+        let rendered = self.content.templates.render(name, values);
+        rendered.map_err(|failure| error(row, &failure.at, RenderProblem::Template(failure.what)))
+    }
+
+    fn write_header_fields(
+        &self,
+        row: &RecipientRow,
+        message_id: &str,
+        values: &Value,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RenderError> {
+        if !is_message_id(message_id) {
+            let what = RenderProblem::MessageId(message_id.escape_debug().to_string());
+            return Err(error(row, "Message-ID", what));
+        }
+        let content = &self.content;
+        out.extend_from_slice(&content.from_field);
+        // An `Address` needs no folding and no check: it has no control characters and at most 254 bytes.
+        write_line(out, &["To: ", row.address.as_str()]);
+        out.extend_from_slice(&content.reply_to_field);
+        self.write_field(&content.subject, values, row, out)?;
+        write_line(out, &["Message-ID: <", message_id, ">"]);
+        write_line(out, &["MIME-Version: 1.0"]);
+        for header in &content.headers {
+            self.write_field(header, values, row, out)?;
+        }
+        Ok(())
+    }
+
+    fn write_field(
+        &self,
+        header: &HeaderTemplate,
+        values: &Value,
+        row: &RecipientRow,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RenderError> {
+        if let Some(constant) = &header.constant {
+            out.extend_from_slice(constant);
+            return Ok(());
+        }
+        let value = self.render_template(&header.template, values, row)?;
+        if header.omits(&value) {
+            return Ok(());
+        }
+        header::write(&header.name, &value, out).map_err(|what| error(row, &header.template, what))
+    }
+}
+
+/// Enough for most messages: encoded bodies are a little longer, and a header has less than 1 KiB.
+fn estimated_bytes(body: &Body<String>) -> usize {
+    let length = |text: Option<&String>| text.map_or(0, String::len);
+    (length(body.text()) + length(body.html())) * 5 / 4 + 1024
+}
+
+fn error(row: &RecipientRow, at: &str, what: RenderProblem) -> RenderError {
+    RenderError {
+        at: at.to_string(),
+        recipient_line: row.line,
+        what,
+    }
+}
+
+/// `msg-id` of RFC 5322 §3.6.4 in its usual form: visible ASCII with one `@`, no angle brackets.
+fn is_message_id(id: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>');
+    let halves = id.split_once('@');
+    id.len() <= MAX_MESSAGE_ID_BYTES
+        && id.bytes().all(is_allowed)
+        && halves.is_some_and(|(token, domain)| {
+            !token.is_empty() && !domain.is_empty() && !domain.contains('@')
+        })
+}
