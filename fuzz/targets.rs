@@ -7,7 +7,7 @@ use mailq::protocol::{Ledger, Progress};
 use mailq::queue::Record;
 use mailq::queue::chunk;
 use mailq::recipients::{MAX_CELL_BYTES, Options, first_pass, rows};
-use mailq::smtp::{RelayAddress, reply_of};
+use mailq::smtp::{RelayAddress, parse_reply};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -82,7 +82,7 @@ fn sum(headers: &[(String, String)], payload: &[u8]) -> String {
 
 /// A reply in a file or on a command line.
 pub fn reply(bytes: &[u8]) {
-    let reply = reply_of(bytes);
+    let reply = parse_reply(bytes);
     assert!(reply.code == 0 || (100..=999).contains(&reply.code));
     assert!(
         !reply.text.contains(['\r', '\0', '\x1b']),

@@ -8,7 +8,7 @@ use crate::domain::duration;
 use crate::domain::outcome::{Attempt, Class, Reply, Stage, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use crate::engine::policy::{Decision, Schedule, decide};
-use crate::smtp::reply_of;
+use crate::smtp::parse_reply;
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -59,7 +59,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
-    let reply = reply_of(text.as_bytes());
+    let reply = parse_reply(text.as_bytes());
     let verdict = classify(Stage::RcptTo, &reply);
     let loaded = global.load(None, Flags::default())?;
     let schedule = Schedule::from(&loaded.settings.retry);
@@ -121,7 +121,7 @@ fn classify_lines(file: &Path, global: &Global) -> Result<Exit, Failure> {
     };
     let mut list = Listing::new(format, &[])?;
     while let Some(line) = lines.next()? {
-        let verdict = classify(Stage::RcptTo, &reply_of(line.as_bytes()));
+        let verdict = classify(Stage::RcptTo, &parse_reply(line.as_bytes()));
         let with_reply = || {
             let mut document = document(&verdict);
             document.insert("reply".into(), json!(line));
@@ -158,7 +158,7 @@ fn test(file: &Path, global: &Global) -> Result<Exit, Failure> {
         }
         let (reply, expected) = expected(&line, &lines)?;
         total += 1;
-        let verdict = classify(Stage::RcptTo, &reply_of(reply.as_bytes()));
+        let verdict = classify(Stage::RcptTo, &parse_reply(reply.as_bytes()));
         if verdict.class != expected {
             misses.push(Miss {
                 line: lines.number,

@@ -6,7 +6,7 @@ use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
 use crate::engine::worker::{RelayLane, SiteLimit};
 use crate::smtp::{
-    self, End, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource,
+    self, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource, SessionEnd,
 };
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -47,13 +47,14 @@ fn none() -> Failure {
 }
 
 /// Why a conversation failed. A refused login or certificate needs an operator; everything else may pass by itself.
-pub fn failure(relay: &str, end: &End) -> Failure {
+pub fn failure(relay: &str, end: &SessionEnd) -> Failure {
     let (stage, reply, why) = match end {
-        End::Finished => return Failure::try_later(format!("relay `{relay}` accepted no message")),
-        End::Parted { reply, why } => (None, reply, why),
-        End::Closed { stage, reply, why } | End::Unavailable { stage, reply, why } => {
-            (Some(*stage), reply, why)
+        SessionEnd::Finished => {
+            return Failure::try_later(format!("relay `{relay}` accepted no message"));
         }
+        SessionEnd::Reconnect { reply, why } => (None, reply, why),
+        SessionEnd::Failed { stage, reply, why }
+        | SessionEnd::Unavailable { stage, reply, why } => (Some(*stage), reply, why),
     };
     let at = stage.map_or_else(String::new, |stage| format!(" at {}", stage_name(stage)));
     let mut what = format!("relay `{relay}` cannot be used{at}: {why}");

@@ -6,7 +6,7 @@ use crate::config::Flags;
 use crate::domain::address::Address;
 use crate::domain::outcome::{Attempt, Stage};
 use crate::recipients::Options;
-use crate::smtp::{End, Feed, Outgoing, Relay};
+use crate::smtp::{Feed, Outgoing, Relay, SessionEnd};
 use async_trait::async_trait;
 use serde_json::json;
 use std::cell::RefCell;
@@ -59,19 +59,19 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Returns the result of the message, and how the conversation ended.
-async fn send(relay: &dyn Relay, outgoing: Outgoing) -> (Option<Attempt>, End) {
+async fn send(relay: &dyn Relay, outgoing: Outgoing) -> (Option<Attempt>, SessionEnd) {
     let feed = OneMessage {
         waiting: RefCell::new(Some(outgoing)),
         attempt: RefCell::new(None),
     };
-    let end = relay.converse(&feed).await;
+    let end = relay.run_session(&feed).await;
     (feed.attempt.into_inner(), end)
 }
 
 fn print_result(
     relay: &str,
     outgoing: &Outgoing,
-    (attempt, end): (Option<Attempt>, End),
+    (attempt, end): (Option<Attempt>, SessionEnd),
     global: &Global,
 ) -> Result<Exit, Failure> {
     let to = &outgoing.recipient;

@@ -1,51 +1,12 @@
-//! Logging in: which mechanism, and what is said in it (RFC 4954, RFC 4616, and XOAUTH2 of Google and Microsoft).
-//! Pure but for [`log_in`], which holds the dialogue.
+//! Login: the choice of a mechanism and its responses (RFC 4954, RFC 4616, and XOAUTH2 of Google and Microsoft). Pure,
+//! except [`log_in`].
 
-use super::reply::Answer;
-use super::settings::Secret;
-use super::wire::{Fault, Wire};
+use super::connection::{Connection, ConnectionError};
+use super::reply::ServerReply;
+use super::settings::{Mechanism, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::fmt;
 use std::time::Duration;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mechanism {
-    Plain,
-    Login,
-    /// The password is an access token.
-    XOAuth2,
-}
-
-impl Mechanism {
-    fn keyword(self) -> &'static str {
-        match self {
-            Mechanism::Plain => "PLAIN",
-            Mechanism::Login => "LOGIN",
-            Mechanism::XOAuth2 => "XOAUTH2",
-        }
-    }
-}
-
-impl fmt::Display for Mechanism {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.keyword().to_ascii_lowercase())
-    }
-}
-
-impl std::str::FromStr for Mechanism {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Mechanism, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "plain" => Ok(Mechanism::Plain),
-            "login" => Ok(Mechanism::Login),
-            "xoauth2" => Ok(Mechanism::XOAuth2),
-            _ => Err(format!(
-                "`{text}` is not one of `plain`, `login`, `xoauth2`"
-            )),
-        }
-    }
-}
 
 #[derive(Debug, Clone)]
 pub struct Credentials {
@@ -53,8 +14,8 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-/// The mechanism to use: the one that was asked for if it is offered, else PLAIN, else LOGIN. XOAUTH2 is only used
-/// when asked for, because its secret is of another kind. `Err` says what is offered.
+/// The mechanism to use: `wanted` if there is one, else PLAIN, else LOGIN. XOAUTH2 must be wanted, because its secret is
+/// a token and not a password. Errors say what the server offers.
 pub fn choose(wanted: Option<Mechanism>, offered: &[String]) -> Result<Mechanism, String> {
     let is_offered = |mechanism: Mechanism| offered.iter().any(|word| word == mechanism.keyword());
     if let Some(mechanism) = wanted {
@@ -85,13 +46,13 @@ fn listed(offered: &[String]) -> String {
     }
 }
 
-/// Says AUTH and answers the server's challenges; returns its last answer, 235 if it agreed.
+/// Sends AUTH and responds to the server's challenges. Returns the server's last reply, 235 after a successful login.
 pub async fn log_in(
-    wire: &mut Wire,
+    connection: &mut Connection,
     mechanism: Mechanism,
     credentials: &Credentials,
     within: Duration,
-) -> Result<Answer, Fault> {
+) -> Result<ServerReply, ConnectionError> {
     let mut responses = responses(mechanism, credentials).into_iter();
     let mut line = format!("AUTH {}", mechanism.keyword());
     if mechanism != Mechanism::Login
@@ -101,22 +62,22 @@ pub async fn log_in(
         line.push_str(&first);
     }
     loop {
-        wire.say(&line, within).await?;
-        let answer = wire.answer(within).await?;
-        if answer.code != 334 {
-            return Ok(answer);
+        connection.send_line(&line, within).await?;
+        let reply = connection.reply_within(within).await?;
+        if reply.code != 334 {
+            return Ok(reply);
         }
-        // An empty response asks for the error itself (XOAUTH2); `*` gives up (RFC 4954 §4).
+        // After an XOAUTH2 error the server sends the final reply when it gets an empty response. `*` cancels (RFC 4954 §4).
         line = match responses.next() {
             Some(response) => response,
             None if mechanism == Mechanism::XOAuth2 && !line.is_empty() => String::new(),
             None if line != "*" => "*".to_string(),
-            None => return Ok(answer),
+            None => return Ok(reply),
         };
     }
 }
 
-/// What is said after AUTH, in base64, in order.
+/// The responses, in order, as base64.
 fn responses(mechanism: Mechanism, credentials: &Credentials) -> Vec<String> {
     let user = &credentials.user;
     let password = credentials.password.reveal();
@@ -134,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chooses_what_is_asked_for_then_plain_then_login() {
+    fn chooses_the_wanted_mechanism_then_plain_then_login() {
         let offered = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
         let all = offered(&["XOAUTH2", "LOGIN", "PLAIN"]);
         assert_eq!(choose(None, &all), Ok(Mechanism::Plain));
@@ -153,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_the_mechanisms_want() {
+    fn encodes_the_responses_of_each_mechanism() {
         let credentials = Credentials {
             user: "tim".into(),
             password: Secret::new("tanstaaftanstaaf"),

@@ -1,18 +1,18 @@
-//! What goes over the wire after DATA: lines that begin with a dot get a second one (RFC 5321 §4.5.2), and a CR or LF
-//! that stands alone is never written, because servers disagree about where a message with one ends.
+//! Writes message content: dot-stuffing (RFC 5321 §4.5.2), and no bare CR or LF, because servers disagree about where a
+//! message with one ends (SMTP smuggling).
 
 /// A CR without LF or an LF without CR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a bare {0} in the message")]
 pub struct BareLineEnd(pub &'static str);
 
-/// Blocks of this size are skipped at once where they hold no line end.
-const BLOCK: usize = 32;
+/// A block of this size without a line end is copied at once.
+const BLOCK_BYTES: usize = 32;
 
-/// Writes a message piece by piece; the pieces may be cut anywhere.
+/// Writes a message piece by piece. The pieces may be cut anywhere.
 #[derive(Debug, Clone, Copy)]
 pub struct ContentWriter {
-    /// Whether dots are doubled; BDAT takes the bytes as they are (RFC 3030 §2).
+    /// With DATA. BDAT transfers the bytes as they are (RFC 3030 §2).
     stuffs_dots: bool,
     previous: Previous,
 }
@@ -32,15 +32,15 @@ impl ContentWriter {
         }
     }
 
-    /// Appends `piece` to `out`. After an error `out` holds what came before the bad byte.
+    /// Appends a piece to `out`. After an error `out` is incomplete.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
         let mut copied = 0;
         let mut at = 0;
         while let Some(byte) = piece.get(at) {
             if self.previous == Previous::Other
-                && piece.get(at..at + BLOCK).is_some_and(has_no_line_end)
+                && piece.get(at..at + BLOCK_BYTES).is_some_and(has_no_line_end)
             {
-                at += BLOCK;
+                at += BLOCK_BYTES;
                 continue;
             }
             match (self.previous, *byte) {
@@ -62,7 +62,7 @@ impl ContentWriter {
         Ok(())
     }
 
-    /// Ends the last line where the message did not.
+    /// Ends the last line, if the message did not.
     pub fn finish(self, out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
         match self.previous {
             Previous::LineEnd => Ok(()),
@@ -75,7 +75,7 @@ impl ContentWriter {
     }
 }
 
-/// Branch-free, so that the compiler compares a whole block at once.
+/// Without branches, so that the compiler uses vector instructions.
 fn has_no_line_end(block: &[u8]) -> bool {
     !block.iter().fold(false, |found, byte| {
         found | (*byte == b'\n') | (*byte == b'\r')
@@ -97,7 +97,7 @@ mod tests {
         Ok(out)
     }
 
-    /// What a server does: split at CRLF, drop one leading dot, stop at a lone dot.
+    /// What a server does: splits at CRLF, drops one leading dot, stops at a lone dot.
     fn received(wire: &[u8]) -> Option<Vec<u8>> {
         let mut rest = wire;
         let mut content = Vec::new();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_end_that_stands_alone_is_refused() {
+    fn refuses_a_bare_cr_or_lf() {
         let long = [vec![b'x'; 100], b"\n.\r\n".to_vec()].concat();
         for content in [&b"a\nb"[..], b"a\rb", b"a\r", b"\n", b"a\r\r\n", &long] {
             for stuffs_dots in [true, false] {
@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sent_is_what_arrives(
+        fn a_server_receives_what_was_sent(
             lines in proptest::collection::vec("[.a-z]{0,90}", 0..30),
             piece in 1_usize..200,
         ) {
@@ -152,7 +152,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_written_whole_or_refused(
+        fn writes_any_bytes_whole_or_refuses_them(
             content in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), any::<u8>()], 0..200),
             piece in 1_usize..64,
         ) {

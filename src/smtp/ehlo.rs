@@ -1,6 +1,6 @@
-//! What a server says it can do (RFC 5321 §4.1.1.1): the lines of its answer to EHLO. Pure.
+//! The service extensions of a server: the lines of its reply to EHLO (RFC 5321 §4.1.1.1). Pure.
 
-use super::reply::Answer;
+use super::reply::ServerReply;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
@@ -17,16 +17,17 @@ pub struct Extensions {
 }
 
 impl Extensions {
-    pub fn from_answer(answer: &Answer) -> Extensions {
+    pub fn from_reply(reply: &ServerReply) -> Extensions {
         let mut found = Extensions::default();
-        for line in answer.lines().skip(1) {
+        // The first line is the server's name.
+        for line in reply.lines().skip(1) {
             found.add(line);
         }
         found
     }
 
     fn add(&mut self, line: &str) {
-        // Old servers write `AUTH=LOGIN`; both forms mean the same.
+        // Old servers write `AUTH=LOGIN` for `AUTH LOGIN`.
         let mut words = line.split([' ', '=', '\t']).filter(|word| !word.is_empty());
         let Some(keyword) = words.next() else { return };
         match keyword.to_ascii_uppercase().as_str() {
@@ -57,12 +58,12 @@ mod tests {
     use crate::smtp::reply::ReplyParser;
 
     fn read(text: &str) -> Extensions {
-        let (_, answer) = ReplyParser::default().push(text.as_bytes()).unwrap();
-        Extensions::from_answer(&answer.unwrap())
+        let (_, reply) = ReplyParser::default().push(text.as_bytes()).unwrap();
+        Extensions::from_reply(&reply.unwrap())
     }
 
     #[test]
-    fn reads_the_lines_after_the_first() {
+    fn parses_the_lines_after_the_first() {
         let offered = read(
             "250-PIPELINING\r\n250-size 1000\r\n250-AUTH PLAIN login\r\n250-AUTH=LOGIN\r\n250-x\r\n250 CHUNKING\r\n",
         );

@@ -1,25 +1,26 @@
-//! MAIL and RCPT as they are written, and what must never be written into them. Pure.
+//! The commands MAIL FROM and RCPT TO, and checks that an address cannot break out of them. Pure.
 
-use super::Outgoing;
 use super::ehlo::Extensions;
-use super::reply::own_reply;
+use super::relay::Outgoing;
+use super::reply::local_reply;
 use crate::domain::outcome::{Attempt, EnhancedCode, Stage};
 
-/// Longer than any valid path (RFC 5321 §4.5.3.1.3 allows 256), short enough for one command line.
-const LONGEST_ADDRESS_BYTES: usize = 320;
+/// Longest address. RFC 5321 §4.5.3.1.3 allows 254 bytes, and §4.5.3.1.4 a command line of 512.
+const MAX_ADDRESS_BYTES: usize = 320;
 
-/// The two commands of one message, each with its CRLF.
+/// The envelope of one message as commands, each with its CRLF.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     pub mail_from: String,
     pub rcpt_to: String,
 }
 
-/// Builds the commands for a message of `size_bytes`, or says why the server need not be asked.
+/// The commands for a message of `size_bytes`. Errors: the result of the attempt, where the server's answer is known
+/// without asking.
 pub fn envelope(
     message: &Outgoing,
     size_bytes: usize,
-    offered: &Extensions,
+    extensions: &Extensions,
 ) -> Result<Envelope, Attempt> {
     if !message.return_path.is_empty() && !is_writable(&message.return_path) {
         let code = EnhancedCode(5, 1, 7);
@@ -40,12 +41,12 @@ pub fn envelope(
         ));
     }
     let needs_utf8 = !message.return_path.is_ascii() || !message.recipient.is_ascii();
-    if needs_utf8 && !offered.smtputf8 {
+    if needs_utf8 && !extensions.smtputf8 {
         let code = EnhancedCode(5, 6, 7);
         let text = "the address needs SMTPUTF8, which the relay does not offer";
         return Err(refused(Stage::RcptTo, 553, code, text));
     }
-    let limit = offered.size_limit_bytes.filter(|limit| *limit > 0);
+    let limit = extensions.size_limit_bytes.filter(|limit| *limit > 0);
     if limit.is_some_and(|limit| u64::try_from(size_bytes).unwrap_or(u64::MAX) > limit) {
         let text = format!(
             "the message has {size_bytes} bytes, the relay takes {}",
@@ -54,7 +55,7 @@ pub fn envelope(
         return Err(refused(Stage::MailFrom, 552, EnhancedCode(5, 3, 4), &text));
     }
     let mut mail_from = format!("MAIL FROM:<{}>", message.return_path);
-    if offered.size {
+    if extensions.size {
         mail_from.push_str(&format!(" SIZE={size_bytes}"));
     }
     if needs_utf8 {
@@ -67,16 +68,17 @@ pub fn envelope(
     })
 }
 
-/// Nothing that ends the path, the parameter or the line: an address must not become a command.
+/// Whether an address has no character that ends the path, the parameter or the line.
 fn is_writable(address: &str) -> bool {
     let breaks_out = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>');
-    !address.is_empty() && address.len() <= LONGEST_ADDRESS_BYTES && !address.contains(breaks_out)
+    !address.is_empty() && address.len() <= MAX_ADDRESS_BYTES && !address.contains(breaks_out)
 }
 
+/// A message that is rejected here, in the server's place.
 pub fn refused(stage: Stage, code: u16, enhanced: EnhancedCode, text: &str) -> Attempt {
     Attempt::Rejected {
         stage,
-        reply: own_reply(code, enhanced, text),
+        reply: local_reply(code, enhanced, text),
     }
 }
 
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_what_is_offered_and_needed() {
+    fn writes_the_parameters_that_are_offered_and_needed() {
         let plain = Extensions::default();
         let built = envelope(&message("", "a@example.org"), 9, &plain).unwrap();
         assert_eq!(built.mail_from, "MAIL FROM:<>\r\n");
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_not_asked_where_the_answer_is_known() {
+    fn refuses_what_the_server_would_refuse() {
         let small = Extensions {
             size: true,
             size_limit_bytes: Some(100),

@@ -1,219 +1,225 @@
-//! From nothing to a connection that takes mail: connect, greeting, EHLO, TLS, login.
+//! From nothing to a connection that accepts mail: connect, greeting, EHLO, STARTTLS, AUTH.
 
-use super::End;
-use super::auth::{self, Credentials, Mechanism};
+use super::auth::{self, Credentials};
+use super::connection::{Connection, ConnectionError, Stream};
 use super::ehlo::Extensions;
-use super::reply::Answer;
-use super::settings::{Deadlines, SecretSource};
+use super::relay::SessionEnd;
+use super::reply::ServerReply;
+use super::settings::{Mechanism, SecretSource, Timeouts};
 use super::tls::Tls;
-use super::url::{ServerAddress, TlsPolicy};
-use super::wire::{Fault, Wire};
 use crate::domain::outcome::Stage;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Whom to talk to, and how.
+/// A server, and how to connect to it.
 pub struct Server {
-    pub address: ServerAddress,
-    /// Present unless the policy is none.
-    pub tls: Option<Tls>,
+    pub host: String,
+    pub port: u16,
+    pub security: Security,
+    /// Whether a password may be sent without TLS: the server is on this machine, or the user asked for plain text.
+    pub allows_plain_text_login: bool,
     pub credentials: Option<Credentials>,
-    /// Where XOAUTH2 gets a fresh one from.
+    /// Fetches the token for each login with XOAUTH2.
     pub token: Option<SecretSource>,
     pub mechanism: Option<Mechanism>,
-    pub helo_name: String,
-    pub deadlines: Deadlines,
+    pub ehlo_name: String,
+    pub timeouts: Timeouts,
+}
+
+/// When TLS begins.
+pub enum Security {
+    Plain,
+    /// STARTTLS if the server offers it.
+    Opportunistic(Tls),
+    /// STARTTLS, or no mail.
+    Required(Tls),
+    /// From the first byte (RFC 8314 §3.3).
+    Implicit(Tls),
 }
 
 /// A connection that is ready for MAIL FROM.
 pub struct Ready {
-    pub wire: Wire,
+    pub connection: Connection,
     pub greeting: String,
     pub extensions: Extensions,
     pub authenticated: bool,
 }
 
 impl Server {
-    /// Errors: always [`End::Unavailable`], with the stage that failed.
-    pub async fn reach(&self) -> Result<Ready, End> {
-        let mut wire = Wire::plain(self.connect().await?);
-        if self.address.tls == TlsPolicy::Implicit {
-            wire = self.secured(wire).await?;
-        }
-        let greeting = wire
-            .answer(self.deadlines.greeting)
-            .await
-            .map_err(|fault| unavailable(Stage::Greeting, fault))?;
-        let greeting = accepted(Stage::Greeting, greeting)?.into_reply().text;
-        let (mut wire, extensions) = self.introduce(wire).await?;
-        let authenticated = self.log_in(&mut wire, &extensions).await?;
+    /// Errors: always [`SessionEnd::Unavailable`], with the stage that failed.
+    pub async fn connect(&self) -> Result<Ready, SessionEnd> {
+        let mut plain = Connection::new(self.open_socket().await?);
+        let (greeting, mut connection, extensions) = match &self.security {
+            Security::Implicit(tls) => {
+                let mut connection = self.secured(plain, tls).await?;
+                let greeting = self.greeting(&mut connection).await?;
+                let extensions = self.say_ehlo(&mut connection).await?;
+                (greeting, connection, extensions)
+            }
+            security => {
+                let greeting = self.greeting(&mut plain).await?;
+                let extensions = self.say_ehlo(&mut plain).await?;
+                match starttls(security, &extensions)? {
+                    Some(tls) => {
+                        let connection = self.start_tls(plain, tls).await?;
+                        (greeting, connection.0, connection.1)
+                    }
+                    None => (greeting, plain.in_plain_text(), extensions),
+                }
+            }
+        };
+        let authenticated = self.log_in(&mut connection, &extensions).await?;
         Ok(Ready {
-            wire,
+            connection,
             greeting,
             extensions,
             authenticated,
         })
     }
 
-    async fn connect(&self) -> Result<TcpStream, End> {
-        let within = self.deadlines.connect;
-        let place = (self.address.host.as_str(), self.address.port);
-        let failed = |why: String| End::Unavailable {
-            stage: Stage::Connect,
-            reply: None,
-            why,
-        };
-        let stream = timeout(within, TcpStream::connect(place))
+    async fn open_socket(&self) -> Result<TcpStream, SessionEnd> {
+        let within = self.timeouts.connect;
+        let failed = |why: String| failed_at(Stage::Connect, why);
+        let address = (self.host.as_str(), self.port);
+        let stream = timeout(within, TcpStream::connect(address))
             .await
             .map_err(|_| failed(format!("no connection within {} s", within.as_secs_f64())))?
             .map_err(|error| failed(error.to_string()))?;
-        // Without it the kernel holds back every write that follows an unacknowledged one, 40 ms a message.
+        // With Nagle's algorithm the kernel holds back a write while an earlier one is unacknowledged: 40 ms a message.
         stream
             .set_nodelay(true)
             .map_err(|error| failed(error.to_string()))?;
         Ok(stream)
     }
 
-    async fn secured(&self, wire: Wire) -> Result<Wire, End> {
-        let Some(tls) = &self.tls else {
-            let fault = Fault::OutOfPlace("TLS is not set up".to_string());
-            return Err(unavailable(Stage::Tls, fault));
-        };
-        wire.secured(tls, self.deadlines.command)
-            .await
-            .map_err(|fault| unavailable(Stage::Tls, fault))
+    async fn greeting<S: Stream>(
+        &self,
+        connection: &mut Connection<S>,
+    ) -> Result<String, SessionEnd> {
+        let greeting = connection.reply_within(self.timeouts.greeting).await;
+        let greeting = greeting.map_err(|error| failed_at(Stage::Greeting, error.to_string()))?;
+        Ok(accepted(Stage::Greeting, greeting)?.into_reply().text)
     }
 
-    /// EHLO, and once more after STARTTLS, because what was said in plain text counts no longer (RFC 3207 §4.2).
-    async fn introduce(&self, mut wire: Wire) -> Result<(Wire, Extensions), End> {
-        let extensions = self.say_ehlo(&mut wire).await?;
-        let wanted = match self.address.tls {
-            TlsPolicy::Implicit | TlsPolicy::None => false,
-            TlsPolicy::Opportunistic => extensions.starttls,
-            TlsPolicy::Required if extensions.starttls => true,
-            TlsPolicy::Required => {
-                let why = "the relay does not offer STARTTLS, and TLS is required";
-                return Err(End::Unavailable {
-                    stage: Stage::Tls,
-                    reply: None,
-                    why: why.to_string(),
-                });
-            }
-        };
-        if !wanted {
-            return Ok((wire, extensions));
-        }
-        let answer = self.ask(&mut wire, Stage::Tls, "STARTTLS").await?;
-        accepted(Stage::Tls, answer)?;
-        let mut wire = self.secured(wire).await?;
-        let extensions = self.say_ehlo(&mut wire).await?;
-        Ok((wire, extensions))
+    /// Switches to TLS and says EHLO again: what the server offered in plain text no longer counts (RFC 3207 §4.2).
+    async fn start_tls(
+        &self,
+        mut plain: Connection<TcpStream>,
+        tls: &Tls,
+    ) -> Result<(Connection, Extensions), SessionEnd> {
+        let reply = self.command(&mut plain, Stage::Tls, "STARTTLS").await?;
+        accepted(Stage::Tls, reply)?;
+        let mut connection = self.secured(plain, tls).await?;
+        let extensions = self.say_ehlo(&mut connection).await?;
+        Ok((connection, extensions))
     }
 
-    /// EHLO, and HELO where that is not understood (RFC 5321 §3.2).
-    async fn say_ehlo(&self, wire: &mut Wire) -> Result<Extensions, End> {
-        let line = format!("EHLO {}", self.helo_name);
-        let answer = self.ask(wire, Stage::Ehlo, &line).await?;
-        if answer.is_positive() {
-            return Ok(Extensions::from_answer(&answer));
-        }
-        if !(500..=504).contains(&answer.code) {
-            return Err(refused(Stage::Ehlo, answer));
-        }
-        let line = format!("HELO {}", self.helo_name);
-        let answer = self.ask(wire, Stage::Ehlo, &line).await?;
-        accepted(Stage::Ehlo, answer).map(|_| Extensions::default())
+    async fn secured(
+        &self,
+        plain: Connection<TcpStream>,
+        tls: &Tls,
+    ) -> Result<Connection, SessionEnd> {
+        let secured = plain.secured(tls, self.timeouts.command).await;
+        secured.map_err(|error| failed_at(Stage::Tls, error.to_string()))
     }
 
-    async fn log_in(&self, wire: &mut Wire, extensions: &Extensions) -> Result<bool, End> {
+    /// EHLO, or HELO if the server does not know EHLO (RFC 5321 §3.2).
+    async fn say_ehlo<S: Stream>(
+        &self,
+        connection: &mut Connection<S>,
+    ) -> Result<Extensions, SessionEnd> {
+        let line = format!("EHLO {}", self.ehlo_name);
+        let reply = self.command(connection, Stage::Ehlo, &line).await?;
+        if reply.is_positive() {
+            return Ok(Extensions::from_reply(&reply));
+        }
+        if !(500..=504).contains(&reply.code) {
+            return Err(refused(Stage::Ehlo, reply));
+        }
+        let line = format!("HELO {}", self.ehlo_name);
+        let reply = self.command(connection, Stage::Ehlo, &line).await?;
+        accepted(Stage::Ehlo, reply).map(|_| Extensions::default())
+    }
+
+    async fn log_in(
+        &self,
+        connection: &mut Connection,
+        extensions: &Extensions,
+    ) -> Result<bool, SessionEnd> {
         let Some(credentials) = &self.credentials else {
             return Ok(false);
         };
-        let failed = |why: String| End::Unavailable {
-            stage: Stage::Auth,
-            reply: None,
-            why,
-        };
-        if wire.tls_description().is_none() && !may_be_overheard(&self.address) {
+        let failed = |why: String| failed_at(Stage::Auth, why);
+        if connection.tls().is_none() && !self.allows_plain_text_login {
             return Err(failed(
                 "the relay offers no TLS, and a password is not sent in plain text".to_string(),
             ));
         }
         let mechanism = auth::choose(self.mechanism, &extensions.auth).map_err(failed)?;
         let mut credentials = credentials.clone();
-        if let Some(token) = self
-            .token
-            .as_ref()
-            .filter(|_| mechanism == Mechanism::XOAuth2)
-        {
+        if let (Mechanism::XOAuth2, Some(token)) = (mechanism, &self.token) {
             credentials.password = token.fetch().await.map_err(failed)?;
         }
-        let answer = auth::log_in(wire, mechanism, &credentials, self.deadlines.command)
+        let reply = auth::log_in(connection, mechanism, &credentials, self.timeouts.command)
             .await
-            .map_err(|fault| unavailable(Stage::Auth, fault))?;
-        accepted(Stage::Auth, answer).map(|_| true)
+            .map_err(|error| failed(error.to_string()))?;
+        accepted(Stage::Auth, reply).map(|_| true)
     }
 
-    async fn ask(&self, wire: &mut Wire, stage: Stage, line: &str) -> Result<Answer, End> {
-        let within = self.deadlines.command;
-        let said = async {
-            wire.say(line, within).await?;
-            wire.answer(within).await
+    async fn command<S: Stream>(
+        &self,
+        connection: &mut Connection<S>,
+        stage: Stage,
+        line: &str,
+    ) -> Result<ServerReply, SessionEnd> {
+        let within = self.timeouts.command;
+        let exchanged = async {
+            connection.send_line(line, within).await?;
+            connection.reply_within(within).await
         };
-        said.await.map_err(|fault| unavailable(stage, fault))
+        let failed = |error: ConnectionError| failed_at(stage, error.to_string());
+        exchanged.await.map_err(failed)
     }
 }
 
-/// Whether a password may go in plain text: never leaving this machine, or by the user's own word.
-fn may_be_overheard(address: &ServerAddress) -> bool {
-    address.is_loopback() || address.tls == TlsPolicy::None
+/// The TLS to start with STARTTLS, if any.
+fn starttls<'a>(
+    security: &'a Security,
+    extensions: &Extensions,
+) -> Result<Option<&'a Tls>, SessionEnd> {
+    match security {
+        Security::Opportunistic(tls) | Security::Required(tls) if extensions.starttls => {
+            Ok(Some(tls))
+        }
+        Security::Required(_) => {
+            let why = "the relay does not offer STARTTLS, and TLS is required";
+            Err(failed_at(Stage::Tls, why.to_string()))
+        }
+        Security::Opportunistic(_) | Security::Plain | Security::Implicit(_) => Ok(None),
+    }
 }
 
-fn accepted(stage: Stage, answer: Answer) -> Result<Answer, End> {
-    if answer.is_positive() {
-        Ok(answer)
+fn accepted(stage: Stage, reply: ServerReply) -> Result<ServerReply, SessionEnd> {
+    if reply.is_positive() {
+        Ok(reply)
     } else {
-        Err(refused(stage, answer))
+        Err(refused(stage, reply))
     }
 }
 
-fn refused(stage: Stage, answer: Answer) -> End {
-    let reply = answer.into_reply();
-    End::Unavailable {
+fn refused(stage: Stage, reply: ServerReply) -> SessionEnd {
+    let reply = reply.into_reply();
+    SessionEnd::Unavailable {
         stage,
         why: reply.to_string(),
         reply: Some(reply),
     }
 }
 
-fn unavailable(stage: Stage, fault: Fault) -> End {
-    End::Unavailable {
+fn failed_at(stage: Stage, why: String) -> SessionEnd {
+    SessionEnd::Unavailable {
         stage,
         reply: None,
-        why: fault.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::smtp::url::RelayAddress;
-
-    #[test]
-    fn a_password_goes_in_plain_text_only_by_the_users_word() {
-        let table = [
-            ("smtp://mx.example.com", false),
-            ("smtp://mx.example.com?tls=opportunistic", false),
-            ("smtp://127.0.0.1.example.com?tls=opportunistic", false),
-            ("smtp://mx.example.com?tls=none", true),
-            ("smtp://localhost:25", true),
-            ("smtp://[::1]:25?tls=opportunistic", true),
-        ];
-        for (url, may) in table {
-            let Ok(RelayAddress::Server(address)) = url.parse() else {
-                panic!("{url}");
-            };
-            assert_eq!(may_be_overheard(&address), may, "{url}");
-        }
+        why,
     }
 }

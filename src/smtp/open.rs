@@ -1,17 +1,17 @@
-//! From settings to a relay; all that can be wrong before the network is asked is found here.
+//! Makes a relay from its settings. Everything that can be wrong without asking the network is reported here.
 
-use super::Relay;
 use super::auth::Credentials;
-use super::handshake::Server;
+use super::handshake::{Security, Server};
 use super::maildir::MaildirRelay;
-use super::session::ServerRelay;
-use super::settings::{OpenError, RelaySettings, is_helo_name};
+use super::relay::Relay;
+use super::server::ServerRelay;
+use super::settings::{OpenError, RelaySettings, is_ehlo_name};
 use super::tls::Tls;
 use super::url::{RelayAddress, ServerAddress, TlsPolicy};
-use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
 
-/// Makes a relay; connects to nothing yet.
+/// Does not connect yet.
 pub fn open(settings: RelaySettings) -> Result<Rc<dyn Relay>, OpenError> {
     match settings.address.clone() {
         RelayAddress::Maildir(path) => Ok(Rc::new(MaildirRelay::open(path)?)),
@@ -27,26 +27,62 @@ fn server_relay(address: ServerAddress, settings: RelaySettings) -> Result<Serve
         (Some(user), None) => return Err(OpenError::NoPassword { user }),
         (None, Some(_)) => return Err(OpenError::NoUser),
     };
-    if !is_helo_name(&settings.helo_name) {
+    if !is_ehlo_name(&settings.helo_name) {
         return Err(OpenError::HeloName(settings.helo_name));
     }
-    let tls = match address.tls {
-        TlsPolicy::None => None,
-        _ => Some(Tls::new(&address.host, settings.ca_file.as_deref())?),
+    let server = Server {
+        security: security(&address, settings.ca_file.as_deref())?,
+        allows_plain_text_login: allows_plain_text_login(&address),
+        host: address.host.clone(),
+        port: address.port,
+        credentials,
+        token: settings.token,
+        mechanism: settings.auth,
+        ehlo_name: settings.helo_name,
+        timeouts: settings.timeouts,
     };
-    Ok(ServerRelay {
-        name: address.host_and_port(),
-        pipelining: settings.pipelining,
-        most_messages: settings.max_messages_per_connection,
-        distrusted_at: Cell::new(None),
-        server: Server {
-            address,
-            tls,
-            credentials,
-            token: settings.token,
-            mechanism: settings.auth,
-            helo_name: settings.helo_name,
-            deadlines: settings.deadlines,
-        },
+    Ok(ServerRelay::new(
+        address.host_and_port(),
+        server,
+        settings.pipelining,
+        settings.max_messages_per_connection,
+    ))
+}
+
+fn security(address: &ServerAddress, ca_file: Option<&Path>) -> Result<Security, OpenError> {
+    let tls = || Tls::new(&address.host, ca_file);
+    Ok(match address.tls {
+        TlsPolicy::None => Security::Plain,
+        TlsPolicy::Opportunistic => Security::Opportunistic(tls()?),
+        TlsPolicy::Required => Security::Required(tls()?),
+        TlsPolicy::Implicit => Security::Implicit(tls()?),
     })
+}
+
+/// Only where the password stays on this machine, or where the user asked for plain text.
+fn allows_plain_text_login(address: &ServerAddress) -> bool {
+    address.is_loopback() || address.tls == TlsPolicy::None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allows_a_plain_text_login_only_on_this_machine_or_on_request() {
+        let table = [
+            ("smtp://mx.example.com", false),
+            ("smtp://mx.example.com?tls=opportunistic", false),
+            ("smtp://127.0.0.1.example.com?tls=opportunistic", false),
+            ("smtp://mx.example.com?tls=none", true),
+            ("smtp://localhost:25", true),
+            ("smtp://[::1]:25?tls=opportunistic", true),
+        ];
+        for (url, expected) in table {
+            let Ok(RelayAddress::Server(address)) = url.parse() else {
+                panic!("{url}");
+            };
+            assert_eq!(allows_plain_text_login(&address), expected, "{url}");
+        }
+    }
 }

@@ -1,35 +1,35 @@
-//! Reads server answers out of a stream of bytes (RFC 5321 §4.2, RFC 3463), whatever the bytes are.
-//! Pure: bytes in, answers or typed errors out; what it keeps is bounded.
+//! Parses replies out of a stream of bytes (RFC 5321 §4.2, RFC 3463). Pure. Accepts any bytes and keeps a bounded number
+//! of them.
 
 use crate::domain::outcome::{EnhancedCode, Reply};
 
-/// More than any honest reply, EHLO included; beyond it the other side is no mail server.
-const MOST_BYTES: usize = 64 * 1024;
-const MOST_LINES: usize = 1_000;
-/// How much of a junk line an error quotes.
+/// Longest reply. No mail server needs as much.
+const MAX_REPLY_BYTES: usize = 64 * 1024;
+const MAX_REPLY_LINES: usize = 1_000;
+/// An error quotes this much of an invalid line.
 const EXCERPT_BYTES: usize = 120;
 
-/// What came was no reply.
+/// The bytes are not a reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     #[error("not an SMTP reply: `{excerpt}`")]
-    Junk { excerpt: String },
+    Invalid { excerpt: String },
     #[error("the lines of one reply carry different codes: {first}, then `{excerpt}`")]
     CodeChanged { first: u16, excerpt: String },
-    #[error("a reply of more than {MOST_BYTES} bytes or {MOST_LINES} lines")]
+    #[error("a reply of more than {MAX_REPLY_BYTES} bytes or {MAX_REPLY_LINES} lines")]
     TooLong,
 }
 
-/// A complete reply with its lines still apart, as EHLO needs them.
+/// A complete reply. Keeps the lines apart, because each line of the reply to EHLO is an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ServerReply {
     pub code: u16,
     pub enhanced: Option<EnhancedCode>,
-    /// Texts after the codes, joined with LF.
+    /// The texts after the codes, joined with LF.
     lines: String,
 }
 
-impl Answer {
+impl ServerReply {
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.lines.split('\n')
     }
@@ -43,7 +43,7 @@ impl Answer {
         self.code >= 400
     }
 
-    /// The reply as the rest of the product knows it: one text, lines joined with a space.
+    /// The reply as one text, lines joined with a space.
     pub fn into_reply(self) -> Reply {
         let text = if self.lines.contains('\n') {
             let lines: Vec<&str> = self.lines().filter(|line| !line.is_empty()).collect();
@@ -59,41 +59,41 @@ impl Answer {
     }
 }
 
-/// Collects the bytes of one reply after the other. Where the stream is cut makes no difference.
+/// Parses one reply after the other. The bytes may be cut anywhere.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
-    /// The line under way.
+    /// A line whose end has not come yet.
     partial: Vec<u8>,
-    reply: Option<Answer>,
+    reply: Option<ServerReply>,
     line_count: usize,
     byte_count: usize,
 }
 
 impl ReplyParser {
-    /// Takes bytes up to the end of the first complete reply. Returns how many were taken, and the reply if it is
-    /// complete. Errors leave the parser empty, in the middle of the stream.
-    pub fn push(&mut self, input: &[u8]) -> Result<(usize, Option<Answer>), ReplyError> {
+    /// Uses bytes up to the end of the first complete reply. Returns how many were used, and the reply if it is complete.
+    /// An error drops what was parsed of the reply.
+    pub fn push(&mut self, input: &[u8]) -> Result<(usize, Option<ServerReply>), ReplyError> {
         let mut taken = 0;
         while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
             let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-                self.keep(rest)?;
+                self.keep_partial(rest)?;
                 return Ok((input.len(), None));
             };
             taken += end + 1;
-            let outcome = self.line(rest.get(..end).unwrap_or_default());
+            let outcome = self.parse_line(rest.get(..end).unwrap_or_default());
             if outcome.is_err() {
                 *self = ReplyParser::default();
             }
-            if let Some(answer) = outcome? {
+            if let Some(reply) = outcome? {
                 *self = ReplyParser::default();
-                return Ok((taken, Some(answer)));
+                return Ok((taken, Some(reply)));
             }
         }
         Ok((taken, None))
     }
 
-    fn keep(&mut self, rest: &[u8]) -> Result<(), ReplyError> {
-        if self.byte_count + self.partial.len() + rest.len() + 1 > MOST_BYTES {
+    fn keep_partial(&mut self, rest: &[u8]) -> Result<(), ReplyError> {
+        if self.byte_count + self.partial.len() + rest.len() + 1 > MAX_REPLY_BYTES {
             *self = ReplyParser::default();
             return Err(ReplyError::TooLong);
         }
@@ -101,8 +101,8 @@ impl ReplyParser {
         Ok(())
     }
 
-    /// One line without its LF.
-    fn line(&mut self, rest: &[u8]) -> Result<Option<Answer>, ReplyError> {
+    /// `rest`: the line, or what was missing of it, without LF.
+    fn parse_line(&mut self, rest: &[u8]) -> Result<Option<ServerReply>, ReplyError> {
         let mut joined = std::mem::take(&mut self.partial);
         let line = if joined.is_empty() {
             rest
@@ -112,15 +112,15 @@ impl ReplyParser {
         };
         self.byte_count += line.len() + 1;
         self.line_count += 1;
-        if self.byte_count > MOST_BYTES || self.line_count > MOST_LINES {
+        if self.byte_count > MAX_REPLY_BYTES || self.line_count > MAX_REPLY_LINES {
             return Err(ReplyError::TooLong);
         }
-        let (code, last, text) = split(line)?;
+        let (code, is_last, text) = split_line(line)?;
         match &mut self.reply {
             None => {
                 let lines = printable(text);
                 let enhanced = enhanced_code(&lines);
-                self.reply = Some(Answer {
+                self.reply = Some(ServerReply {
                     code,
                     enhanced,
                     lines,
@@ -132,14 +132,14 @@ impl ReplyParser {
                     excerpt: excerpt(line),
                 });
             }
-            Some(reply) => continue_reply(reply, &printable(text)),
+            Some(reply) => add_line(reply, &printable(text)),
         }
-        Ok(if last { self.reply.take() } else { None })
+        Ok(if is_last { self.reply.take() } else { None })
     }
 }
 
-/// Adds a line; an enhanced code that the reply has already is not repeated (RFC 2034 §4 puts it on every line).
-fn continue_reply(reply: &mut Answer, text: &str) {
+/// Adds a line to a reply. Servers repeat the enhanced code on every line (RFC 2034 §4); one is enough.
+fn add_line(reply: &mut ServerReply, text: &str) {
     let found = enhanced_code(text);
     let text = match found {
         Some(code) if reply.enhanced == Some(code) => {
@@ -152,11 +152,11 @@ fn continue_reply(reply: &mut Answer, text: &str) {
     reply.lines.push_str(text);
 }
 
-/// A reply that stands in a file or on a command line, its lines' codes left out; code 0 where it is none.
-pub fn reply_of(bytes: &[u8]) -> Reply {
+/// Parses a reply from a file or the command line, where lines may lack their codes. Code 0 if the text is not a reply.
+pub fn parse_reply(bytes: &[u8]) -> Reply {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
-    let Ok((code, _, text)) = split(first) else {
+    let Ok((code, _, text)) = split_line(first) else {
         return Reply {
             code: 0,
             enhanced: None,
@@ -165,7 +165,7 @@ pub fn reply_of(bytes: &[u8]) -> Reply {
     };
     let mut text = printable(text);
     for line in lines {
-        let more = match split(line) {
+        let more = match split_line(line) {
             Ok((_, _, more)) => printable(more),
             Err(_) => printable(line),
         };
@@ -182,35 +182,33 @@ pub fn reply_of(bytes: &[u8]) -> Reply {
     }
 }
 
-/// Code, whether the line is the last, and the text. A bare code is a last line (RFC 5321 §4.2 asks for that).
-fn split(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyError> {
-    let mut line_end = line.len();
-    while line_end > 0 && line.get(line_end - 1) == Some(&b'\r') {
-        line_end -= 1;
-    }
-    let line = line.get(..line_end).unwrap_or_default();
-    let junk = || ReplyError::Junk {
+/// Splits a line into code, whether it is the last line, and text. A code alone is a last line (RFC 5321 §4.2).
+fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyError> {
+    // Some servers end lines with CR CR LF.
+    let last = line.iter().rposition(|byte| *byte != b'\r');
+    let (line, _) = line.split_at(last.map_or(0, |last| last + 1));
+    let invalid = || ReplyError::Invalid {
         excerpt: excerpt(line),
     };
-    let (digits, rest) = line.split_at_checked(3).ok_or_else(junk)?;
+    let (digits, rest) = line.split_at_checked(3).ok_or_else(invalid)?;
     if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(junk());
+        return Err(invalid());
     }
     let code = digits
         .iter()
         .fold(0_u16, |code, digit| code * 10 + u16::from(digit - b'0'));
     if !(200..600).contains(&code) {
-        return Err(junk());
+        return Err(invalid());
     }
     match rest.split_first() {
         None => Ok((code, true, rest)),
         Some((b' ' | b'\t', text)) => Ok((code, true, text)),
         Some((b'-', text)) => Ok((code, false, text)),
-        Some(_) => Err(junk()),
+        Some(_) => Err(invalid()),
     }
 }
 
-/// Bytes as text that a terminal can show: invalid UTF-8 replaced, control characters as spaces.
+/// Text that is safe to print: invalid UTF-8 replaced, control characters as spaces.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     if text.chars().any(char::is_control) {
@@ -227,7 +225,7 @@ fn excerpt(line: &[u8]) -> String {
     printable(line.get(..EXCERPT_BYTES).unwrap_or(line))
 }
 
-/// The enhanced code at the start of a text, if it is a plausible one: class 2, 4 or 5 (RFC 3463 §2).
+/// The enhanced status code that a text begins with. Its class is 2, 4 or 5 (RFC 3463 §2).
 pub fn enhanced_code(text: &str) -> Option<EnhancedCode> {
     let word = text.split(' ').next()?;
     let mut parts = word.split('.');
@@ -250,8 +248,8 @@ fn number(digits: &str) -> Option<u16> {
     if plausible { digits.parse().ok() } else { None }
 }
 
-/// A reply that we give ourselves where asking the server would be useless or unsafe.
-pub fn own_reply(code: u16, enhanced: EnhancedCode, text: &str) -> Reply {
+/// A reply in the server's place, where asking it would be useless or unsafe.
+pub fn local_reply(code: u16, enhanced: EnhancedCode, text: &str) -> Reply {
     Reply {
         code,
         enhanced: Some(enhanced),
@@ -264,32 +262,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(bytes: &[u8]) -> Result<Vec<Answer>, ReplyError> {
+    fn read(bytes: &[u8]) -> Result<Vec<ServerReply>, ReplyError> {
         read_in_pieces(bytes, bytes.len().max(1))
     }
 
-    fn read_in_pieces(bytes: &[u8], piece: usize) -> Result<Vec<Answer>, ReplyError> {
+    fn read_in_pieces(bytes: &[u8], piece: usize) -> Result<Vec<ServerReply>, ReplyError> {
         let mut parser = ReplyParser::default();
-        let mut answers = Vec::new();
+        let mut replies = Vec::new();
         for mut piece in bytes.chunks(piece) {
             while !piece.is_empty() {
-                let (taken, answer) = parser.push(piece)?;
+                let (taken, reply) = parser.push(piece)?;
                 assert!(taken > 0, "no progress");
-                answers.extend(answer);
+                replies.extend(reply);
                 piece = &piece[taken..];
             }
         }
-        Ok(answers)
+        Ok(replies)
     }
 
     fn one(bytes: &[u8]) -> Reply {
-        let mut answers = read(bytes).unwrap();
-        assert_eq!(answers.len(), 1);
-        answers.remove(0).into_reply()
+        let mut replies = read(bytes).unwrap();
+        assert_eq!(replies.len(), 1);
+        replies.remove(0).into_reply()
     }
 
     #[test]
-    fn reads_what_servers_say() {
+    fn parses_replies_of_servers() {
         let code = |class, subject, detail| Some(EnhancedCode(class, subject, detail));
         let table: &[(&[u8], u16, Option<EnhancedCode>, &str)] = &[
             (b"250\r\n", 250, None, ""),
@@ -325,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_in_files_are_read_as_those_on_the_wire() {
+    fn parses_replies_from_files() {
         for (line, code, enhanced, text) in [
             ("550 5.1.1 no", 550, Some(EnhancedCode(5, 1, 1)), "5.1.1 no"),
             ("550-see\r\n550 here\n", 550, None, "see here"),
@@ -333,21 +331,21 @@ mod tests {
             ("hello\tyou", 0, None, "hello you"),
             ("", 0, None, ""),
         ] {
-            let reply = reply_of(line.as_bytes());
+            let reply = parse_reply(line.as_bytes());
             let found = (reply.code, reply.enhanced, reply.text.as_str());
             assert_eq!(found, (code, enhanced, text), "{line:?}");
         }
     }
 
     #[test]
-    fn keeps_lines_apart_for_ehlo() {
-        let answers = read(b"250-mx\r\n250-SIZE 10\r\n250 PIPELINING\r\n").unwrap();
-        let lines: Vec<&str> = answers[0].lines().collect();
+    fn keeps_the_lines_of_a_reply_apart() {
+        let replies = read(b"250-mx\r\n250-SIZE 10\r\n250 PIPELINING\r\n").unwrap();
+        let lines: Vec<&str> = replies[0].lines().collect();
         assert_eq!(lines, ["mx", "SIZE 10", "PIPELINING"]);
     }
 
     #[test]
-    fn junk_is_an_error_with_an_excerpt() {
+    fn an_invalid_line_is_an_error_with_an_excerpt() {
         for bytes in [
             &b"HTTP/1.1 400 Bad Request\r\n"[..],
             b"199 low\r\n",
@@ -356,11 +354,11 @@ mod tests {
             b"25\r\n",
             b"\r\n",
         ] {
-            assert!(matches!(read(bytes), Err(ReplyError::Junk { .. })));
+            assert!(matches!(read(bytes), Err(ReplyError::Invalid { .. })));
         }
         assert_eq!(
             read(b"SSH-2.0-x\x00\r\n"),
-            Err(ReplyError::Junk {
+            Err(ReplyError::Invalid {
                 excerpt: "SSH-2.0-x".into()
             })
         );
@@ -371,15 +369,15 @@ mod tests {
     }
 
     #[test]
-    fn length_and_line_count_are_bounded() {
+    fn refuses_a_reply_that_is_too_long() {
         assert_eq!(read(&vec![b'2'; 70_000]), Err(ReplyError::TooLong));
-        let endless = b"250-x\r\n".repeat(MOST_LINES + 1);
+        let endless = b"250-x\r\n".repeat(MAX_REPLY_LINES + 1);
         assert_eq!(read(&endless), Err(ReplyError::TooLong));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_cut_anywhere_read_the_same(
+        fn parses_any_bytes_the_same_wherever_they_are_cut(
             bytes in prop_oneof![
                 proptest::collection::vec(any::<u8>(), 0..400),
                 "([2-5][0-9]{2}[ -]([245]\\.[0-9]\\.[0-9]{1,3} )?[a-z\u{e9} ]{0,20}\r?\n){0,8}"

@@ -1,6 +1,5 @@
-//! What a relay needs to know before its first connection, and the secrets among it.
+//! Settings of a relay, its timeouts and its secrets.
 
-use super::auth::Mechanism;
 use super::url::RelayAddress;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -35,7 +34,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Fetches a secret anew. It may take its time: it is called on a thread of its own.
+/// Fetches a secret. It runs on a thread of its own, so it may block.
 #[derive(Clone)]
 pub struct SecretSource(Arc<dyn Fn() -> Result<Secret, String> + Send + Sync>);
 
@@ -57,26 +56,26 @@ impl fmt::Debug for SecretSource {
     }
 }
 
-/// How long each stage may last (RFC 5321 §4.5.3.2).
+/// Timeouts of an SMTP client (RFC 5321 §4.5.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadlines {
+pub struct Timeouts {
     pub connect: Duration,
     pub greeting: Duration,
-    /// EHLO, HELO, STARTTLS, the handshake, AUTH, RSET.
+    /// EHLO, HELO, STARTTLS, the TLS handshake, AUTH, RSET.
     pub command: Duration,
     pub mail_from: Duration,
     pub rcpt_to: Duration,
     pub data: Duration,
-    /// Until the next block of content is taken.
+    /// Writing a piece of content, from the last byte that was accepted.
     pub data_block: Duration,
     pub final_dot: Duration,
     pub quit: Duration,
 }
 
-impl Default for Deadlines {
-    fn default() -> Deadlines {
+impl Default for Timeouts {
+    fn default() -> Timeouts {
         let minutes = |count: u64| Duration::from_secs(count * 60);
-        Deadlines {
+        Timeouts {
             connect: Duration::from_secs(30),
             greeting: minutes(5),
             command: minutes(5),
@@ -93,26 +92,66 @@ impl Default for Deadlines {
 /// Whether several commands may go in one write (RFC 2920).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pipelining {
-    /// Where it is offered, and for a while not after replies that were none.
+    /// If the server offers it. Not for ten minutes after a protocol error.
     #[default]
     Auto,
     Off,
 }
 
+/// A SASL mechanism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    Plain,
+    Login,
+    /// The password is an access token.
+    XOAuth2,
+}
+
+impl Mechanism {
+    /// The name in AUTH.
+    pub(super) fn keyword(self) -> &'static str {
+        match self {
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Login => "LOGIN",
+            Mechanism::XOAuth2 => "XOAUTH2",
+        }
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.keyword().to_ascii_lowercase())
+    }
+}
+
+impl std::str::FromStr for Mechanism {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Mechanism, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "plain" => Ok(Mechanism::Plain),
+            "login" => Ok(Mechanism::Login),
+            "xoauth2" => Ok(Mechanism::XOAuth2),
+            _ => Err(format!(
+                "`{text}` is not one of `plain`, `login`, `xoauth2`"
+            )),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
     pub address: RelayAddress,
-    /// Goes before the user in the URL.
+    /// Takes precedence over the user in the URL.
     pub user: Option<String>,
     pub password: Option<Secret>,
-    /// Asked at each login with XOAUTH2, because tokens end within the hour; without it `password` is the token.
+    /// Called for each login with XOAUTH2, because tokens expire within the hour. Without it `password` is the token.
     pub token: Option<SecretSource>,
-    /// Default: PLAIN, else LOGIN, whichever is offered.
+    /// Default: PLAIN if it is offered, else LOGIN.
     pub auth: Option<Mechanism>,
-    /// PEM certificates trusted besides the system's.
+    /// PEM file of certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
-    pub deadlines: Deadlines,
-    /// Said with EHLO.
+    pub timeouts: Timeouts,
+    /// The name in EHLO.
     pub helo_name: String,
     pub pipelining: Pipelining,
     /// Default: no limit.
@@ -120,7 +159,7 @@ pub struct RelaySettings {
 }
 
 impl RelaySettings {
-    /// Defaults for everything but the address; the name for EHLO is the host's.
+    /// Defaults for everything except the address. The EHLO name is the host name.
     pub fn new(address: RelayAddress) -> RelaySettings {
         RelaySettings {
             address,
@@ -129,7 +168,7 @@ impl RelaySettings {
             token: None,
             auth: None,
             ca_file: None,
-            deadlines: Deadlines::default(),
+            timeouts: Timeouts::default(),
             helo_name: host_name(),
             pipelining: Pipelining::default(),
             max_messages_per_connection: None,
@@ -137,26 +176,26 @@ impl RelaySettings {
     }
 }
 
-/// The host's own name if it can stand after EHLO, else `localhost`.
+/// The host's name if it is a valid EHLO name, else `localhost`.
 fn host_name() -> String {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy();
-    if is_helo_name(&name) {
+    if is_ehlo_name(&name) {
         name.into_owned()
     } else {
         "localhost".to_string()
     }
 }
 
-/// A domain or an address literal (RFC 5321 §4.1.3); nothing that could be a second command.
-pub(super) fn is_helo_name(name: &str) -> bool {
+/// Whether a name is a domain or an address literal (RFC 5321 §4.1.3). It cannot contain a second command.
+pub(super) fn is_ehlo_name(name: &str) -> bool {
     let plausible = |byte: u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
     };
     !name.is_empty() && name.len() <= 253 && name.bytes().all(plausible)
 }
 
-/// Why a relay cannot be used at all, whatever the network does.
+/// Settings that a relay cannot be used with.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
@@ -187,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_do_not_show() {
+    fn secrets_are_not_printed() {
         let secret = Secret::new("hunter2");
         let shown = format!("{secret} {secret:?} {:?}", Some(&secret));
         assert!(!shown.contains("hunter2"));
@@ -195,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn a_helo_name_is_one_word() {
+    fn an_ehlo_name_is_one_word() {
         for good in ["localhost", "mx.example.com", "[127.0.0.1]", "[IPv6:::1]"] {
-            assert!(is_helo_name(good));
+            assert!(is_ehlo_name(good));
         }
         for bad in ["", "a b", "a\r\nMAIL", "b\u{fc}cher"] {
-            assert!(!is_helo_name(bad));
+            assert!(!is_ehlo_name(bad));
         }
     }
 }

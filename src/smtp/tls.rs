@@ -1,4 +1,4 @@
-//! TLS by rustls with ring: the system's roots, one optional file of more, and the server's name always verified.
+//! TLS with rustls and ring. Trusts the system's roots and those of an optional file. Always verifies the server's name.
 
 use super::settings::OpenError;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the roots. Errors: a `ca_file` that cannot be read or holds no certificate, no roots at all.
+    /// Reads the roots. Errors: a `ca_file` that cannot be read or has no certificate, or no root at all.
     pub fn new(host: &str, ca_file: Option<&Path>) -> Result<Tls, OpenError> {
         let roots = roots(ca_file)?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -35,8 +35,8 @@ impl Tls {
         })
     }
 
-    /// The handshake. Errors tell what is wrong with the certificate.
-    pub async fn wrap(&self, plain: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    /// Errors say what is wrong with the certificate.
+    pub async fn handshake(&self, plain: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.server.clone(), plain).await
     }
 }
@@ -59,7 +59,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OpenError> {
                 .map_err(|error| failed(error.to_string()))?;
         }
         if roots.len() == before {
-            return Err(failed("no certificate in it".to_string()));
+            return Err(failed("it contains no certificate".to_string()));
         }
     }
     if roots.is_empty() {
@@ -71,7 +71,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OpenError> {
     Ok(roots)
 }
 
-/// `TLSv1.3 TLS13_AES_256_GCM_SHA384`.
+/// Version and cipher suite: `TLSv1.3 TLS13_AES_256_GCM_SHA384`.
 pub fn description(stream: &TlsStream<TcpStream>) -> String {
     let (_, connection) = stream.get_ref();
     let version = connection

@@ -1,20 +1,22 @@
-//! Relay URLs: `smtp://user@host:587`, `smtps://host:465`, `maildir:PATH`. They never hold a password.
+//! Relay URLs: `smtp://user@host:587`, `smtps://host:465`, `maildir:PATH`. A URL with a password is refused.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// RFC 6409 §3.1.
 const SUBMISSION_PORT: u16 = 587;
+/// RFC 8314 §3.3.
 const SUBMISSIONS_PORT: u16 = 465;
-/// Where a mail server of this machine itself listens.
+/// For a mail server on this machine.
 const LOCAL_PORT: u16 = 25;
 
-/// Where mail is handed to.
+/// A mail server, or a folder in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelayAddress {
     Server(ServerAddress),
-    /// A folder of files instead of a server.
+    /// A folder that gets the messages as files.
     Maildir(PathBuf),
 }
 
@@ -30,17 +32,17 @@ pub struct ServerAddress {
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsPolicy {
-    /// TLS from the first byte: `smtps:`.
+    /// TLS from the first byte: `smtps:` (RFC 8314 §3.3).
     Implicit,
     /// STARTTLS or no mail.
     Required,
-    /// STARTTLS where it is offered. The certificate is verified all the same.
+    /// STARTTLS if the server offers it. The certificate is verified then too.
     Opportunistic,
-    /// Plain text; the default for this machine itself.
+    /// Plain text. The default for a server on this machine.
     None,
 }
 
-/// Why a relay URL cannot be used. No variant shows what may be a password.
+/// Why a relay URL cannot be used. No variant contains text that may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     #[error("a relay URL must begin with `smtp://`, `smtps://` or `maildir:`")]
@@ -103,14 +105,15 @@ impl FromStr for RelayAddress {
 }
 
 fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
-    // The last `@` separates, because the user is most often an address itself.
+    // Split at the last `@`, because the user is often an address.
     let (user, rest) = match rest.rsplit_once('@') {
         Some((user, rest)) => (Some(user), rest),
         None => (None, rest),
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
-    // Before anything is said of the rest, which may hold a piece of the password too.
+    // Checked before anything else, because a password with an `@` would leave a part of itself in the host, and errors
+    // quote the host.
     if user.is_some_and(|user| user.contains(':')) {
         return Err(UrlError::Password);
     }
@@ -220,7 +223,7 @@ fn percent_decoded(text: &str) -> Result<String, UrlError> {
     Ok(user)
 }
 
-/// `smtp://host:port` or `maildir:PATH`: without the user, for people to read.
+/// `smtp://host:port` or `maildir:PATH`, without the user.
 impl fmt::Display for RelayAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -250,7 +253,7 @@ mod tests {
     // A table of cases is long and reads well.
     #[allow(clippy::too_many_lines)]
     #[test]
-    fn reads_servers() {
+    fn parses_servers() {
         use TlsPolicy::{Implicit, None as Plain, Opportunistic, Required};
         let table = [
             (
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_use_and_shows_no_password() {
+    fn refuses_invalid_urls_without_showing_a_password() {
         for text in [
             "smtp://me:hunter2@mx.example.com",
             "smtp://me@example.com:hunter2@mx.example.com:587",
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn is_shown_without_the_user() {
+    fn prints_the_url_without_the_user() {
         let shown = |text: &str| text.parse::<RelayAddress>().unwrap().to_string();
         assert_eq!(shown("smtp://me@h:25"), "smtp://h:25");
         assert_eq!(shown("maildir:out/box"), "maildir:out/box");

@@ -4,7 +4,7 @@ use super::profile::Profile;
 use async_trait::async_trait;
 use mailq::clock::Clock;
 use mailq::domain::outcome::{Attempt, EnhancedCode, Reply, Stage};
-use mailq::smtp::{End, Feed, Offers, Outgoing, Relay};
+use mailq::smtp::{Capabilities, Feed, Outgoing, Relay, SessionEnd};
 use mailq_testkit::memory::{ProcessId, VirtualClock};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -51,8 +51,8 @@ fn reply(code: u16, enhanced: (u8, u16, u16), text: &str) -> Reply {
     }
 }
 
-fn closed(stage: Stage, reply: Option<Reply>, why: &str) -> End {
-    End::Closed {
+fn closed(stage: Stage, reply: Option<Reply>, why: &str) -> SessionEnd {
+    SessionEnd::Failed {
         stage,
         reply,
         why: why.to_string(),
@@ -117,7 +117,7 @@ impl FaultyRelay {
     }
 
     /// One transaction; `Err` ends the connection.
-    async fn transact(&self, feed: &dyn Feed, outgoing: Outgoing) -> Result<(), End> {
+    async fn transact(&self, feed: &dyn Feed, outgoing: Outgoing) -> Result<(), SessionEnd> {
         let named = (self.begin(&outgoing), outgoing.ticket);
         feed.begun(outgoing.ticket, std::time::SystemTime::UNIX_EPOCH);
         self.latency().await;
@@ -155,7 +155,12 @@ impl FaultyRelay {
     }
 
     /// From the final dot on.
-    async fn finish(&self, feed: &dyn Feed, named: (usize, u64), is_lost: bool) -> Result<(), End> {
+    async fn finish(
+        &self,
+        feed: &dyn Feed,
+        named: (usize, u64),
+        is_lost: bool,
+    ) -> Result<(), SessionEnd> {
         let accepted = !is_lost || self.number(2) == 0;
         self.note(named.0, |transaction, now| {
             transaction.dot_at = Some(now);
@@ -183,11 +188,11 @@ impl Relay for FaultyRelay {
         "relay.example:25"
     }
 
-    async fn converse(&self, feed: &dyn Feed) -> End {
+    async fn run_session(&self, feed: &dyn Feed) -> SessionEnd {
         self.latency().await;
         if !self.is_kind() && self.number(25) == 0 {
             let why = "connection refused".to_string();
-            return End::Unavailable {
+            return SessionEnd::Unavailable {
                 stage: Stage::Connect,
                 reply: None,
                 why,
@@ -202,10 +207,10 @@ impl Relay for FaultyRelay {
                 next = feed.try_next();
             }
         }
-        End::Finished
+        SessionEnd::Finished
     }
 
-    async fn probe(&self) -> Result<Offers, End> {
-        Ok(Offers::default())
+    async fn probe(&self) -> Result<Capabilities, SessionEnd> {
+        Ok(Capabilities::default())
     }
 }

@@ -3,7 +3,7 @@
 use super::feeds::{List, converse, message, patient, relay, settings, stage_of, why};
 use bytes::Bytes;
 use mailq::domain::outcome::{Attempt, Stage};
-use mailq::smtp::{Deadlines, End, open};
+use mailq::smtp::{SessionEnd, Timeouts, open};
 use mailq_testkit::relay::FakeRelay;
 use mailq_testkit::relay::behaviour::{Action, Behaviour, Point, Rule};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn modes() -> [Behaviour; 3] {
 }
 
 /// The second of three messages meets the fault.
-async fn second_of_three(behaviour: Behaviour, recipient: &str) -> (Vec<String>, End, List) {
+async fn second_of_three(behaviour: Behaviour, recipient: &str) -> (Vec<String>, SessionEnd, List) {
     let fake = FakeRelay::start(behaviour);
     let list = List::to(&["a@x.example", recipient, "c@x.example"]);
     let end = converse(&fake, &list).await;
@@ -27,7 +27,7 @@ async fn second_of_three(behaviour: Behaviour, recipient: &str) -> (Vec<String>,
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_drop_after_the_dot_leaves_one_message_in_doubt() {
+async fn a_connection_lost_after_the_final_dot_leaves_one_message_in_doubt() {
     for behaviour in modes() {
         let is_pipelined = behaviour.offers_pipelining;
         let (ends, end, list) = second_of_three(behaviour, "drop-after-data@x.example").await;
@@ -46,7 +46,7 @@ async fn a_drop_after_the_dot_leaves_one_message_in_doubt() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_drop_before_the_dot_leaves_none() {
+async fn a_connection_lost_before_the_final_dot_leaves_no_message_in_doubt() {
     for rule in ["data b@* close", "rcpt b@* close", "mail bounces@* 2 close"] {
         for mut behaviour in modes() {
             behaviour.rules = Rule::parse_all(rule).unwrap();
@@ -57,20 +57,20 @@ async fn a_drop_before_the_dot_leaves_none() {
             let list = List::to(&["b@x.example", "c@x.example"]);
             let end = converse(&fake, &list).await;
             assert_eq!(list.summary(), ["not sent"], "{rule}");
-            assert!(matches!(end, End::Closed { .. }), "{rule}");
+            assert!(matches!(end, SessionEnd::Failed { .. }), "{rule}");
             assert_eq!(fake.log().accepted.len(), 0);
         }
     }
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_421_harms_no_message() {
+async fn a_421_leaves_messages_unsent() {
     for recipient in ["421@x.example", "421-dot@x.example"] {
         for behaviour in modes() {
             let (ends, end, _) = second_of_three(behaviour, recipient).await;
             assert_eq!(ends.get(..2).unwrap(), ["delivered", "not sent"]);
             assert!(ends.get(2).is_none_or(|third| third == "not sent"));
-            let End::Closed {
+            let SessionEnd::Failed {
                 reply: Some(reply), ..
             } = end
             else {
@@ -88,21 +88,21 @@ async fn a_421_harms_no_message() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_refusal_of_the_sender_is_told_as_such() {
+async fn reports_the_stage_of_a_refusal() {
     for behaviour in modes() {
         let rules = Rule::parse_all("mail * 1 reply 550 5.7.1 not from you").unwrap();
         let (ends, end, _) = second_of_three(Behaviour { rules, ..behaviour }, "b@x.example").await;
         assert_eq!(ends, ["mail_from 550", "delivered", "delivered"]);
-        assert_eq!(end, End::Finished);
+        assert_eq!(end, SessionEnd::Finished);
     }
     let (ends, end, _) =
         second_of_three(Behaviour::default(), "refuse-data-command@x.example").await;
     assert_eq!(ends, ["delivered", "data 554", "delivered"]);
-    assert_eq!(end, End::Finished);
+    assert_eq!(end, SessionEnd::Finished);
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn after_junk_commands_go_one_at_a_time() {
+async fn does_not_pipeline_after_an_invalid_reply() {
     for (recipient, second) in [
         ("junk-1@x.example", "not sent"),
         ("junk-dot-1@x.example", "unanswered"),
@@ -116,19 +116,19 @@ async fn after_junk_commands_go_one_at_a_time() {
             "d@x.example",
             "e@x.example",
         ]);
-        let end = relay.converse(&list).await;
+        let end = relay.run_session(&list).await;
         assert!(why(&end).contains("banana"), "{end:?}");
         assert_eq!(super::feeds::short(&list.attempt(1)), second);
         let along = fake.log().along;
         assert!(along > 0);
-        assert_eq!(relay.converse(&list).await, End::Finished);
+        assert_eq!(relay.run_session(&list).await, SessionEnd::Finished);
         list.check();
         assert_eq!(fake.log().along, along, "still pipelined after junk");
     }
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn silence_ends_at_the_deadline_of_its_stage() {
+async fn a_silent_relay_times_out_at_its_stage() {
     let short = Duration::from_millis(300);
     let stalls = [
         ("stall@x.example", Stage::RcptTo, "not sent"),
@@ -137,7 +137,7 @@ async fn silence_ends_at_the_deadline_of_its_stage() {
     for (recipient, stage, attempt) in stalls {
         let fake = FakeRelay::start(Behaviour::default());
         let mut settings = settings(&fake.url());
-        settings.deadlines = Deadlines {
+        settings.timeouts = Timeouts {
             rcpt_to: if stage == Stage::RcptTo {
                 short
             } else {
@@ -151,7 +151,7 @@ async fn silence_ends_at_the_deadline_of_its_stage() {
             ..patient()
         };
         let list = List::to(&[recipient]);
-        let end = open(settings).unwrap().converse(&list).await;
+        let end = open(settings).unwrap().run_session(&list).await;
         assert_eq!(list.summary(), [attempt]);
         assert_eq!(stage_of(&end), Some(stage));
         if let Attempt::Unanswered { why } = list.attempt(0) {
@@ -161,7 +161,7 @@ async fn silence_ends_at_the_deadline_of_its_stage() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_claim_that_grew_too_old_gets_no_dot() {
+async fn an_expired_claim_gets_no_final_dot() {
     for behaviour in modes() {
         let is_chunked = behaviour.offers_chunking;
         let fake = FakeRelay::start(behaviour);
@@ -179,9 +179,9 @@ async fn a_claim_that_grew_too_old_gets_no_dot() {
             let ends = list.summary();
             assert_eq!(ends.get(..2).unwrap(), ["delivered", "not sent"]);
             if is_chunked && is_short {
-                assert_eq!((ends.len(), end), (3, End::Finished));
+                assert_eq!((ends.len(), end), (3, SessionEnd::Finished));
             } else {
-                assert!(matches!(end, End::Parted { .. }), "{end:?}");
+                assert!(matches!(end, SessionEnd::Reconnect { .. }), "{end:?}");
             }
         }
         let accepted = fake.log().accepted;
@@ -194,16 +194,16 @@ async fn a_claim_that_grew_too_old_gets_no_dot() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_relay_that_is_not_there_harms_nobody() {
+async fn an_unavailable_relay_takes_no_message() {
     let port = FakeRelay::start(Behaviour::default()).port();
     let list = List::to(&["a@x.example"]);
     let end = relay(&format!("smtp://127.0.0.1:{port}"))
-        .converse(&list)
+        .run_session(&list)
         .await;
     assert!(
         matches!(
             end,
-            End::Unavailable {
+            SessionEnd::Unavailable {
                 stage: Stage::Connect,
                 ..
             }
@@ -216,7 +216,7 @@ async fn a_relay_that_is_not_there_harms_nobody() {
             ..Behaviour::default()
         });
         let end = converse(&fake, &list).await;
-        let End::Unavailable { stage, reply, .. } = end else {
+        let SessionEnd::Unavailable { stage, reply, .. } = end else {
             panic!("{end:?}");
         };
         assert_eq!(stage, Stage::Greeting);
@@ -226,7 +226,7 @@ async fn a_relay_that_is_not_there_harms_nobody() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_connection_cut_in_the_content_leaves_nothing_in_doubt() {
+async fn a_connection_lost_in_the_content_leaves_no_message_in_doubt() {
     for offers_pipelining in [true, false] {
         let fake = FakeRelay::start(Behaviour {
             offers_pipelining,
@@ -243,7 +243,7 @@ async fn a_connection_cut_in_the_content_leaves_nothing_in_doubt() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_reply_too_many_is_not_taken_for_the_answer_to_the_dot() {
+async fn an_extra_reply_is_not_the_reply_to_the_final_dot() {
     for behaviour in modes() {
         let code = if behaviour.offers_chunking { 250 } else { 354 };
         let rules = vec![Rule {

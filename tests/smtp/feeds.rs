@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use mailq::domain::outcome::{Attempt, Stage};
-use mailq::smtp::{Deadlines, End, Feed, Outgoing, Relay, RelaySettings, open};
+use mailq::smtp::{Feed, Outgoing, Relay, RelaySettings, SessionEnd, Timeouts, open};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -108,9 +108,9 @@ pub fn message(ticket: u64, recipient: &str) -> Outgoing {
 }
 
 /// Short enough for a test, long enough for a busy machine.
-pub fn patient() -> Deadlines {
+pub fn patient() -> Timeouts {
     let long = Duration::from_secs(20);
-    Deadlines {
+    Timeouts {
         connect: long,
         greeting: long,
         command: long,
@@ -125,7 +125,7 @@ pub fn patient() -> Deadlines {
 
 pub fn settings(url: &str) -> RelaySettings {
     RelaySettings {
-        deadlines: patient(),
+        timeouts: patient(),
         helo_name: "client.example".into(),
         ..RelaySettings::new(url.parse().unwrap())
     }
@@ -136,22 +136,24 @@ pub fn relay(url: &str) -> Rc<dyn Relay> {
 }
 
 /// One conversation; checks that all that was taken was settled.
-pub async fn converse(fake: &FakeRelay, list: &List) -> End {
-    let end = relay(&fake.url()).converse(list).await;
+pub async fn converse(fake: &FakeRelay, list: &List) -> SessionEnd {
+    let end = relay(&fake.url()).run_session(list).await;
     list.check();
     end
 }
 
-pub fn stage_of(end: &End) -> Option<Stage> {
+pub fn stage_of(end: &SessionEnd) -> Option<Stage> {
     match end {
-        End::Closed { stage, .. } | End::Unavailable { stage, .. } => Some(*stage),
-        End::Finished | End::Parted { .. } => None,
+        SessionEnd::Failed { stage, .. } | SessionEnd::Unavailable { stage, .. } => Some(*stage),
+        SessionEnd::Finished | SessionEnd::Reconnect { .. } => None,
     }
 }
 
-pub fn why(end: &End) -> &str {
+pub fn why(end: &SessionEnd) -> &str {
     match end {
-        End::Finished => "",
-        End::Parted { why, .. } | End::Closed { why, .. } | End::Unavailable { why, .. } => why,
+        SessionEnd::Finished => "",
+        SessionEnd::Reconnect { why, .. }
+        | SessionEnd::Failed { why, .. }
+        | SessionEnd::Unavailable { why, .. } => why,
     }
 }

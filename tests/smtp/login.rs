@@ -2,7 +2,7 @@
 
 use super::feeds::{List, patient, relay, settings, stage_of, why};
 use mailq::domain::outcome::Stage;
-use mailq::smtp::{End, Mechanism, OpenError, RelaySettings, Secret, SecretSource, open};
+use mailq::smtp::{Mechanism, OpenError, RelaySettings, Secret, SecretSource, SessionEnd, open};
 use mailq_testkit::relay::FakeRelay;
 use mailq_testkit::relay::behaviour::Behaviour;
 use mailq_testkit::relay::certificate::{self, Certificate};
@@ -30,7 +30,7 @@ fn trusting(
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn starttls_and_implicit_tls_carry_mail() {
+async fn sends_mail_over_starttls_and_implicit_tls() {
     let certificate = certificate::good("localhost");
     for (scheme, tls_is_implicit) in [("smtp", false), ("smtps", true)] {
         let fake = FakeRelay::start(Behaviour {
@@ -42,7 +42,7 @@ async fn starttls_and_implicit_tls_carry_mail() {
         let relay = open(settings).unwrap();
         let list = List::to(&["a@x.example", "bounce@x.example", "b@x.example"]);
         // Had the injected lines counted, every message would be too large.
-        assert_eq!(relay.converse(&list).await, End::Finished);
+        assert_eq!(relay.run_session(&list).await, SessionEnd::Finished);
         assert_eq!(list.summary(), ["delivered", "rcpt_to 550", "delivered"]);
         let offers = relay.probe().await.unwrap();
         assert!(
@@ -56,7 +56,7 @@ async fn starttls_and_implicit_tls_carry_mail() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_bad_certificate_gets_no_mail() {
+async fn sends_no_mail_to_a_server_with_a_bad_certificate() {
     let other = certificate::good("localhost");
     let cases = [
         (certificate::expired("localhost"), None),
@@ -67,11 +67,11 @@ async fn a_bad_certificate_gets_no_mail() {
         let fake = FakeRelay::start(secured(certificate));
         let (settings, _file) = trusting(&fake, trusted.unwrap_or(certificate), "smtp");
         let list = List::to(&["a@x.example"]);
-        let end = open(settings).unwrap().converse(&list).await;
+        let end = open(settings).unwrap().run_session(&list).await;
         assert!(
             matches!(
                 end,
-                End::Unavailable {
+                SessionEnd::Unavailable {
                     stage: Stage::Tls,
                     ..
                 }
@@ -84,24 +84,24 @@ async fn a_bad_certificate_gets_no_mail() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn required_tls_is_never_done_without() {
+async fn sends_no_mail_without_required_tls() {
     let fake = FakeRelay::start(Behaviour::default());
     for tls in ["required", "opportunistic"] {
         let list = List::to(&["a@x.example"]);
         let url = format!("smtp://localhost:{}?tls={tls}", fake.port());
-        let end = relay(&url).converse(&list).await;
+        let end = relay(&url).run_session(&list).await;
         if tls == "required" {
             assert_eq!(stage_of(&end), Some(Stage::Tls));
             assert_eq!(fake.log().mail_times.len(), 0);
         } else {
-            assert_eq!(end, End::Finished);
+            assert_eq!(end, SessionEnd::Finished);
         }
     }
 }
 
 /// An access token ends within the hour, a worker does not.
 #[tokio::test(flavor = "current_thread")]
-async fn a_token_is_fetched_for_each_login() {
+async fn fetches_a_token_for_each_login() {
     let fake = FakeRelay::start(Behaviour {
         login: Some(("me@x.example".into(), "token 2".into())),
         mechanisms: "XOAUTH2",
@@ -122,8 +122,8 @@ async fn a_token_is_fetched_for_each_login() {
     let mut ends = Vec::new();
     for _ in 0..3 {
         let list = List::to(&["a@x.example"]);
-        ends.push(match relay.converse(&list).await {
-            End::Unavailable { stage, why, .. } => format!("{stage:?}: {why}"),
+        ends.push(match relay.run_session(&list).await {
+            SessionEnd::Unavailable { stage, why, .. } => format!("{stage:?}: {why}"),
             end => format!("{end:?}"),
         });
     }
@@ -133,7 +133,7 @@ async fn a_token_is_fetched_for_each_login() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn every_mechanism_logs_in_and_a_wrong_password_is_told() {
+async fn logs_in_with_each_mechanism_and_reports_a_wrong_password() {
     for (mechanisms, wanted) in [
         ("PLAIN LOGIN", None),
         ("LOGIN", None),
@@ -150,14 +150,14 @@ async fn every_mechanism_logs_in_and_a_wrong_password_is_told() {
             settings.password = Some(Secret::new(password));
             settings.auth = wanted;
             let list = List::to(&["a@x.example"]);
-            let end = open(settings).unwrap().converse(&list).await;
+            let end = open(settings).unwrap().run_session(&list).await;
             if is_right {
                 assert_eq!(
                     (end, list.summary()),
-                    (End::Finished, vec!["delivered".into()])
+                    (SessionEnd::Finished, vec!["delivered".into()])
                 );
             } else {
-                let End::Unavailable { stage, reply, .. } = end else {
+                let SessionEnd::Unavailable { stage, reply, .. } = end else {
                     panic!("{end:?}")
                 };
                 assert_eq!(
@@ -171,12 +171,12 @@ async fn every_mechanism_logs_in_and_a_wrong_password_is_told() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_told_at_once() {
+fn refuses_settings_that_cannot_work() {
     let url = "smtp://me@127.0.0.1:25".parse().unwrap();
     let no_password = open(RelaySettings::new(url)).err();
     assert!(matches!(no_password, Some(OpenError::NoPassword { .. })));
     let mut settings = RelaySettings {
-        deadlines: patient(),
+        timeouts: patient(),
         ..RelaySettings::new("smtps://127.0.0.1".parse().unwrap())
     };
     settings.ca_file = Some("/does/not/exist.pem".into());

@@ -2,10 +2,10 @@
 
 use super::feeds::{List, message, relay, stage_of};
 use mailq::domain::outcome::Stage;
-use mailq::smtp::End;
+use mailq::smtp::SessionEnd;
 
 #[tokio::test(flavor = "current_thread")]
-async fn messages_become_files_and_a_resend_replaces() {
+async fn writes_messages_as_files_and_replaces_them_on_resend() {
     let folder = tempfile::tempdir().unwrap();
     let relay = relay(&format!("maildir:{}", folder.path().join("out").display()));
     let mut messages: Vec<_> = (0..100).map(|n| message(n, "a@x.example")).collect();
@@ -14,7 +14,7 @@ async fn messages_become_files_and_a_resend_replaces() {
     for _ in 0..2 {
         let mut list = List::of(messages.clone());
         list.too_old = vec![99];
-        assert_eq!(relay.converse(&list).await, End::Finished);
+        assert_eq!(relay.run_session(&list).await, SessionEnd::Finished);
         let ends = list.summary();
         assert_eq!(ends.iter().filter(|end| *end == "delivered").count(), 98);
         assert_eq!(
@@ -36,11 +36,11 @@ async fn messages_become_files_and_a_resend_replaces() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_folder_that_cannot_be_made_harms_nobody() {
+async fn a_folder_that_cannot_be_created_takes_no_message() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let list = List::to(&["a@x.example"]);
     let relay = relay(&format!("maildir:{}", file.path().display()));
-    let end = relay.converse(&list).await;
+    let end = relay.run_session(&list).await;
     assert_eq!(stage_of(&end), Some(Stage::Connect));
     assert!(relay.probe().await.is_err());
     assert_eq!(list.taken.borrow().len(), 0);

@@ -3,7 +3,7 @@
 use super::feeds::{List, converse, message, relay, settings};
 use bytes::Bytes;
 use mailq::domain::outcome::{Attempt, EnhancedCode, Stage};
-use mailq::smtp::{End, Pipelining, open};
+use mailq::smtp::{Pipelining, SessionEnd, open};
 use mailq_testkit::relay::FakeRelay;
 use mailq_testkit::relay::behaviour::{Behaviour, Style};
 
@@ -35,7 +35,7 @@ const ENDS: [&str; 11] = [
 ];
 
 #[tokio::test(flavor = "current_thread")]
-async fn every_mode_tells_the_same() {
+async fn results_are_the_same_in_every_mode() {
     for (pipelining, chunking) in [(true, false), (true, true), (false, false), (false, true)] {
         for style in [Style::Plain, Style::Bare, Style::MultiLine, Style::Latin1] {
             let fake = FakeRelay::start(Behaviour {
@@ -46,7 +46,7 @@ async fn every_mode_tells_the_same() {
                 ..Behaviour::default()
             });
             let list = List::to(&MIXED);
-            assert_eq!(converse(&fake, &list).await, End::Finished);
+            assert_eq!(converse(&fake, &list).await, SessionEnd::Finished);
             assert_eq!(list.summary(), ENDS, "{pipelining} {chunking} {style:?}");
             let log = fake.log();
             assert_eq!(log.connections, 1);
@@ -61,7 +61,7 @@ async fn every_mode_tells_the_same() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn what_arrives_is_what_was_given_with_a_date_in_front() {
+async fn the_relay_receives_the_content_with_a_date_field_in_front() {
     let long: String = (0..30_000)
         .map(|n| format!(".{n} a line that begins with a dot\r\n"))
         .collect();
@@ -77,7 +77,7 @@ async fn what_arrives_is_what_was_given_with_a_date_in_front() {
         messages[3].content = Bytes::from("X: y\r\n\r\nno line end").into();
         messages[4].content = Bytes::new().into();
         let list = List::of(messages.clone());
-        assert_eq!(converse(&fake, &list).await, End::Finished);
+        assert_eq!(converse(&fake, &list).await, SessionEnd::Finished);
         let log = fake.log();
         assert_eq!(log.accepted.len(), 6);
         for (accepted, sent) in log.accepted.iter().zip(&messages) {
@@ -102,13 +102,16 @@ async fn pipelining_can_be_turned_off() {
     let list = List::to(&["a@x.example", "b@x.example", "c@x.example"]);
     let mut settings = settings(&fake.url());
     settings.pipelining = Pipelining::Off;
-    assert_eq!(open(settings).unwrap().converse(&list).await, End::Finished);
+    assert_eq!(
+        open(settings).unwrap().run_session(&list).await,
+        SessionEnd::Finished
+    );
     assert_eq!(list.summary(), ["delivered"; 3]);
     assert_eq!(fake.log().along, 0);
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_relay_that_takes_data_for_nobody_gets_a_lone_dot() {
+async fn sends_a_lone_dot_after_data_without_recipients() {
     let fake = FakeRelay::start(Behaviour {
         takes_data_without_recipients: true,
         ..Behaviour::default()
@@ -119,7 +122,7 @@ async fn a_relay_that_takes_data_for_nobody_gets_a_lone_dot() {
         "b@x.example",
         "bounce@x.example",
     ]);
-    assert_eq!(converse(&fake, &list).await, End::Finished);
+    assert_eq!(converse(&fake, &list).await, SessionEnd::Finished);
     assert_eq!(
         list.summary(),
         ["delivered", "rcpt_to 550", "delivered", "rcpt_to 550"]
@@ -130,19 +133,19 @@ async fn a_relay_that_takes_data_for_nobody_gets_a_lone_dot() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_relay_that_knows_only_helo_is_served() {
+async fn falls_back_to_helo() {
     let fake = FakeRelay::start(Behaviour {
         knows_ehlo: false,
         ..Behaviour::default()
     });
     let list = List::to(&MIXED);
-    assert_eq!(converse(&fake, &list).await, End::Finished);
+    assert_eq!(converse(&fake, &list).await, SessionEnd::Finished);
     assert_eq!(list.summary(), ENDS);
     assert_eq!(fake.log().count("HELO CLIENT.EXAMPLE"), 1);
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn replies_keep_the_words_of_the_relay() {
+async fn keeps_the_text_of_replies() {
     let fake = FakeRelay::start(Behaviour::default());
     let list = List::to(&["bounce@x.example"]);
     converse(&fake, &list).await;
@@ -157,7 +160,7 @@ async fn replies_keep_the_words_of_the_relay() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn what_cannot_be_sent_is_not_begun() {
+async fn does_not_begin_a_message_that_cannot_be_sent() {
     let fake = FakeRelay::start(Behaviour {
         size_limit_bytes: Some(400),
         ..Behaviour::default()
@@ -170,7 +173,7 @@ async fn what_cannot_be_sent_is_not_begun() {
     messages[4].return_path = "a b@x.example".into();
     messages[5].recipient = "b\u{fc}ro@x.example".into();
     let list = List::of(messages);
-    assert_eq!(converse(&fake, &list).await, End::Finished);
+    assert_eq!(converse(&fake, &list).await, SessionEnd::Finished);
     let wanted = [
         "delivered",
         "mail_from 552",
@@ -188,13 +191,13 @@ async fn what_cannot_be_sent_is_not_begun() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn smtputf8_is_asked_for_only_where_an_address_needs_it() {
+async fn uses_smtputf8_only_if_an_address_needs_it() {
     let fake = FakeRelay::start(Behaviour {
         offers_smtputf8: true,
         ..Behaviour::default()
     });
     let list = List::to(&["a@x.example", "b\u{fc}ro@x.example"]);
-    assert_eq!(converse(&fake, &list).await, End::Finished);
+    assert_eq!(converse(&fake, &list).await, SessionEnd::Finished);
     assert_eq!(list.summary(), ["delivered"; 2]);
     let log = fake.log();
     let asked = log
@@ -205,7 +208,7 @@ async fn smtputf8_is_asked_for_only_where_an_address_needs_it() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_probe_tells_what_is_offered() {
+async fn a_probe_returns_the_capabilities() {
     let fake = FakeRelay::start(Behaviour {
         size_limit_bytes: Some(1_000),
         offers_chunking: true,

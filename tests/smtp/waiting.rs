@@ -1,14 +1,14 @@
 //! Connections that wait: for a message, for their limit, or that are given up.
 
 use super::feeds::{List, converse, message, relay, settings, short, why};
-use mailq::smtp::{End, open};
+use mailq::smtp::{SessionEnd, open};
 use mailq_testkit::relay::FakeRelay;
 use mailq_testkit::relay::behaviour::{Behaviour, Patience};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_relay_that_ends_an_idle_connection_means_no_trouble() {
+async fn a_closed_idle_connection_is_no_failure() {
     for (words, code) in [("", None), ("421 4.4.2 idle too long", Some(421))] {
         let fake = FakeRelay::start(Behaviour {
             patience: Some(Patience {
@@ -22,7 +22,7 @@ async fn a_relay_that_ends_an_idle_connection_means_no_trouble() {
         list.waits_at_the_end.set(true);
         let end = converse(&fake, &list).await;
         assert_eq!(list.summary(), ["delivered"]);
-        let End::Parted { reply, .. } = end else {
+        let SessionEnd::Reconnect { reply, .. } = end else {
             panic!("{end:?}");
         };
         assert_eq!(reply.map(|reply| reply.code), code);
@@ -30,7 +30,7 @@ async fn a_relay_that_ends_an_idle_connection_means_no_trouble() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_relay_that_hangs_up_before_the_first_message_means_trouble() {
+async fn a_connection_closed_before_the_first_message_is_a_failure() {
     let fake = FakeRelay::start(Behaviour {
         patience: Some(Patience {
             within: Duration::from_millis(1),
@@ -42,11 +42,14 @@ async fn a_relay_that_hangs_up_before_the_first_message_means_trouble() {
     let list = List::default();
     list.waits_at_the_end.set(true);
     let end = converse(&fake, &list).await;
-    assert!(matches!(end, End::Closed { reply: Some(_), .. }), "{end:?}");
+    assert!(
+        matches!(end, SessionEnd::Failed { reply: Some(_), .. }),
+        "{end:?}"
+    );
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_connection_carries_no_more_than_it_may() {
+async fn a_connection_carries_at_most_its_maximum_of_messages() {
     for offers_pipelining in [true, false] {
         let fake = FakeRelay::start(Behaviour {
             offers_pipelining,
@@ -58,9 +61,9 @@ async fn a_connection_carries_no_more_than_it_may() {
         let list = List::to(&["a@x.example"; 5]);
         let mut ends = Vec::new();
         while list.attempts.borrow().len() < 5 {
-            ends.push(relay.converse(&list).await);
+            ends.push(relay.run_session(&list).await);
         }
-        assert!(matches!(ends[0], End::Parted { .. }), "{ends:?}");
+        assert!(matches!(ends[0], SessionEnd::Reconnect { .. }), "{ends:?}");
         assert_eq!(list.summary(), ["delivered"; 5]);
         let log = fake.log();
         assert_eq!(log.connections, 3);
@@ -75,7 +78,7 @@ async fn a_connection_carries_no_more_than_it_may() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_conversation_that_is_given_up_settles_what_it_holds() {
+async fn a_dropped_session_reports_its_messages() {
     let stalls = [
         ("stall@x.example", "not sent"),
         ("stall-dot@x.example", "unanswered"),
@@ -85,7 +88,7 @@ async fn a_conversation_that_is_given_up_settles_what_it_holds() {
         let list = List::of(vec![message(0, recipient), message(1, "b@x.example")]);
         let relay = relay(&fake.url());
         {
-            let conversation = relay.converse(&list);
+            let conversation = relay.run_session(&list);
             tokio::pin!(conversation);
             let stalled = async {
                 // Until the relay has what it will never answer.

@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use crate::commands::{Exit, Failure, project, relays};
 use crate::config::Loaded;
-use crate::smtp::{Offers, RelayAddress};
+use crate::smtp::{Capabilities, RelayAddress};
 use serde::Serialize;
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub struct Probed {
 }
 
 impl Probed {
-    fn new(relay: String, offers: Offers) -> Probed {
+    fn new(relay: String, offers: Capabilities) -> Probed {
         Probed {
             relay,
             ok: true,
@@ -72,7 +72,7 @@ pub fn probe(loaded: &Loaded, findings: &mut Vec<Finding>) -> Result<Vec<Probed>
                 Probed {
                     ok: false,
                     exit: Some(exit),
-                    ..Probed::new(name, Offers::default())
+                    ..Probed::new(name, Capabilities::default())
                 }
             }
         });

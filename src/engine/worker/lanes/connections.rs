@@ -3,7 +3,7 @@
 use super::feed::RelayFeed;
 use super::{Blocked, Lanes};
 use crate::engine::breaker::{Permit, Signal};
-use crate::smtp::End;
+use crate::smtp::SessionEnd;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -43,17 +43,17 @@ impl Lanes {
         }
     }
 
-    pub(super) fn ended(&self, relay: usize, end: &End) {
+    pub(super) fn ended(&self, relay: usize, end: &SessionEnd) {
         let signal = match end {
-            End::Finished | End::Parted { .. } => return,
-            End::Closed {
+            SessionEnd::Finished | SessionEnd::Reconnect { .. } => return,
+            SessionEnd::Failed {
                 reply: Some(reply), ..
             } => Signal::Refused(reply.to_string()),
-            End::Closed { why, .. } => Signal::Deferred(why.clone()),
-            End::Unavailable {
+            SessionEnd::Failed { why, .. } => Signal::Deferred(why.clone()),
+            SessionEnd::Unavailable {
                 reply: Some(reply), ..
             } => Signal::Refused(reply.to_string()),
-            End::Unavailable { why, .. } => Signal::Refused(why.clone()),
+            SessionEnd::Unavailable { why, .. } => Signal::Refused(why.clone()),
         };
         self.signal(relay, None, signal);
     }
@@ -83,7 +83,7 @@ async fn keep_connection(lanes: Rc<Lanes>, relay: usize) {
             relay,
             probe: Cell::new(probe),
         };
-        let end = lane.relay.converse(&feed).await;
+        let end = lane.relay.run_session(&feed).await;
         lanes.ended(relay, &end);
     }
 }

@@ -1,21 +1,30 @@
-//! A folder of files instead of a server (`maildir:PATH`): what would have been mailed, in the layout of Maildir.
+//! A folder in place of a server (`maildir:PATH`): messages become files, in the layout of Maildir.
 
+mod outbox;
+
+use super::attempt_guard::AttemptGuard;
 use super::content::ContentWriter;
 use super::date;
 use super::ehlo::Extensions;
 use super::envelope::{envelope, refused};
-use super::outbox::{Outbox, file_name};
-use super::reply::own_reply;
+use super::relay::{Capabilities, Feed, Outgoing, Relay, SessionEnd};
+use super::reply::local_reply;
 use super::settings::OpenError;
-use super::taken::Taken;
-use super::{End, Feed, Offers, Outgoing, Relay};
 use crate::domain::outcome::{Attempt, EnhancedCode, Stage};
 use async_trait::async_trait;
+use outbox::{Outbox, file_name};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Messages that one connection has on their way to the disk at once; they share the cost of a sync.
+/// Messages that one connection writes at once, so that they share a sync.
 const BATCH_MESSAGES: usize = 64;
+
+/// A message as a file to be written.
+struct PreparedFile<'feed> {
+    attempt: AttemptGuard<'feed>,
+    name: String,
+    bytes: Vec<u8>,
+}
 
 pub struct MaildirRelay {
     name: String,
@@ -30,29 +39,30 @@ impl MaildirRelay {
         })
     }
 
-    /// Writes the messages and settles them; the end, if the disk took one of them not.
-    async fn deliver<'feed>(&self, batch: Vec<(Taken<'feed>, String, Vec<u8>)>) -> Option<End> {
-        let mut under_way = Vec::with_capacity(batch.len());
-        for (mut taken, name, bytes) in batch {
-            taken.begins();
-            if taken.may_finish() {
-                taken.dot_goes_out();
-                under_way.push((taken, self.outbox.write(name, bytes)));
+    /// Writes files and reports the results. Returns the session's end if a file could not be written.
+    async fn deliver(&self, batch: Vec<PreparedFile<'_>>) -> Option<SessionEnd> {
+        let mut in_flight = Vec::with_capacity(batch.len());
+        for mut file in batch {
+            file.attempt.begin();
+            if file.attempt.may_finish() {
+                file.attempt.final_dot_is_sent();
+                in_flight.push((file.attempt, self.outbox.write(file.name, file.bytes)));
             } else {
-                taken.not_sent("the claim expired before the message was written");
+                file.attempt
+                    .not_sent("the claim expired before the message was written");
             }
         }
         let mut end = None;
-        for (taken, written) in under_way {
+        for (attempt, written) in in_flight {
             match written.await {
                 Ok(path) => {
                     let text = format!("written to {}", path.display());
-                    let reply = own_reply(250, EnhancedCode(2, 0, 0), &text);
-                    taken.settle(Attempt::Delivered(reply));
+                    let reply = local_reply(250, EnhancedCode(2, 0, 0), &text);
+                    attempt.settle(Attempt::Delivered(reply));
                 }
                 Err(why) => {
-                    taken.not_sent(why.as_str());
-                    end.get_or_insert(End::Closed {
+                    attempt.not_sent(why.as_str());
+                    end.get_or_insert(SessionEnd::Failed {
                         stage: Stage::Data,
                         reply: None,
                         why,
@@ -70,18 +80,22 @@ impl Relay for MaildirRelay {
         &self.name
     }
 
-    async fn converse(&self, feed: &dyn Feed) -> End {
-        if let Err(why) = self.outbox.make().await {
+    async fn run_session(&self, feed: &dyn Feed) -> SessionEnd {
+        if let Err(why) = self.outbox.create_folders().await {
             return unavailable(why);
         }
         while let Some(first) = feed.next().await {
             let mut batch = Vec::new();
             let mut message = Some(first);
             while let Some(outgoing) = message {
-                let taken = Taken::new(feed, outgoing.ticket);
+                let attempt = AttemptGuard::new(feed, outgoing.ticket);
                 match file(&outgoing) {
-                    Ok(bytes) => batch.push((taken, file_name(&outgoing.message_id), bytes)),
-                    Err(attempt) => taken.settle(attempt),
+                    Ok(bytes) => batch.push(PreparedFile {
+                        attempt,
+                        name: file_name(&outgoing.message_id),
+                        bytes,
+                    }),
+                    Err(refusal) => attempt.settle(refusal),
                 }
                 message = if batch.len() < BATCH_MESSAGES {
                     feed.try_next()
@@ -93,33 +107,33 @@ impl Relay for MaildirRelay {
                 return end;
             }
         }
-        End::Finished
+        SessionEnd::Finished
     }
 
-    async fn probe(&self) -> Result<Offers, End> {
-        self.outbox.make().await.map_err(unavailable)?;
-        Ok(Offers {
+    async fn probe(&self) -> Result<Capabilities, SessionEnd> {
+        self.outbox.create_folders().await.map_err(unavailable)?;
+        Ok(Capabilities {
             greeting: format!("files in {}; no mail leaves this machine", self.name),
-            ..Offers::default()
+            ..Capabilities::default()
         })
     }
 }
 
-fn unavailable(why: String) -> End {
-    End::Unavailable {
+fn unavailable(why: String) -> SessionEnd {
+    SessionEnd::Unavailable {
         stage: Stage::Connect,
         reply: None,
         why,
     }
 }
 
-/// The envelope as the fields that a delivery leaves (RFC 5321 §4.4), then the message.
+/// The envelope as the fields that a delivery adds (RFC 5321 §4.4), then the message.
 fn file(message: &Outgoing) -> Result<Vec<u8>, Attempt> {
     let anything = Extensions {
         smtputf8: true,
         ..Extensions::default()
     };
-    // The same rules as for a server, so that an outbox shows what a server would have got.
+    // The same checks as for a server, so that the folder gets what a server would get.
     envelope(message, message.content.len(), &anything)?;
     let mut bytes = format!(
         "Return-Path: <{}>\r\nX-Original-To: {}\r\nDelivered-To: {}\r\n{}",

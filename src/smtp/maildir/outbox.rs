@@ -1,21 +1,22 @@
-//! The files of a Maildir and the one thread that writes them: a file is in `new` only when it is whole and on the
-//! disk, and whatever waits when the thread looks shares one sync.
+//! The files of a Maildir, and the thread that writes them. A file gets its name in `new` when it is complete and synced.
+//! Files that wait at the same time share one sync.
 
-use super::settings::OpenError;
+use crate::smtp::settings::OpenError;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-/// The most files that one sync is for.
-const MOST_FILES: usize = 1_024;
-/// From here on one sync of the file system is cheaper than one for each file.
-const FILES_FOR_A_FULL_SYNC: usize = 8;
-const LONGEST_NAME_BYTES: usize = 180;
+/// Most files that share one sync.
+const MAX_FILES: usize = 1_024;
+/// For this many files or more, one `syncfs` is cheaper than one `fsync` for each.
+const MIN_FILES_FOR_SYNCFS: usize = 8;
+/// File systems allow names of 255 bytes; a temporary name is longer than this by a suffix.
+const MAX_NAME_BYTES: usize = 180;
 
 enum Job {
-    Make(oneshot::Sender<Result<(), String>>),
+    CreateFolders(oneshot::Sender<Result<(), String>>),
     Write {
         name: String,
         bytes: Vec<u8>,
@@ -23,60 +24,60 @@ enum Job {
     },
 }
 
-/// A handle to the writing thread, which ends with it.
+/// A handle to the writing thread. The thread ends when the handle is dropped.
 pub struct Outbox {
     jobs: Sender<Job>,
 }
 
 impl Outbox {
-    /// Starts the thread; makes no folder yet.
+    /// Starts the thread. Creates no folder yet.
     pub fn open(path: PathBuf) -> Result<Outbox, OpenError> {
         let (jobs, waiting) = channel();
         let folder = path.clone();
         std::thread::Builder::new()
             .name("outbox".to_string())
-            .spawn(move || work(&folder, &waiting))
+            .spawn(move || write_jobs(&folder, &waiting))
             .map_err(|source| OpenError::Outbox { path, source })?;
         Ok(Outbox { jobs })
     }
 
-    /// Makes the folders. Errors: the path and the system's words.
-    pub async fn make(&self) -> Result<(), String> {
-        let (done, made) = oneshot::channel();
-        self.ask(Job::Make(done));
-        made.await.unwrap_or_else(|_| Err(gone()))
+    /// Errors contain the path and the system's message.
+    pub async fn create_folders(&self) -> Result<(), String> {
+        let (done, created) = oneshot::channel();
+        self.queue(Job::CreateFolders(done));
+        created.await.unwrap_or_else(|_| Err(thread_ended()))
     }
 
-    /// Queues a file at once; the future is ready when it is on the disk, with its path. A file of that name is
-    /// replaced. Errors: the path and the system's words; the file is not there then.
+    /// Queues a file. The future returns its path when it is synced. An existing file of that name is replaced. Errors
+    /// contain the path and the system's message; the file does not exist then.
     pub fn write(
         &self,
         name: String,
         bytes: Vec<u8>,
     ) -> impl Future<Output = Result<PathBuf, String>> + use<> {
         let (done, written) = oneshot::channel();
-        self.ask(Job::Write { name, bytes, done });
-        async { written.await.unwrap_or_else(|_| Err(gone())) }
+        self.queue(Job::Write { name, bytes, done });
+        async { written.await.unwrap_or_else(|_| Err(thread_ended())) }
     }
 
-    fn ask(&self, job: Job) {
-        // If the thread is gone, so is the other end of the answer, and that is what the caller sees.
+    fn queue(&self, job: Job) {
+        // If the thread has ended, the job is dropped with its sender, and the caller gets an error from the receiver.
         let _ = self.jobs.send(job);
     }
 }
 
-fn gone() -> String {
+fn thread_ended() -> String {
     "the thread that writes the outbox ended".to_string()
 }
 
-/// A file name made of a Message-ID: what could leave the folder or upset a mail reader is replaced, and a checksum
-/// then keeps different ids apart.
+/// The file name of a Message-ID. Other characters than those of usual ids are replaced, so that the name cannot leave the
+/// folder or confuse a mail reader; a checksum keeps such names apart.
 pub fn file_name(message_id: &str) -> String {
     let is_plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | '=');
     let name: String = message_id
         .chars()
-        .take(LONGEST_NAME_BYTES)
+        .take(MAX_NAME_BYTES)
         .map(|c| if is_plain(c) { c } else { '_' })
         .collect();
     if name == message_id && !name.is_empty() && !name.starts_with('.') {
@@ -85,17 +86,17 @@ pub fn file_name(message_id: &str) -> String {
     format!("m-{:08x}-{name}", crc32fast::hash(message_id.as_bytes()))
 }
 
-fn work(folder: &Path, waiting: &Receiver<Job>) {
+fn write_jobs(folder: &Path, waiting: &Receiver<Job>) {
     while let Ok(first) = waiting.recv() {
         let mut files = Vec::new();
         let mut job = Some(first);
         while let Some(next) = job {
             match next {
-                // Nobody listens any more: there is nobody to tell.
-                Job::Make(done) => drop(done.send(make(folder))),
+                // Sending fails if the caller has been dropped, and then nobody needs the result.
+                Job::CreateFolders(done) => drop(done.send(create_folders(folder))),
                 Job::Write { name, bytes, done } => files.push((name, bytes, done)),
             }
-            job = if files.len() < MOST_FILES {
+            job = if files.len() < MAX_FILES {
                 waiting.try_recv().ok()
             } else {
                 None
@@ -105,20 +106,21 @@ fn work(folder: &Path, waiting: &Receiver<Job>) {
     }
 }
 
-type Waiting = (String, Vec<u8>, oneshot::Sender<Result<PathBuf, String>>);
+/// Name, content, and where the result goes.
+type QueuedFile = (String, Vec<u8>, oneshot::Sender<Result<PathBuf, String>>);
 
-/// Writes, syncs, renames, syncs the folder, and only then answers.
-fn write_all(folder: &Path, files: Vec<Waiting>) {
-    let syncs_each = files.len() < FILES_FOR_A_FULL_SYNC || !cfg!(target_os = "linux");
+/// Writes, syncs, renames and syncs the folder, in this order, so that a file in `new` survives a power loss whole.
+fn write_all(folder: &Path, files: Vec<QueuedFile>) {
+    let syncs_each = files.len() < MIN_FILES_FOR_SYNCFS || !cfg!(target_os = "linux");
     let mut written = Vec::with_capacity(files.len());
     for (number, (name, bytes, done)) in files.into_iter().enumerate() {
-        // Two of one name may wait together, and other processes may write here too.
+        // The same name may be queued twice, and other processes may write here too.
         let temporary = format!("{name}.{}-{number}", std::process::id());
         let temporary = folder.join("tmp").join(temporary);
         match write_one(&temporary, &bytes, syncs_each) {
             Ok(()) => written.push((temporary, folder.join("new").join(name), done)),
             Err(error) => {
-                // Half a file is of no use; if it cannot be removed either, the next of its name overwrites it.
+                // If the incomplete file cannot be removed, the next one of its name overwrites it.
                 let _ = fs::remove_file(&temporary);
                 drop(done.send(Err(failed(&temporary, &error))));
             }
@@ -175,7 +177,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn make(folder: &Path) -> Result<(), String> {
+fn create_folders(folder: &Path) -> Result<(), String> {
     for name in ["tmp", "new", "cur"] {
         let path = folder.join(name);
         fs::create_dir_all(&path).map_err(|error| failed(&path, &error))?;
@@ -216,10 +218,10 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn files_are_whole_and_a_resend_replaces() {
+    async fn writes_whole_files_and_replaces_them_on_resend() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path().join("deep/out")).unwrap();
-        outbox.make().await.unwrap();
+        outbox.create_folders().await.unwrap();
         let many: Vec<_> = (0..40)
             .map(|n| outbox.write(format!("{}@x", n % 20), format!("text {n}").into_bytes()))
             .collect();
@@ -238,12 +240,12 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_folder_that_cannot_be_is_told() {
+    async fn reports_a_folder_that_cannot_be_created() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         let outbox = Outbox::open(file.clone()).unwrap();
-        let why = outbox.make().await.unwrap_err();
+        let why = outbox.create_folders().await.unwrap_err();
         assert!(why.contains("could not write"), "{why}");
         assert!(outbox.write("a".into(), Vec::new()).await.is_err());
     }
