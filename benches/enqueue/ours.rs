@@ -5,7 +5,7 @@ use mailq::clock::SystemClock;
 use mailq::domain::project_key::ProjectKey;
 use mailq::domain::records::InDoubtPolicy;
 use mailq::domain::topic::Topic;
-use mailq::engine::enqueue::{Job, Patience, RunChoice, composer, enqueue, suppressed};
+use mailq::engine::enqueue::{Job, QueueTimeout, RunChoice, composer, enqueue, suppression_check};
 use mailq::queue::Queue;
 use mailq::queue::sqlite::{OpenOptions, SqliteQueue};
 use mailq::recipients::Options;
@@ -31,8 +31,8 @@ async fn fill(folder: &Path) -> u64 {
     let queue = SqliteQueue::open(&folder.join("queue.db"), options).expect("a queue");
     let topics = [Topic::Send, Topic::Campaign, Topic::Suppression];
     queue.create_topics(&topics).await.expect("topics");
-    let patience = Patience::default();
-    let suppressed = suppressed(&*queue, &key, patience, &mut |_| ())
+    let queue_timeout = QueueTimeout::default();
+    let suppressed = suppression_check(&*queue, &key, queue_timeout, &mut |_| ())
         .await
         .expect("suppressions");
     let job = Job {
@@ -77,7 +77,7 @@ fn job(folder: &Path, key: ProjectKey) -> Job {
         suppressed: Arc::new(|_| None),
         source: "bench/enqueue".into(),
         trace_id: "bench".into(),
-        patience: Patience::default(),
+        queue_timeout: QueueTimeout::default(),
         render_threads: std::thread::available_parallelism().map_or(2, usize::from),
         dry_run: false,
     }

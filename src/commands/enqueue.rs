@@ -16,7 +16,7 @@ use crate::config::{Flags, Loaded, QueueUrl, load_or_create_key};
 use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::engine::enqueue::{
-    self as engine, EnqueueError, EnqueueProgress, EnqueueReport, Patience,
+    self as engine, EnqueueError, EnqueueProgress, EnqueueReport, QueueTimeout,
 };
 use job::job;
 use report::{sent_before, show, warn_of_expiry};
@@ -75,8 +75,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// How long the engine tries an append again. On Kafka the producer has waited `--queue-timeout` before it gives up.
-fn patience(project: &OpenProject, options: &Options) -> Patience {
-    Patience(match project.loaded.settings.queue {
+fn queue_timeout(project: &OpenProject, options: &Options) -> QueueTimeout {
+    QueueTimeout(match project.loaded.settings.queue {
         QueueUrl::Sqlite(_) => options.longest_wait(),
         QueueUrl::Kafka(_) => options.longest_wait().map(|_| Duration::ZERO),
     })
@@ -93,16 +93,22 @@ pub async fn enqueue(
     project.require_topics().await?;
     let progress = Progress::new(Unit::Rows, verbosity, global);
     let mut observer = |event: EnqueueProgress<'_>| show(&progress, event);
-    let patience = patience(project, options);
-    let suppressed = engine::suppressed(
+    let queue_timeout = queue_timeout(project, options);
+    let suppressed = engine::suppression_check(
         project.queue.as_ref(),
         &project.key,
-        patience,
+        queue_timeout,
         &mut observer,
     )
     .await?;
     let name = campaign.file.name.clone();
-    let job = job(campaign, options, project.key.clone(), suppressed, patience)?;
+    let job = job(
+        campaign,
+        options,
+        project.key.clone(),
+        suppressed,
+        queue_timeout,
+    )?;
     let result = engine::enqueue(
         project.queue.as_ref(),
         &job,
@@ -147,10 +153,10 @@ async fn rehearse_without_queue(
         options,
         key,
         Arc::new(|_: &Address| None),
-        Patience::default(),
+        QueueTimeout::default(),
     )?;
     let mut observer = |event: EnqueueProgress<'_>| show(&progress, event);
-    let report = engine::rehearse(&job, &SystemClock, &mut observer).await;
+    let report = engine::dry_run(&job, &SystemClock, &mut observer).await;
     progress.finish();
     let report = report?;
     progress.say(closing_line(&report, true));

@@ -8,6 +8,7 @@ use super::rate::Rate;
 use super::topic::TopicPartition;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 /// One record of the campaign topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,6 +163,20 @@ pub struct Tally {
     pub chunks: u64,
     pub bytes_rendered: u64,
     pub bytes_queued: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.recipients += other.recipients;
+        self.enqueued += other.enqueued;
+        self.duplicates += other.duplicates;
+        self.invalid += other.invalid;
+        self.suppressed += other.suppressed;
+        self.batches += other.batches;
+        self.chunks += other.chunks;
+        self.bytes_rendered += other.bytes_rendered;
+        self.bytes_queued += other.bytes_queued;
+    }
 }
 
 /// Closes a run: all its chunks are durable, none above offset `last`. Only a sealed run is sent.

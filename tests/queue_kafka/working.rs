@@ -9,7 +9,7 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{InDoubtPolicy, RateInForce};
 use mailq::domain::topic::Topic;
 use mailq::engine::account::{VerifyRequest, verify};
-use mailq::engine::enqueue::{Compose, Job, Patience, RunChoice, enqueue};
+use mailq::engine::enqueue::{Compose, Job, QueueTimeout, RunChoice, enqueue};
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
 use mailq::queue::Queue;
@@ -95,7 +95,7 @@ fn job(folder: &Path) -> Job {
         suppressed: Arc::new(|_: &mailq::domain::address::Address| None),
         source: "test/enqueue".to_owned(),
         trace_id: "test".to_owned(),
-        patience: Patience(None),
+        queue_timeout: QueueTimeout(None),
         render_threads: 1,
         dry_run: false,
     }

@@ -8,7 +8,7 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{BatchState, CampaignRecord, InDoubtPolicy, Manifest, Seal, Tally};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::read_ledger;
-use mailq::engine::enqueue::{Compose, EnqueueError, Job, Patience, RunChoice};
+use mailq::engine::enqueue::{Compose, EnqueueError, Job, QueueTimeout, RunChoice};
 use mailq::protocol::RunFacts;
 use mailq::queue::chunk::{self, Origin};
 use mailq::queue::{Queue, Record};
@@ -109,7 +109,7 @@ impl Plan {
             suppressed: Arc::new(listed),
             source: "simulation/enqueue".to_string(),
             trace_id: "simulation".to_string(),
-            patience: Patience(None),
+            queue_timeout: QueueTimeout(None),
             render_threads: 0,
             dry_run: false,
         }

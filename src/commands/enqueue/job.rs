@@ -5,7 +5,7 @@ use crate::commands::campaign::Campaign;
 use crate::commands::{Failure, project, time};
 use crate::config::OncePer;
 use crate::domain::project_key::ProjectKey;
-use crate::engine::enqueue::{Job, Patience, RunChoice, Suppressed};
+use crate::engine::enqueue::{Job, QueueTimeout, RunChoice, SuppressionCheck};
 use jiff::Zoned;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,8 +14,8 @@ pub fn job(
     campaign: Campaign,
     options: &Options,
     key: ProjectKey,
-    suppressed: Arc<Suppressed>,
-    patience: Patience,
+    suppressed: Arc<SuppressionCheck>,
+    queue_timeout: QueueTimeout,
 ) -> Result<Job, Failure> {
     let now = Zoned::now();
     let not_before = options
@@ -42,7 +42,7 @@ pub fn job(
         suppressed,
         source: format!("{}/enqueue", project::host_name()),
         trace_id: format!("{:016x}", fastrand::u64(..)),
-        patience,
+        queue_timeout,
         render_threads: RENDER_THREADS
             .min(std::thread::available_parallelism().map_or(1, usize::from)),
         dry_run: options.dry_run,

@@ -1,4 +1,4 @@
-//! Whether a run may be enqueued, given everything that the campaign topic says. Pure.
+//! Decides from the campaign topic whether a run may be enqueued. Pure.
 
 use super::error::{EnqueueError, OtherRun};
 use super::job::RunChoice;
@@ -7,8 +7,8 @@ use crate::domain::records::{Dropped, Manifest, Seal};
 use crate::protocol::{Ledger, RunFacts};
 use std::collections::BTreeMap;
 
-/// What is to be enqueued, as far as the decision depends on it.
-pub struct Wish<'a> {
+/// The run that the caller wants to enqueue.
+pub struct Request<'a> {
     pub id: &'a RunId,
     pub choice: &'a RunChoice,
     pub fingerprint: &'a str,
@@ -17,52 +17,53 @@ pub struct Wish<'a> {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// Sealed; `changed` are the inputs that differ from it.
-    Already(Box<Already>),
-    /// To be enqueued or continued, once these are dropped. Each with its run's name.
-    Go { drop: Vec<(String, Dropped)> },
+    /// The run is sealed already.
+    AlreadySealed(Box<SealedRun>),
+    /// The run is to be enqueued or continued, after these runs are dropped. Each with its name.
+    Enqueue { drop: Vec<(String, Dropped)> },
 }
 
-/// A run that was sealed before.
+/// A run that was sealed earlier.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Already {
+pub struct SealedRun {
     pub id: RunId,
     pub seal: Seal,
+    /// Names of the inputs that differ from those requested.
     pub changed: Vec<String>,
 }
 
-pub fn decide(ledger: &Ledger, wish: &Wish<'_>) -> Result<Decision, EnqueueError> {
+pub fn decide(ledger: &Ledger, request: &Request<'_>) -> Result<Decision, EnqueueError> {
     let own = ledger
-        .run(wish.id.key())
+        .run(request.id.key())
         .filter(|facts| facts.dropped.is_none());
     if let Some(own) = own {
         if own.cancel.is_some() {
             return Err(cancelled(own));
         }
-        if let Some(already) = sealed(own, wish)? {
+        if let Some(already) = sealed(own, request)? {
             return Ok(already);
         }
     }
-    if *wish.choice == RunChoice::Inputs
-        && let Some(already) = among_sealed(ledger, wish)?
+    if *request.choice == RunChoice::Inputs
+        && let Some(already) = sealed_under_another_name(ledger, request)?
     {
         return Ok(already);
     }
-    let runs = ledger.runs().filter(|facts| is_in_the_way(facts, wish));
-    let drop = runs.map(|facts| (facts.manifest.id.run.clone(), dropped(facts, wish)));
-    Ok(Decision::Go {
+    let runs = ledger.runs().filter(|facts| is_superseded(facts, request));
+    let drop = runs.map(|facts| (facts.manifest.id.run.clone(), dropped(facts, request)));
+    Ok(Decision::Enqueue {
         drop: drop.collect(),
     })
 }
 
-/// Whether a run's manifest is of the same inputs. A run that begins anew after it was dropped has its draw behind
-/// the fingerprint.
+/// Whether a manifest has these inputs. The fingerprint of a run that was dropped and started again ends with a random
+/// number.
 pub fn is_same(manifest: &Manifest, fingerprint: &str) -> bool {
     let own = manifest.fingerprint.as_str();
     own.split_once('-').map_or(own, |(inputs, _)| inputs) == fingerprint
 }
 
-/// Names of the inputs that differ, of those that either has.
+/// Names of the inputs that differ or that only one has.
 pub fn changed(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort();
@@ -71,17 +72,17 @@ pub fn changed(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -
     names.iter().filter(differs).map(|n| (*n).clone()).collect()
 }
 
-fn sealed(own: &RunFacts, wish: &Wish<'_>) -> Result<Option<Decision>, EnqueueError> {
+fn sealed(own: &RunFacts, request: &Request<'_>) -> Result<Option<Decision>, EnqueueError> {
     let Some(seal) = &own.seal else {
         return Ok(None);
     };
     if own.is_complete() {
-        return Ok(Some(already(own, seal, wish)));
+        return Ok(Some(already(own, seal, request)));
     }
-    // Begun with `--stream` and partly sent: only the same inputs can finish it.
-    match is_same(&own.manifest, wish.fingerprint) {
+    // A streamed run that is partly sealed may be partly sent, so only the same inputs can complete it.
+    match is_same(&own.manifest, request.fingerprint) {
         true => Ok(None),
-        false => Err(other_inputs(own, wish)),
+        false => Err(other_inputs(own, request)),
     }
 }
 
@@ -92,66 +93,70 @@ fn cancelled(facts: &RunFacts) -> EnqueueError {
     }
 }
 
-fn already(facts: &RunFacts, seal: &Seal, wish: &Wish<'_>) -> Decision {
-    Decision::Already(Box::new(Already {
+fn already(facts: &RunFacts, seal: &Seal, request: &Request<'_>) -> Decision {
+    Decision::AlreadySealed(Box::new(SealedRun {
         id: facts.manifest.id.clone(),
         seal: seal.clone(),
-        changed: changed(&facts.manifest.inputs, wish.inputs),
+        changed: changed(&facts.manifest.inputs, request.inputs),
     }))
 }
 
-/// A run without a name is weighed against all that were sealed: the same inputs were sent already, under whatever
-/// name; other inputs may be a mistake.
-fn among_sealed(ledger: &Ledger, wish: &Wish<'_>) -> Result<Option<Decision>, EnqueueError> {
-    let is_other =
-        |facts: &&RunFacts| is_of_campaign(facts, wish) && facts.manifest.key != wish.id.key();
+/// For a run without a name: it is sealed already if any sealed run has the same inputs, under whatever name. If the last
+/// sealed run has other inputs, this call may be a mistake.
+fn sealed_under_another_name(
+    ledger: &Ledger,
+    request: &Request<'_>,
+) -> Result<Option<Decision>, EnqueueError> {
+    let is_other = |facts: &&RunFacts| {
+        is_of_campaign(facts, request) && facts.manifest.key != request.id.key()
+    };
     let others: Vec<&RunFacts> = ledger.sealed().filter(is_other).collect();
     let mut same = others
         .iter()
-        .filter(|facts| facts.is_complete() && is_same(&facts.manifest, wish.fingerprint));
+        .filter(|facts| facts.is_complete() && is_same(&facts.manifest, request.fingerprint));
     if let Some(facts) = same.next_back()
         && let Some(seal) = &facts.seal
     {
         if facts.cancel.is_some() {
             return Err(cancelled(facts));
         }
-        return Ok(Some(already(facts, seal, wish)));
+        return Ok(Some(already(facts, seal, request)));
     }
     match others.last() {
-        Some(other) if !is_same(&other.manifest, wish.fingerprint) => {
-            Err(other_inputs(other, wish))
+        Some(other) if !is_same(&other.manifest, request.fingerprint) => {
+            Err(other_inputs(other, request))
         }
         _ => Ok(None),
     }
 }
 
-fn other_inputs(other: &RunFacts, wish: &Wish<'_>) -> EnqueueError {
+fn other_inputs(other: &RunFacts, request: &Request<'_>) -> EnqueueError {
     EnqueueError::OtherInputs {
-        campaign: wish.id.campaign.clone(),
+        campaign: request.id.campaign.clone(),
         other: OtherRun {
             run: other.manifest.id.run.clone(),
             key: other.manifest.key,
-            changed: changed(&other.manifest.inputs, wish.inputs),
+            changed: changed(&other.manifest.inputs, request.inputs),
         },
     }
 }
 
-fn is_of_campaign(facts: &RunFacts, wish: &Wish<'_>) -> bool {
-    facts.manifest.id.campaign == wish.id.campaign && facts.manifest.replay_of.is_none()
+fn is_of_campaign(facts: &RunFacts, request: &Request<'_>) -> bool {
+    facts.manifest.id.campaign == request.id.campaign && facts.manifest.replay_of.is_none()
 }
 
-/// An unsealed run that this one makes void: of the same name with other inputs; of an earlier period; or, unless
-/// this one was given a name beside which others may be enqueued on purpose, with other inputs.
-fn is_in_the_way(facts: &RunFacts, wish: &Wish<'_>) -> bool {
+/// Whether an unsealed run is void because of this one: it has the same name and other inputs, it is of an earlier period,
+/// or it has other inputs. A named run leaves other named runs alone, because both may be wanted.
+fn is_superseded(facts: &RunFacts, request: &Request<'_>) -> bool {
     let is_open = facts.seal.is_none() && facts.dropped.is_none() && facts.cancel.is_none();
-    if !is_open || !is_of_campaign(facts, wish) {
+    if !is_open || !is_of_campaign(facts, request) {
         return false;
     }
-    let differs = !is_same(&facts.manifest, wish.fingerprint);
-    if facts.manifest.key == wish.id.key() {
+    let differs = !is_same(&facts.manifest, request.fingerprint);
+    if facts.manifest.key == request.id.key() {
         return differs;
     }
-    match wish.choice {
+    match request.choice {
         RunChoice::Inputs => differs,
         RunChoice::Period(_) => true,
         RunChoice::Named(_) => differs && is_named_by_inputs(&facts.manifest),
@@ -162,12 +167,12 @@ fn is_named_by_inputs(manifest: &Manifest) -> bool {
     manifest.id.run.len() == 16 && manifest.fingerprint.starts_with(&manifest.id.run)
 }
 
-fn dropped(facts: &RunFacts, wish: &Wish<'_>) -> Dropped {
-    let why = match changed(&facts.manifest.inputs, wish.inputs) {
-        names if names.is_empty() => format!("run `{}` was enqueued instead", wish.id.run),
+fn dropped(facts: &RunFacts, request: &Request<'_>) -> Dropped {
+    let why = match changed(&facts.manifest.inputs, request.inputs) {
+        names if names.is_empty() => format!("run `{}` was enqueued instead", request.id.run),
         names => format!(
             "run `{}` was enqueued with different inputs (changed: {})",
-            wish.id.run,
+            request.id.run,
             names.join(", ")
         ),
     };

@@ -1,6 +1,6 @@
-//! Why a campaign was not enqueued. Nothing that is not sealed is ever sent, so each is safe to run again.
+//! Errors of enqueue. Only sealed runs are sent, so it is safe to call enqueue again after any of them.
 
-use super::patience::may_pass;
+use super::queue_retry::is_transient;
 use crate::domain::ids::{Partition, RunKey};
 use crate::protocol::ledger::LedgerError;
 use crate::queue::QueueError;
@@ -8,13 +8,13 @@ use crate::queue::chunk::ChunkError;
 use crate::recipients::RecipientsError;
 use crate::render::{RenderError, TemplateError};
 
-/// A run of the campaign that stands in the way.
+/// A run of the campaign that prevents this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherRun {
     pub run: String,
-    /// To look up what it delivered.
+    /// To look up how many messages it delivered.
     pub key: RunKey,
-    /// Parts of the inputs that differ: `campaign`, `limit`, `recipients`, `templates`.
+    /// Inputs that differ: `campaign`, `limit`, `recipients`, `templates`.
     pub changed: Vec<String>,
 }
 
@@ -24,10 +24,10 @@ pub enum EnqueueError {
     Recipients(#[from] RecipientsError),
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// One row's message cannot be made; the run stays unsealed.
+    /// The message of a row cannot be made. The run stays unsealed.
     #[error("{0}; nothing of this run was sent")]
     Render(RenderError),
-    /// As `Render`, but earlier batches of a streamed run are sealed.
+    /// Like `Render`, in a streamed run whose earlier batches are sealed.
     #[error("{0}; the batches sealed before it are being sent")]
     RenderAfterSeal(RenderError),
     #[error("{recipients}:{line}: the message does not fit into the queue: {what}")]
@@ -66,7 +66,7 @@ pub enum EnqueueError {
         begun: usize,
         found: Partition,
     },
-    /// `batch` is the first that is not safe; `safe_batches` need not be enqueued again.
+    /// `batch`: the first one that is not durable. The `safe_batches` before it need not be enqueued again.
     #[error("{cause}; batch {batch} was not enqueued, {safe_batches} batches are stored")]
     QueueAway {
         batch: u64,
@@ -84,11 +84,11 @@ pub enum EnqueueError {
 }
 
 impl EnqueueError {
-    /// The same call may succeed later, without anybody mending anything.
+    /// Whether the same call may succeed later, without any change.
     pub fn is_temporary(&self) -> bool {
         match self {
             EnqueueError::QueueAway { .. } | EnqueueError::Busy { .. } => true,
-            EnqueueError::Queue(error) => may_pass(error),
+            EnqueueError::Queue(error) => is_transient(error),
             _ => false,
         }
     }

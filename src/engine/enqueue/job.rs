@@ -1,7 +1,7 @@
-//! What is to be enqueued and how: everything that a command line, a campaign file and a project say, as plain values.
+//! What to enqueue and how: the settings of command line, campaign file and project as plain values.
 
 use super::error::EnqueueError;
-use super::patience::Patience;
+use super::queue_retry::QueueTimeout;
 use crate::domain::address::Address;
 use crate::domain::chunk::MAX_ROWS;
 use crate::domain::digest::hex;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Makes the messages of one campaign and list. Called from several threads at once.
+/// Composes the messages of one campaign and list. Called by several threads.
 pub trait Compose: Send + Sync {
     /// One message without its `Date` field. `id` is without angle brackets.
     fn compose(&self, row: &RecipientRow, id: &str) -> Result<Vec<u8>, RenderError>;
@@ -29,8 +29,8 @@ impl Compose for Composer {
     }
 }
 
-/// Checks a campaign's content against a list's columns, before anything else is read or written. Gives what a [`Job`]
-/// needs of both: composer, columns, and the options with the columns that reach a header.
+/// Checks a campaign's content against the columns of a list. Returns what a [`Job`] needs: the composer, the columns, and
+/// the options with the columns that headers use.
 pub fn composer(
     content: Content,
     recipients: &Path,
@@ -46,17 +46,17 @@ pub fn composer(
     Ok((composer, columns, options))
 }
 
-/// Why an address is not to be mailed, if it is not.
-pub type Suppressed = dyn Fn(&Address) -> Option<String> + Send + Sync;
+/// Returns why an address must not be mailed, if so.
+pub type SuppressionCheck = dyn Fn(&Address) -> Option<String> + Send + Sync;
 
 /// Which run of the campaign this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunChoice {
-    /// The fingerprint of the inputs, shortened to 16 digits.
+    /// Named by the first 16 digits of the fingerprint of its inputs.
     Inputs,
-    /// `once_per`: this day, week or month.
+    /// Named by a period (`once_per`): a day, week or month.
     Period(String),
-    /// `--run NAME`: meant, whatever other runs there are.
+    /// `--run NAME`. Enqueued whatever other runs there are.
     Named(String),
 }
 
@@ -67,36 +67,36 @@ pub struct Job {
     pub run: RunChoice,
     pub content: Arc<dyn Compose>,
     pub recipients: PathBuf,
-    /// Columns that the content was checked against.
+    /// The columns that the content was checked against.
     pub columns: Vec<String>,
     pub options: Options,
-    /// Fingerprints of the parts that the caller knows, `campaign` and `templates`; `recipients` and `limit` are added.
+    /// Fingerprints of `campaign` and `templates`. Enqueue adds those of `recipients` and `limit`.
     pub inputs: BTreeMap<String, String>,
-    /// Recipients in a batch, at most.
+    /// Maximum of recipients in a batch.
     pub batch_rows: u64,
     pub not_before: Option<SystemTime>,
     pub expires_after: Option<Duration>,
     pub in_doubt: InDoubtPolicy,
-    /// Seals batch by batch.
+    /// Seal each batch as soon as it is written.
     pub stream: bool,
     pub key: ProjectKey,
     /// The right side of Message-IDs.
     pub id_domain: String,
     /// MAIL FROM of every message.
     pub return_path: String,
-    pub suppressed: Arc<Suppressed>,
-    /// Header `source` of what is written: `mail-1/enqueue`.
+    pub suppressed: Arc<SuppressionCheck>,
+    /// Header `source` of the records: `mail-1/enqueue`.
     pub source: String,
     pub trace_id: String,
-    pub patience: Patience,
-    /// Threads that render; 0 renders in the caller's, for simulations.
+    pub queue_timeout: QueueTimeout,
+    /// Number of render threads. 0: in the caller's thread, for simulations.
     pub render_threads: usize,
-    /// Checks and renders everything and writes nothing.
+    /// Check and render everything, write nothing.
     pub dry_run: bool,
 }
 
 impl Job {
-    /// The run's full name, given the fingerprint of its inputs.
+    /// The run's id. `fingerprint`: of all inputs.
     pub fn run_id(&self, fingerprint: &str) -> RunId {
         let run = match &self.run {
             RunChoice::Inputs => fingerprint.chars().take(16).collect(),
@@ -105,7 +105,7 @@ impl Job {
         RunId::new(self.campaign.clone(), run)
     }
 
-    /// All parts of the inputs, given the file's fingerprint.
+    /// The fingerprints of all inputs. `recipients`: that of the file.
     pub fn all_inputs(&self, recipients: &str) -> BTreeMap<String, String> {
         let mut inputs = self.inputs.clone();
         inputs.insert("recipients".to_string(), recipients.to_string());
@@ -116,7 +116,7 @@ impl Job {
     }
 }
 
-/// SHA-256 over names and values of the inputs, in hexadecimal.
+/// SHA-256 over names and fingerprints of the inputs, in hexadecimal.
 pub fn fingerprint(inputs: &BTreeMap<String, String>) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
     for part in inputs.iter().flat_map(|(name, value)| [name, value]) {
@@ -126,7 +126,7 @@ pub fn fingerprint(inputs: &BTreeMap<String, String>) -> String {
     hex(hash.finish().as_ref())
 }
 
-/// Rows in a chunk and in a batch: a batch is of whole chunks and not larger than was asked for.
+/// Rows in a chunk and in a batch. A batch has whole chunks and at most `batch_rows` rows.
 pub fn batch_shape(batch_rows: u64) -> (u64, u64) {
     let batch_rows = batch_rows.max(1);
     let chunk_rows = batch_rows.min(MAX_ROWS as u64);
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_are_of_whole_chunks() {
+    fn a_batch_has_whole_chunks() {
         for (asked, chunk, batch) in [
             (50_000, 500, 50_000),
             (750, 500, 500),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_tells_parts_apart() {
+    fn the_fingerprint_depends_on_every_input() {
         let of = |parts: &[(&str, &str)]| {
             let parts = parts.iter().map(|(n, v)| (n.to_string(), v.to_string()));
             fingerprint(&parts.collect())

@@ -1,26 +1,26 @@
-//! From a recipients file to sealed chunks in the queue, exactly once: killed it goes on where it was, run twice or
-//! twice at once it says so. The order of section "Enqueue" of ARCHITECTURE.md is the order of `run`.
+//! From a recipients file to sealed chunks in the queue, exactly once. After a kill the next call continues. A second call,
+//! also at the same time, reports that the run is enqueued already.
 
-mod batches;
+mod batch_writer;
+mod campaign_topic;
+mod chunk_appender;
+mod chunk_parts;
+mod chunk_rows;
 mod decide;
 mod error;
 mod job;
 mod open;
-mod patience;
-mod pieces;
+mod queue_retry;
 mod renderer;
 mod report;
 mod run;
-mod source;
 mod suppression;
 mod survey;
-mod topic;
-mod writer;
 
+pub use campaign_topic::CampaignTopic;
 pub use error::{EnqueueError, OtherRun};
-pub use job::{Compose, Job, RunChoice, Suppressed, composer, fingerprint};
-pub use patience::Patience;
+pub use job::{Compose, Job, RunChoice, SuppressionCheck, composer, fingerprint};
+pub use queue_retry::QueueTimeout;
 pub use report::{EnqueueProgress, EnqueueReport};
-pub use run::{enqueue, rehearse};
-pub use suppression::suppressed;
-pub use topic::CampaignTopic;
+pub use run::{dry_run, enqueue};
+pub use suppression::suppression_check;

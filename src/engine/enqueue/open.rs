@@ -1,41 +1,43 @@
-//! Opens a run: drops what stands in the way, and makes sure of the manifest that counts, one's own or another's.
+//! Opens a run: drops the runs that it supersedes, and finds or writes its manifest.
 
-use super::decide::{Already, Decision, Wish, changed, decide, is_same};
+use super::campaign_topic::CampaignTopic;
+use super::decide::{Decision, Request, SealedRun, changed, decide, is_same};
 use super::error::EnqueueError;
 use super::job::{Job, batch_shape};
-use super::patience::tell;
+use super::queue_retry::report_waiting;
 use super::report::EnqueueProgress;
-use super::topic::CampaignTopic;
 use crate::domain::ids::Offset;
 use crate::domain::records::{CampaignRecord, Dropped, FileReading, Manifest};
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::timestamp::timestamp;
 use crate::queue::Queue;
 use std::time::SystemTime;
 
-/// Two processes that keep dropping each other's run must not do so for ever.
+/// Two processes with different inputs drop each other's run. This many times, then one gives up.
 const MAX_ROUNDS: usize = 10;
 
 pub enum Opened {
-    Already(Box<Already>),
+    AlreadySealed(Box<SealedRun>),
     /// Names of the runs that were dropped.
     Run {
         dropped: Vec<String>,
     },
 }
 
-/// Reads the topic and clears the way. Afterwards the ledger has either no manifest of this run or one of these inputs.
-pub async fn clear(
+/// Reads the topic and drops superseded runs. After that the ledger has either no manifest of this run, or one with the
+/// same inputs.
+pub async fn drop_superseded(
     topic: &mut CampaignTopic<'_>,
-    wish: &Wish<'_>,
+    request: &Request<'_>,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<Opened, EnqueueError> {
     let mut dropped = Vec::new();
     for _ in 0..MAX_ROUNDS {
         topic.read_to_end(observer).await?;
-        let drop = match decide(&topic.ledger, wish)? {
-            Decision::Already(already) => return Ok(Opened::Already(already)),
-            Decision::Go { drop } if drop.is_empty() => return Ok(Opened::Run { dropped }),
-            Decision::Go { drop } => drop,
+        let drop = match decide(&topic.ledger, request)? {
+            Decision::AlreadySealed(already) => return Ok(Opened::AlreadySealed(already)),
+            Decision::Enqueue { drop } if drop.is_empty() => return Ok(Opened::Run { dropped }),
+            Decision::Enqueue { drop } => drop,
         };
         for (name, record) in drop {
             let mut make = |append| {
@@ -49,27 +51,28 @@ pub async fn clear(
             dropped.push(name);
         }
     }
-    Err(busy(wish, Vec::new()))
+    Err(busy(request, Vec::new()))
 }
 
-/// The manifest that counts; its chunks may be appended from now on.
+/// The run's manifest, written by this process or another. Chunks may be appended after this.
 pub async fn manifest(
     queue: &dyn Queue,
     topic: &mut CampaignTopic<'_>,
     job: &Job,
-    wish: &Wish<'_>,
+    request: &Request<'_>,
     new: NewManifest,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<Manifest, EnqueueError> {
-    if let Some(manifest) = counting(topic, wish)? {
+    if let Some(manifest) = current_manifest(topic, request)? {
         return Ok(manifest);
     }
-    let first = ends(queue, job, observer).await?;
+    // Read before the manifest is appended: chunks of this run can only have these offsets or higher ones.
+    let first = log_end_offsets(queue, job, observer).await?;
     let mut make = |draw| {
         CampaignRecord::Manifest(new.manifest(
             topic,
             job,
-            wish,
+            request,
             Begin {
                 draw,
                 first: &first,
@@ -78,45 +81,52 @@ pub async fn manifest(
     };
     topic.append(&mut make, observer).await?;
     topic.read_to_end(observer).await?;
-    // Nothing, where it was dropped as soon as it landed.
-    counting(topic, wish)?.ok_or_else(|| busy(wish, Vec::new()))
+    // There is none if another process dropped it right away.
+    current_manifest(topic, request)?.ok_or_else(|| busy(request, Vec::new()))
 }
 
-fn counting(topic: &CampaignTopic<'_>, wish: &Wish<'_>) -> Result<Option<Manifest>, EnqueueError> {
-    let facts = topic.ledger.run(wish.id.key());
+/// The first manifest in the log, unless the run was dropped.
+fn current_manifest(
+    topic: &CampaignTopic<'_>,
+    request: &Request<'_>,
+) -> Result<Option<Manifest>, EnqueueError> {
+    let facts = topic.ledger.run(request.id.key());
     let Some(facts) = facts.filter(|facts| facts.dropped.is_none()) else {
         return Ok(None);
     };
-    if !is_same(&facts.manifest, wish.fingerprint) {
-        return Err(busy(wish, changed(&facts.manifest.inputs, wish.inputs)));
+    if !is_same(&facts.manifest, request.fingerprint) {
+        return Err(busy(
+            request,
+            changed(&facts.manifest.inputs, request.inputs),
+        ));
     }
     Ok(Some(facts.manifest.clone()))
 }
 
-fn busy(wish: &Wish<'_>, changed: Vec<String>) -> EnqueueError {
+fn busy(request: &Request<'_>, changed: Vec<String>) -> EnqueueError {
     EnqueueError::Busy {
-        campaign: wish.id.campaign.clone(),
-        run: wish.id.run.clone(),
+        campaign: request.id.campaign.clone(),
+        run: request.id.run.clone(),
         changed,
     }
 }
 
-/// The offset that the next record of each send partition will have.
-async fn ends(
+/// The log end offset of each send partition.
+async fn log_end_offsets(
     queue: &dyn Queue,
     job: &Job,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<Vec<Offset>, EnqueueError> {
     let mut ends = Vec::new();
     for partition in 0..queue.partitions() {
-        let mut attempts = job.patience.attempts();
+        let mut retry = job.queue_timeout.retry();
         let at = TopicPartition::new(Topic::Send, partition);
         let end = loop {
             match queue.bounds(at).await {
                 Ok(bounds) => break bounds.end,
                 Err(error) => {
-                    tell(&error, observer);
-                    attempts.failed(error).await?;
+                    report_waiting(&error, observer);
+                    retry.after(error).await?;
                 }
             }
         };
@@ -125,13 +135,14 @@ async fn ends(
     Ok(ends)
 }
 
-/// What a manifest needs beside the job.
+/// What a manifest needs besides the job.
 #[derive(Debug, Clone, Copy)]
 pub struct NewManifest {
     pub rows: u64,
     pub now: SystemTime,
 }
 
+/// What differs between attempts to append the manifest, and where the run begins.
 struct Begin<'a> {
     draw: u64,
     first: &'a [Offset],
@@ -142,31 +153,31 @@ impl NewManifest {
         self,
         topic: &CampaignTopic<'_>,
         job: &Job,
-        wish: &Wish<'_>,
+        request: &Request<'_>,
         begin: Begin<'_>,
     ) -> Manifest {
         let draw = begin.draw;
         let (chunk_rows, batch_rows) = batch_shape(job.batch_rows);
-        let key = wish.id.key();
-        // Chunks of a dropped run of this name may still land; a process that has not heard of it may still append
-        // them. They must not pass for this one's.
+        let key = request.id.key();
+        // A process that does not know yet that a run of this name was dropped may still append its chunks. They must not
+        // be taken for chunks of this run, so the fingerprint differs.
         let fingerprint = match topic.ledger.run(key) {
-            None => wish.fingerprint.to_string(),
-            Some(_) => format!("{}-{draw:016x}", wish.fingerprint),
+            None => request.fingerprint.to_string(),
+            Some(_) => format!("{}-{draw:016x}", request.fingerprint),
         };
         Manifest {
-            id: wish.id.clone(),
+            id: request.id.clone(),
             key,
             draw,
             fingerprint,
-            inputs: wish.inputs.clone(),
+            inputs: request.inputs.clone(),
             replay_of: None,
             first: begin.first.to_vec(),
             chunk_rows,
             batch_rows,
             rows: self.rows,
-            created_at: rfc3339(self.now),
-            not_before: job.not_before.map(rfc3339),
+            created_at: timestamp(self.now),
+            not_before: job.not_before.map(timestamp),
             expires_after_seconds: job.expires_after.map(|after| after.as_secs()),
             in_doubt: job.in_doubt,
             stream: job.stream,
@@ -184,10 +195,4 @@ fn absolute(job: &Job) -> String {
     let path = std::path::absolute(&job.recipients);
     let path = path.as_deref().unwrap_or(&job.recipients);
     path.display().to_string()
-}
-
-/// UTC, to the second.
-pub fn rfc3339(at: SystemTime) -> String {
-    let at = jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{at:.0}")
 }

@@ -1,8 +1,8 @@
-//! From the rows of one chunk to its records: composed, packed, compressed. Pure but for the composer it asks; this is
-//! what the render threads do.
+//! From the rows of one chunk to its records: composes, packs and compresses messages. Pure, apart from the composer. The
+//! render threads run this.
 
 use super::error::EnqueueError;
-use super::job::{Compose, Job, Suppressed};
+use super::job::{Compose, Job, SuppressionCheck};
 use crate::domain::chunk::{ChunkHead, MAX_STORED_BYTES, MessageLine};
 use crate::domain::content::MessageContent;
 use crate::domain::ids::{Row, RunId};
@@ -16,13 +16,13 @@ use crate::render::RenderError;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A JSON line before a message: its address may be as long as RFC 5321 allows, and so may the return path.
+/// Upper bound for the JSON line of a message: address and return path have at most 254 bytes each.
 const LINE_BYTES: usize = 1024;
 
-/// Everything that messages of a run have in common.
+/// What all messages of a run have in common.
 pub struct Renderer {
     content: Arc<dyn Compose>,
-    suppressed: Arc<Suppressed>,
+    suppression: Arc<SuppressionCheck>,
     key: ProjectKey,
     id_domain: String,
     return_path: String,
@@ -33,37 +33,39 @@ pub struct Renderer {
     sharing: Sharing,
 }
 
-/// What the chunks of a run say of it.
+/// The run as its chunks name it.
 pub struct Head {
     pub run: RunId,
     pub fingerprint: String,
 }
 
-/// Consecutive rows of one chunk as records; a chunk that is large comes in several pieces.
+/// Consecutive rows of one chunk as records. A large chunk comes in several parts.
 #[derive(Debug)]
-pub struct Piece {
+pub struct ChunkPart {
     pub chunk: u64,
     pub records: Vec<Record>,
-    /// Of these rows. `recipients` is the rows.
+    /// Counts of these rows. `recipients` is their number.
     pub tally: Tally,
 }
 
 /// Why a chunk cannot be made.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PieceError {
+pub enum ChunkPartError {
     Recipients(RecipientsError),
     Render(RenderError),
     Chunk { line: u64, what: ChunkError },
 }
 
-impl PieceError {
-    /// `is_partly_sealed`: earlier batches of the run may be on their way already.
+impl ChunkPartError {
+    /// `is_partly_sealed`: earlier batches of the run may be sent already.
     pub fn into_error(self, recipients: &Path, is_partly_sealed: bool) -> EnqueueError {
         match self {
-            PieceError::Recipients(error) => error.into(),
-            PieceError::Render(error) if is_partly_sealed => EnqueueError::RenderAfterSeal(error),
-            PieceError::Render(error) => EnqueueError::Render(error),
-            PieceError::Chunk { line, what } => EnqueueError::Chunk {
+            ChunkPartError::Recipients(error) => error.into(),
+            ChunkPartError::Render(error) if is_partly_sealed => {
+                EnqueueError::RenderAfterSeal(error)
+            }
+            ChunkPartError::Render(error) => EnqueueError::Render(error),
+            ChunkPartError::Chunk { line, what } => EnqueueError::Chunk {
                 recipients: recipients.display().to_string(),
                 line,
                 what,
@@ -72,8 +74,8 @@ impl PieceError {
     }
 }
 
-/// Where pieces go; `false`: nobody wants any more.
-pub type Give<'a> = &'a mut dyn FnMut(Result<Piece, PieceError>) -> bool;
+/// Receives the parts of a chunk. Returns `false` if no more are wanted.
+pub type Emit<'a> = &'a mut dyn FnMut(Result<ChunkPart, ChunkPartError>) -> bool;
 
 type Rendered = (MessageLine, MessageContent);
 
@@ -82,7 +84,7 @@ impl Renderer {
     pub fn new(job: &Job, head: Head, timestamp: String) -> Renderer {
         Renderer {
             content: Arc::clone(&job.content),
-            suppressed: Arc::clone(&job.suppressed),
+            suppression: Arc::clone(&job.suppressed),
             key: job.key.clone(),
             id_domain: job.id_domain.clone(),
             return_path: job.return_path.clone(),
@@ -104,21 +106,26 @@ impl Renderer {
         }
     }
 
-    /// Gives the chunk's pieces in order, at most 8 MiB to be stored at a time, or why there are none.
-    pub fn chunk(&self, chunk: u64, rows: &[RecipientRow], give: Give<'_>) {
-        if let Err(error) = self.pieces(chunk, rows, give) {
-            give(Err(error));
+    /// Emits the parts of a chunk in order, each with at most 8 MiB to be stored, or an error.
+    pub fn chunk(&self, chunk: u64, rows: &[RecipientRow], emit: Emit<'_>) {
+        if let Err(error) = self.parts(chunk, rows, emit) {
+            emit(Err(error));
         }
     }
 
-    fn pieces(&self, chunk: u64, rows: &[RecipientRow], give: Give<'_>) -> Result<(), PieceError> {
+    fn parts(
+        &self,
+        chunk: u64,
+        rows: &[RecipientRow],
+        emit: Emit<'_>,
+    ) -> Result<(), ChunkPartError> {
         let mut messages: Vec<Rendered> = Vec::with_capacity(rows.len());
         let mut bytes = 0;
         for row in rows {
             let message = self.message(row)?;
             let more = message.1.own().len() + LINE_BYTES;
             if bytes + more > MAX_STORED_BYTES && !messages.is_empty() {
-                if !give(Ok(self.piece(chunk, &messages)?)) {
+                if !emit(Ok(self.part(chunk, &messages)?)) {
                     return Ok(());
                 }
                 messages.clear();
@@ -128,20 +135,23 @@ impl Renderer {
             messages.push(message);
         }
         if !messages.is_empty() {
-            give(Ok(self.piece(chunk, &messages)?));
+            emit(Ok(self.part(chunk, &messages)?));
         }
         Ok(())
     }
 
-    fn message(&self, row: &RecipientRow) -> Result<Rendered, PieceError> {
+    fn message(&self, row: &RecipientRow) -> Result<Rendered, ChunkPartError> {
         let address = row.address.as_str();
         let token = self.key.message_token(&self.run, address);
         let id = format!("{token}@{}", self.id_domain);
-        let suppressed = (self.suppressed)(&row.address);
+        let suppressed = (self.suppression)(&row.address);
         let content = match suppressed {
             Some(_) => MessageContent::default(),
             None => {
-                let message = self.content.compose(row, &id).map_err(PieceError::Render)?;
+                let message = self
+                    .content
+                    .compose(row, &id)
+                    .map_err(ChunkPartError::Render)?;
                 self.sharing.cut(message)
             }
         };
@@ -160,16 +170,16 @@ impl Renderer {
         Ok((line, content))
     }
 
-    fn piece(&self, chunk: u64, messages: &[Rendered]) -> Result<Piece, PieceError> {
+    fn part(&self, chunk: u64, messages: &[Rendered]) -> Result<ChunkPart, ChunkPartError> {
         let origin = Origin {
             timestamp: &self.timestamp,
             source: &self.source,
         };
-        let records = pack(&self.head, origin, messages).map_err(|what| PieceError::Chunk {
+        let records = pack(&self.head, origin, messages).map_err(|what| ChunkPartError::Chunk {
             line: line_of(messages, &what),
             what,
         })?;
-        Ok(Piece {
+        Ok(ChunkPart {
             chunk,
             tally: tally(messages, &records),
             records,
@@ -177,7 +187,7 @@ impl Renderer {
     }
 }
 
-/// Line of the recipients file of the message that does not fit.
+/// Line in the recipients file of the message that an error is about, or of the first one.
 fn line_of(messages: &[Rendered], error: &ChunkError) -> u64 {
     let row: Option<Row> = match error {
         ChunkError::StoredTooLarge { row, .. } | ChunkError::CompressedTooLarge { row, .. } => {

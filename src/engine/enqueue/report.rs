@@ -1,4 +1,4 @@
-//! What an enqueue tells while it works and at its end.
+//! Progress and result of an enqueue.
 
 use crate::domain::ids::{RunId, RunKey};
 use crate::domain::records::Tally;
@@ -6,7 +6,7 @@ use crate::recipients::{Counts, RowError};
 use serde::Serialize;
 use std::time::Duration;
 
-/// The document of `enqueue --json`. Law: `recipients = enqueued + duplicates + invalid + suppressed`.
+/// The document of `enqueue --json`. `recipients = enqueued + duplicates + invalid + suppressed` always holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EnqueueReport {
     pub campaign: String,
@@ -15,16 +15,16 @@ pub struct EnqueueReport {
     #[serde(flatten)]
     pub tally: Tally,
     pub elapsed_seconds: f64,
-    /// The run was sealed before, or by another process meanwhile; the counts are those of its seal.
+    /// The run was sealed by an earlier call or another process. The counts are those of its seal.
     pub already_enqueued: bool,
-    /// Parts of the inputs that differ from those of the run that was sealed already.
+    /// Inputs that differ from those of the run that was sealed already.
     pub changed: Vec<String>,
     pub dry_run: bool,
-    /// Batches of this run that an earlier call or another process had written.
+    /// Batches of this run that an earlier call or another process wrote.
     pub batches_found: u64,
     /// Unsealed runs that were dropped for this one.
     pub dropped: Vec<String>,
-    /// Rows that were left out are in this file.
+    /// The file with the rejected rows.
     pub rejected_file: Option<String>,
 }
 
@@ -46,21 +46,21 @@ impl EnqueueReport {
     }
 }
 
-/// Something happened that a person or a progress bar may want to know.
+/// Progress, for messages and progress bars.
 #[derive(Debug)]
 pub enum EnqueueProgress<'a> {
-    /// A bad row that `skip_invalid` leaves out; the first ten are told, all are in the file of rejected rows.
+    /// A row that `skip_invalid` leaves out. Reported for the first ten; the file of rejected rows has all.
     Rejected(&'a RowError),
-    /// The whole file has been read and checked.
+    /// The first pass is complete.
     Surveyed(&'a Counts),
-    /// An unsealed run is void from now on.
+    /// This unsealed run was dropped.
     Dropped(&'a str),
-    /// The run was begun before: as many of its batches are there.
+    /// An earlier call or another process wrote this many batches of the run.
     Continuing { batches_found: u64 },
-    /// Rows in the queue so far, of all.
+    /// Rows written so far, and all rows.
     Rows { done: u64, of: u64 },
-    /// A batch is durable. Counted from 0.
+    /// This batch, counted from 0, is durable.
     Batch { batch: u64, of: u64 },
-    /// The queue does not answer; tried again in a while.
+    /// The queue does not answer. The operation is retried.
     Waiting { why: &'a str },
 }

@@ -1,27 +1,29 @@
-//! Enqueue from its beginning to its end.
+//! Enqueue, step by step: survey the list, drop superseded runs, write the manifest, write batches, seal.
 
-use super::batches::{Batches, Sealed, sum};
-use super::decide::{Decision, Wish, decide};
+use super::batch_writer::{BatchWriter, Sealed};
+use super::campaign_topic::CampaignTopic;
+use super::chunk_appender::ChunkAppender;
+use super::chunk_parts::ChunkParts;
+use super::chunk_rows::{BatchLayout, RowSource};
+use super::decide::{Decision, Request, decide};
 use super::error::EnqueueError;
 use super::job::{Job, batch_shape, fingerprint};
-use super::open::{self, NewManifest, Opened, rfc3339};
-use super::pieces::Pieces;
+use super::open::{self, NewManifest, Opened};
 use super::renderer::{Head, Renderer};
 use super::report::{EnqueueProgress, EnqueueReport};
-use super::source::{Shape, Source};
 use super::survey::{Surveyed, survey};
-use super::topic::CampaignTopic;
-use super::writer::Writer;
 use crate::clock::Clock;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{Partition, RunId};
 use crate::domain::records::{Manifest, Tally};
+use crate::engine::timestamp::timestamp;
 use crate::queue::Queue;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Puts a campaign into the queue, or finds that it is there. Dropped at any moment and called again, in this process
-/// or another, it goes on where it was. Nothing of a run can be sent before its seal.
+/// Enqueues a campaign, or finds that it is enqueued already. Cancel safe: after the future is dropped or the process killed,
+/// the next call continues, in this process or another. No message of a run is sent before it is sealed.
 pub async fn enqueue(
     queue: &dyn Queue,
     job: &Job,
@@ -29,21 +31,21 @@ pub async fn enqueue(
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<EnqueueReport, EnqueueError> {
     let started = clock.since_boot();
-    let file = File::survey(job, observer).await?;
-    let mut topic = CampaignTopic::new(queue, job.patience);
-    let wish = file.wish(job);
+    let file = SurveyedFile::survey(job, observer).await?;
+    let mut topic = CampaignTopic::new(queue, job.queue_timeout);
+    let request = file.request(job);
     if job.dry_run {
         topic.read_to_end(observer).await?;
-        let is_already = matches!(decide(&topic.ledger, &wish)?, Decision::Already(_));
-        let tally = file.rehearse(job, clock, observer).await?;
+        let is_already = matches!(decide(&topic.ledger, &request)?, Decision::AlreadySealed(_));
+        let tally = file.render_all(job, clock, observer).await?;
         return Ok(EnqueueReport {
             already_enqueued: is_already,
             ..file.report(tally, clock.since_boot().saturating_sub(started), true)
         });
     }
-    let dropped = match open::clear(&mut topic, &wish, observer).await? {
+    let dropped = match open::drop_superseded(&mut topic, &request, observer).await? {
         Opened::Run { dropped } => dropped,
-        Opened::Already(already) => {
+        Opened::AlreadySealed(already) => {
             let elapsed = clock.since_boot().saturating_sub(started);
             return Ok(EnqueueReport {
                 already_enqueued: true,
@@ -59,12 +61,12 @@ pub async fn enqueue(
         rows: file.surveyed.survey.counts.accepted,
         now: clock.now(),
     };
-    let manifest = open::manifest(queue, &mut topic, job, &wish, new, observer).await?;
+    let manifest = open::manifest(queue, &mut topic, job, &request, new, observer).await?;
     let (sealed, batches_found) = file
         .write(&mut topic, job, &manifest, clock, observer)
         .await?;
     let (tally, already_enqueued) = match sealed {
-        Sealed::Mine(tally) => (tally, false),
+        Sealed::ByUs(tally) => (tally, false),
         Sealed::ByAnother(tally) => (tally, true),
     };
     Ok(EnqueueReport {
@@ -75,35 +77,35 @@ pub async fn enqueue(
     })
 }
 
-/// `--dry-run` where there is no queue yet: checks and renders everything.
-pub async fn rehearse(
+/// `--dry-run` without a queue: checks and renders everything.
+pub async fn dry_run(
     job: &Job,
     clock: &dyn Clock,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<EnqueueReport, EnqueueError> {
     let started = clock.since_boot();
-    let file = File::survey(job, observer).await?;
-    let tally = file.rehearse(job, clock, observer).await?;
+    let file = SurveyedFile::survey(job, observer).await?;
+    let tally = file.render_all(job, clock, observer).await?;
     Ok(file.report(tally, clock.since_boot().saturating_sub(started), true))
 }
 
-/// The recipients after the first pass, and which run they make.
-struct File {
+/// The surveyed list, and the run that it makes.
+struct SurveyedFile {
     surveyed: Surveyed,
     id: RunId,
     fingerprint: String,
     inputs: BTreeMap<String, String>,
 }
 
-impl File {
+impl SurveyedFile {
     async fn survey(
         job: &Job,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
-    ) -> Result<File, EnqueueError> {
+    ) -> Result<SurveyedFile, EnqueueError> {
         let surveyed = survey(job, observer).await?;
         let inputs = job.all_inputs(&surveyed.survey.fingerprint);
         let fingerprint = fingerprint(&inputs);
-        Ok(File {
+        Ok(SurveyedFile {
             id: job.run_id(&fingerprint),
             surveyed,
             fingerprint,
@@ -111,8 +113,8 @@ impl File {
         })
     }
 
-    fn wish<'a>(&'a self, job: &'a Job) -> Wish<'a> {
-        Wish {
+    fn request<'a>(&'a self, job: &'a Job) -> Request<'a> {
+        Request {
             id: &self.id,
             choice: &job.run,
             fingerprint: &self.fingerprint,
@@ -129,14 +131,31 @@ impl File {
         }
     }
 
-    fn source(&self, job: &Job, shape: Shape, done: BTreeSet<u64>) -> Source {
-        Source {
+    fn source(&self, job: &Job, layout: BatchLayout, done: BTreeSet<u64>) -> RowSource {
+        RowSource {
             path: job.recipients.clone(),
             options: job.options.clone(),
             survey: Arc::clone(&self.surveyed.survey),
-            shape,
+            layout,
             done,
         }
+    }
+
+    /// The partitions that the run was started with. The queue may have got more since then, but not fewer.
+    fn partitions(
+        &self,
+        manifest: &Manifest,
+        found: Partition,
+    ) -> Result<NonZero<Partition>, EnqueueError> {
+        let begun = Partition::try_from(manifest.first.len()).ok();
+        begun
+            .filter(|begun| *begun <= found)
+            .and_then(NonZero::new)
+            .ok_or_else(|| EnqueueError::Partitions {
+                run: self.id.run.clone(),
+                begun: manifest.first.len(),
+                found,
+            })
     }
 
     async fn write<'q>(
@@ -148,18 +167,11 @@ impl File {
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(Sealed, u64), EnqueueError> {
         let queue = topic.queue;
-        let begun = manifest.first.len();
-        if begun == 0 || begun > queue.partitions() as usize {
-            return Err(EnqueueError::Partitions {
-                run: self.id.run.clone(),
-                begun,
-                found: queue.partitions(),
-            });
-        }
+        let partitions = self.partitions(manifest, queue.partitions())?;
         let counts = &self.surveyed.survey.counts;
-        let mut batches = Batches::new(
+        let mut batches = BatchWriter::new(
             topic,
-            Writer::new(queue, job.patience, begun),
+            ChunkAppender::new(queue, job.queue_timeout, partitions),
             manifest,
             clock,
             job.recipients.display().to_string(),
@@ -171,18 +183,18 @@ impl File {
                 batches_found: found,
             });
         }
-        let source = self.source(job, batches.shape, (0..found).collect());
+        let source = self.source(job, batches.layout, (0..found).collect());
         let head = Head {
             run: manifest.id.clone(),
             fingerprint: manifest.fingerprint.clone(),
         };
-        let renderer = Renderer::new(job, head, rfc3339(clock.now()));
-        let pieces = Pieces::new(renderer, &source, job.render_threads)?;
-        Ok((batches.write(pieces, observer).await?, found))
+        let renderer = Renderer::new(job, head, timestamp(clock.now()));
+        let parts = ChunkParts::new(renderer, &source, job.render_threads)?;
+        Ok((batches.write(parts, observer).await?, found))
     }
 
-    /// Renders everything and counts it.
-    async fn rehearse(
+    /// Renders all messages and counts them.
+    async fn render_all(
         &self,
         job: &Job,
         clock: &dyn Clock,
@@ -190,18 +202,18 @@ impl File {
     ) -> Result<Tally, EnqueueError> {
         let counts = &self.surveyed.survey.counts;
         let (chunk_rows, batch_rows) = batch_shape(job.batch_rows);
-        let shape = Shape::new(counts.accepted, chunk_rows, batch_rows);
-        let source = self.source(job, shape, BTreeSet::new());
+        let layout = BatchLayout::new(counts.accepted, chunk_rows, batch_rows);
+        let source = self.source(job, layout, BTreeSet::new());
         let head = Head {
             run: self.id.clone(),
             fingerprint: self.fingerprint.clone(),
         };
-        let renderer = Renderer::new(job, head, rfc3339(clock.now()));
-        let mut pieces = Pieces::new(renderer, &source, job.render_threads)?;
+        let renderer = Renderer::new(job, head, timestamp(clock.now()));
+        let mut parts = ChunkParts::new(renderer, &source, job.render_threads)?;
         let mut tally = Tally::default();
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| error.into_error(&job.recipients, false))?;
-            tally = sum(tally, piece.tally);
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|error| error.into_error(&job.recipients, false))?;
+            tally += part.tally;
             observer(EnqueueProgress::Rows {
                 done: tally.recipients,
                 of: counts.accepted,
@@ -211,7 +223,7 @@ impl File {
             recipients: tally.recipients + counts.duplicates + counts.invalid,
             duplicates: counts.duplicates,
             invalid: counts.invalid,
-            batches: shape.batches(),
+            batches: layout.batches(),
             ..tally
         })
     }

@@ -1,10 +1,10 @@
-//! The suppression topic as it is when enqueue begins. Whoever is suppressed later is found when the mail is due.
+//! The suppression topic as it is when enqueue begins. An address that is suppressed later is found by the worker.
 
+use super::campaign_topic::read_records;
 use super::error::EnqueueError;
-use super::job::Suppressed;
-use super::patience::{Patience, tell};
+use super::job::SuppressionCheck;
+use super::queue_retry::{QueueTimeout, report_waiting};
 use super::report::EnqueueProgress;
-use super::topic::follow;
 use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::{Topic, TopicPartition};
@@ -12,23 +12,23 @@ use crate::queue::Queue;
 use crate::suppression::{SuppressionKey, SuppressionSet};
 use std::sync::Arc;
 
-/// What a chunk's line says of a suppressed row; the topic's record says more.
+/// The reason that the chunk gives for a suppressed row. The suppression topic has the details.
 const REASON: &str = "suppressed";
 
-/// Reads the topic to its end. A record that is none of ours is named in the log and changes nothing.
-pub async fn suppressed(
+/// Reads the topic to its end. A record without a valid key is logged and ignored.
+pub async fn suppression_check(
     queue: &dyn Queue,
     key: &ProjectKey,
-    patience: Patience,
+    queue_timeout: QueueTimeout,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
-) -> Result<Arc<Suppressed>, EnqueueError> {
-    let mut attempts = patience.attempts();
+) -> Result<Arc<SuppressionCheck>, EnqueueError> {
+    let mut retry = queue_timeout.retry();
     let set = loop {
         match read(queue).await {
             Ok(set) => break set,
             Err(EnqueueError::Queue(error)) => {
-                tell(&error, observer);
-                attempts.failed(error).await?;
+                report_waiting(&error, observer);
+                retry.after(error).await?;
             }
             Err(error) => return Err(error),
         }
@@ -44,7 +44,7 @@ pub async fn suppressed(
 async fn read(queue: &dyn Queue) -> Result<SuppressionSet, EnqueueError> {
     let at = TopicPartition::new(Topic::Suppression, 0);
     let mut set = SuppressionSet::default();
-    follow(queue, at, 0, &mut |stored| {
+    read_records(queue, at, 0, &mut |stored| {
         let record = stored.record;
         if let Err(error) = set.apply(record.key.as_deref(), record.payload.as_deref()) {
             tracing::warn!(offset = stored.offset, %error, "suppression record ignored");

@@ -1,4 +1,4 @@
-//! The first pass: the whole file is read and checked, and bad rows are set aside, before anything is written.
+//! The first pass over the recipients, in a thread. Writes the file of rejected rows.
 
 use super::error::EnqueueError;
 use super::job::Job;
@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::thread;
 use tokio::sync::oneshot;
 
-/// Bad rows that are told one by one.
-const TOLD_ROWS: usize = 10;
+/// Rejected rows that are reported one by one.
+const REPORTED_ROWS: usize = 10;
 
-/// What the first pass found, and where the bad rows are.
+/// The survey, and the file of rejected rows.
 pub struct Surveyed {
     pub survey: Arc<Survey>,
     pub rejected_file: Option<PathBuf>,
 }
 
-/// Reads the file. In a thread of its own, unless the job renders in the caller's.
+/// Reads the file in a thread, unless the job renders in the caller's thread.
 pub async fn survey(
     job: &Job,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
@@ -26,18 +26,18 @@ pub async fn survey(
     let (path, options) = (job.recipients.clone(), job.options.clone());
     let writer = (!job.dry_run).then(|| RejectedWriter::new(&path, &job.columns));
     let pass = move || read(&path, &options, writer);
-    let (surveyed, told) = match job.render_threads {
+    let (surveyed, rejected) = match job.render_threads {
         0 => pass(),
         _ => in_thread(pass).await?,
     }?;
-    for row in &told {
+    for row in &rejected {
         observer(EnqueueProgress::Rejected(row));
     }
     if surveyed.survey.columns != job.columns {
         let path = job.recipients.display().to_string();
         return Err(RecipientsError::Changed { path }.into());
     }
-    // A run of nobody would be sealed, and stand in the way of the list that was meant.
+    // An empty run would be sealed, and the intended list would then count as changed inputs.
     if surveyed.survey.counts.accepted == 0 {
         let path = job.recipients.display().to_string();
         return Err(RecipientsError::Nobody { path }.into());
@@ -46,19 +46,19 @@ pub async fn survey(
     Ok(surveyed)
 }
 
-/// Not tokio's: its runtime would wait for the whole file after a Ctrl-C.
+/// Not `spawn_blocking`, because tokio would wait for the end of the file after a Ctrl-C.
 async fn in_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, EnqueueError> {
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let work = move || {
-        // Whoever has gone away does not need to know.
-        let _ = tell.send(work());
+        // Sending fails if the caller was dropped, and then nobody needs the result.
+        let _ = sender.send(work());
     };
     let failed = |error: String| EnqueueError::Thread(error);
     let builder = thread::Builder::new().name("survey".to_string());
     builder.spawn(work).map_err(|e| failed(e.to_string()))?;
-    told.await.map_err(|error| failed(error.to_string()))
+    receiver.await.map_err(|error| failed(error.to_string()))
 }
 
 fn read(
@@ -66,11 +66,11 @@ fn read(
     options: &Options,
     mut writer: Option<RejectedWriter>,
 ) -> Result<(Surveyed, Vec<RowError>), RecipientsError> {
-    let mut told = Vec::new();
+    let mut rejected = Vec::new();
     let mut written = Ok(());
     let survey = first_pass(path, options, |row| {
-        if told.len() < TOLD_ROWS {
-            told.push(row.error.clone());
+        if rejected.len() < REPORTED_ROWS {
+            rejected.push(row.error.clone());
         }
         if let (Some(writer), Ok(())) = (&mut writer, &written) {
             written = writer.write(row);
@@ -82,5 +82,5 @@ fn read(
         survey: Arc::new(survey),
         rejected_file,
     };
-    Ok((surveyed, told))
+    Ok((surveyed, rejected))
 }

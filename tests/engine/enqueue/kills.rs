@@ -4,7 +4,7 @@
 use super::world::{List, PARTITIONS, append, assert_all_rows_once, queue, run};
 use mailq::domain::ids::RunId;
 use mailq::domain::records::{CampaignRecord, FileReading, InDoubtPolicy, Manifest};
-use mailq::engine::enqueue::{Job, Patience, RunChoice};
+use mailq::engine::enqueue::{Job, QueueTimeout, RunChoice};
 use mailq_testkit::memory::{MemoryLog, MemoryQueue, Unkind};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ async fn until_done(log: &MemoryLog, job: &Job, random: &mut fastrand::Rng) -> u
         let process = log.start_process();
         let suppressed_row = random.u64(0..ROWS);
         let job = Job {
-            patience: Patience(None),
+            queue_timeout: QueueTimeout(None),
             suppressed: Arc::new(move |address| {
                 let is = address.as_str() == format!("anna{suppressed_row}@example.org");
                 is.then(|| "manual".to_string())

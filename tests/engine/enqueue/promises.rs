@@ -4,7 +4,7 @@ use super::world::{List, append, assert_all_rows_once, kind_queue, ledger, read,
 use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{CampaignRecord, Cancel, Tally};
 use mailq::domain::topic::Topic;
-use mailq::engine::enqueue::{Compose, EnqueueError, EnqueueProgress, Job, RunChoice, rehearse};
+use mailq::engine::enqueue::{Compose, EnqueueError, EnqueueProgress, Job, RunChoice, dry_run};
 use mailq::queue::chunk;
 use mailq::recipients::{Options, RecipientsError};
 use mailq::render::RenderError;
@@ -351,7 +351,7 @@ async fn a_dry_run_writes_nothing() {
     };
     let dry = run(&log, &queue, &job).await.unwrap();
     assert!(log.records(Topic::Send).is_empty() && log.records(Topic::Campaign).is_empty());
-    let unqueued = rehearse(&job, &log.clock(), &mut |_: EnqueueProgress<'_>| ())
+    let unqueued = dry_run(&job, &log.clock(), &mut |_: EnqueueProgress<'_>| ())
         .await
         .unwrap();
     let wet = run(&log, &queue, &list.job()).await.unwrap();

@@ -7,7 +7,7 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{CampaignRecord, InDoubtPolicy};
 use mailq::domain::topic::Topic;
 use mailq::engine::enqueue::{
-    Compose, EnqueueError, EnqueueProgress, EnqueueReport, Job, Patience, RunChoice, enqueue,
+    Compose, EnqueueError, EnqueueProgress, EnqueueReport, Job, QueueTimeout, RunChoice, enqueue,
 };
 use mailq::protocol::{Ledger, RunFacts};
 use mailq::queue::chunk;
@@ -88,7 +88,7 @@ impl List {
             suppressed: Arc::new(|_| None),
             source: "test/enqueue".to_string(),
             trace_id: "t1".to_string(),
-            patience: Patience(Some(Duration::from_secs(60))),
+            queue_timeout: QueueTimeout(Some(Duration::from_secs(60))),
             render_threads: 0,
             dry_run: false,
         }

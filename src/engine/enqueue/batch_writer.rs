@@ -1,108 +1,110 @@
-//! Writes a run batch by batch: chunks, then the batch's state, with `--stream` its seal; and looks after each batch
-//! whether the run still stands.
+//! Writes a run batch by batch: the chunks, then the batch's state, and with `--stream` its seal. Checks after each batch
+//! that the run is still valid.
 
+use super::campaign_topic::CampaignTopic;
+use super::chunk_appender::ChunkAppender;
+use super::chunk_parts::ChunkParts;
+use super::chunk_rows::BatchLayout;
 use super::error::EnqueueError;
-use super::open::rfc3339;
-use super::patience::may_pass;
-use super::pieces::Pieces;
-use super::renderer::{Piece, PieceError};
+use super::queue_retry::is_transient;
+use super::renderer::{ChunkPart, ChunkPartError};
 use super::report::EnqueueProgress;
-use super::source::Shape;
-use super::topic::CampaignTopic;
-use super::writer::Writer;
 use crate::clock::Clock;
+use crate::domain::digest::leading_64_bits;
 use crate::domain::ids::Partition;
 use crate::domain::records::{BatchState, CampaignRecord, Dropped, Manifest, Seal, Tally};
-use crate::queue::{QueueError, Record};
+use crate::engine::timestamp::timestamp;
+use crate::queue::QueueError;
 use crate::recipients::RecipientsError;
 use ring::digest;
 use std::path::Path;
 
 /// A run being written.
-pub struct Batches<'a, 'q> {
+pub struct BatchWriter<'a, 'q> {
     pub topic: &'a mut CampaignTopic<'q>,
-    pub writer: Writer<'q>,
+    pub appender: ChunkAppender<'q>,
     pub manifest: &'a Manifest,
-    pub shape: Shape,
+    pub layout: BatchLayout,
     pub clock: &'a dyn Clock,
-    /// For errors: the name of the recipients file.
+    /// Name of the recipients file, for errors.
     pub recipients: String,
-    /// Batches below this are durable; their rows are in `tally`.
+    /// The next batch to write. All before it are durable and counted in `tally`.
     next: u64,
     tally: Tally,
-    /// What the first pass left out, for the seals.
+    /// Rows that the first pass left out, for the seals.
     duplicates: u64,
     invalid: u64,
-    rows_begun: u64,
-    turn: u64,
-    /// Of the seals that this process has appended.
-    draws: Vec<u64>,
+    rows_started: u64,
+    /// Partition of chunk 0.
+    first_partition: u64,
+    /// Random numbers of the seals that this process appended.
+    own_seals: Vec<u64>,
 }
 
-/// How a run ended for this process.
+/// Who sealed the run.
 pub enum Sealed {
-    Mine(Tally),
-    /// Another process sealed it first.
+    ByUs(Tally),
+    /// Another process, before us.
     ByAnother(Tally),
 }
 
-impl<'a, 'q> Batches<'a, 'q> {
+impl<'a, 'q> BatchWriter<'a, 'q> {
     pub fn new(
         topic: &'a mut CampaignTopic<'q>,
-        writer: Writer<'q>,
+        appender: ChunkAppender<'q>,
         manifest: &'a Manifest,
         clock: &'a dyn Clock,
         recipients: String,
         (duplicates, invalid): (u64, u64),
-    ) -> Batches<'a, 'q> {
-        Batches {
+    ) -> BatchWriter<'a, 'q> {
+        BatchWriter {
             topic,
-            writer,
+            appender,
             manifest,
-            shape: Shape::new(manifest.rows, manifest.chunk_rows, manifest.batch_rows),
+            layout: BatchLayout::new(manifest.rows, manifest.chunk_rows, manifest.batch_rows),
             clock,
             recipients,
             next: 0,
             tally: Tally::default(),
             duplicates,
             invalid,
-            rows_begun: 0,
-            turn: turn(manifest),
-            draws: Vec::new(),
+            rows_started: 0,
+            first_partition: first_partition(manifest),
+            own_seals: Vec::new(),
         }
     }
 
-    /// Batches that the topic says are durable, from the first on; takes their offsets and counts over.
+    /// Takes over the batches that are durable already. Returns their number.
     pub fn take_over(&mut self) -> u64 {
         while let Some(state) = self.durable(self.next) {
             let (last, tally) = (state.last.clone(), state.tally);
-            self.writer.raise(&last);
+            self.appender.raise(&last);
             self.tally = tally;
             self.next += 1;
         }
-        self.rows_begun = self.tally.enqueued + self.tally.suppressed;
+        self.rows_started = self.tally.enqueued + self.tally.suppressed;
         self.next
     }
 
-    /// A state whose counts are not those of its rows is not believed: the batch is written again.
+    /// The state of a batch, if its counts match its rows. Otherwise the batch is written again.
     fn durable(&self, batch: u64) -> Option<&BatchState> {
         let facts = self.topic.ledger.run(self.manifest.key)?;
-        let rows = self.shape.rows_through(batch);
+        let rows = self.layout.rows_through(batch);
         facts.batches.get(&batch).filter(|state| {
-            batch < self.shape.batches()
+            batch < self.layout.batches()
                 && state.last.len() == self.manifest.first.len()
                 && state.tally.enqueued.checked_add(state.tally.suppressed) == Some(rows)
         })
     }
 
-    /// Writes everything that is missing, then the seal. Where the file turns out to have changed, the run is dropped:
-    /// what was written of it may be neither the old file's nor the new one's.
+    /// Writes the missing batches, then the seal. If the recipients file has changed, the run is dropped: its chunks may
+    /// belong neither to the old file nor to the new one.
     pub async fn write(
         &mut self,
-        pieces: Pieces<'_>,
+        parts: ChunkParts<'_>,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<Sealed, EnqueueError> {
-        let written = self.write_all(pieces, observer).await;
+        let written = self.write_all(parts, observer).await;
         if let Err(EnqueueError::Recipients(RecipientsError::Changed { .. })) = &written {
             let mut make = |append| {
                 CampaignRecord::Dropped(Dropped {
@@ -119,78 +121,76 @@ impl<'a, 'q> Batches<'a, 'q> {
 
     async fn write_all(
         &mut self,
-        mut pieces: Pieces<'_>,
+        mut parts: ChunkParts<'_>,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<Sealed, EnqueueError> {
         let mut batch_tally = Tally::default();
-        while let Some(made) = self.next_piece(&mut pieces).await? {
-            let piece = made.map_err(|error| self.stopped(error))?;
-            if self.shape.batch_of_chunk(piece.chunk) > self.next {
+        while let Some(part) = self.next_part(&mut parts).await? {
+            let part = part.map_err(|error| self.part_error(error))?;
+            if self.layout.batch_of_chunk(part.chunk) > self.next {
                 self.end_batch(&mut batch_tally, observer).await?;
-                if let Some(sealed) = self.look(observer).await? {
+                if let Some(sealed) = self.check_run(observer).await? {
                     return Ok(sealed);
                 }
             }
-            batch_tally = sum(batch_tally, piece.tally);
-            self.put(piece, observer).await?;
+            batch_tally += part.tally;
+            self.append_part(part, observer).await?;
         }
         if batch_tally.recipients > 0 {
             self.end_batch(&mut batch_tally, observer).await?;
         }
         self.seal(None, observer).await?;
-        match self.look(observer).await? {
+        match self.check_run(observer).await? {
             Some(sealed) => Ok(sealed),
-            // A seal that is not there after it was acknowledged: its run was dropped and begun again.
+            // The seal was acknowledged. If it is not in the ledger, the run was dropped and started again before it.
             None => Err(self.dropped("it was started again")),
         }
     }
 
-    /// Appends go on while the next piece is waited for.
-    async fn next_piece(
+    /// Waits for the next part. Appends proceed in the meantime.
+    async fn next_part(
         &mut self,
-        pieces: &mut Pieces<'_>,
-    ) -> Result<Option<Result<Piece, PieceError>>, EnqueueError> {
+        parts: &mut ChunkParts<'_>,
+    ) -> Result<Option<Result<ChunkPart, ChunkPartError>>, EnqueueError> {
         loop {
-            let landed = tokio::select! {
+            // Both futures are cancel safe.
+            let finished = tokio::select! {
                 biased;
-                landed = self.writer.landed(), if !self.writer.is_idle() => landed,
-                piece = pieces.next() => return Ok(piece),
+                finished = self.appender.finish_one(), if !self.appender.is_idle() => finished,
+                part = parts.next() => return Ok(part),
             };
-            self.checked(landed)?;
+            self.checked(finished)?;
         }
     }
 
-    async fn put(
+    async fn append_part(
         &mut self,
-        piece: Piece,
+        part: ChunkPart,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
-        let partition = self.partition(piece.chunk);
-        for record in piece.records {
-            self.put_record(partition, record).await?;
+        let partition = self.partition(part.chunk)?;
+        for record in part.records {
+            let appended = self.appender.append(partition, record).await;
+            self.checked(appended)?;
         }
-        self.rows_begun += piece.tally.recipients;
+        self.rows_started += part.tally.recipients;
         observer(EnqueueProgress::Rows {
-            done: self.rows_begun,
+            done: self.rows_started,
             of: self.manifest.rows,
         });
         Ok(())
     }
 
-    async fn put_record(&mut self, at: Partition, record: Record) -> Result<(), EnqueueError> {
-        while !self.writer.has_room(at, &record) {
-            let landed = self.writer.landed().await;
-            self.checked(landed)?;
-        }
-        self.writer.begin(at, record);
-        Ok(())
-    }
-
-    /// The chunk's partition: rows decide it, neither fill levels nor the process.
-    fn partition(&self, chunk: u64) -> Partition {
-        let partitions = (self.manifest.first.len() as u64).max(1);
-        let index = (chunk % partitions + self.turn % partitions) % partitions;
-        Partition::try_from(index).unwrap_or(0)
+    /// The partition of a chunk. It depends on the chunk's number alone, so every process chooses the same.
+    fn partition(&self, chunk: u64) -> Result<Partition, EnqueueError> {
+        let partitions = self.appender.partitions();
+        let (count, first) = (u64::from(partitions.get()), self.first_partition);
+        let index = (chunk % count + first % count) % count;
+        Partition::try_from(index).map_err(|_| EnqueueError::Partitions {
+            run: self.manifest.id.run.clone(),
+            begun: self.manifest.first.len(),
+            found: partitions.get(),
+        })
     }
 
     async fn end_batch(
@@ -198,13 +198,14 @@ impl<'a, 'q> Batches<'a, 'q> {
         batch_tally: &mut Tally,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
-        let flushed = self.writer.flush().await;
+        let flushed = self.appender.flush().await;
         self.checked(flushed)?;
-        let mut tally = sum(self.tally, std::mem::take(batch_tally));
+        let mut tally = self.tally;
+        tally += std::mem::take(batch_tally);
         tally.batches = self.next + 1;
-        let rows = self.shape.rows_through(self.next);
+        let rows = self.layout.rows_through(self.next);
         if tally.recipients != rows {
-            // The reader gave fewer or more rows than the first pass counted.
+            // The second pass read other rows than the first.
             let path = self.recipients.clone();
             return Err(RecipientsError::Changed { path }.into());
         }
@@ -212,7 +213,7 @@ impl<'a, 'q> Batches<'a, 'q> {
             key: self.manifest.key,
             manifest: self.manifest.draw,
             batch: self.next,
-            last: self.writer.last().to_vec(),
+            last: self.appender.last(),
             tally,
         };
         self.append(&mut |_| CampaignRecord::Batch(state.clone()), observer)
@@ -220,7 +221,7 @@ impl<'a, 'q> Batches<'a, 'q> {
         let batch = self.next;
         self.tally = tally;
         self.next += 1;
-        let of = self.shape.batches();
+        let of = self.layout.batches();
         observer(EnqueueProgress::Batch { batch, of });
         if self.manifest.stream && self.next < of {
             self.seal(Some(rows), observer).await?;
@@ -237,9 +238,9 @@ impl<'a, 'q> Batches<'a, 'q> {
             key: self.manifest.key,
             manifest: self.manifest.draw,
             draw: 0,
-            last: self.writer.last().to_vec(),
+            last: self.appender.last(),
             tally: self.whole_tally(),
-            sealed_at: rfc3339(self.clock.now()),
+            sealed_at: timestamp(self.clock.now()),
             rows_below,
         };
         let mut draws = Vec::new();
@@ -251,11 +252,11 @@ impl<'a, 'q> Batches<'a, 'q> {
             })
         };
         self.append(&mut make, observer).await?;
-        self.draws.append(&mut draws);
+        self.own_seals.append(&mut draws);
         Ok(())
     }
 
-    /// With what the first pass left out, so that the law holds.
+    /// With the rows that the first pass left out, so that the sum of the counts is right.
     fn whole_tally(&self) -> Tally {
         let Tally {
             enqueued,
@@ -270,13 +271,13 @@ impl<'a, 'q> Batches<'a, 'q> {
         }
     }
 
-    /// Reads the topic to its end: whether the run is sealed, by whom, and whether it still stands.
-    async fn look(
+    /// Reads the topic to its end. Returns the seal, if there is one. Errors: the run was dropped or cancelled.
+    async fn check_run(
         &mut self,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<Option<Sealed>, EnqueueError> {
         let read = self.topic.read_to_end(observer).await;
-        read.map_err(|error| self.away(error))?;
+        read.map_err(|error| self.with_progress(error))?;
         let id = &self.manifest.id;
         let Some(facts) = self.topic.ledger.run(self.manifest.key) else {
             return Err(self.dropped("it is unknown to the queue"));
@@ -294,8 +295,8 @@ impl<'a, 'q> Batches<'a, 'q> {
             });
         }
         let seal = facts.seal.as_ref().filter(|_| facts.is_complete());
-        Ok(seal.map(|seal| match self.draws.contains(&seal.draw) {
-            true => Sealed::Mine(seal.tally),
+        Ok(seal.map(|seal| match self.own_seals.contains(&seal.draw) {
+            true => Sealed::ByUs(seal.tally),
             false => Sealed::ByAnother(seal.tally),
         }))
     }
@@ -306,16 +307,17 @@ impl<'a, 'q> Batches<'a, 'q> {
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
         let appended = self.topic.append(make, observer).await;
-        appended.map_err(|error| self.away(error))
+        appended.map_err(|error| self.with_progress(error))
     }
 
     fn checked(&self, result: Result<(), QueueError>) -> Result<(), EnqueueError> {
-        result.map_err(|error| self.away(EnqueueError::Queue(error)))
+        result.map_err(|error| self.with_progress(EnqueueError::Queue(error)))
     }
 
-    fn away(&self, error: EnqueueError) -> EnqueueError {
+    /// Adds to a transient error how many batches are durable.
+    fn with_progress(&self, error: EnqueueError) -> EnqueueError {
         match error {
-            EnqueueError::Queue(cause) if may_pass(&cause) => EnqueueError::QueueAway {
+            EnqueueError::Queue(cause) if is_transient(&cause) => EnqueueError::QueueAway {
                 batch: self.next,
                 safe_batches: self.next,
                 cause,
@@ -324,7 +326,7 @@ impl<'a, 'q> Batches<'a, 'q> {
         }
     }
 
-    fn stopped(&self, error: PieceError) -> EnqueueError {
+    fn part_error(&self, error: ChunkPartError) -> EnqueueError {
         let facts = self.topic.ledger.run(self.manifest.key);
         let is_partly_sealed = self.manifest.stream
             && (self.next > 0 || facts.is_some_and(|facts| facts.seal.is_some()));
@@ -340,29 +342,14 @@ impl<'a, 'q> Batches<'a, 'q> {
     }
 }
 
-/// Where chunk 0 goes, so that small runs do not all begin in partition 0.
-fn turn(manifest: &Manifest) -> u64 {
+/// The partition of chunk 0, before the remainder. Different for each run, so that small runs do not all go to partition
+/// 0.
+fn first_partition(manifest: &Manifest) -> u64 {
     let mut hash = digest::Context::new(&digest::SHA256);
     let id = &manifest.id;
     for part in [&id.campaign, &id.run, &manifest.fingerprint] {
         hash.update(part.as_bytes());
         hash.update(&[0]);
     }
-    let digest = hash.finish();
-    let first = digest.as_ref().iter().take(8);
-    first.fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-pub fn sum(one: Tally, other: Tally) -> Tally {
-    Tally {
-        recipients: one.recipients + other.recipients,
-        enqueued: one.enqueued + other.enqueued,
-        duplicates: one.duplicates + other.duplicates,
-        invalid: one.invalid + other.invalid,
-        suppressed: one.suppressed + other.suppressed,
-        batches: one.batches + other.batches,
-        chunks: one.chunks + other.chunks,
-        bytes_rendered: one.bytes_rendered + other.bytes_rendered,
-        bytes_queued: one.bytes_queued + other.bytes_queued,
-    }
+    leading_64_bits(hash.finish().as_ref())
 }

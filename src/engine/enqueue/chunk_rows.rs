@@ -1,4 +1,4 @@
-//! The rows of a surveyed file, a chunk's at a time, without those that are in the queue already.
+//! The rows of a surveyed file, grouped by chunk, without the batches that are in the queue already.
 
 use crate::domain::ids::Row;
 use crate::domain::recipient::RecipientRow;
@@ -9,34 +9,34 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Rows of more bytes than this are not held at once: a chunk of them is rendered in parts.
+/// At most this many bytes of rows are in memory at once. A chunk with more is rendered in parts.
 const MAX_ROWS_BYTES: usize = 4 << 20;
 
-/// Which rows of which file.
+/// A surveyed file, and which of its rows to read.
 #[derive(Clone)]
-pub struct Source {
+pub struct RowSource {
     pub path: PathBuf,
     pub options: Options,
     pub survey: Arc<Survey>,
-    pub shape: Shape,
+    pub layout: BatchLayout,
     /// Batches that are in the queue already.
     pub done: BTreeSet<u64>,
 }
 
-/// How rows are cut into chunks and chunks into batches.
+/// How rows are divided into chunks, and chunks into batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct BatchLayout {
     pub rows: u64,
     pub chunk_rows: u64,
     /// A multiple of `chunk_rows`.
     pub batch_rows: u64,
 }
 
-impl Shape {
-    /// Whatever a manifest says, nothing is divided by zero and a batch is of whole chunks.
-    pub fn new(rows: u64, chunk_rows: u64, batch_rows: u64) -> Shape {
+impl BatchLayout {
+    /// Corrects senseless numbers, because a manifest is not checked: no zero, and whole chunks in a batch.
+    pub fn new(rows: u64, chunk_rows: u64, batch_rows: u64) -> BatchLayout {
         let chunk_rows = chunk_rows.max(1);
-        Shape {
+        BatchLayout {
             rows,
             chunk_rows,
             batch_rows: (batch_rows / chunk_rows).max(1).saturating_mul(chunk_rows),
@@ -51,39 +51,39 @@ impl Shape {
         chunk / (self.batch_rows / self.chunk_rows)
     }
 
-    /// Rows in this batch and all before it.
+    /// Number of rows in this batch and all before it.
     pub fn rows_through(&self, batch: u64) -> Row {
         let end = batch.saturating_add(1).saturating_mul(self.batch_rows);
         end.min(self.rows)
     }
 }
 
-impl Source {
-    /// Rows from the first batch that is missing to the end of the file, whose bytes are compared there.
+impl RowSource {
+    /// The rows from the first missing batch to the end of the file. At the end the file's fingerprint is compared.
     pub fn chunks(&self) -> Result<ChunkRows<'_>, RecipientsError> {
-        let first = (0..self.shape.batches()).find(|batch| !self.done.contains(batch));
-        let start = first.map_or(self.shape.rows, |batch| batch * self.shape.batch_rows);
-        let range: Range<Row> = start..self.shape.rows;
+        let first = (0..self.layout.batches()).find(|batch| !self.done.contains(batch));
+        let start = first.map_or(self.layout.rows, |batch| batch * self.layout.batch_rows);
+        let range: Range<Row> = start..self.layout.rows;
         Ok(ChunkRows {
             rows: rows(&self.path, &self.options, &self.survey, range)?.peekable(),
-            shape: self.shape,
+            layout: self.layout,
             done: &self.done,
         })
     }
 }
 
-/// A chunk's number and rows, in order; a chunk of huge rows comes in several parts.
+/// Iterates over (chunk number, rows). A chunk with huge rows comes in several parts.
 pub struct ChunkRows<'a> {
     rows: Peekable<Rows<'a>>,
-    shape: Shape,
+    layout: BatchLayout,
     done: &'a BTreeSet<u64>,
 }
 
 impl ChunkRows<'_> {
-    /// The chunk's next rows: all that are left of it, or fewer where they are huge.
+    /// The next rows of a chunk: all that remain, or fewer if they are huge.
     fn take(&mut self, chunk: u64) -> Result<Vec<RecipientRow>, RecipientsError> {
         let mut rows = Vec::new();
-        let chunk_rows = self.shape.chunk_rows;
+        let chunk_rows = self.layout.chunk_rows;
         let belongs = |row: &Result<RecipientRow, RecipientsError>| {
             row.as_ref()
                 .map_or(true, |row| row.row / chunk_rows == chunk)
@@ -105,13 +105,13 @@ impl Iterator for ChunkRows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let chunk = match self.rows.peek()? {
-                Ok(row) => row.row / self.shape.chunk_rows,
-                Err(_) => 0,
+            let Ok(next) = self.rows.peek()? else {
+                return self.rows.next()?.err().map(Err);
             };
+            let chunk = next.row / self.layout.chunk_rows;
             match self.take(chunk) {
                 Err(error) => return Some(Err(error)),
-                Ok(_) if self.done.contains(&self.shape.batch_of_chunk(chunk)) => {}
+                Ok(_) if self.done.contains(&self.layout.batch_of_chunk(chunk)) => {}
                 Ok(rows) => return Some(Ok((chunk, rows))),
             }
         }
@@ -124,19 +124,22 @@ mod tests {
 
     #[test]
     fn the_last_batch_ends_with_the_rows() {
-        let shape = Shape::new(1201, 500, 1000);
-        assert_eq!(shape.batches(), 2);
-        assert_eq!([0, 1, 2].map(|c| shape.batch_of_chunk(c)), [0, 0, 1]);
-        assert_eq!([0, 1, 9].map(|b| shape.rows_through(b)), [1000, 1201, 1201]);
-        assert_eq!(Shape::new(0, 500, 1000).batches(), 0);
+        let layout = BatchLayout::new(1201, 500, 1000);
+        assert_eq!(layout.batches(), 2);
+        assert_eq!([0, 1, 2].map(|c| layout.batch_of_chunk(c)), [0, 0, 1]);
+        assert_eq!(
+            [0, 1, 9].map(|b| layout.rows_through(b)),
+            [1000, 1201, 1201]
+        );
+        assert_eq!(BatchLayout::new(0, 500, 1000).batches(), 0);
     }
 
     #[test]
-    fn a_senseless_manifest_is_survived() {
+    fn corrects_the_numbers_of_a_senseless_manifest() {
         for (rows, chunk_rows, batch_rows) in [(9, 0, 0), (u64::MAX, 3, u64::MAX), (5, 7, 2)] {
-            let shape = Shape::new(rows, chunk_rows, batch_rows);
-            assert!(shape.chunk_rows > 0 && shape.batch_rows >= shape.chunk_rows);
-            assert!(shape.rows_through(shape.batches()) == rows);
+            let layout = BatchLayout::new(rows, chunk_rows, batch_rows);
+            assert!(layout.chunk_rows > 0 && layout.batch_rows >= layout.chunk_rows);
+            assert!(layout.rows_through(layout.batches()) == rows);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The campaign topic as enqueue sees it: read to its end into a ledger, appended to, both patiently.
+//! The campaign topic for enqueue: reads it to its end into a ledger, and appends to it. Both retry.
 
 use super::error::EnqueueError;
-use super::patience::{Patience, tell};
+use super::queue_retry::{QueueTimeout, report_waiting};
 use super::report::EnqueueProgress;
 use crate::domain::ids::Offset;
 use crate::domain::records::CampaignRecord;
@@ -14,34 +14,34 @@ use ring::rand::{SecureRandom, SystemRandom};
 const AT: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 const FETCH_BYTES: usize = 1 << 20;
 
-/// The ledger, and the queue that it is read from.
+/// The ledger of a queue's campaign topic.
 pub struct CampaignTopic<'a> {
     pub queue: &'a dyn Queue,
-    patience: Patience,
+    queue_timeout: QueueTimeout,
     pub ledger: Ledger,
 }
 
 impl<'a> CampaignTopic<'a> {
-    /// Nothing is read yet.
-    pub fn new(queue: &'a dyn Queue, patience: Patience) -> CampaignTopic<'a> {
+    /// The ledger is empty until [`CampaignTopic::read_to_end`].
+    pub fn new(queue: &'a dyn Queue, queue_timeout: QueueTimeout) -> CampaignTopic<'a> {
         CampaignTopic {
             queue,
-            patience,
+            queue_timeout,
             ledger: Ledger::default(),
         }
     }
 
-    /// Reads everything that had landed when this was called.
+    /// Reads all records that were in the log when this was called.
     pub async fn read_to_end(
         &mut self,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
-        let mut attempts = self.patience.attempts();
+        let mut retry = self.queue_timeout.retry();
         loop {
             match self.read().await {
                 Err(EnqueueError::Queue(error)) => {
-                    tell(&error, observer);
-                    attempts.failed(error).await?;
+                    report_waiting(&error, observer);
+                    retry.after(error).await?;
                 }
                 done => return done,
             }
@@ -51,7 +51,7 @@ impl<'a> CampaignTopic<'a> {
     async fn read(&mut self) -> Result<(), EnqueueError> {
         let ledger = &mut self.ledger;
         let from = ledger.position();
-        let end = follow(self.queue, AT, from, &mut |stored| {
+        let end = read_records(self.queue, AT, from, &mut |stored| {
             let key = stored.record.key.as_deref().unwrap_or_default();
             let payload = stored.record.payload.as_deref();
             ledger.apply(stored.offset, key, payload)?;
@@ -62,29 +62,30 @@ impl<'a> CampaignTopic<'a> {
         Ok(())
     }
 
-    /// Appends until it is acknowledged. A record of unknown result may have landed, so each attempt is given a new
-    /// number: one number in two places would let compaction take the first, which counts, away.
+    /// Appends a record and retries until it is acknowledged. `make` gets a random number for the record's key, a new one
+    /// for each attempt: an attempt without a result may be in the log, and it is the first record that counts. With the
+    /// same key compaction would remove it.
     pub async fn append(
         &self,
         make: &mut dyn FnMut(u64) -> CampaignRecord,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<(), EnqueueError> {
-        let mut attempts = self.patience.attempts();
+        let mut retry = self.queue_timeout.retry();
         loop {
-            let record = encode(&make(draw()?))?;
+            let record = encode(&make(random_number()?))?;
             match self.queue.append(AT, vec![record]).await {
                 Ok(_) => return Ok(()),
                 Err(error) => {
-                    tell(&error, observer);
-                    attempts.failed(error).await?;
+                    report_waiting(&error, observer);
+                    retry.after(error).await?;
                 }
             }
         }
     }
 }
 
-/// Gives the records of a compacted partition from an offset to its end as it is now, which is the answer.
-pub async fn follow(
+/// Passes the records of a compacted partition to `take`, from an offset to the end that the log has now. Returns the end.
+pub async fn read_records(
     queue: &dyn Queue,
     at: TopicPartition,
     mut from: Offset,
@@ -94,7 +95,7 @@ pub async fn follow(
     while from < end {
         let records = queue.fetch(at, from, FETCH_BYTES).await?;
         if records.is_empty() {
-            // What is left up to the end was compacted away.
+            // Compaction removed the records up to the end.
             break;
         }
         for stored in records {
@@ -118,8 +119,8 @@ fn encode(record: &CampaignRecord) -> Result<Record, QueueError> {
     })
 }
 
-/// A number that no other append has.
-fn draw() -> Result<u64, EnqueueError> {
+/// For the key of one append.
+fn random_number() -> Result<u64, EnqueueError> {
     let mut bytes = [0; 8];
     SystemRandom::new()
         .fill(&mut bytes)
