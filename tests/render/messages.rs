@@ -1,0 +1,114 @@
+//! Errors of single messages and of a campaign's content, header fields without a value, and hostile cells.
+
+use super::fixture::{Case, check_shape, plain};
+use mail_parser::{HeaderForm, MessageParser, MimeHeaders};
+use mailq::render::{CampaignContent, Content};
+use proptest::prelude::*;
+
+#[test]
+fn a_rendering_error_has_template_and_line() {
+    let case = Case::new(&[("a.txt", "\n{{ name | int }}")]);
+    let error = case.compose("Anna").unwrap_err();
+    assert!(error.starts_with("templates/a.txt:2: "), "{error}");
+    assert!(error.ends_with(" (recipient on line 2)"), "{error}");
+    let nested = Case::new(&[
+        ("a.txt", "{% include 'b.txt' %}"),
+        ("b.txt", "\n\n{{ name | int }}"),
+    ]);
+    assert!(
+        nested
+            .compose("Anna")
+            .unwrap_err()
+            .starts_with("templates/b.txt:3: ")
+    );
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
+    let error = Case::new(&[("a.txt", endless)])
+        .compose("Anna")
+        .unwrap_err();
+    assert!(error.contains("more than 2000000 steps"), "{error}");
+    let long = "{% set a = 'x' * 9999 %}{% for b in range(9999) %}{{ a }}{% endfor %}";
+    let error = Case::new(&[("a.txt", long)]).compose("Anna").unwrap_err();
+    assert!(error.contains("more than 8388608 bytes"), "{error}");
+    let case = Case::new(&[("a.txt", "x")]).header("X-A", "{{ name }}");
+    let error = case.compose("a\r\nBcc: b@x.io").unwrap_err();
+    let wanted = "campaigns/sample.toml: headers.X-A: a control character or line break in the value of a header (recipient on line 2)";
+    assert_eq!(error, wanted);
+}
+
+#[test]
+fn refuses_content_that_no_message_can_be_made_with() {
+    let case = Case::new(&[("a.txt", "x")]);
+    let error = |change: &dyn Fn(&mut CampaignContent)| {
+        let mut content = case.content.clone();
+        change(&mut content);
+        Content::load(&content, &case.templates())
+            .err()
+            .unwrap()
+            .to_string()
+    };
+    let origin = "campaigns/sample.toml";
+    assert_eq!(
+        error(&|content| content.from = "Acme <a@@b.io>".to_string()),
+        format!("{origin}: `from` is `Acme <a@@b.io>`: two `@`")
+    );
+    assert_eq!(
+        error(&|content| content.text = None),
+        format!("{origin}: neither `html` nor `text` is given")
+    );
+    assert_eq!(
+        error(&|content| content.headers.push(("bcc".to_string(), String::new()))),
+        format!("{origin}: header `bcc`: mailq sets this header itself")
+    );
+    let twice = |content: &mut CampaignContent| {
+        content.headers.push(("X-A".to_string(), "1".to_string()));
+        content.headers.push(("x-a".to_string(), "2".to_string()));
+    };
+    assert_eq!(
+        error(&twice),
+        format!("{origin}: header `x-a`: given twice")
+    );
+    let (composer, row) = plain();
+    for id in ["", "a", "a@b>\r\nBcc: x@y", "a@b@c", "é@b", "<a@b>"] {
+        assert!(composer.compose(&row, id).is_err(), "{id}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn no_cell_injects_a_header_or_changes_another_part(
+        name in "(\\PC|[\r\n\t\0\u{7f}]|=\\?utf-8\\?q\\?=0D=0ABcc:_x@y.io\\?=|\r\nBcc: x@y.io\r\n|--=_0123456789abcdef0123456789abcdef|<script>|\r\n\\.\r\n){0,12}",
+    ) {
+        let mut case = Case::new(&[("a.txt", "begin {{ name }} end"), ("b.html", "<p>{{ name }}</p>")])
+            .header("X-City", "{{ city }}");
+        case.content.html = Some("b.html".to_string());
+        let shown = case.compose(&name).unwrap();
+        check_shape(&shown);
+        let message = MessageParser::default().parse(&shown).unwrap();
+        let names: Vec<&str> = message.headers().iter().map(|header| header.name()).collect();
+        prop_assert_eq!(names, ["From", "To", "Subject", "Message-ID", "MIME-Version", "X-City", "Content-Type"]);
+        prop_assert_eq!(message.parts.len(), 3);
+        let lines = name.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");
+        let text = message.text_part(0).and_then(|part| part.text_contents());
+        let wanted = format!("begin {lines} end");
+        prop_assert_eq!(text, Some(wanted.as_str()));
+        let html = message.html_part(0).and_then(|part| part.text_contents()).unwrap();
+        prop_assert_eq!(html.matches('<').count(), 2);
+        prop_assert!(message.part(1).unwrap().content_type().unwrap().subtype() == Some("plain"));
+
+        // The same cell in the subject either arrives as it is or is refused; it never becomes anything else.
+        let case = Case::new(&[("a.txt", "x")]).subject("Hi {{ name }}!");
+        match case.compose(&name) {
+            Err(error) => prop_assert!(name.bytes().any(|byte| byte.is_ascii_control()), "{}", error),
+            Ok(bytes) => {
+                check_shape(&bytes);
+                let message = MessageParser::default().parse(&bytes).unwrap();
+                prop_assert_eq!(message.headers().len(), 7);
+                let subject = message.header_as("Subject", HeaderForm::Text);
+                let subject = subject.first().and_then(|value| value.as_text());
+                let wanted = format!("Hi {name}!");
+                prop_assert_eq!(subject, Some(wanted.as_str()));
+            }
+        }
+    }
+}
