@@ -188,9 +188,13 @@ impl HeaderSource<'_> {
     }
 }
 
-/// A field whose template uses no variables. `None` if it cannot be written: rendering it for a row reports the error.
+/// A field whose template uses no variables; empty if it has no value and may be left out. `None` if it cannot be
+/// written: rendering it for a row reports the error.
 fn constant_field(header: &HeaderTemplate, templates: &Templates) -> Option<Vec<u8>> {
     let value = templates.render(&header.template, &Value::UNDEFINED).ok()?;
+    if header.omits(&value) {
+        return Some(Vec::new());
+    }
     let mut field = Vec::new();
     header::write(&header.name, &value, &mut field).ok()?;
     Some(field)

@@ -73,6 +73,19 @@ fn refuses_content_that_no_message_can_be_made_with() {
     }
 }
 
+#[test]
+fn leaves_out_header_fields_without_a_value() {
+    let case = Case::new(&[("a.txt", "x")])
+        .subject("")
+        .header("X-Constant", " ")
+        .header("X-Rendered", "{{ name }}")
+        .header("X-City", "{{ city }}");
+    let message = String::from_utf8(case.compose("").unwrap()).unwrap();
+    assert!(!message.contains("X-Constant") && !message.contains("X-Rendered"));
+    assert!(message.contains("\r\nX-City: Rome\r\n"));
+    assert!(message.contains("\r\nSubject: \r\n"), "{message}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
