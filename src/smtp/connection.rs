@@ -127,7 +127,8 @@ impl<S: Stream> Connection<S> {
     pub async fn next_reply(&mut self) -> Result<ServerReply, ConnectionError> {
         loop {
             while !self.unread.is_empty() {
-                let bytes = self.input.get(self.unread.clone()).unwrap_or_default();
+                let (read, _) = self.input.split_at(self.unread.end);
+                let (_, bytes) = read.split_at(self.unread.start);
                 let (used, reply) = self.parser.push(bytes)?;
                 self.unread.start += used;
                 if let Some(reply) = reply {

@@ -34,11 +34,12 @@ impl ContentWriter {
 
     /// Appends a piece to `out`. After an error `out` is incomplete.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
-        let mut copied = 0;
+        // Bytes before `at` have been examined, and are appended with the next dot or at the end.
+        let mut rest = piece;
         let mut at = 0;
-        while let Some(byte) = piece.get(at) {
+        while let Some(byte) = rest.get(at) {
             if self.previous == Previous::Other
-                && piece.get(at..at + BLOCK_BYTES).is_some_and(has_no_line_end)
+                && rest.get(at..at + BLOCK_BYTES).is_some_and(has_no_line_end)
             {
                 at += BLOCK_BYTES;
                 continue;
@@ -49,16 +50,17 @@ impl ContentWriter {
                 (_, b'\n') => return Err(BareLineEnd("LF")),
                 (_, b'\r') => self.previous = Previous::Cr,
                 (Previous::LineEnd, b'.') if self.stuffs_dots => {
-                    out.extend_from_slice(piece.get(copied..at).unwrap_or_default());
+                    let (before, dot_on) = rest.split_at(at);
+                    out.extend_from_slice(before);
                     out.push(b'.');
-                    copied = at;
+                    (rest, at) = (dot_on, 0);
                     self.previous = Previous::Other;
                 }
                 _ => self.previous = Previous::Other,
             }
             at += 1;
         }
-        out.extend_from_slice(piece.get(copied..).unwrap_or_default());
+        out.extend_from_slice(rest);
         Ok(())
     }
 

@@ -46,12 +46,10 @@ pub fn envelope(
         let text = "the address needs SMTPUTF8, which the relay does not offer";
         return Err(refused(Stage::RcptTo, 553, code, text));
     }
+    // 0 means no fixed limit (RFC 1870 §4).
     let limit = extensions.size_limit_bytes.filter(|limit| *limit > 0);
-    if limit.is_some_and(|limit| u64::try_from(size_bytes).unwrap_or(u64::MAX) > limit) {
-        let text = format!(
-            "the message has {size_bytes} bytes, the relay takes {}",
-            limit.unwrap_or_default()
-        );
+    if let Some(limit) = limit.filter(|limit| size_bytes as u64 > *limit) {
+        let text = format!("the message has {size_bytes} bytes, the relay accepts {limit}");
         return Err(refused(Stage::MailFrom, 552, EnhancedCode(5, 3, 4), &text));
     }
     let mut mail_from = format!("MAIL FROM:<{}>", message.return_path);

@@ -80,7 +80,8 @@ impl ReplyParser {
                 return Ok((input.len(), None));
             };
             taken += end + 1;
-            let outcome = self.parse_line(rest.get(..end).unwrap_or_default());
+            let (line, _) = rest.split_at(end);
+            let outcome = self.parse_line(line);
             if outcome.is_err() {
                 *self = ReplyParser::default();
             }

@@ -77,7 +77,7 @@ pub fn description(stream: &TlsStream<TcpStream>) -> String {
     let version = connection
         .protocol_version()
         .map(|version| format!("{version:?}").replace('_', "."))
-        .unwrap_or_default();
+        .unwrap_or_else(|| "TLS".to_string());
     let suite = connection
         .negotiated_cipher_suite()
         .map(|suite| format!("{:?}", suite.suite()))

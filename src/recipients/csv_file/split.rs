@@ -66,7 +66,7 @@ fn row(window: &[u8], end: usize, quoted: bool, record: &Record) -> Found {
         return Found::Blank { bytes };
     }
     let lines = match quoted {
-        true => 1 + line_ends(window.get(..end).unwrap_or_default()),
+        true => 1 + line_ends(window.split_at(end).0),
         false => 1,
     };
     Found::Row { bytes, lines }
@@ -98,7 +98,7 @@ fn plain_cell(
     delimiter: u8,
     record: &mut Record,
 ) -> Cell {
-    let rest = window.get(start..).unwrap_or_default();
+    let (_, rest) = window.split_at(start);
     let stop = rest
         .iter()
         .position(|byte| *byte == delimiter || matches!(byte, b'\n' | b'\r' | b'"'));
@@ -135,7 +135,7 @@ fn quoted_cell(
 ) -> Cell {
     let mut at = start;
     loop {
-        let rest = window.get(at..).unwrap_or_default();
+        let (_, rest) = window.split_at(at);
         let Some(length) = rest.iter().position(|byte| *byte == b'"') else {
             record.push(rest);
             return match is_last {

@@ -72,7 +72,7 @@ impl Source {
     /// UTF-8, so that its row is rejected.
     pub fn read(&mut self, out: &mut Vec<u8>) -> Result<bool, RecipientsError> {
         let count = self.fill()?;
-        let piece = self.piece.get(..count).unwrap_or_default();
+        let (piece, _) = self.piece.split_at(count);
         let (skipped, encoding) = match &mut self.encoding {
             Some(encoding) => (0, encoding),
             none => {
@@ -80,7 +80,7 @@ impl Source {
                 (skipped, none.insert(encoding))
             }
         };
-        let piece = piece.get(skipped..).unwrap_or_default();
+        let (_, piece) = piece.split_at(skipped);
         match encoding {
             Encoding::Utf8 => out.extend_from_slice(piece),
             Encoding::Utf16(decoder) if count == 0 => decoder.finish(out),
@@ -106,8 +106,8 @@ impl Source {
                 Err(error) => return Err(unreadable(&self.path, &error)),
             }
         }
-        self.hash
-            .update(self.piece.get(..filled).unwrap_or_default());
+        let (read, _) = self.piece.split_at(filled);
+        self.hash.update(read);
         self.bytes_read += filled as u64;
         Ok(filled)
     }
