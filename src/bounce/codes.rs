@@ -1,5 +1,5 @@
-//! Rules by code: enhanced codes of the IANA registry (RFC 3463, 5248, 7505, 8616) and of large receivers, and the reply
-//! codes of RFC 5321 §4.2.3.
+//! Rules by code: enhanced codes of the IANA registry (RFC 3463, 5248, 7505, 8616) and of large receivers, and the
+//! reply codes of RFC 5321 §4.2.3.
 
 use super::Finding;
 use super::evidence::{Evidence, Severity};

@@ -42,8 +42,8 @@ pub fn classify(stage: Stage, reply: &Reply) -> Verdict {
     }
 }
 
-/// Before RCPT TO no reply is about a recipient. Up to AUTH it is about the relay. At MAIL FROM it is about the sender, the
-/// size of the message, or the relay.
+/// Before RCPT TO no reply is about a recipient. Up to AUTH it is about the relay. At MAIL FROM it is about the sender,
+/// the size of the message, or the relay.
 fn scope(evidence: &Evidence, reason: Reason) -> Scope {
     let meant = meaning::of(reason).scope;
     let permanent = evidence.severity == Severity::Permanent;
@@ -71,9 +71,9 @@ fn scope(evidence: &Evidence, reason: Reason) -> Scope {
     }
 }
 
-/// The first digit of the reply code decides whether to retry, even if the enhanced code differs (552 4.2.2). The exception
-/// are reasons that are always temporary (550 5.2.1 ReceivingRatePerm). A 4xx is never hard, and only a failure of the
-/// recipient is.
+/// The first digit of the reply code decides whether to retry, even if the enhanced code differs (552 4.2.2). The
+/// exceptions are reasons that are always temporary (550 5.2.1 ReceivingRatePerm). A 4xx is never hard. A 5xx is hard
+/// only if it is about the recipient.
 fn class(evidence: &Evidence, reason: Reason, scope: Scope) -> Class {
     if evidence.severity != Severity::Permanent || scope == Scope::Relay {
         return Class::Temporary;

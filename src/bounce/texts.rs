@@ -138,8 +138,8 @@ impl When {
     }
 }
 
-/// `mailbox unavailable` is the standard text of 550 (RFC 5321 §4.2.3), so a specific enhanced code takes precedence. After
-/// the recipient was accepted the text means something else.
+/// `mailbox unavailable` is the standard text of 550 (RFC 5321 §4.2.3), so a specific enhanced code takes precedence.
+/// After the recipient was accepted the text means something else.
 fn is_overruled(rule: &TextRule, evidence: &Evidence) -> bool {
     rule.id == "text.mailbox-unavailable"
         && (evidence.stage > Stage::RcptTo

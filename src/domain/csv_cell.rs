@@ -10,8 +10,8 @@ pub fn escape_formula(cell: &str) -> Cow<'_, str> {
     escaped_if(cell, cell.starts_with(FORMULA_STARTS))
 }
 
-/// Like [`escape_formula`], and [`unescape_formula`] gives the cell back: a cell that looks escaped already gets another
-/// apostrophe.
+/// Like [`escape_formula`], and [`unescape_formula`] gives the cell back: a cell that looks escaped already gets
+/// another apostrophe.
 pub fn escape_formula_reversibly(cell: &str) -> Cow<'_, str> {
     escaped_if(cell, is_formula_behind_apostrophes(cell))
 }

@@ -26,7 +26,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(wrong)
 }
 
-/// Whole seconds (`90s`), else milliseconds (`1500ms`). Topic names use this form, so each duration has exactly one text.
+/// Whole seconds (`90s`), else milliseconds (`1500ms`). Topic names use this form, so each duration has exactly one
+/// text.
 pub fn compact(duration: Duration) -> String {
     if duration.subsec_millis() == 0 {
         format!("{}s", duration.as_secs())

@@ -27,8 +27,8 @@ impl RunId {
         }
     }
 
-    /// The first 64 bits of SHA-256 over both names: short enough for a commit string, long enough for runs of one queue
-    /// not to collide.
+    /// The first 64 bits of SHA-256 over both names: short enough for a commit string, long enough for runs of one
+    /// queue not to collide.
     pub fn key(&self) -> RunKey {
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(self.campaign.as_bytes());

@@ -1,4 +1,4 @@
-//! Enums whose variants have names: in JSON, in filters and in messages. The name stands beside its variant, once.
+//! Enums whose variants have a name in JSON, in filters and in messages. Each name is declared beside its variant.
 
 /// Declares a fieldless enum with `ALL`, `name`, `Display`, `FromStr` and serde, all by the given names.
 macro_rules! named {

@@ -38,7 +38,7 @@ impl ProjectKey {
         format!("{tag:032x}")
     }
 
-    /// The key of an address in the suppression topic. Without the project key nobody can tell which address it is.
+    /// The key of an address in the suppression topic. Without the project key it does not reveal the address.
     pub fn suppression_key(&self, address: &str) -> u128 {
         self.tag("suppression", &[address])
     }

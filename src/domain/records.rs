@@ -34,8 +34,8 @@ pub enum CampaignRecord {
 }
 
 impl CampaignRecord {
-    /// The record's key. Of several manifests, seals or drops of one run the first in the log counts, so compaction must
-    /// keep all of them: each append, also a repeated one, has a random number in its key.
+    /// The record's key. Of several manifests, seals or drops of one run the first in the log counts, so compaction
+    /// must keep all of them: each append, also a repeated one, has a random number in its key.
     pub fn key(&self) -> String {
         match self {
             CampaignRecord::Manifest(m) => format!("manifest/{}/{}", m.key, m.draw),
@@ -219,7 +219,8 @@ pub struct LeftEntry {
     pub at: String,
     /// Epoch of the owner that wrote it. Of several entries the one with the highest epoch counts, then the last.
     pub owner: u64,
-    /// The run is read from here on. In a retry tier this is the tier's cursor: all of the run below it is in `counters`.
+    /// The run is read from here on. In a retry tier this is the tier's cursor: all of the run below it is in
+    /// `counters`.
     pub next: Offset,
     pub last_row: Option<Row>,
     /// Open chunks: offset, and the bitset of done messages as text.
@@ -261,8 +262,8 @@ pub struct Dropped {
     pub why: String,
 }
 
-/// A copy of a partition's last commit. The copy with the highest epoch counts, then the last in the log. Each epoch has
-/// a key of its own, so that a late append of a former owner does not replace the copy of its successor.
+/// A copy of a partition's last commit. The copy with the highest epoch counts, then the last in the log. Each epoch
+/// has a key of its own, so that a late append of a former owner does not replace the copy of its successor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// `topic/partition`.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Committed for each partition when its topic is created. A queue that can lose commits can then tell a lost commit
-/// from a partition that nobody has owned yet.
+/// from a partition that no worker has owned yet.
 pub const INITIAL_COMMIT: &str = "mq1;init";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,8 @@ pub enum Topic {
     Dlq,
     /// Events of messages, keyed by message id.
     Event,
-    /// Manifests, batch states, seals, control records and entries removed from commit strings. Compacted, one partition.
+    /// Manifests, batch states, seals, control records and entries removed from commit strings. Compacted, one
+    /// partition.
     Campaign,
     /// Addresses that are never mailed. Compacted, one partition.
     Suppression,

@@ -60,8 +60,8 @@ impl Survey {
     }
 }
 
-/// Reads the whole file once. With `skip_invalid` bad rows go to `on_rejected` and are left out. Without it bad rows are
-/// an error that lists the first ten and counts all. Memory: at most 24 bytes a row, for the duplicate check.
+/// Reads the whole file once. With `skip_invalid` bad rows go to `on_rejected` and are left out. Without it bad rows
+/// are an error that lists the first ten and counts all. Memory: at most 24 bytes a row, for the duplicate check.
 pub fn first_pass(
     path: &Path,
     options: &Options,

@@ -36,7 +36,7 @@ pub struct Options {
     pub header_columns: Vec<String>,
     /// Bad rows are left out and reported, instead of being an error.
     pub skip_invalid: bool,
-    /// Accept at most this many rows. The fingerprint covers the whole file all the same.
+    /// Accept at most this many rows. The fingerprint still covers the whole file.
     pub limit: Option<u64>,
 }
 

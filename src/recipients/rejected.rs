@@ -119,7 +119,7 @@ impl RejectedWriter {
 
 impl Drop for RejectedWriter {
     fn drop(&mut self) {
-        // Fails after a rename, because there is nothing to remove. Another failure leaves a file that nobody reads.
+        // After the rename there is nothing to remove. Any other failure leaves a temporary file, which does no harm.
         let _ = fs::remove_file(&self.temporary);
     }
 }

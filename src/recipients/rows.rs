@@ -1,4 +1,5 @@
-//! The second pass: returns the accepted rows in file order, and checks that the file is still the one of the first pass.
+//! The second pass: returns the accepted rows in file order, and checks that the file is still the one of the first
+//! pass.
 
 use super::Options;
 use super::csv_file::Step;
@@ -11,9 +12,9 @@ use crate::domain::recipient::RecipientRow;
 use std::ops::Range;
 use std::path::Path;
 
-/// Iterates over the accepted rows with these numbers. Rows before the range are skipped unchecked.
-/// Errors: `Changed` at once if the file's length or time of modification differ from those of the first pass, and as the
-/// last item if its bytes differ. A caller that stops before the last item does not learn about the bytes.
+/// Iterates over the accepted rows with these numbers. Rows before the range are skipped unchecked. Errors: `Changed`
+/// at once if the file's length or time of modification differ from those of the first pass, and as the last item if
+/// its bytes differ. A caller that stops before the last item does not learn about the bytes.
 pub fn rows<'a>(
     path: &Path,
     options: &Options,

@@ -1,5 +1,5 @@
-//! An opened recipients file: its columns, then its rows one after the other. Both passes read a list through this; only
-//! this file knows which format the list has.
+//! An opened recipients file: its columns, then its rows one after the other. Both passes read a list through this;
+//! only this file knows which format the list has.
 
 use super::Options;
 use super::columns::{Columns, ColumnsError};

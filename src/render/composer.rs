@@ -1,5 +1,5 @@
-//! Composes the messages of one campaign and list. Uses no random numbers and no clock, so a row gives the same bytes on
-//! every host and at every time.
+//! Composes the messages of one campaign and list. Uses no random numbers and no clock, so a row gives the same bytes
+//! on every host and at every time.
 
 use super::body::Body;
 use super::content::{Content, HeaderTemplate};

@@ -1,5 +1,5 @@
-//! From a campaign's templates and a recipient's row to the bytes of a message. Everything is read and checked before the
-//! first row is rendered.
+//! From a campaign's templates and a recipient's row to the bytes of a message. Everything is read and checked before
+//! the first row is rendered.
 
 mod body;
 mod composer;

@@ -132,8 +132,8 @@ impl QuotedPrintable<'_> {
         }
     }
 
-    /// Escapes a dot and `From ` at the start of a line: SMTP doubles the dot (RFC 5321 §4.5.2), and some programs quote
-    /// `From ` as `>From `.
+    /// Escapes a dot and `From ` at the start of a line: SMTP doubles the dot (RFC 5321 §4.5.2), and some programs
+    /// quote `From ` as `>From `.
     fn line_start<'b>(&mut self, run: &'b [u8]) -> &'b [u8] {
         match run {
             [b'.', rest @ ..] => {

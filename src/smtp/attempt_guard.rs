@@ -4,8 +4,8 @@ use super::relay::Feed;
 use crate::domain::outcome::Attempt;
 use std::time::SystemTime;
 
-/// Reports the result of a message to its feed. If the session's future is dropped, so is the guard, and reports whether
-/// the final dot had been written.
+/// Reports the result of a message to its feed. If the session's future is dropped, so is the guard, and reports
+/// whether the final dot had been written.
 pub struct AttemptGuard<'feed> {
     feed: &'feed dyn Feed,
     ticket: u64,

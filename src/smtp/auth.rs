@@ -14,8 +14,8 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-/// The mechanism to use: `wanted` if there is one, else PLAIN, else LOGIN. XOAUTH2 must be wanted, because its secret is
-/// a token and not a password. Errors say what the server offers.
+/// The mechanism to use: `wanted` if there is one, else PLAIN, else LOGIN. XOAUTH2 must be wanted, because its secret
+/// is a token and not a password. Errors say what the server offers.
 pub fn choose(wanted: Option<Mechanism>, offered: &[String]) -> Result<Mechanism, String> {
     let is_offered = |mechanism: Mechanism| offered.iter().any(|word| word == mechanism.keyword());
     if let Some(mechanism) = wanted {
@@ -67,7 +67,8 @@ pub async fn log_in(
         if reply.code != 334 {
             return Ok(reply);
         }
-        // After an XOAUTH2 error the server sends the final reply when it gets an empty response. `*` cancels (RFC 4954 §4).
+        // After an XOAUTH2 error the server sends the final reply when it gets an empty response. `*` cancels (RFC 4954
+        // §4).
         line = match responses.next() {
             Some(response) => response,
             None if mechanism == Mechanism::XOAuth2 && !line.is_empty() => String::new(),

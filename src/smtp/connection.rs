@@ -190,7 +190,8 @@ impl<S: Stream> Connection<S> {
         })
     }
 
-    /// Shuts the connection down. A failure does not matter, because the socket is closed when the connection is dropped.
+    /// Shuts the connection down. A failure does not matter, because the socket is closed when the connection is
+    /// dropped.
     pub async fn close(&mut self, within: Duration) {
         let _ = timeout(within, self.stream.shutdown()).await;
     }

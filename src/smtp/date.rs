@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-/// `Date: Sat, 21 Nov 2026 17:32:00 +0000` and CRLF, in UTC (RFC 5322 §3.3). A time outside the years -9999 to 9999 becomes
-/// the nearest time in them.
+/// `Date: Sat, 21 Nov 2026 17:32:00 +0000` and CRLF, in UTC (RFC 5322 §3.3). A time outside the years -9999 to 9999
+/// becomes the nearest time in them.
 pub fn field(at: SystemTime) -> String {
     let at = jiff::Timestamp::try_from(at).unwrap_or(if at < SystemTime::UNIX_EPOCH {
         jiff::Timestamp::MIN

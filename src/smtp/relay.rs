@@ -50,8 +50,8 @@ pub trait Relay {
     async fn probe(&self) -> Result<Capabilities, SessionEnd>;
 }
 
-/// Why a session ended. `Failed` and `Unavailable` count against the relay in the circuit breaker. None of them counts as
-/// an attempt of a message.
+/// Why a session ended. `Failed` and `Unavailable` count against the relay in the circuit breaker. None of them counts
+/// as an attempt of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionEnd {
     /// The feed has no more messages, and QUIT was sent.

@@ -1,5 +1,5 @@
-//! Parses replies out of a stream of bytes (RFC 5321 §4.2, RFC 3463). Pure. Accepts any bytes and keeps a bounded number
-//! of them.
+//! Parses replies out of a stream of bytes (RFC 5321 §4.2, RFC 3463). Pure. Accepts any bytes and keeps a bounded
+//! number of them.
 
 use crate::domain::outcome::{EnhancedCode, Reply};
 
@@ -70,8 +70,8 @@ pub struct ReplyParser {
 }
 
 impl ReplyParser {
-    /// Uses bytes up to the end of the first complete reply. Returns how many were used, and the reply if it is complete.
-    /// An error drops what was parsed of the reply.
+    /// Uses bytes up to the end of the first complete reply. Returns how many were used, and the reply if it is
+    /// complete. An error drops what was parsed of the reply.
     pub fn push(&mut self, input: &[u8]) -> Result<(usize, Option<ServerReply>), ReplyError> {
         let mut taken = 0;
         while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {

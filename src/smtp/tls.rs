@@ -1,4 +1,5 @@
-//! TLS with rustls and ring. Trusts the system's roots and those of an optional file. Always verifies the server's name.
+//! TLS with rustls and ring. Trusts the system's roots and those of an optional file. Always verifies the server's
+//! name.
 
 use super::settings::OpenError;
 use std::path::Path;

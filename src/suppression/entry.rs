@@ -5,14 +5,14 @@ use crate::domain::project_key::ProjectKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The form in which addresses are compared: trimmed and in lower case, the local part too. RFC 5321 §2.4 lets `Anna` and
-/// `anna` be two mailboxes, but no large provider does, and a person who refuses mail refuses it for both.
+/// The form in which addresses are compared: trimmed and in lower case, the local part too. RFC 5321 §2.4 lets `Anna`
+/// and `anna` be two mailboxes, but no large provider does, and a person who refuses mail refuses it for both.
 pub fn fold(address: &str) -> String {
     address.trim().to_lowercase()
 }
 
 /// The key of an address in the suppression topic: 128 bits of an HMAC with the project key, 32 hexadecimal digits as
-/// text. Without the project key nobody can tell which address it is.
+/// text. Without the project key it does not reveal the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SuppressionKey(pub(super) u128);
 

@@ -114,7 +114,7 @@ impl<R: BufRead> Import<R> {
             let found = shown(cell(self.columns.address));
             return Err(ImportError::NotAnAddress { line, found });
         }
-        // An address with an unknown reason is suppressed all the same: its owner does not want mail.
+        // An unknown reason is no reason to mail the address.
         let reason = self.columns.reason.map_or("", cell);
         let known: Option<Reason> = reason.to_lowercase().parse().ok();
         let is_unknown = known.is_none() && !reason.is_empty();
@@ -137,7 +137,7 @@ impl<R: BufRead> Iterator for Import<R> {
                 Ok(None) => return None,
                 Err(error) => Err(error),
             };
-            // Reading on would fail at the same place for ever.
+            // Otherwise a read error would repeat without end.
             self.has_failed = matches!(parsed, Err(ImportError::Unreadable { .. }));
             if let Some(item) = parsed.transpose() {
                 return Some(item);

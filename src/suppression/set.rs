@@ -18,7 +18,7 @@ pub enum RecordError {
 }
 
 impl SuppressionSet {
-    /// Applies a record. The payload is not parsed: an address with a damaged entry is suppressed all the same.
+    /// Applies a record. The payload is not parsed: an address with a damaged entry is still suppressed.
     pub fn apply(&mut self, key: Option<&str>, payload: Option<&[u8]>) -> Result<(), RecordError> {
         let key = key.ok_or(RecordError::NoKey)?;
         let key: SuppressionKey = key.parse().map_err(RecordError::BadKey)?;

@@ -1,5 +1,5 @@
-//! Writes a run batch by batch: the chunks, then the batch's state, and with `--stream` its seal. Checks after each batch
-//! that the run is still valid.
+//! Writes a run batch by batch: the chunks, then the batch's state, and with `--stream` its seal. Checks after each
+//! batch that the run is still valid.
 
 use super::campaign_topic::CampaignTopic;
 use super::chunk_appender::ChunkAppender;
@@ -97,8 +97,8 @@ impl<'a, 'q> BatchWriter<'a, 'q> {
         })
     }
 
-    /// Writes the missing batches, then the seal. If the recipients file has changed, the run is dropped: its chunks may
-    /// belong neither to the old file nor to the new one.
+    /// Writes the missing batches, then the seal. If the recipients file has changed, the run is dropped: its chunks
+    /// may belong neither to the old file nor to the new one.
     pub async fn write(
         &mut self,
         parts: ChunkParts<'_>,
@@ -342,8 +342,8 @@ impl<'a, 'q> BatchWriter<'a, 'q> {
     }
 }
 
-/// The partition of chunk 0, before the remainder. Different for each run, so that small runs do not all go to partition
-/// 0.
+/// The partition of chunk 0, before the remainder. Different for each run, so that small runs do not all go to
+/// partition 0.
 fn first_partition(manifest: &Manifest) -> u64 {
     let mut hash = digest::Context::new(&digest::SHA256);
     let id = &manifest.id;

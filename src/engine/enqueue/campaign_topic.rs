@@ -62,9 +62,9 @@ impl<'a> CampaignTopic<'a> {
         Ok(())
     }
 
-    /// Appends a record and retries until it is acknowledged. `make` gets a random number for the record's key, a new one
-    /// for each attempt: an attempt without a result may be in the log, and it is the first record that counts. With the
-    /// same key compaction would remove it.
+    /// Appends a record and retries until it is acknowledged. `make` gets a random number for the record's key, a new
+    /// one for each attempt: an attempt without a result may be in the log, and it is the first record that counts.
+    /// With the same key compaction would remove it.
     pub async fn append(
         &self,
         make: &mut dyn FnMut(u64) -> CampaignRecord,
@@ -84,7 +84,8 @@ impl<'a> CampaignTopic<'a> {
     }
 }
 
-/// Passes the records of a compacted partition to `take`, from an offset to the end that the log has now. Returns the end.
+/// Passes the records of a compacted partition to `take`, from an offset to the end that the log has now. Returns the
+/// end.
 pub async fn read_records(
     queue: &dyn Queue,
     at: TopicPartition,

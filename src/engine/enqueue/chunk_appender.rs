@@ -1,6 +1,6 @@
-//! Appends chunks to the send topic: to all partitions in parallel, to each one record at a time. A failed append may still
-//! arrive late. If the next one were in flight by then, readers would see its higher rows first, and skip the lower ones
-//! as copies.
+//! Appends chunks to the send topic: to all partitions in parallel, to each one record at a time. A failed append may
+//! still arrive late. If the next one were in flight by then, readers would see its higher rows first, and skip the
+//! lower ones as copies.
 
 use super::queue_retry::{QueueTimeout, is_transient};
 use crate::domain::ids::{Offset, Partition};

@@ -1,5 +1,5 @@
-//! The rendered chunks of a run, in order. Threads render ahead; for simulations the caller's thread renders. Channels are
-//! short, so memory depends neither on the list nor on which side is slower.
+//! The rendered chunks of a run, in order. Threads render ahead; for simulations the caller's thread renders. Channels
+//! are short, so memory depends neither on the list nor on which side is slower.
 
 use super::chunk_rows::{ChunkRows, RowSource};
 use super::error::EnqueueError;
@@ -57,8 +57,8 @@ impl InlineRenderer<'_> {
 }
 
 impl<'a> ChunkParts<'a> {
-    /// Starts `threads` render threads and a reader thread. They end with the list, or when `ChunkParts` is dropped. With 0
-    /// threads, [`ChunkParts::next`] reads and renders.
+    /// Starts `threads` render threads and a reader thread. They end with the list, or when `ChunkParts` is dropped.
+    /// With 0 threads, [`ChunkParts::next`] reads and renders.
     pub fn new(
         renderer: Renderer,
         source: &'a RowSource,

@@ -101,8 +101,8 @@ fn already(facts: &RunFacts, seal: &Seal, request: &Request<'_>) -> Decision {
     }))
 }
 
-/// For a run without a name: it is sealed already if any sealed run has the same inputs, under whatever name. If the last
-/// sealed run has other inputs, this call may be a mistake.
+/// For a run without a name: it is sealed already if any sealed run has the same inputs, under whatever name. If the
+/// last sealed run has other inputs, this call may be a mistake.
 fn sealed_under_another_name(
     ledger: &Ledger,
     request: &Request<'_>,
@@ -145,8 +145,8 @@ fn is_of_campaign(facts: &RunFacts, request: &Request<'_>) -> bool {
     facts.manifest.id.campaign == request.id.campaign && facts.manifest.replay_of.is_none()
 }
 
-/// Whether an unsealed run is void because of this one: it has the same name and other inputs, it is of an earlier period,
-/// or it has other inputs. A named run leaves other named runs alone, because both may be wanted.
+/// Whether an unsealed run is void because of this one: it has the same name and other inputs, it is of an earlier
+/// period, or it has other inputs. A named run leaves other named runs alone, because both may be wanted.
 fn is_superseded(facts: &RunFacts, request: &Request<'_>) -> bool {
     let is_open = facts.seal.is_none() && facts.dropped.is_none() && facts.cancel.is_none();
     if !is_open || !is_of_campaign(facts, request) {

@@ -29,8 +29,8 @@ impl Compose for Composer {
     }
 }
 
-/// Checks a campaign's content against the columns of a list. Returns what a [`Job`] needs: the composer, the columns, and
-/// the options with the columns that headers use.
+/// Checks a campaign's content against the columns of a list. Returns what a [`Job`] needs: the composer, the columns,
+/// and the options with the columns that headers use.
 pub fn composer(
     content: Content,
     recipients: &Path,

@@ -1,5 +1,5 @@
-//! From a recipients file to sealed chunks in the queue, exactly once. After a kill the next call continues. A second call,
-//! also at the same time, reports that the run is enqueued already.
+//! From a recipients file to sealed chunks in the queue, exactly once. After a kill the next call continues. A second
+//! call, also at the same time, reports that the run is enqueued already.
 
 mod batch_writer;
 mod campaign_topic;

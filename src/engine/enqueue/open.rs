@@ -159,8 +159,8 @@ impl NewManifest {
         let draw = begin.draw;
         let (chunk_rows, batch_rows) = batch_shape(job.batch_rows);
         let key = request.id.key();
-        // A process that does not know yet that a run of this name was dropped may still append its chunks. They must not
-        // be taken for chunks of this run, so the fingerprint differs.
+        // A process that does not know yet that a run of this name was dropped may still append its chunks. They must
+        // not be taken for chunks of this run, so the fingerprint differs.
         let fingerprint = match topic.ledger.run(key) {
             None => request.fingerprint.to_string(),
             Some(_) => format!("{}-{draw:016x}", request.fingerprint),

@@ -1,5 +1,5 @@
-//! From the rows of one chunk to its records: composes, packs and compresses messages. Pure, apart from the composer. The
-//! render threads run this.
+//! From the rows of one chunk to its records: composes, packs and compresses messages. Pure, apart from the composer.
+//! The render threads run this.
 
 use super::error::EnqueueError;
 use super::job::{Compose, Job, SuppressionCheck};

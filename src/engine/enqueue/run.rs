@@ -22,8 +22,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Enqueues a campaign, or finds that it is enqueued already. Cancel safe: after the future is dropped or the process killed,
-/// the next call continues, in this process or another. No message of a run is sent before it is sealed.
+/// Enqueues a campaign, or finds that it is enqueued already. Cancel safe: after the future is dropped or the process
+/// killed, the next call continues, in this process or another. No message of a run is sent before it is sealed.
 pub async fn enqueue(
     queue: &dyn Queue,
     job: &Job,

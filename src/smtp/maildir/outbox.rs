@@ -1,5 +1,5 @@
-//! The files of a Maildir, and the thread that writes them. A file gets its name in `new` when it is complete and synced.
-//! Files that wait at the same time share one sync.
+//! The files of a Maildir, and the thread that writes them. A file gets its name in `new` when it is complete and
+//! synced. Files that wait at the same time share one sync.
 
 use crate::smtp::settings::OpenError;
 use std::fs::{self, File};
@@ -70,8 +70,8 @@ fn thread_ended() -> String {
     "the thread that writes the outbox ended".to_string()
 }
 
-/// The file name of a Message-ID. Other characters than those of usual ids are replaced, so that the name cannot leave the
-/// folder or confuse a mail reader; a checksum keeps such names apart.
+/// The file name of a Message-ID. Other characters than those of usual ids are replaced, so that the name cannot leave
+/// the folder or confuse a mail reader; a checksum keeps such names apart.
 pub fn file_name(message_id: &str) -> String {
     let is_plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | '=');

@@ -85,8 +85,9 @@ impl<'feed> Session<'feed> {
                 let why = "the connection has carried its maximum number of messages".to_string();
                 return Err(SessionEnd::Reconnect { reply: None, why });
             }
-            // The relay is watched while the feed is empty, so that no message goes to a closed connection. Both futures
-            // can be dropped: the feed takes no message before it is ready, and a reply is resumed where it was.
+            // The relay is watched while the feed is empty, so that no message goes to a closed connection. Both
+            // futures can be dropped: the feed takes no message before it is ready, and a reply is resumed where it
+            // was.
             let message = tokio::select! {
                 biased;
                 message = self.feed.next() => message,
@@ -210,8 +211,8 @@ impl<'feed> Session<'feed> {
                 false
             }
         };
-        // Every command has been answered. Another reply now would pass for the reply to the final dot. And a connection
-        // that is found closed before the dot leaves no message in doubt.
+        // Every command has been answered. Another reply now would pass for the reply to the final dot. And a
+        // connection that is found closed before the dot leaves no message in doubt.
         if let Some(event) = self.channel.connection.next_reply().now_or_never() {
             return Err(interrupted(&mut self.channel, message, event));
         }
@@ -245,8 +246,8 @@ impl<'feed> Session<'feed> {
         }
     }
 
-    /// The claim expired. After 354 the only way to send nothing is to close the connection without the final dot. A BDAT
-    /// that has not been written needs nothing.
+    /// The claim expired. After 354 the only way to send nothing is to close the connection without the final dot. A
+    /// BDAT that has not been written needs nothing.
     fn abandon(
         &mut self,
         message: PreparedMessage<'feed>,
