@@ -5,9 +5,8 @@ use super::{Exit, Failure, Global, output};
 use crate::bounce::classify;
 use crate::config::Flags;
 use crate::domain::duration;
-use crate::domain::outcome::{Attempt, Class, Reply, Stage, Verdict};
-use crate::domain::records::InDoubtPolicy;
-use crate::engine::policy::{Decision, Schedule, decide};
+use crate::domain::outcome::{Class, Reply, Stage, Verdict};
+use crate::engine::policy::{Decision, Schedule, rejected};
 use crate::smtp::parse_reply;
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -90,11 +89,7 @@ fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
 
 /// The delay of the retry if a first attempt gets this reply. `None`: no retry.
 fn retry_after(reply: &Reply, verdict: &Verdict, schedule: &Schedule) -> Option<Duration> {
-    let attempt = Attempt::Rejected {
-        stage: Stage::RcptTo,
-        reply: reply.clone(),
-    };
-    let ruling = decide(&attempt, Some(verdict), 0, schedule, InDoubtPolicy::Resend);
+    let ruling = rejected(Stage::RcptTo, reply, verdict, 0, schedule);
     match ruling.decision {
         Decision::Retry { delay, .. } => Some(delay),
         _ => None,

@@ -92,7 +92,7 @@ fn print_result(
             Ok(Exit::Done)
         }
         Some(Attempt::Rejected { stage, reply }) => Err(rejected(relay, to, stage, reply)),
-        Some(Attempt::Unanswered { why }) => Err(Failure::new(
+        Some(Attempt::Unanswered { why, .. }) => Err(Failure::new(
             Exit::NeedsAttention,
             format!("relay `{relay}` did not answer the message for `{to}`: {why}"),
         )

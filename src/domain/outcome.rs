@@ -56,8 +56,17 @@ pub enum Attempt {
     Rejected { stage: Stage, reply: Reply },
     /// The final dot was not written, for a reason that is not the message: the connection ended or the claim expired.
     NotSent { why: String },
-    /// The final dot was written and no valid reply to it came, so the relay may have the message (RFC 1047).
-    Unanswered { why: String },
+    /// The final dot was written and no valid answer to it came: the relay may hold the mail (RFC 1047).
+    Unanswered { cause: UnansweredCause, why: String },
+}
+
+/// Why the final dot has no valid reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnansweredCause {
+    /// The relay kept the connection open and said nothing until the timeout.
+    NoReply,
+    /// The connection ended, or was given up because what came was no reply.
+    ConnectionLost,
 }
 
 named! {

@@ -43,7 +43,7 @@ impl Signal {
         let words = match attempt {
             Attempt::NotSent { .. } => return None,
             Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => reply.to_string(),
-            Attempt::Unanswered { why } => why.clone(),
+            Attempt::Unanswered { why, .. } => why.clone(),
         };
         Some(match trouble {
             Trouble::None => Signal::Fine,
@@ -247,7 +247,7 @@ fn printable(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::Reply;
+    use crate::domain::outcome::{Reply, UnansweredCause};
     use proptest::prelude::*;
 
     fn at(millis: u64) -> Duration {
@@ -362,7 +362,10 @@ mod tests {
         assert_eq!(Signal::of(&delivered, Trouble::None), Some(Signal::Fine));
         let lost = Attempt::NotSent { why: "old".into() };
         assert_eq!(Signal::of(&lost, Trouble::None), None);
-        let unanswered = Attempt::Unanswered { why: "gone".into() };
+        let unanswered = Attempt::Unanswered {
+            cause: UnansweredCause::ConnectionLost,
+            why: "gone".into(),
+        };
         let told = Signal::of(&unanswered, Trouble::Relay);
         assert_eq!(told, Some(Signal::Refused("gone".into())));
     }

@@ -1,7 +1,7 @@
 //! A message between the feed that gave it and the result that the feed gets back: exactly one, in every case.
 
 use super::relay::Feed;
-use crate::domain::outcome::Attempt;
+use crate::domain::outcome::{Attempt, UnansweredCause};
 use std::time::SystemTime;
 
 /// Reports the result of a message to its feed. If the session's future is dropped, so is the guard, and reports
@@ -55,7 +55,8 @@ impl Drop for AttemptGuard<'_> {
         }
         let why = "the session was abandoned".to_string();
         let attempt = if self.final_dot_sent {
-            Attempt::Unanswered { why }
+            let cause = UnansweredCause::ConnectionLost;
+            Attempt::Unanswered { cause, why }
         } else {
             Attempt::NotSent { why }
         };

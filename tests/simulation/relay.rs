@@ -3,7 +3,7 @@
 use super::profile::Profile;
 use async_trait::async_trait;
 use mailq::clock::Clock;
-use mailq::domain::outcome::{Attempt, EnhancedCode, Reply, Stage};
+use mailq::domain::outcome::{Attempt, EnhancedCode, Reply, Stage, UnansweredCause};
 use mailq::smtp::{Capabilities, Feed, Outgoing, Relay, SessionEnd};
 use mailq_testkit::memory::{ProcessId, VirtualClock};
 use std::cell::{Cell, RefCell};
@@ -170,7 +170,11 @@ impl FaultyRelay {
         self.latency().await;
         if is_lost {
             let why = "connection lost after the final dot".to_string();
-            self.end(feed, named, Attempt::Unanswered { why: why.clone() });
+            let attempt = Attempt::Unanswered {
+                cause: UnansweredCause::ConnectionLost,
+                why: why.clone(),
+            };
+            self.end(feed, named, attempt);
             return Err(closed(Stage::FinalDot, None, &why));
         }
         self.end(

@@ -2,7 +2,7 @@
 
 use super::feeds::{List, converse, message, patient, relay, settings, stage_of, why};
 use bytes::Bytes;
-use mailq::domain::outcome::{Attempt, Stage};
+use mailq::domain::outcome::{Attempt, Stage, UnansweredCause};
 use mailq::smtp::{SessionEnd, Timeouts, open};
 use mailq_testkit::relay::FakeRelay;
 use mailq_testkit::relay::behaviour::{Action, Behaviour, Point, Rule};
@@ -34,6 +34,7 @@ async fn a_connection_lost_after_the_final_dot_leaves_one_message_in_doubt() {
         assert_eq!(ends.get(..2).unwrap(), ["delivered", "unanswered"]);
         assert_eq!(stage_of(&end), Some(Stage::FinalDot));
         let told = Attempt::Unanswered {
+            cause: UnansweredCause::ConnectionLost,
             why: "connection lost after the final dot".into(),
         };
         assert_eq!(list.attempt(1), told);
@@ -154,7 +155,8 @@ async fn a_silent_relay_times_out_at_its_stage() {
         let end = open(settings).unwrap().run_session(&list).await;
         assert_eq!(list.summary(), [attempt]);
         assert_eq!(stage_of(&end), Some(stage));
-        if let Attempt::Unanswered { why } = list.attempt(0) {
+        if let Attempt::Unanswered { cause, why } = list.attempt(0) {
+            assert_eq!(cause, UnansweredCause::NoReply);
             assert_eq!(why, "no reply to the final dot within 0.3 s");
         }
     }

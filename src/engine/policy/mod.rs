@@ -1,10 +1,10 @@
-//! Decides what happens after one attempt: (attempt, verdict, tries) -> decision. Pure: no clock, no I/O, one table.
+//! Decides what happens after one attempt: (class, scope, stage, tries) -> decision. Pure: no clock, no I/O, one table.
 
 mod schedule;
 
 pub use schedule::{RetrySchedule, Schedule};
 
-use crate::domain::outcome::{Attempt, Class, Reason, Reply, Scope, Stage, Verdict};
+use crate::domain::outcome::{Class, Reason, Reply, Scope, Stage, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ pub struct Ruling {
 }
 
 impl Ruling {
+    pub const DELIVERED: Ruling = Ruling::new(Decision::Delivered, Trouble::None);
+    pub const NOT_SENT: Ruling = Ruling::new(Decision::Unused, Trouble::None);
+
     const fn new(decision: Decision, trouble: Trouble) -> Ruling {
         Ruling {
             decision,
@@ -57,28 +60,9 @@ impl Ruling {
     }
 }
 
-/// What to do after an attempt with a message that had used `tries` retries before it. `verdict` is the classifier's
-/// for [`Attempt::Rejected`] and not looked at for others; without one a rejection is of unknown cause, temporary.
-pub fn decide(
-    attempt: &Attempt,
-    verdict: Option<&Verdict>,
-    tries: u32,
-    schedule: &Schedule,
-    in_doubt: InDoubtPolicy,
-) -> Ruling {
-    match attempt {
-        Attempt::Delivered(_) => Ruling::new(Decision::Delivered, Trouble::None),
-        Attempt::NotSent { .. } => Ruling::new(Decision::Unused, Trouble::None),
-        Attempt::Unanswered { .. } => unanswered(tries, schedule, in_doubt),
-        Attempt::Rejected { stage, reply } => match verdict {
-            Some(verdict) => rejected(*stage, reply, verdict, tries, schedule),
-            None => retry_or(Decision::Dead, schedule.temporary(tries), tries, schedule),
-        },
-    }
-}
-
-/// RFC 1047: the relay may hold the mail. Out of tries it is in doubt, not dead: nobody refused it.
-fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Ruling {
+/// The final dot was written and has no reply, so the relay may hold the mail (RFC 1047). Out of tries the message is
+/// in doubt, not dead: nobody refused it.
+pub fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Ruling {
     let mut ruling = match in_doubt {
         InDoubtPolicy::Hold => Ruling::new(Decision::HoldInDoubt, Trouble::Relay),
         InDoubtPolicy::Resend => retry_or(
@@ -92,8 +76,8 @@ fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Rulin
     ruling
 }
 
-/// The table: class × scope.
-fn rejected(
+/// The table: class × scope. `tries`: retries that the message had used before this attempt.
+pub fn rejected(
     stage: Stage,
     reply: &Reply,
     verdict: &Verdict,
@@ -184,23 +168,13 @@ mod tests {
         }
     }
 
-    fn rejection(stage: Stage, code: u16) -> Attempt {
+    fn rule(stage: Stage, code: u16, verdict: &Verdict, tries: u32) -> Ruling {
         let reply = Reply {
             code,
             enhanced: None,
             text: String::new(),
         };
-        Attempt::Rejected { stage, reply }
-    }
-
-    fn rule(stage: Stage, code: u16, verdict: &Verdict, tries: u32) -> Ruling {
-        decide(
-            &rejection(stage, code),
-            Some(verdict),
-            tries,
-            &schedule(),
-            InDoubtPolicy::Resend,
-        )
+        rejected(stage, &reply, verdict, tries, &schedule())
     }
 
     fn retry(delay: Duration, uses_try: bool) -> Decision {
@@ -281,25 +255,17 @@ mod tests {
     }
 
     #[test]
-    fn other_attempts() {
+    fn an_unanswered_message_is_resent_or_held_and_in_doubt_when_out_of_tries() {
         let it = schedule();
-        let why = || "the connection ended".to_string();
-        let not_sent = Attempt::NotSent { why: why() };
-        let unanswered = Attempt::Unanswered { why: why() };
-        let decision = |attempt: &Attempt, tries, policy| decide(attempt, None, tries, &it, policy);
         for tries in 0..5 {
-            let ruling = decision(&not_sent, tries, InDoubtPolicy::Hold);
-            assert_eq!(ruling, Ruling::new(Decision::Unused, Trouble::None));
-            let held = decision(&unanswered, tries, InDoubtPolicy::Hold);
+            let held = unanswered(tries, &it, InDoubtPolicy::Hold);
             assert_eq!(held, Ruling::new(Decision::HoldInDoubt, Trouble::Relay));
             let resent = match tries {
                 0..3 => retry(it.temporary(tries), true),
                 _ => Decision::HoldInDoubt,
             };
-            let ruling = decision(&unanswered, tries, InDoubtPolicy::Resend);
+            let ruling = unanswered(tries, &it, InDoubtPolicy::Resend);
             assert_eq!(ruling, Ruling::new(resent, Trouble::Relay));
         }
-        let unjudged = decision(&rejection(Stage::Data, 451), 3, InDoubtPolicy::Resend);
-        assert_eq!(unjudged.decision, Decision::Dead);
     }
 }

@@ -33,9 +33,10 @@ impl Default for RetrySchedule {
 /// The retry settings as delays: all of them are tiers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Delay of each temporary retry; never empty, ascending.
-    temporary: Vec<Duration>,
-    longest: Duration,
+    /// Delay of the first temporary retry.
+    initial: Duration,
+    /// Delays of those after it, ascending, as long as they grow.
+    later: Vec<Duration>,
     soft: Duration,
     tries: u32,
 }
@@ -43,20 +44,21 @@ pub struct Schedule {
 impl From<&RetrySchedule> for Schedule {
     fn from(settings: &RetrySchedule) -> Schedule {
         let longest = whole(settings.max.max(settings.initial));
-        let mut temporary = vec![whole(settings.initial)];
+        let initial = whole(settings.initial);
+        let (mut last, mut later) = (initial, Vec::new());
         let mut delay = settings.initial.as_secs_f64();
         for _ in 1..settings.tries {
             delay *= settings.factor;
             let next = Duration::try_from_secs_f64(delay).map_or(longest, whole);
-            let last = temporary.last().copied().unwrap_or(longest);
             if last >= longest {
                 break;
             }
-            temporary.push(next.clamp(last, longest));
+            last = next.clamp(last, longest);
+            later.push(last);
         }
         Schedule {
-            temporary,
-            longest,
+            initial,
+            later,
             soft: whole(settings.soft_interval),
             tries: settings.tries,
         }
@@ -80,15 +82,29 @@ impl Schedule {
 
     /// Every delay that a decision can name: the tiers that must exist.
     pub fn tiers(&self) -> BTreeSet<Duration> {
-        self.temporary.iter().copied().chain([self.soft]).collect()
+        let temporary = self.later.iter().copied();
+        temporary.chain([self.initial, self.soft]).collect()
+    }
+
+    pub fn shortest(&self) -> Duration {
+        self.initial.min(self.soft)
+    }
+
+    pub fn longest(&self) -> Duration {
+        self.last().max(self.soft)
     }
 
     /// The exponential delay after `tries` retries, the last one from then on.
     pub fn temporary(&self, tries: u32) -> Duration {
         let index = usize::try_from(tries).unwrap_or(usize::MAX);
-        let last = self.temporary.last().copied();
-        let delay = self.temporary.get(index).copied().or(last);
-        delay.unwrap_or(self.longest)
+        match index.checked_sub(1) {
+            None => self.initial,
+            Some(index) => self.later.get(index).copied().unwrap_or(self.last()),
+        }
+    }
+
+    fn last(&self) -> Duration {
+        self.later.last().copied().unwrap_or(self.initial)
     }
 
     pub fn soft(&self) -> Duration {
@@ -98,8 +114,8 @@ impl Schedule {
     /// The next tier at or above a delay, or the longest there is.
     pub fn round_up(&self, delay: Duration) -> Duration {
         let tiers = self.tiers();
-        let longest = tiers.last().copied().unwrap_or(self.soft);
-        tiers.range(delay..).next().copied().unwrap_or(longest)
+        let above = tiers.range(delay..).next().copied();
+        above.unwrap_or(self.longest())
     }
 
     /// How long this failure waits: greylisting and soft ones the fixed interval, others the exponential delay, or
@@ -146,7 +162,8 @@ mod tests {
                 tries,
                 ..RetrySchedule::default()
             };
-            Schedule::from(&settings).temporary
+            let it = Schedule::from(&settings);
+            [&[it.initial], it.later.as_slice()].concat()
         };
         let millis = |list: &[u64]| -> Vec<Duration> {
             list.iter().copied().map(Duration::from_millis).collect()

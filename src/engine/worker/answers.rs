@@ -5,10 +5,10 @@ use super::lanes::Answer;
 use crate::bounce;
 use crate::domain::counters::Final;
 use crate::domain::event::EventDetails;
-use crate::domain::outcome::{Attempt, Class, Reason, Scope, Verdict};
+use crate::domain::outcome::{Attempt, Class, Reason, Reply, Scope, UnansweredCause, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use crate::engine::breaker::Signal;
-use crate::engine::policy::{self, Decision, Schedule, Trouble};
+use crate::engine::policy::{self, Decision, Ruling, Schedule, Trouble};
 use crate::protocol::Fate;
 use std::rc::Rc;
 
@@ -16,9 +16,16 @@ pub struct Judgement {
     pub fate: Fate,
     pub note: Rc<EventDetails>,
     /// The address is to be suppressed.
-    pub suppress: bool,
+    pub suppress: Option<HardBounce>,
     pub relay: Option<Signal>,
     pub site: Option<Signal>,
+}
+
+/// Why an address is suppressed: the reason, and the reply's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HardBounce {
+    pub reason: Reason,
+    pub reply: String,
 }
 
 pub fn judge(answer: &Answer, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Judgement {
@@ -31,24 +38,38 @@ pub fn judge(answer: &Answer, schedule: &Schedule, in_doubt: InDoubtPolicy) -> J
         return Judgement {
             fate,
             note,
-            suppress: false,
+            suppress: None,
             relay: None,
             site: None,
         };
     }
-    let verdict = match &answer.attempt {
-        Attempt::Rejected { stage, reply } => Some(bounce::classify(*stage, reply)),
-        _ => None,
-    };
     let tries = answer.handed.message.line.tries;
-    let ruling = policy::decide(&answer.attempt, verdict.as_ref(), tries, schedule, in_doubt);
-    let (relay, site) = signals(&answer.attempt, ruling.trouble);
+    let mut suppress = None;
+    let (ruling, note) = match &answer.attempt {
+        Attempt::Delivered(reply) => (Ruling::DELIVERED, replied(reply)),
+        Attempt::NotSent { .. } => (Ruling::NOT_SENT, EventDetails::default()),
+        Attempt::Unanswered { cause, why } => {
+            let ruling = policy::unanswered(tries, schedule, in_doubt);
+            (ruling, unanswered(*cause, why))
+        }
+        Attempt::Rejected { stage, reply } => {
+            let verdict = bounce::classify(*stage, reply);
+            let ruling = policy::rejected(*stage, reply, &verdict, tries, schedule);
+            suppress = ruling.suppress.then(|| HardBounce {
+                reason: verdict.reason,
+                reply: reply.to_string(),
+            });
+            (ruling, rejected(reply, &verdict))
+        }
+    };
+    let relay = answer.relay.clone();
+    let (relay_signal, site_signal) = signals(&answer.attempt, ruling.trouble);
     Judgement {
         fate: fate(ruling.decision, &answer.attempt),
-        note: Rc::new(note(answer, verdict.as_ref())),
-        suppress: ruling.suppress,
-        relay,
-        site,
+        note: Rc::new(EventDetails { relay, ..note }),
+        suppress,
+        relay: relay_signal,
+        site: site_signal,
     }
 }
 
@@ -68,35 +89,33 @@ fn fate(decision: Decision, attempt: &Attempt) -> Fate {
     }
 }
 
-fn note(answer: &Answer, verdict: Option<&Verdict>) -> EventDetails {
-    let relay = answer.relay.clone();
-    match &answer.attempt {
-        Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => EventDetails {
-            relay,
-            reply: Some(reply.to_string()),
-            class: verdict.map(|verdict| verdict.class),
-            reason: verdict.map(|verdict| verdict.reason),
-            scope: verdict.map(|verdict| verdict.scope),
-        },
-        Attempt::Unanswered { why } => {
-            let silent = why.starts_with("no reply");
-            let reason = if silent {
-                Reason::NoReply
-            } else {
-                Reason::ConnectionLost
-            };
-            EventDetails {
-                relay,
-                reply: Some(why.clone()),
-                class: Some(Class::Temporary),
-                reason: Some(reason),
-                scope: Some(Scope::Relay),
-            }
-        }
-        Attempt::NotSent { .. } => EventDetails {
-            relay,
-            ..EventDetails::default()
-        },
+fn replied(reply: &Reply) -> EventDetails {
+    EventDetails {
+        reply: Some(reply.to_string()),
+        ..EventDetails::default()
+    }
+}
+
+fn rejected(reply: &Reply, verdict: &Verdict) -> EventDetails {
+    EventDetails {
+        class: Some(verdict.class),
+        reason: Some(verdict.reason),
+        scope: Some(verdict.scope),
+        ..replied(reply)
+    }
+}
+
+fn unanswered(cause: UnansweredCause, why: &str) -> EventDetails {
+    let reason = match cause {
+        UnansweredCause::NoReply => Reason::NoReply,
+        UnansweredCause::ConnectionLost => Reason::ConnectionLost,
+    };
+    EventDetails {
+        reply: Some(why.to_string()),
+        class: Some(Class::Temporary),
+        reason: Some(reason),
+        scope: Some(Scope::Relay),
+        relay: None,
     }
 }
 
@@ -107,7 +126,7 @@ fn signals(attempt: &Attempt, trouble: Trouble) -> (Option<Signal>, Option<Signa
     };
     match (attempt, trouble) {
         // One connection lost is no outage; most of them lost is.
-        (Attempt::Unanswered { why }, _) => (Some(Signal::Deferred(why.clone())), None),
+        (Attempt::Unanswered { why, .. }, _) => (Some(Signal::Deferred(why.clone())), None),
         (_, Trouble::Relay) => (Some(signal), None),
         (_, Trouble::None) => (Some(Signal::Fine), Some(Signal::Fine)),
         (_, Trouble::Site | Trouble::Sender) => (Some(Signal::Fine), Some(signal)),

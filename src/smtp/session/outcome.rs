@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::prepared::PreparedMessage;
-use crate::domain::outcome::{Attempt, Stage};
+use crate::domain::outcome::{Attempt, Stage, UnansweredCause};
 use crate::smtp::connection::ConnectionError;
 use crate::smtp::relay::SessionEnd;
 use crate::smtp::reply::ServerReply;
@@ -132,17 +132,24 @@ pub fn ended_by_relay(
 
 /// The final dot was written and no valid reply came.
 fn unanswered(error: &ConnectionError) -> Attempt {
-    let why = match error {
-        ConnectionError::Lost(_) => "connection lost after the final dot".to_string(),
-        ConnectionError::TimedOut(within) => {
+    let (cause, why) = match error {
+        ConnectionError::Lost(_) => (
+            UnansweredCause::ConnectionLost,
+            "connection lost after the final dot".to_string(),
+        ),
+        ConnectionError::TimedOut(within) => (
+            UnansweredCause::NoReply,
             format!(
                 "no reply to the final dot within {} s",
                 within.as_secs_f64()
-            )
-        }
+            ),
+        ),
         ConnectionError::NotAReply(_)
         | ConnectionError::UnexpectedReply(_)
-        | ConnectionError::Tls(_) => format!("invalid reply to the final dot: {error}"),
+        | ConnectionError::Tls(_) => (
+            UnansweredCause::ConnectionLost,
+            format!("invalid reply to the final dot: {error}"),
+        ),
     };
-    Attempt::Unanswered { why }
+    Attempt::Unanswered { cause, why }
 }

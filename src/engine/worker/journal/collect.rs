@@ -1,11 +1,9 @@
 //! What the lanes have brought back: judged, counted by the breakers, reported to the machines.
 
-use super::super::answers;
+use super::super::answers::{self, HardBounce};
 use super::super::lanes::Handed;
 use super::super::told::About;
 use super::Journal;
-use crate::domain::event::EventDetails;
-use crate::domain::outcome::Reason;
 use crate::protocol::machine::Report;
 use crate::queue::Record;
 use crate::suppression::Entry;
@@ -24,8 +22,8 @@ impl Journal {
             self.lanes.judge(&answer, judgement.relay, judgement.site);
             // Addresses appear at debug and below only.
             tracing::debug!(address = handed.message.line.address, fate = ?judgement.fate, reply = judgement.note.reply, "attempt");
-            if judgement.suppress {
-                self.suppress(handed, &judgement.note);
+            if let Some(bounce) = &judgement.suppress {
+                self.suppress(handed, bounce);
             }
             let report = Report {
                 slot: handed.slot,
@@ -43,18 +41,16 @@ impl Journal {
         }
     }
 
-    pub(super) fn suppress(&mut self, handed: &Handed, note: &EventDetails) {
+    pub(super) fn suppress(&mut self, handed: &Handed, bounce: &HardBounce) {
         let campaign = self
             .ledger
             .run(handed.run)
             .map(|run| run.manifest.id.campaign.clone());
-        let reply = note.reply.as_deref().unwrap_or_default();
-        let reason = note.reason.unwrap_or(Reason::Unknown);
         let address = &handed.message.line.address;
         let entry = Entry::hard_bounce(
             address,
-            reason,
-            reply,
+            bounce.reason,
+            &bounce.reply,
             &campaign.unwrap_or_default(),
             &self.timestamp(),
         );
