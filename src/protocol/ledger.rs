@@ -1,6 +1,7 @@
 //! What the campaign topic says: a fold of its records in log order. Of manifests and seals the first counts, of
 //! everything else the last of its key. Every process folds the same log and so comes to the same answer.
 
+use super::positions::Positions;
 use crate::domain::ids::{Offset, Partition, RunKey};
 use crate::domain::records::{
     BatchState, CampaignRecord, Cancel, Checkpoint, Control, Dropped, LeftEntry, Letters, Manifest,
@@ -37,6 +38,9 @@ pub struct RunFacts {
     pub manifest_offset: Offset,
     /// The seal that counts; with `--stream` the one that reaches farthest.
     pub seal: Option<Seal>,
+    /// Of that seal.
+    sealed_at: Option<SystemTime>,
+    not_before: Option<SystemTime>,
     pub batches: BTreeMap<u64, BatchState>,
     pub control: Option<Control>,
     pub cancel: Option<Cancel>,
@@ -101,18 +105,20 @@ impl Ledger {
         let Some(payload) = payload else {
             return Ok(());
         };
-        let record: CampaignRecord = serde_json::from_slice(payload).map_err(|e| LedgerError {
+        let record = serde_json::from_slice(payload).map_err(|error| error.to_string());
+        let folded = record.and_then(|record| self.fold(offset, record));
+        folded.map_err(|what| LedgerError {
             offset,
             key: key.chars().take(80).collect(),
-            what: e.to_string(),
-        })?;
-        self.fold(offset, record);
-        Ok(())
+            what,
+        })
     }
 
-    fn fold(&mut self, offset: Offset, record: CampaignRecord) {
+    /// Errors: what is wrong with a record whose words cannot be read. Passed over, a schedule would not be kept, or a
+    /// message that is done would be sent again.
+    fn fold(&mut self, offset: Offset, record: CampaignRecord) -> Result<(), String> {
         match record {
-            CampaignRecord::Manifest(manifest) => self.manifest(offset, manifest),
+            CampaignRecord::Manifest(manifest) => self.manifest(offset, manifest)?,
             CampaignRecord::Letters(piece) if self.keeps_letters => {
                 self.letters
                     .entry((piece.key, piece.draw))
@@ -125,7 +131,7 @@ impl Ledger {
             CampaignRecord::Letters(_) | CampaignRecord::Purged(_) => {}
             CampaignRecord::Rate(rate) => self.rate = Some(rate),
             CampaignRecord::Batch(batch) => self.with(batch.key, |run| run.batch(batch)),
-            CampaignRecord::Seal(seal) => self.seal(seal),
+            CampaignRecord::Seal(seal) => self.seal(seal)?,
             CampaignRecord::Control(control) => {
                 self.with(control.key, |run| run.control = Some(control))
             }
@@ -133,43 +139,59 @@ impl Ledger {
                 run.cancel.get_or_insert(cancel);
             }),
             CampaignRecord::Dropped(dropped) => self.with(dropped.key, |run| run.drop(dropped)),
-            CampaignRecord::Left(left) => self.with(left.key, |run| run.left(left)),
-            CampaignRecord::Checkpoint(checkpoint) => self.checkpointed(checkpoint),
+            CampaignRecord::Left(left) => {
+                let at = left.at.parse()?;
+                let mut open = left.open.values();
+                if let Some(text) = open.find(|text| Positions::parse(text).is_none()) {
+                    return Err(format!("`{text}` is not a set of positions"));
+                }
+                self.with(left.key, |run| run.left(at, left));
+            }
+            CampaignRecord::Checkpoint(checkpoint) => {
+                let at = checkpoint.at.parse()?;
+                self.checkpointed(at, checkpoint);
+            }
             CampaignRecord::Key(key) => {
                 self.key_fingerprint.get_or_insert(key.fingerprint);
             }
         }
+        Ok(())
     }
 
     /// The first manifest of a run counts, and after that was dropped the next.
-    fn manifest(&mut self, offset: Offset, manifest: Manifest) {
+    fn manifest(&mut self, offset: Offset, manifest: Manifest) -> Result<(), String> {
+        let not_before = manifest.not_before.as_deref().map(instant).transpose()?;
         let known = self.runs.get(&manifest.key);
         if known.is_some_and(|run| run.dropped.is_none()) {
-            return;
+            return Ok(());
         }
         let cancel = known.and_then(|run| run.cancel.clone());
-        self.runs
-            .insert(manifest.key, RunFacts::new(offset, manifest, cancel));
+        let run = RunFacts {
+            not_before,
+            cancel,
+            ..RunFacts::new(offset, manifest)
+        };
+        self.runs.insert(run.manifest.key, run);
+        Ok(())
     }
 
-    fn seal(&mut self, seal: Seal) {
-        let key = seal.key;
-        if self.runs.get_mut(&key).is_some_and(|run| run.seal(seal)) && !self.sealed.contains(&key)
-        {
+    fn seal(&mut self, seal: Seal) -> Result<(), String> {
+        let (key, sealed_at) = (seal.key, instant(&seal.sealed_at)?);
+        let run = self.runs.get_mut(&key);
+        if run.is_some_and(|run| run.seal(seal, sealed_at)) && !self.sealed.contains(&key) {
             self.sealed.push(key);
         }
+        Ok(())
     }
 
-    fn checkpointed(&mut self, new: Checkpoint) {
-        let Ok(at) = new.at.parse::<TopicPartition>() else {
-            return;
-        };
+    fn checkpointed(&mut self, at: TopicPartition, new: Checkpoint) {
         let known = self.checkpoints.get(&at);
         if known.is_none_or(|old| new.owner >= old.owner) {
             self.checkpoints.insert(at, new);
         }
     }
 
+    /// A record of a run that has no manifest says nothing: nobody could have sent anything of that run.
     fn with(&mut self, key: RunKey, change: impl FnOnce(&mut RunFacts)) {
         if let Some(run) = self.runs.get_mut(&key) {
             change(run);
@@ -261,14 +283,16 @@ impl Ledger {
 }
 
 impl RunFacts {
-    fn new(offset: Offset, manifest: Manifest, cancel: Option<Cancel>) -> RunFacts {
+    fn new(offset: Offset, manifest: Manifest) -> RunFacts {
         RunFacts {
             manifest,
             manifest_offset: offset,
             seal: None,
+            sealed_at: None,
+            not_before: None,
             batches: BTreeMap::new(),
             control: None,
-            cancel,
+            cancel: None,
             dropped: None,
             left: BTreeMap::new(),
         }
@@ -281,7 +305,7 @@ impl RunFacts {
     }
 
     /// The first seal counts; with `--stream` each that reaches farther. After a cancel it is void.
-    fn seal(&mut self, seal: Seal) -> bool {
+    fn seal(&mut self, seal: Seal, sealed_at: SystemTime) -> bool {
         if seal.manifest != self.manifest.draw || self.dropped.is_some() || self.cancel.is_some() {
             return false;
         }
@@ -295,6 +319,7 @@ impl RunFacts {
         };
         if farther {
             self.seal = Some(seal);
+            self.sealed_at = Some(sealed_at);
         }
         farther
     }
@@ -305,10 +330,7 @@ impl RunFacts {
         }
     }
 
-    fn left(&mut self, left: LeftEntry) {
-        let Ok(at) = left.at.parse::<TopicPartition>() else {
-            return;
-        };
+    fn left(&mut self, at: TopicPartition, left: LeftEntry) {
         if self.left.get(&at).is_none_or(|old| left.owner >= old.owner) {
             self.left.insert(at, left);
         }
@@ -340,7 +362,8 @@ impl RunFacts {
             .is_some_and(|seal| seal.rows_below.is_none())
     }
 
-    /// The first offset that a chunk of this run can have in a partition of the send topic.
+    /// The first offset that a chunk of this run can have in a partition of the send topic. A partition that was added
+    /// since has nothing of it: 0 is below all that is there.
     pub fn first(&self, partition: Partition) -> Offset {
         self.manifest
             .first
@@ -356,14 +379,14 @@ impl RunFacts {
     }
 
     pub fn not_before(&self) -> Option<SystemTime> {
-        self.manifest.not_before.as_deref().and_then(instant)
+        self.not_before
     }
 
     /// Counted from the seal, or from `--at` where that is later.
     pub fn expires_at(&self) -> Option<SystemTime> {
         let after = Duration::from_secs(self.manifest.expires_after_seconds?);
-        let sealed = instant(&self.seal.as_ref()?.sealed_at)?;
-        self.not_before()
+        let sealed = self.sealed_at?;
+        self.not_before
             .map_or(sealed, |start| start.max(sealed))
             .checked_add(after)
     }
@@ -382,7 +405,9 @@ impl RunFacts {
     }
 }
 
-/// RFC 3339 to an instant; `None` for what is not one.
-fn instant(text: &str) -> Option<SystemTime> {
-    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+/// RFC 3339 to an instant.
+fn instant(text: &str) -> Result<SystemTime, String> {
+    let parsed = text.parse::<jiff::Timestamp>();
+    let instant = parsed.map_err(|_| format!("`{text}` is not a time"))?;
+    Ok(SystemTime::from(instant))
 }
