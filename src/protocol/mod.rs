@@ -4,16 +4,18 @@
 //! - [`positions`] a set of messages within a chunk
 //! - [`progress`] what a partition's commit string holds, and its text
 //! - [`checkpoint`] where to begin on a queue that forgets commits
+//! - [`invariant`] what must always hold, and the error for when it does not
 //! - [`ledger`] what the campaign topic says of every run
 //! - [`machine`] one owned partition: gained, results in, moves and claims out, left
 
 pub mod checkpoint;
+pub mod invariant;
 pub mod ledger;
 pub mod machine;
 pub mod positions;
 pub mod progress;
 
 pub use ledger::{Ledger, RunFacts};
-pub use machine::{Fate, Machine, Slot};
+pub use machine::{Fate, Machine, OpenMessage, Slot};
 pub use positions::Positions;
 pub use progress::{Move, OpenChunk, Progress, RunEntry, Target};

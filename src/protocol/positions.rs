@@ -93,16 +93,12 @@ impl Positions {
 
     /// Base64 (URL alphabet) of the bits, lowest first, without trailing zero bytes; empty for the empty set.
     pub fn text(&self) -> String {
-        let bytes: Vec<u8> = self
-            .words
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
-        let used = bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
-        URL_SAFE_NO_PAD.encode(bytes.get(..used).unwrap_or_default())
+        let bytes = self.words.iter().flat_map(|word| word.to_le_bytes());
+        let mut bytes: Vec<u8> = bytes.collect();
+        while bytes.last() == Some(&0) {
+            bytes.pop();
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// The reverse of [`Positions::text`]; `None` for anything that it does not write.

@@ -114,7 +114,7 @@ pub fn schedule() -> RetrySchedule {
 }
 
 impl World {
-    async fn start(seed: u64, profile: Profile) -> World {
+    pub async fn start(seed: u64, profile: Profile) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
         let log = MemoryLog::new(seed, profile.partitions(), LEASE, Unkind::none());
         if profile.is_shared() {

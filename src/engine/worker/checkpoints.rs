@@ -142,11 +142,11 @@ impl Journal {
         if gained.is_empty() {
             return Ok(());
         }
-        let mut records = self.checkpoint_records(gained, Word::Interim);
+        let (gained, mut records) = self.checkpoint_records(gained, Word::Interim);
         records.extend(gained.iter().filter_map(|at| self.outdated(*at)));
         self.append_all(vec![(CAMPAIGN, records)]).await?;
-        self.give_back_below(gained);
-        self.note_written(gained);
+        self.give_back_below(&gained);
+        self.note_written(&gained);
         Ok(())
     }
 
@@ -177,17 +177,17 @@ impl Journal {
     }
 
     async fn append_once(&mut self, of: &[TopicPartition], word: Word) {
-        let records = self.checkpoint_records(of, word);
+        let (of, records) = self.checkpoint_records(of, word);
         if records.is_empty() {
             return;
         }
         let append = self.setup.queue.append(CAMPAIGN, records);
         match tokio::time::timeout(LAST_WORD, append).await {
-            Ok(Ok(_)) => self.give_back_below(of),
+            Ok(Ok(_)) => self.give_back_below(&of),
             Ok(Err(error)) => tracing::warn!(%error, "a checkpoint could not be written"),
             Err(_) => tracing::warn!("a checkpoint was not acknowledged"),
         }
-        self.note_written(of);
+        self.note_written(&of);
     }
 
     /// Their checkpoints are durable.
@@ -208,12 +208,17 @@ impl Journal {
         }
     }
 
-    fn checkpoint_records(&self, of: &[TopicPartition], word: Word) -> Vec<Record> {
-        let written_at = self.timestamp();
-        let last = of
-            .iter()
-            .filter_map(|at| Some((at, self.checkpoints.last.get(at)?)));
-        last.filter_map(|(at, last)| {
+    /// Those of them that have committed under this ownership, with the record of each.
+    fn checkpoint_records(
+        &mut self,
+        of: &[TopicPartition],
+        word: Word,
+    ) -> (Vec<TopicPartition>, Vec<Record>) {
+        let (mut written, mut records) = (Vec::new(), Vec::new());
+        for at in of {
+            let Some(last) = self.checkpoints.last.get(at) else {
+                continue;
+            };
             let checkpoint = Checkpoint {
                 at: at.to_string(),
                 owner: last.number,
@@ -222,11 +227,15 @@ impl Journal {
                 text: last.text.clone(),
                 claims: self.setup.max_uncommitted as u64,
                 by: self.setup.name.clone(),
-                written_at: written_at.clone(),
+                written_at: self.timestamp(),
             };
-            campaign_record(&CampaignRecord::Checkpoint(checkpoint)).ok()
-        })
-        .collect()
+            let record = campaign_record(*at, &CampaignRecord::Checkpoint(checkpoint));
+            if let Some(record) = self.or_stand_still(*at, record) {
+                written.push(*at);
+                records.push(record);
+            }
+        }
+        (written, records)
     }
 
     /// The last owner's checkpoint is not needed any more, once this one's is there: they land in order.

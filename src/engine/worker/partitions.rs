@@ -5,12 +5,13 @@ use super::lanes::Lanes;
 use super::reader::{Read, Reader};
 use super::settings::Notice;
 use super::told::{self, About, Teller};
+use crate::domain::chunk::Message;
 use crate::domain::counters::Final;
-use crate::domain::event::EventType;
+use crate::domain::event::{EventDetails, EventType};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::protocol::Machine;
-use crate::protocol::machine::{Gain, Report, Rules, Want};
-use crate::protocol::{Fate, Slot};
+use crate::protocol::invariant::{Broken, Invariant};
+use crate::protocol::machine::{Gain, Rules, Want};
+use crate::protocol::{Fate, Machine};
 use crate::queue::{Membership, Ownership, QueueError, Token};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -73,8 +74,13 @@ impl Journal {
         if self.is_stopping() {
             return self.membership.release(at, token).await;
         }
+        if self.machines.contains_key(&at) {
+            let broken = Broken::new(at, Invariant::OwnedOnce, format!("token {token}"));
+            return self.stand_still(at, broken.to_string());
+        }
         match self.take_over(at, token).await {
             Ok(machine) => {
+                self.standing_still.remove(&at);
                 tracing::info!(%at, number = machine.number(), "partition gained");
                 self.machines.insert(at, machine);
             }
@@ -97,11 +103,11 @@ impl Journal {
             .await
             .map_err(|error| error.to_string())?
             .low;
-        let committed = committed
-            .into_iter()
-            .next()
-            .flatten()
-            .map(|last| (last.offset, last.text));
+        let Some(committed) = committed.into_iter().next() else {
+            let invariant = Invariant::QueueAnswersForEach;
+            return Err(Broken::new(at, invariant, "commits").to_string());
+        };
+        let committed = committed.map(|last| (last.offset, last.text));
         let committed = self.starting_point(at, committed).await?;
         let gain = Gain {
             at,
@@ -114,22 +120,37 @@ impl Journal {
     }
 
     fn rules(&self) -> Rules {
-        let tiers = self.schedule.tiers();
-        let parking = tiers.first().copied().unwrap_or(Duration::from_secs(60));
         Rules {
             jitter: self.setup.retry.jitter,
-            parking,
+            parking: self.schedule.shortest(),
             move_bytes: MOVE_BYTES,
         }
     }
 
-    /// A partition with something that cannot be read is kept and not worked on; the others go on.
+    /// A partition with something that cannot be read, or with a broken invariant, is kept and not worked on; the others
+    /// go on. Nothing more is committed there, so its next owner finds everything as it was acknowledged last.
     pub(super) fn stand_still(&mut self, at: TopicPartition, why: String) {
-        let partition = at.topic.name(&self.env()) + "/" + &at.partition.to_string();
+        // Before it is forgotten: what was answered there may break the same invariant, and is not worth a notice each.
+        if self.standing_still.insert(at) {
+            let partition = at.topic.name(&self.env()) + "/" + &at.partition.to_string();
+            self.observer
+                .notice(Notice::PartitionStopped { partition, why });
+        }
         self.forget(at);
-        self.standing_still += 1;
-        self.observer
-            .notice(Notice::PartitionStopped { partition, why });
+    }
+
+    pub(super) fn or_stand_still<T>(
+        &mut self,
+        at: TopicPartition,
+        step: Result<T, Broken>,
+    ) -> Option<T> {
+        match step {
+            Ok(done) => Some(done),
+            Err(broken) => {
+                self.stand_still(at, broken.to_string());
+                None
+            }
+        }
     }
 
     async fn give_up(&mut self, at: TopicPartition, token: Token) {
@@ -154,6 +175,7 @@ impl Journal {
     /// Ownership is gone: what was answered and not told gets its event under the old number, nothing else.
     pub(super) fn lose(&mut self, at: TopicPartition, token: Token) {
         self.forget_commit(at, token);
+        self.standing_still.remove(&at);
         if self
             .machines
             .get(&at)
@@ -172,20 +194,10 @@ impl Journal {
         self.reading.remove(&at);
         self.lanes.disown(at);
         self.ends.retain(|(partition, _), _| *partition != at);
-        let number = machine.number();
-        let runs: Vec<_> = machine
-            .progress()
-            .open
-            .iter()
-            .map(|(offset, chunk)| (*offset, chunk.run))
-            .collect();
-        for (message, report) in machine.abandon() {
-            let run = runs
-                .iter()
-                .find(|(offset, _)| *offset == report.slot.offset)
-                .map(|(_, run)| *run);
-            if let Some(run) = run {
-                self.late(&About { at, number, run }, &message, &report);
+        for report in machine.abandon() {
+            let about = About::from(&report.message);
+            if let Some(kind) = late_kind(report.fate) {
+                self.late(&about, &report.message.message, kind, &report.note);
             }
         }
     }
@@ -194,21 +206,21 @@ impl Journal {
     pub(super) fn late(
         &mut self,
         about: &About,
-        message: &crate::domain::chunk::Message,
-        report: &Report,
+        message: &Message,
+        kind: EventType,
+        note: &EventDetails,
     ) {
-        let kind = match report.fate {
-            Fate::Ended(Final::Delivered) => EventType::Delivered,
-            Fate::Ended(Final::Bounced) => EventType::Bounced,
-            _ => return,
-        };
+        if !matches!(kind, EventType::Delivered | EventType::Bounced) {
+            return;
+        }
         let teller = Teller {
             setup: &self.setup,
             ledger: &self.ledger,
             timestamp: self.timestamp(),
         };
-        let event = teller.about(about, message, kind, true, &report.note);
-        if let Some(record) = told::record(&event) {
+        let event = teller.about(about, message, kind, true, note);
+        let record = event.and_then(|event| told::record(about.at, &event));
+        if let Some(record) = self.or_stand_still(about.at, record) {
             let to = TopicPartition::new(Topic::Event, about.at.partition);
             self.late_events.push((to, record));
         }
@@ -226,22 +238,27 @@ impl Journal {
                 continue;
             };
             self.reading.remove(&at);
-            match read {
+            let taken = match read {
                 Ok(Read::Contents(offset, chunk, appended_at)) => {
                     machine.supply(offset, chunk, appended_at)
                 }
                 Ok(Read::Found(found)) => machine.found(found),
                 Ok(Read::Nothing) => {
                     self.empty_at.insert(at, self.setup.clock.since_boot());
+                    Ok(())
                 }
                 Err(QueueError::BelowLowMark { low, .. }) => machine.low_mark(low),
                 Err(error @ (QueueError::BadRecord { .. } | QueueError::Damaged { .. })) => {
                     self.stand_still(at, error.to_string());
+                    Ok(())
                 }
-                Err(error) => self
-                    .observer
-                    .notice(Notice::QueueTrouble(error.to_string())),
-            }
+                Err(error) => {
+                    self.observer
+                        .notice(Notice::QueueTrouble(error.to_string()));
+                    Ok(())
+                }
+            };
+            self.or_stand_still(at, taken);
         }
     }
 
@@ -249,10 +266,10 @@ impl Journal {
     pub(super) fn start_reads(&mut self, wants: Vec<(TopicPartition, Token, Want)>) {
         let mut held: usize = self.machines.values().map(Machine::decoded_bytes).sum();
         for (at, token, want) in wants {
-            let has_chunks = self
-                .machines
-                .get(&at)
-                .is_some_and(|machine| machine.decoded_bytes() > 0);
+            let Some(machine) = self.machines.get(&at) else {
+                continue;
+            };
+            let has_chunks = machine.decoded_bytes() > 0;
             let is_new = matches!(want, Want::Next { .. } | Want::Due { .. });
             if self.reading.contains(&at) || (is_new && has_chunks && held >= MAX_DECODED_BYTES) {
                 continue;
@@ -268,6 +285,7 @@ impl Journal {
             let reader = Reader {
                 queue: self.setup.queue.clone(),
                 at,
+                number: machine.number(),
                 threads: self.setup.decode_on_threads,
             };
             tokio::task::spawn_local(async move {
@@ -298,22 +316,12 @@ impl Journal {
             }
         }
     }
+}
 
-    /// An answer for a machine, or for one that is gone.
-    pub(super) fn report(
-        &mut self,
-        at: TopicPartition,
-        token: Token,
-        slot: Slot,
-        report: Report,
-    ) -> bool {
-        let machine = self
-            .machines
-            .get_mut(&at)
-            .filter(|machine| machine.token() == token);
-        let Some(machine) = machine else { return false };
-        debug_assert_eq!(slot, report.slot);
-        machine.report(report);
-        true
+/// What is told of an attempt whose ownership is over: that the relay took the message, or refused it for good.
+pub(super) fn late_kind(fate: Fate) -> Option<EventType> {
+    match fate {
+        Fate::Ended(end @ (Final::Delivered | Final::Bounced)) => Some(EventType::from(end)),
+        _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use crate::domain::chunk::Chunk;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::TopicPartition;
+use crate::protocol::Progress;
 use crate::protocol::machine::{Found, Want};
 use crate::queue::{Queue, QueueError, Stored, chunk};
 use std::rc::Rc;
@@ -24,14 +25,17 @@ const ONE: usize = 1;
 pub struct Reader {
     pub queue: Rc<dyn Queue>,
     pub at: TopicPartition,
+    /// The owner number for which it is read.
+    pub number: u64,
     /// Decode on a thread of its own.
     pub threads: bool,
 }
 
 impl Reader {
     /// Errors: the queue's; a record that is no chunk is [`QueueError::BadRecord`], named.
+    /// [`QueueError::BelowLowMark`] only while the partition is still owned: a later owner drops what it has done.
     pub async fn read(&self, want: Want) -> Result<Read, QueueError> {
-        match want {
+        let read = match want {
             Want::Contents(offset) => self.contents(offset).await,
             Want::Due { from } => self.due(from).await,
             Want::Next {
@@ -40,7 +44,21 @@ impl Reader {
                 from,
                 last,
             } => self.next(run, &fingerprint, from, last).await,
+        };
+        match read {
+            Err(QueueError::BelowLowMark { .. }) if !self.is_still_owned().await? => {
+                Ok(Read::Nothing)
+            }
+            read => read,
         }
+    }
+
+    /// The last commit is of this owner number. Whoever drops records has committed under a number of its own before.
+    async fn is_still_owned(&self) -> Result<bool, QueueError> {
+        let committed = self.queue.committed(&[self.at]).await?;
+        let last = committed.into_iter().flatten().next();
+        let progress = last.map(|last| Progress::read(&last.text));
+        Ok(matches!(progress, Some(Ok(Some(progress))) if progress.number == self.number))
     }
 
     async fn contents(&self, offset: Offset) -> Result<Read, QueueError> {
@@ -58,22 +76,14 @@ impl Reader {
     }
 
     async fn due(&self, from: Offset) -> Result<Read, QueueError> {
-        let Some(stored) = self.first(from).await? else {
-            return Ok(Read::Nothing);
-        };
-        let (offset, appended_at) = (stored.offset, stored.appended_at);
-        let chunk = self.decode(stored).await?;
-        let run = chunk.head.key;
-        Ok(Read::Found(Found {
-            run,
-            from,
-            next: offset + 1,
-            chunk: Some((offset, chunk)),
-            appended_at,
-        }))
+        match self.first(from).await? {
+            Some(stored) => self.found(from, stored).await,
+            None => Ok(Read::Nothing),
+        }
     }
 
-    /// Passes what is of other runs, or of this one with other inputs.
+    /// Passes what is of other runs, or of this one with other inputs. The record at `last` is of this run: its seal
+    /// names it.
     async fn next(
         &self,
         run: RunKey,
@@ -82,35 +92,30 @@ impl Reader {
         last: Offset,
     ) -> Result<Read, QueueError> {
         let mut cursor = from;
-        while cursor <= last {
-            let Some(stored) = self
-                .first(cursor)
-                .await?
-                .filter(|stored| stored.offset <= last)
-            else {
-                break;
+        loop {
+            let stored = self.first(cursor).await?;
+            let Some(stored) = stored.filter(|stored| stored.offset <= last) else {
+                // Passed over, the run would seem to end before.
+                return Err(self.bad(
+                    last,
+                    &format!("the seal of run {run} names it, and it is gone"),
+                ));
             };
-            let (offset, appended_at) = (stored.offset, stored.appended_at);
             let head = chunk::head(&stored.record)
-                .map_err(|error| self.bad(offset, &error.to_string()))?;
+                .map_err(|error| self.bad(stored.offset, &error.to_string()))?;
             if head.key == run && head.fingerprint == fingerprint {
-                let chunk = Some((offset, self.decode(stored).await?));
-                return Ok(Read::Found(Found {
-                    run,
-                    from,
-                    next: offset + 1,
-                    chunk,
-                    appended_at,
-                }));
+                return self.found(from, stored).await;
             }
-            cursor = offset + 1;
+            cursor = stored.offset + 1;
         }
-        let appended_at = SystemTime::UNIX_EPOCH;
+    }
+
+    async fn found(&self, from: Offset, stored: Stored) -> Result<Read, QueueError> {
+        let (offset, appended_at) = (stored.offset, stored.appended_at);
         Ok(Read::Found(Found {
-            run,
             from,
-            next: last + 1,
-            chunk: None,
+            offset,
+            chunk: self.decode(stored).await?,
             appended_at,
         }))
     }

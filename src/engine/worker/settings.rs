@@ -8,6 +8,7 @@ use crate::domain::records::RateInForce;
 use crate::domain::topic::TopicPartition;
 use crate::engine::account::AccountError;
 use crate::engine::policy::RetrySchedule;
+use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::LedgerError;
 use crate::queue::{Queue, QueueError};
 use crate::smtp::Relay;
@@ -173,6 +174,8 @@ pub enum WorkerError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Account(#[from] AccountError),
+    #[error(transparent)]
+    Broken(#[from] Broken),
     #[error("topic `{0}` does not exist")]
     MissingTopic(String),
     #[error("the queue did not answer during the stop, so some outcomes were not recorded")]

@@ -2,20 +2,21 @@
 
 use super::settings::Setup;
 use crate::domain::address;
-use crate::domain::chunk::{Chunk, ChunkHead, Message, MessageLine};
+use crate::domain::chunk::{ChunkHead, Message, MessageLine};
 use crate::domain::content::MessageContent;
 use crate::domain::event::{
     Event, EventDetails, EventHeader, EventMetadata, EventPayload, EventType,
 };
-use crate::domain::ids::RunKey;
+use crate::domain::ids::{RunId, RunKey};
 use crate::domain::records::{Letter, TopicPartitionText};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::letters;
 use crate::protocol::Ledger;
-use crate::protocol::machine::{Copy, Machine, Slot, Telling};
+use crate::protocol::invariant::{Broken, Invariant};
+use crate::protocol::machine::{Copy, OpenMessage, Slot, Telling};
 use crate::protocol::progress::{LetterKind, Target};
 use crate::queue::Record;
-use crate::queue::chunk::{self, ChunkError, Origin};
+use crate::queue::chunk::{self, Origin};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
@@ -37,21 +38,15 @@ pub fn timestamp(at: SystemTime) -> String {
 }
 
 impl Teller<'_> {
-    pub fn event(&self, machine: &Machine, telling: &Telling) -> Option<Event> {
-        let message = machine.message(telling.slot)?;
-        let run = machine.progress().open.get(&telling.slot.offset)?.run;
-        let about = About {
-            at: machine.at(),
-            number: machine.number(),
-            run,
-        };
-        Some(self.about(
-            &about,
-            message,
+    pub fn event(&self, telling: &Telling) -> Result<Event, Broken> {
+        let message = &telling.message;
+        self.about(
+            &About::from(message),
+            &message.message,
             telling.kind,
             telling.is_final,
             &telling.note,
-        ))
+        )
     }
 
     pub fn about(
@@ -61,12 +56,11 @@ impl Teller<'_> {
         kind: EventType,
         is_final: bool,
         note: &EventDetails,
-    ) -> Event {
+    ) -> Result<Event, Broken> {
         let line = &message.line;
         let key = self.ledger.counts_for(about.run);
-        let id = self.ledger.run(key).map(|run| run.manifest.id.clone());
-        let (campaign, run) = id.map(|id| (id.campaign, id.run)).unwrap_or_default();
-        Event {
+        let id = self.run_id(about.at, key)?;
+        Ok(Event {
             header: EventHeader {
                 message_id: line.id.clone(),
                 event_type: kind,
@@ -76,8 +70,8 @@ impl Teller<'_> {
                 trace_id: self.setup.trace_id.clone(),
             },
             payload: EventPayload {
-                campaign,
-                run,
+                campaign: id.campaign.clone(),
+                run: id.run.clone(),
                 key,
                 row: line.row,
                 address: line.address.clone(),
@@ -97,91 +91,81 @@ impl Teller<'_> {
                 owner: about.number,
                 partition: about.at.to_string(),
             },
-        }
+        })
     }
 
     /// The record or records of a decided move, and where they go.
     pub fn copies(
         &self,
-        machine: &Machine,
+        at: TopicPartition,
         copy: &Copy,
         ends: &Ends,
-    ) -> Result<(TopicPartition, Vec<Record>), ChunkError> {
-        let partition = machine.at().partition;
+    ) -> Result<(TopicPartition, Vec<Record>), Broken> {
         match copy.decided.target {
             Target::Retry(delay) => {
-                let record = self.retry_copy(machine, copy)?;
+                let record = self.retry_copy(at, copy)?;
                 Ok((
-                    TopicPartition::new(Topic::Retry(delay), partition),
+                    TopicPartition::new(Topic::Retry(delay), at.partition),
                     vec![record],
                 ))
             }
             Target::Letter(_) => {
                 let letters = copy
-                    .slots
+                    .messages
                     .iter()
-                    .filter_map(|slot| self.letter(machine, copy, *slot, ends));
+                    .map(|message| self.letter(copy, message, ends));
                 Ok((
-                    TopicPartition::new(Topic::Dlq, partition),
+                    TopicPartition::new(Topic::Dlq, at.partition),
                     letters.collect::<Result<_, _>>()?,
                 ))
             }
         }
     }
 
-    fn retry_copy(&self, machine: &Machine, copy: &Copy) -> Result<Record, ChunkError> {
-        let mut head = None;
-        let mut messages: Vec<(MessageLine, MessageContent)> = Vec::with_capacity(copy.slots.len());
-        for slot in &copy.slots {
-            let (Some(chunk), Some(message)) = (machine.chunk(slot.offset), machine.message(*slot))
-            else {
-                continue;
-            };
-            head.get_or_insert_with(|| self.moved_head(machine, chunk, copy));
-            let mut line = message.line.clone();
-            line.hop += 1;
-            line.tries += u32::from(copy.decided.uses_try);
-            messages.push((line, message.content.clone()));
-        }
-        let head = head.ok_or(ChunkError::Empty)?;
-        chunk::encode(&head, self.origin(), &messages)
-    }
-
-    fn moved_head(&self, machine: &Machine, chunk: &Chunk, copy: &Copy) -> ChunkHead {
-        ChunkHead {
-            moved_from: Some((machine.at(), copy.decided.number)),
+    fn retry_copy(&self, at: TopicPartition, copy: &Copy) -> Result<Record, Broken> {
+        let Some(first) = copy.messages.first() else {
+            let detail = format!("move {}", copy.decided.number);
+            return Err(Broken::new(at, Invariant::MoveNamesItsMessages, detail));
+        };
+        let head = ChunkHead {
+            moved_from: Some((at, copy.decided.number)),
             trace_id: self.setup.trace_id.clone(),
-            ..chunk.head.clone()
-        }
+            ..first.chunk.head.clone()
+        };
+        let messages = copy.messages.iter().map(|open| {
+            let line = MessageLine {
+                hop: open.message.line.hop + 1,
+                tries: open.message.line.tries + u32::from(copy.decided.uses_try),
+                ..open.message.line.clone()
+            };
+            (line, open.message.content.clone())
+        });
+        let messages: Vec<(MessageLine, MessageContent)> = messages.collect();
+        chunk::encode(&head, self.origin(), &messages).map_err(|error| unwritable(at, error))
     }
 
-    fn letter(
-        &self,
-        machine: &Machine,
-        copy: &Copy,
-        slot: Slot,
-        ends: &Ends,
-    ) -> Option<Result<Record, ChunkError>> {
-        let (chunk, message) = (machine.chunk(slot.offset)?, machine.message(slot)?);
+    fn letter(&self, copy: &Copy, open: &OpenMessage, ends: &Ends) -> Result<Record, Broken> {
         let key = self.ledger.counts_for(copy.decided.run);
-        let id = &self.ledger.run(key)?.manifest.id;
+        let id = self.run_id(open.at, key)?;
         let letter = Letter {
             key,
             campaign: id.campaign.clone(),
             run: id.run.clone(),
-            event: ends.get(&(machine.at(), slot)).cloned(),
+            event: ends.get(&(open.at, open.slot)).cloned(),
             in_doubt: copy.decided.target == Target::Letter(LetterKind::InDoubt),
-            attempts: message.line.tries + 1,
-            from: TopicPartitionText(machine.at()),
+            attempts: open.message.line.tries + 1,
+            from: TopicPartitionText(open.at),
             number: copy.decided.number,
         };
-        let content = (&message.line, &message.content);
-        Some(letters::record(
-            &letter,
-            &chunk.head,
-            content,
-            self.origin(),
-        ))
+        let content = (&open.message.line, &open.message.content);
+        letters::record(&letter, &open.chunk.head, content, self.origin())
+            .map_err(|error| unwritable(open.at, error))
+    }
+
+    fn run_id(&self, at: TopicPartition, key: RunKey) -> Result<&RunId, Broken> {
+        let run = self.ledger.run(key);
+        run.map(|run| &run.manifest.id)
+            .ok_or_else(|| Broken::new(at, Invariant::RunHasManifest, format!("run {key}")))
     }
 
     fn origin(&self) -> Origin<'_> {
@@ -200,11 +184,26 @@ pub struct About {
     pub run: RunKey,
 }
 
-pub fn record(event: &Event) -> Option<Record> {
-    let payload = serde_json::to_vec(event).ok()?;
-    Some(Record {
+impl From<&OpenMessage> for About {
+    fn from(message: &OpenMessage) -> About {
+        About {
+            at: message.at,
+            number: message.number,
+            run: message.run,
+        }
+    }
+}
+
+/// An event's record. `at`: the partition that it is of.
+pub fn record(at: TopicPartition, event: &Event) -> Result<Record, Broken> {
+    let payload = serde_json::to_vec(event).map_err(|error| unwritable(at, error))?;
+    Ok(Record {
         key: Some(event.header.message_id.clone()),
         headers: Vec::new(),
         payload: Some(payload.into()),
     })
+}
+
+pub fn unwritable(at: TopicPartition, error: impl std::fmt::Display) -> Broken {
+    Broken::new(at, Invariant::RecordCanBeWritten, error)
 }

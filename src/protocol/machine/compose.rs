@@ -1,9 +1,12 @@
 //! The commit: decides the next move, claims what may be handed over, and gives the text that says so.
 
-use super::{Going, Machine, Moment, Phase, Slot};
+use super::check::{check_progress, not_open, open_of};
+use super::{Going, Machine, Moment, OpenMessage, Opened, Phase, Slot};
+use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
+use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::Standing;
-use crate::protocol::progress::Move;
+use crate::protocol::progress::{Move, OpenChunk};
 use std::collections::BTreeMap;
 
 /// The text and the offset to commit.
@@ -27,33 +30,42 @@ pub struct Limits {
 /// Commit texts are at most this long: claiming stops rather than be cut short.
 pub const MAX_TEXT: usize = 3_500;
 
+/// A message that may be claimed.
+struct Candidate<'a> {
+    slot: Slot,
+    run: RunKey,
+    opened: &'a Opened,
+    message: &'a Message,
+}
+
 impl Machine {
     /// How many messages could be claimed now, counted no further than `limit`.
     pub fn claimable(&self, moment: &Moment, limit: usize) -> usize {
         if self.phase != Phase::Active {
             return 0;
         }
-        let slots = self
-            .progress
-            .open
-            .keys()
-            .map(|offset| self.claimable_in(*offset, moment, limit).len());
-        slots.sum::<usize>().min(limit)
+        let claimable = self
+            .opened()
+            .map(|(offset, open, opened)| self.claimable_in(offset, open, opened, moment, limit));
+        claimable
+            .map(|messages| messages.len())
+            .sum::<usize>()
+            .min(limit)
     }
 
     /// Opens what was read, decides a move and takes claims. `None`: the last commit says it all, and nobody needs it
     /// to be said again.
-    pub fn compose(&mut self, moment: &Moment, limits: Limits) -> Option<Draft> {
+    pub fn compose(&mut self, moment: &Moment, limits: Limits) -> Result<Option<Draft>, Broken> {
         if self.phase == Phase::Inquest && self.acked.as_ref() == Some(&self.progress) {
             // Nobody was in doubt: the commit of the number is all that the take-over needed.
             self.phase = Phase::Active;
         }
         if !self.is_taking_over() {
             self.skip_cancelled(moment);
-            self.reopen(moment);
-            self.open_staged(moment);
-            self.decide();
-            self.claim(moment, limits.claims);
+            self.reopen(moment)?;
+            self.open_staged(moment)?;
+            self.decide()?;
+            self.claim(moment, limits.claims)?;
         }
         // Messages under way stay claimed for as long as commits say so: a slow relay is no reason to let go of them.
         let renew = limits.renew && !self.handed.is_empty();
@@ -65,175 +77,178 @@ impl Machine {
         // A claim taken back and taken again reads as before, but it is a new claim.
         let is_same = self.acked.as_ref() == Some(&self.progress) && offset == self.offset;
         if is_same && self.claiming.is_empty() && !renew {
-            return None;
+            return Ok(None);
         }
-        let mut text = self.progress.text();
-        if text.len() > MAX_TEXT {
-            self.unclaim();
-            text = self.progress.text();
-        }
+        let text = self.fitting_text()?;
+        check_progress(self.at, &self.progress)?;
         self.offset = offset;
         self.composed = Some(self.progress.clone());
-        Some(Draft { offset, text })
+        Ok(Some(Draft { offset, text }))
+    }
+
+    fn fitting_text(&mut self) -> Result<String, Broken> {
+        let mut text = self.progress.text();
+        if text.len() > MAX_TEXT {
+            self.unclaim()?;
+            text = self.progress.text();
+        }
+        if text.len() > MAX_TEXT {
+            let detail = format!("{} characters of {MAX_TEXT}", text.len());
+            return Err(self.broken(Invariant::TextFitsACommit, detail));
+        }
+        Ok(text)
     }
 
     /// The last draft is acknowledged: these may be handed over now.
-    pub fn committed(&mut self) -> Vec<Slot> {
-        self.acked = self.composed.take();
+    pub fn committed(&mut self) -> Result<Vec<OpenMessage>, Broken> {
+        let Some(composed) = self.composed.take() else {
+            return Err(self.broken(
+                Invariant::CommitIsAwaited,
+                format!("number {}", self.number()),
+            ));
+        };
+        self.acked = Some(composed);
         self.phase = match self.phase {
             Phase::Numbering => Phase::Inquest,
             Phase::Inquest => Phase::Active,
             other => other,
         };
         let claimed = std::mem::take(&mut self.claiming);
-        self.handed.extend(claimed.iter().copied());
-        claimed
+        let handed = claimed.iter().cloned();
+        self.handed
+            .extend(handed.map(|message| (message.slot, message)));
+        Ok(claimed)
     }
 
     /// One move at a time: the oldest that waits decides the target, and takes with it what goes there of its run.
-    fn decide(&mut self) {
+    fn decide(&mut self) -> Result<(), Broken> {
         if self.progress.moving.is_some() {
-            return;
+            return Ok(());
         }
-        let Some((first, going)) = self
-            .going
-            .iter()
-            .next()
-            .map(|(slot, going)| (*slot, *going))
-        else {
-            return;
+        let Some(first) = self.going.values().next().copied() else {
+            return Ok(());
         };
-        let Some(run) = self.progress.open.get(&first.offset).map(|chunk| chunk.run) else {
-            return;
-        };
-        let chosen = self.companions(run, going);
+        let chosen = self.companions(first.run, first.going);
         self.progress.last_move += 1;
-        let (target, uses_try) = (going.target, going.uses_try);
         self.progress.moving = Some(Move {
             number: self.progress.last_move,
-            target,
-            run,
-            uses_try,
+            target: first.going.target,
+            run: first.run,
+            uses_try: first.going.uses_try,
         });
         for slot in chosen {
             self.going.remove(&slot);
-            if let Some(opened) = self.chunks.get_mut(&slot.offset) {
-                opened.leaving.remove(slot.position);
-            }
-            if let Some(chunk) = self.progress.open.get_mut(&slot.offset) {
-                chunk.moving.add(slot.position);
-            }
+            let opened = self.chunks.get_mut(&slot.offset);
+            let opened = opened.ok_or_else(|| not_open(self.at, slot))?;
+            opened.leaving.remove(slot.position);
+            let chunk = open_of(self.at, &mut self.progress.open, slot)?;
+            chunk.moving.add(slot.position);
         }
+        Ok(())
     }
 
     /// A move is one record, one run, one target: as much as fits, at least one message.
     fn companions(&self, run: RunKey, going: Going) -> Vec<Slot> {
         let mut bytes = 0;
         let mut chosen: Vec<Slot> = Vec::new();
-        for (slot, other) in &self.going {
-            let of_run = self
-                .progress
-                .open
-                .get(&slot.offset)
-                .is_some_and(|chunk| chunk.run == run);
-            if *other != going || !of_run {
+        for (slot, waiting) in &self.going {
+            if waiting.going != going || waiting.run != run {
                 continue;
             }
-            let size = self
-                .message(*slot)
-                .map_or(0, |message| message.content.len());
-            let is_full = bytes + size > self.rules.move_bytes
+            let is_full = bytes + waiting.bytes > self.rules.move_bytes
                 || chosen.len() >= crate::domain::chunk::MAX_ROWS;
             if !chosen.is_empty() && is_full {
                 break;
             }
-            bytes += size;
+            bytes += waiting.bytes;
             chosen.push(*slot);
         }
         chosen
     }
 
-    fn claimable_in(&self, offset: Offset, moment: &Moment, limit: usize) -> Vec<Slot> {
-        let (Some(chunk), Some(opened)) =
-            (self.progress.open.get(&offset), self.chunks.get(&offset))
-        else {
-            return Vec::new();
-        };
-        if moment.ledger.standing(chunk.run, moment.now) != Standing::Sending
+    fn claimable_in<'a>(
+        &'a self,
+        offset: Offset,
+        open: &OpenChunk,
+        opened: &'a Opened,
+        moment: &Moment,
+        limit: usize,
+    ) -> Vec<Candidate<'a>> {
+        if moment.ledger.standing(open.run, moment.now) != Standing::Sending
             || moment
                 .ledger
-                .expires_at(chunk.run)
+                .expires_at(open.run)
                 .is_some_and(|at| at <= moment.now)
         {
             return Vec::new();
         }
-        let free = self.free(offset).without(&opened.suppressed);
-        free.iter()
-            .filter(|position| self.is_due(opened, *position, moment.now))
-            .filter(|position| {
-                let line = opened
-                    .chunk
-                    .messages
-                    .get(*position)
-                    .map(|message| &message.line);
-                line.is_some_and(|line| {
-                    line.suppressed.is_none() && !(moment.is_closed)(&line.address)
-                })
+        let free = opened.free(open).without(&opened.suppressed);
+        opened
+            .messages(free)
+            .filter(|(position, _)| self.is_due(opened, *position, moment.now))
+            .filter(|(_, message)| !(moment.is_closed)(&message.line.address))
+            .map(|(position, message)| Candidate {
+                slot: Slot { offset, position },
+                run: open.run,
+                opened,
+                message,
             })
-            .map(|position| Slot { offset, position })
             .take(limit)
             .collect()
     }
 
     /// Runs take turns message by message; within a run the oldest chunk goes first.
-    fn claim(&mut self, moment: &Moment, claims: usize) {
+    fn claim(&mut self, moment: &Moment, claims: usize) -> Result<(), Broken> {
         if self.phase != Phase::Active || claims == 0 {
-            return;
+            return Ok(());
         }
-        let mut queues: BTreeMap<RunKey, Vec<Slot>> = BTreeMap::new();
-        for (offset, chunk) in &self.progress.open {
+        let taken = self.choose(moment, claims);
+        for message in &taken {
+            let chunk = open_of(self.at, &mut self.progress.open, message.slot)?;
+            chunk.claimed.add(message.slot.position);
+        }
+        self.claiming = taken;
+        Ok(())
+    }
+
+    fn choose(&mut self, moment: &Moment, claims: usize) -> Vec<OpenMessage> {
+        let mut queues: BTreeMap<RunKey, Vec<Candidate>> = BTreeMap::new();
+        for (offset, open, opened) in self.opened() {
             queues
-                .entry(chunk.run)
+                .entry(open.run)
                 .or_default()
-                .extend(self.claimable_in(*offset, moment, claims));
+                .extend(self.claimable_in(offset, open, opened, moment, claims));
         }
         let mut queues: Vec<_> = queues.into_values().map(Vec::into_iter).collect();
         let count = queues.len().max(1);
         queues.rotate_left(self.turn % count);
-        let mut taken = Vec::new();
+        let mut taken: Vec<OpenMessage> = Vec::new();
         while taken.len() < claims && !queues.is_empty() {
             queues.retain_mut(|queue| {
                 let next = if taken.len() < claims {
-                    queue.find(|slot| self.reserves(*slot, moment))
+                    queue.find(|candidate| (moment.reserve)(&candidate.message.line.address))
                 } else {
                     return true;
                 };
-                taken.extend(next);
-                next.is_some()
+                let is_any = next.is_some();
+                taken.extend(next.map(|next| {
+                    self.open_message(next.slot, next.run, &next.opened.chunk, next.message)
+                }));
+                is_any
             });
         }
         if count > 1 {
             self.turn = self.turn.wrapping_add(taken.len());
         }
-        for slot in &taken {
-            if let Some(chunk) = self.progress.open.get_mut(&slot.offset) {
-                chunk.claimed.add(slot.position);
-            }
-        }
-        self.claiming = taken;
+        taken
     }
 
-    fn reserves(&self, slot: Slot, moment: &Moment) -> bool {
-        self.message(slot)
-            .is_some_and(|message| (moment.reserve)(&message.line.address))
-    }
-
-    fn unclaim(&mut self) {
-        for slot in std::mem::take(&mut self.claiming) {
-            if let Some(chunk) = self.progress.open.get_mut(&slot.offset) {
-                chunk.claimed.remove(slot.position);
-            }
+    fn unclaim(&mut self) -> Result<(), Broken> {
+        for message in std::mem::take(&mut self.claiming) {
+            let chunk = open_of(self.at, &mut self.progress.open, message.slot)?;
+            chunk.claimed.remove(message.slot.position);
         }
+        Ok(())
     }
 
     /// Of a cancelled run nothing more is read.
@@ -248,7 +263,7 @@ impl Machine {
                     .run(*key)
                     .and_then(|run| run.last(self.at.partition))
             {
-                entry.next = entry.next.max(last + 1);
+                entry.next = entry.next.max(last.saturating_add(1));
             }
         }
     }

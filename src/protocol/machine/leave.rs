@@ -4,8 +4,9 @@
 use super::{Machine, Moment, Tell};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::records::LeftEntry;
+use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::Standing;
-use crate::protocol::progress::{MAX_RUNS, OpenChunk, Progress};
+use crate::protocol::progress::{MAX_RUNS, OpenChunk, Progress, RunEntry};
 use std::collections::BTreeMap;
 
 impl Machine {
@@ -20,22 +21,21 @@ impl Machine {
         {
             return Vec::new();
         }
-        let runs = self.progress.runs.keys();
-        runs.filter(|key| self.wants_out(**key, moment) && self.is_settled(**key, acked, tell))
-            .filter_map(|key| self.left(*key))
-            .collect()
+        let runs = self.progress.runs.iter();
+        runs.filter(|(key, entry)| {
+            self.wants_out(**key, entry, moment) && self.is_settled(**key, acked, tell)
+        })
+        .map(|(key, entry)| self.left(*key, entry))
+        .collect()
     }
 
-    fn wants_out(&self, key: RunKey, moment: &Moment) -> bool {
+    fn wants_out(&self, key: RunKey, entry: &RunEntry, moment: &Moment) -> bool {
         let standing = moment.ledger.standing(key, moment.now);
         if !self.is_send() {
             let crowded = self.progress.runs.len() + 1 >= MAX_RUNS;
             return self.open_count(key) == 0
                 && (crowded || self.is_draining() || standing != Standing::Sending);
         }
-        let Some(entry) = self.progress.runs.get(&key) else {
-            return false;
-        };
         let run = moment.ledger.run(key);
         let last = run
             .filter(|run| run.is_complete())
@@ -57,7 +57,7 @@ impl Machine {
         let told = tell
             .events
             .iter()
-            .any(|telling| open_here.contains_key(&telling.slot.offset))
+            .any(|telling| open_here.contains_key(&telling.message.slot.offset))
             || tell
                 .released
                 .iter()
@@ -69,10 +69,9 @@ impl Machine {
         same && !claimed && !told && !going
     }
 
-    fn left(&self, key: RunKey) -> Option<LeftEntry> {
-        let entry = self.progress.runs.get(&key)?;
+    fn left(&self, key: RunKey, entry: &RunEntry) -> LeftEntry {
         let open = open_of(&self.progress, key);
-        Some(LeftEntry {
+        LeftEntry {
             key,
             at: self.at.to_string(),
             owner: self.progress.number,
@@ -86,26 +85,22 @@ impl Machine {
                 .map(|(offset, chunk)| (offset, chunk.done.text()))
                 .collect(),
             counters: entry.counters,
-        })
+        }
     }
 
     /// The entry is in the campaign topic: it leaves the string with the next commit.
-    pub(super) fn remove_left(&mut self, key: RunKey) {
-        self.progress.runs.remove(&key);
-        for offset in self.open_offsets() {
-            if self
-                .progress
-                .open
-                .get(&offset)
-                .is_some_and(|chunk| chunk.run == key)
-            {
-                self.progress.open.remove(&offset);
-                self.chunks.remove(&offset);
-            }
+    pub(super) fn remove_left(&mut self, key: RunKey) -> Result<(), Broken> {
+        if self.progress.runs.remove(&key).is_none() {
+            return Err(self.broken(Invariant::EntryLeavesOnce, format!("run {key}")));
         }
-        self.staged
-            .retain(|found| found.run != key || !self.at.topic.is_owned());
+        let (gone, open): (BTreeMap<_, _>, _) = std::mem::take(&mut self.progress.open)
+            .into_iter()
+            .partition(|(_, chunk)| chunk.run == key);
+        self.progress.open = open;
+        self.chunks.retain(|offset, _| !gone.contains_key(offset));
+        self.staged.take_if(|found| found.chunk.head.key == key);
         self.just_left.insert(key);
+        Ok(())
     }
 }
 

@@ -6,36 +6,34 @@
 //!    when that is acknowledged, [`Machine::committed`] names the messages that may now be handed over.
 //!
 //! Between cycles it takes [`Machine::report`]s of attempts and chunks that were read ([`Machine::found`]).
-//! When ownership is lost the machine is dropped; [`Machine::abandon`] gives what was answered and not told yet.
+//! When ownership is lost the machine is dropped; [`Machine::abandon`] gives what was answered and not told yet. So it
+//! is when a step returns [`Broken`]: a machine that found a broken invariant must not be asked anything else.
 
+mod check;
 mod compose;
 mod leave;
+mod message;
 mod open;
 mod takeover;
 mod tell;
 
 pub use compose::{Draft, Limits};
+pub use message::{OpenMessage, Slot};
 pub use open::{Found, READ_AHEAD, Want};
-pub use takeover::Gain;
+pub use takeover::{Gain, GainError};
 pub use tell::{Copy, Tell, Telling};
 
+use super::invariant::{Broken, Invariant};
 use super::positions::Positions;
-use super::progress::{Progress, Target};
+use super::progress::{OpenChunk, Progress, Target};
 use crate::domain::chunk::{Chunk, Message};
 use crate::domain::counters::Final;
 use crate::domain::event::EventDetails;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-
-/// One message: the offset of its chunk and its position therein.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
-    pub offset: Offset,
-    pub position: usize,
-}
 
 /// What the policy made of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +54,10 @@ pub enum Fate {
     Unused,
 }
 
-/// An attempt's end, as it comes back from the lanes.
+/// A message's attempt and its end.
 #[derive(Debug, Clone)]
 pub struct Report {
-    pub slot: Slot,
+    pub message: OpenMessage,
     pub fate: Fate,
     pub note: Rc<EventDetails>,
 }
@@ -81,8 +79,6 @@ pub struct Moment<'a> {
     pub now: SystemTime,
     /// Whether mail to this domain is held back for now.
     pub is_closed: &'a dyn Fn(&str) -> bool,
-    /// Whether as much mail to this address's site is under way as its limits let.
-    pub is_full: &'a dyn Fn(&str) -> bool,
     /// Asks for one more to this address's site in this cycle, and counts it if the answer is yes.
     pub reserve: &'a dyn Fn(&str) -> bool,
 }
@@ -105,8 +101,14 @@ struct Opened {
     leaving: Positions,
     /// Lines without bytes: suppressed at enqueue.
     suppressed: Positions,
-    /// In a retry tier: when its messages are due, from and to; they are spread in between.
-    due: Option<(SystemTime, SystemTime)>,
+    due: Option<Due>,
+}
+
+/// When the messages of a retry tier's chunk are due: they are spread over this time.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    from: SystemTime,
+    width: Duration,
 }
 
 #[derive(Debug)]
@@ -123,30 +125,41 @@ pub struct Machine {
     /// What the last acknowledged commit holds.
     acked: Option<Progress>,
     composed: Option<Progress>,
+    /// Contents of the open chunks, as far as they have been read.
     chunks: BTreeMap<Offset, Opened>,
-    staged: VecDeque<Found>,
+    /// Read, and not opened yet.
+    staged: Option<Found>,
     reports: Vec<Report>,
-    telling: Option<Tell>,
-    going: BTreeMap<Slot, Going>,
+    /// What was told is not known to be durable yet.
+    is_telling: bool,
+    going: BTreeMap<Slot, Waiting>,
     /// Claims of the commit under way.
-    claiming: Vec<Slot>,
+    claiming: Vec<OpenMessage>,
     /// With the lanes or the relay.
-    handed: BTreeSet<Slot>,
+    handed: BTreeMap<Slot, OpenMessage>,
     /// Runs whose entry left in this cycle: they come back at the earliest when the ledger has it.
     just_left: BTreeSet<RunKey>,
     /// Whose turn it is to be claimed from or opened next.
     turn: usize,
 }
 
-/// Where a message will be moved, with what the next move needs to know.
+/// Where a message will be moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Going {
     target: Target,
     uses_try: bool,
 }
 
+/// A message that waits for its move, with what the move needs to know of it.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    going: Going,
+    run: RunKey,
+    bytes: usize,
+}
+
 impl Opened {
-    fn new(chunk: Rc<Chunk>, due: Option<(SystemTime, SystemTime)>) -> Opened {
+    fn new(chunk: Rc<Chunk>, due: Option<Due>) -> Opened {
         let lines = chunk.messages.iter().enumerate();
         let suppressed = lines
             .filter(|(_, message)| message.line.suppressed.is_some())
@@ -158,6 +171,26 @@ impl Opened {
             suppressed,
             due,
         }
+    }
+
+    fn len(&self) -> usize {
+        self.chunk.messages.len()
+    }
+
+    /// The messages at these positions.
+    fn messages(&self, positions: Positions) -> impl Iterator<Item = (usize, &Message)> {
+        let all = self.chunk.messages.iter().enumerate();
+        all.filter(move |(position, _)| positions.has(*position))
+    }
+
+    /// Messages that nothing is happening to.
+    fn free(&self, open: &OpenChunk) -> Positions {
+        let busy = open
+            .claimed
+            .with(&open.done)
+            .with(&open.moving)
+            .with(&self.leaving);
+        Positions::first(self.len()).without(&busy)
     }
 }
 
@@ -179,18 +212,6 @@ impl Machine {
         &self.progress
     }
 
-    pub fn message(&self, slot: Slot) -> Option<&Message> {
-        self.chunks
-            .get(&slot.offset)?
-            .chunk
-            .messages
-            .get(slot.position)
-    }
-
-    pub fn chunk(&self, offset: Offset) -> Option<&Rc<Chunk>> {
-        self.chunks.get(&offset).map(|opened| &opened.chunk)
-    }
-
     /// Claimed and not done.
     pub fn uncommitted(&self) -> usize {
         self.progress.uncommitted()
@@ -198,32 +219,24 @@ impl Machine {
 
     /// Rendered bytes held here.
     pub fn decoded_bytes(&self) -> usize {
-        let staged = self
-            .staged
-            .iter()
-            .filter_map(|found| found.chunk.as_ref())
-            .map(|(_, chunk)| chunk);
-        let chunks = self
-            .chunks
-            .values()
-            .map(|opened| &opened.chunk)
-            .chain(staged);
-        chunks
-            .map(|chunk| {
-                chunk
-                    .messages
-                    .iter()
-                    .map(|m| m.content.len())
-                    .sum::<usize>()
-            })
-            .sum()
+        let staged = self.staged.iter().map(|found| &found.chunk);
+        let chunks = self.chunks.values().map(|opened| &opened.chunk);
+        let messages = chunks.chain(staged).flat_map(|chunk| &chunk.messages);
+        messages.map(|message| message.content.len()).sum()
     }
 
-    /// Takes an attempt's end. Of a message that was not handed over by this machine nothing is believed.
-    pub fn report(&mut self, report: Report) {
-        if self.handed.remove(&report.slot) {
-            self.reports.push(report);
-        }
+    /// Takes an attempt's end. The message was handed over under this machine's token and was not answered before.
+    pub fn report(&mut self, slot: Slot, fate: Fate, note: Rc<EventDetails>) -> Result<(), Broken> {
+        let Some(message) = self.handed.remove(&slot) else {
+            let detail = format!("offset {}, position {}", slot.offset, slot.position);
+            return Err(self.broken(Invariant::AnswerIsAwaited, detail));
+        };
+        self.reports.push(Report {
+            message,
+            fate,
+            note,
+        });
+        Ok(())
     }
 
     /// Stops claiming and opening; what is under way is brought to an end.
@@ -257,48 +270,41 @@ impl Machine {
         self.handed.is_empty()
             && self.claiming.is_empty()
             && self.reports.is_empty()
-            && self.telling.is_none()
+            && !self.is_telling
             && self.going.is_empty()
             && self.progress.moving.is_none()
     }
 
-    /// Nothing here may be sent now or later, but for what is not open: see the cursors.
-    pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Active
-            && self.is_at_rest()
-            && self.progress.open.is_empty()
-            && self.staged.is_empty()
-    }
-
     /// Answers that were not told: their events are still written, under this machine's number.
-    pub fn abandon(self) -> Vec<(Message, Report)> {
-        let untold = self.reports.iter().cloned();
-        untold
-            .filter_map(|report| Some((self.message(report.slot)?.clone(), report)))
-            .collect()
+    pub fn abandon(self) -> Vec<Report> {
+        self.reports
     }
 
     fn is_send(&self) -> bool {
         self.at.topic == Topic::Send
     }
 
-    /// Messages of an open chunk that nothing is happening to.
-    fn free(&self, offset: Offset) -> Positions {
-        let (Some(chunk), Some(opened)) =
-            (self.progress.open.get(&offset), self.chunks.get(&offset))
-        else {
-            return Positions::default();
-        };
-        let busy = chunk
-            .claimed
-            .with(&chunk.done)
-            .with(&chunk.moving)
-            .with(&opened.leaving);
-        Positions::first(opened.chunk.messages.len()).without(&busy)
+    /// Open chunks whose contents have been read.
+    fn opened(&self) -> impl Iterator<Item = (Offset, &OpenChunk, &Opened)> {
+        let open = self.progress.open.iter();
+        open.filter_map(|(offset, open)| Some((*offset, open, self.chunks.get(offset)?)))
     }
 
-    fn open_offsets(&self) -> Vec<Offset> {
-        self.progress.open.keys().copied().collect()
+    fn open_message(
+        &self,
+        slot: Slot,
+        run: RunKey,
+        chunk: &Rc<Chunk>,
+        message: &Message,
+    ) -> OpenMessage {
+        OpenMessage {
+            at: self.at,
+            number: self.progress.number,
+            slot,
+            run,
+            message: message.clone(),
+            chunk: chunk.clone(),
+        }
     }
 }
 

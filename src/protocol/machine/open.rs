@@ -1,14 +1,16 @@
 //! Which chunk is read next, and what opening it means: rows seen before are skipped, move numbers seen before too.
 
-use super::{Machine, Moment, Opened, Phase};
+use super::check::no_entry;
+use super::{Due, Machine, Moment, Opened, Phase};
 use crate::domain::chunk::Chunk;
 use crate::domain::ids::{Offset, RunKey};
-use crate::domain::topic::Topic;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::{RunFacts, Standing};
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::{MAX_OPEN, MAX_RUNS, OpenChunk, RunEntry};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Fewer free messages of a run than this, and its next chunk is read.
 pub const READ_AHEAD: usize = 128;
@@ -29,13 +31,12 @@ pub enum Want {
     Due { from: Offset },
 }
 
-/// What was read: everything in `from..next` is passed, and `chunk` is the one in it that counts.
+/// The next chunk that counts; what lies between `from` and it is passed.
 #[derive(Debug, Clone)]
 pub struct Found {
-    pub run: RunKey,
     pub from: Offset,
-    pub next: Offset,
-    pub chunk: Option<(Offset, Rc<Chunk>)>,
+    pub offset: Offset,
+    pub chunk: Rc<Chunk>,
     pub appended_at: SystemTime,
 }
 
@@ -49,7 +50,7 @@ impl Machine {
             return Some(Want::Contents(offset));
         }
         if self.phase != Phase::Active
-            || !self.staged.is_empty()
+            || self.staged.is_some()
             || self.progress.open.len() >= MAX_OPEN
         {
             return None;
@@ -59,8 +60,7 @@ impl Machine {
                 from: self.progress.next,
             });
         }
-        let run = self.next_run(moment)?;
-        let last = run.last(self.at.partition)?;
+        let (run, last) = self.next_run(moment)?;
         let (from, _) = self.cursor(run);
         let fingerprint = run.manifest.fingerprint.clone();
         (from <= last).then_some(Want::Next {
@@ -80,22 +80,46 @@ impl Machine {
             .copied()
     }
 
-    pub fn supply(&mut self, offset: Offset, chunk: Rc<Chunk>, appended_at: SystemTime) {
-        if self.progress.open.contains_key(&offset) {
-            let due = self.due(&chunk, appended_at);
-            self.chunks
-                .entry(offset)
-                .or_insert_with(|| Opened::new(chunk, due));
+    /// The contents that [`Want::Contents`] asked for.
+    pub fn supply(
+        &mut self,
+        offset: Offset,
+        chunk: Rc<Chunk>,
+        appended_at: SystemTime,
+    ) -> Result<(), Broken> {
+        let open = self.progress.open.get(&offset);
+        let Some(open) = open.filter(|_| !self.chunks.contains_key(&offset)) else {
+            return Err(self.broken(Invariant::ReadIsAwaited, format!("offset {offset}")));
+        };
+        self.check_contents(offset, open, &chunk)?;
+        let due = self.due(&chunk, appended_at);
+        self.chunks.insert(offset, Opened::new(chunk, due));
+        Ok(())
+    }
+
+    /// What [`Want::Next`] or [`Want::Due`] asked for.
+    pub fn found(&mut self, found: Found) -> Result<(), Broken> {
+        if self.staged.is_some() {
+            let detail = format!("offset {} again", found.from);
+            return Err(self.broken(Invariant::ReadIsAwaited, detail));
         }
+        self.staged = Some(found);
+        Ok(())
     }
 
-    pub fn found(&mut self, found: Found) {
-        self.staged.push_back(found);
-    }
-
-    /// The low mark has been found higher than it was known to be.
-    pub fn low_mark(&mut self, low: Offset) {
+    /// A read has found the low mark higher than it was known to be, and the partition is still owned: then only what
+    /// is not begun here may lie below it, since the offset is never raised past what is needed.
+    pub fn low_mark(&mut self, low: Offset) -> Result<(), Broken> {
+        let open = self.progress.open.keys().copied();
+        let tier = (!self.is_send()).then_some(self.progress.next);
+        let runs = self.progress.runs.values().map(|entry| entry.next);
+        let runs = runs.filter(|_| self.is_send());
+        if let Some(needed) = open.chain(tier).chain(runs).find(|needed| *needed < low) {
+            let detail = format!("offset {needed} is below the low mark {low}");
+            return Err(self.broken(Invariant::NeededRecordsAreKept, detail));
+        }
         self.low = self.low.max(low);
+        Ok(())
     }
 
     /// When the next staged chunk or open message of a tier is due, to be woken then.
@@ -103,32 +127,34 @@ impl Machine {
         let staged = self
             .staged
             .iter()
-            .filter_map(|found| self.due_of(found).map(|(from, _)| from));
-        let open = self.chunks.iter().flat_map(|(offset, opened)| {
-            let free = self.free(*offset);
+            .filter_map(|found| self.due(&found.chunk, found.appended_at))
+            .map(|due| due.from);
+        let open = self.opened().flat_map(|(_, open, opened)| {
+            let free = opened.free(open);
             free.iter()
-                .map(|position| self.due_at(opened, position))
+                .filter_map(|position| due_at(opened, position))
                 .collect::<Vec<_>>()
         });
-        staged.chain(open.flatten()).filter(|at| *at > now).min()
+        staged.chain(open).filter(|at| *at > now).min()
     }
 
-    /// Oldest seal first, in turn, among the runs that have something to read here and may.
-    fn next_run<'a>(&self, moment: &Moment<'a>) -> Option<&'a RunFacts> {
-        let ready: Vec<&RunFacts> = moment
+    /// Oldest seal first, in turn, among the runs that have something to read here and may; with the last offset that
+    /// counts.
+    fn next_run<'a>(&self, moment: &Moment<'a>) -> Option<(&'a RunFacts, Offset)> {
+        let ready: Vec<(&RunFacts, Offset)> = moment
             .ledger
             .sealed()
-            .filter(|run| self.may_read(run, moment))
+            .filter_map(|run| Some((run, self.readable(run, moment)?)))
             .collect();
         let unopened = ready
             .iter()
-            .filter(|run| self.open_count(run.manifest.key) == 0)
+            .filter(|(run, _)| self.open_count(run.manifest.key) == 0)
             .count();
         let spare = MAX_OPEN.saturating_sub(self.progress.open.len());
         let count = ready.len();
         let mut order =
             (0..count).filter_map(|step| ready.get((step + self.turn) % count.max(1)).copied());
-        order.find(|run| {
+        order.find(|(run, _)| {
             let key = run.manifest.key;
             let open = self.open_count(key);
             let has_place = open == 0 || spare > unopened;
@@ -137,22 +163,25 @@ impl Machine {
     }
 
     fn may_read(&self, run: &RunFacts, moment: &Moment) -> bool {
+        self.readable(run, moment).is_some()
+    }
+
+    /// The last offset of a run that has something to read here, and may be read now.
+    fn readable(&self, run: &RunFacts, moment: &Moment) -> Option<Offset> {
         let key = run.manifest.key;
-        let Some(last) = run.last(self.at.partition) else {
-            return false;
-        };
+        let last = run.last(self.at.partition)?;
         if self.just_left.contains(&key)
             || moment.ledger.standing(key, moment.now) != Standing::Sending
         {
-            return false;
+            return None;
         }
         if let Some(entry) = self.progress.runs.get(&key) {
-            return entry.next <= last;
+            return (entry.next <= last).then_some(last);
         }
         let (next, left_open) = self.cursor(run);
         let has_room =
             self.progress.runs.len() < MAX_RUNS && self.progress.open.len() + left_open <= MAX_OPEN;
-        has_room && (next <= last || left_open > 0)
+        (has_room && (next <= last || left_open > 0)).then_some(last)
     }
 
     /// Where a run is read from here, and how many chunks it has open outside the string.
@@ -175,48 +204,43 @@ impl Machine {
     }
 
     fn free_count(&self, run: RunKey) -> usize {
-        let open = self
-            .progress
-            .open
-            .iter()
-            .filter(|(_, chunk)| chunk.run == run);
-        open.map(|(offset, _)| self.free(*offset).count()).sum()
+        let of_run = self.opened().filter(|(_, open, _)| open.run == run);
+        of_run
+            .map(|(_, open, opened)| opened.free(open).count())
+            .sum()
     }
 
     /// A run that comes back with chunks open has them opened before anything of it is read.
-    pub(super) fn reopen(&mut self, moment: &Moment) {
+    pub(super) fn reopen(&mut self, moment: &Moment) -> Result<(), Broken> {
         if self.phase != Phase::Active || !self.is_send() {
-            return;
+            return Ok(());
         }
-        let back: Vec<RunKey> = moment
+        let outside = moment
             .ledger
             .sealed()
-            .filter(|run| !self.progress.runs.contains_key(&run.manifest.key))
+            .filter(|run| !self.progress.runs.contains_key(&run.manifest.key));
+        let back: Vec<&RunFacts> = outside
             .filter(|run| {
-                run.left
-                    .get(&self.at)
-                    .is_some_and(|left| !left.open.is_empty())
+                let left = run.left.get(&self.at);
+                left.is_some_and(|left| !left.open.is_empty())
             })
-            .map(|run| run.manifest.key)
             .collect();
-        for key in back {
-            if moment
-                .ledger
-                .run(key)
-                .is_some_and(|run| self.may_read(run, moment))
-            {
-                self.enter(key, moment);
+        for run in back {
+            // Each that comes back takes places from the next.
+            if self.may_read(run, moment) {
+                self.enter(run.manifest.key, moment)?;
             }
         }
+        Ok(())
     }
 
     /// Puts a run into the string: as it left, or from its start.
-    pub(super) fn enter(&mut self, key: RunKey, moment: &Moment) {
+    pub(super) fn enter(&mut self, key: RunKey, moment: &Moment) -> Result<(), Broken> {
         if self.progress.runs.contains_key(&key) {
-            return;
+            return Ok(());
         }
         let Some(run) = moment.ledger.run(key) else {
-            return;
+            return Err(self.broken(Invariant::RunHasManifest, format!("run {key}")));
         };
         let (next, _) = self.cursor(run);
         let left = run.left.get(&self.at);
@@ -226,8 +250,11 @@ impl Machine {
             counters: left.map(|left| left.counters).unwrap_or_default(),
         };
         self.progress.runs.insert(key, entry);
-        for (offset, done) in left.into_iter().flat_map(|left| &left.open) {
-            let done = Positions::parse(done).unwrap_or_default();
+        for (offset, text) in left.into_iter().flat_map(|left| &left.open) {
+            let Some(done) = Positions::parse(text) else {
+                let detail = format!("offset {offset} left with `{text}` done");
+                return Err(self.broken(Invariant::SetsFitTheChunk, detail));
+            };
             self.progress.open.insert(
                 *offset,
                 OpenChunk {
@@ -237,142 +264,123 @@ impl Machine {
                 },
             );
         }
+        Ok(())
     }
 
-    pub(super) fn open_staged(&mut self, moment: &Moment) {
+    pub(super) fn open_staged(&mut self, moment: &Moment) -> Result<(), Broken> {
         if self.phase != Phase::Active {
-            self.staged.clear();
-            return;
+            self.staged = None;
+            return Ok(());
         }
-        while let Some(found) = self.staged.front() {
-            if self
-                .due_of(found)
-                .is_some_and(|(from, _)| from > moment.now)
-                || self.progress.open.len() >= MAX_OPEN
-            {
-                return;
-            }
-            let Some(found) = self.staged.pop_front() else {
-                return;
-            };
-            if self.is_send() {
-                self.open_send(found, moment)
-            } else {
-                self.open_due(found, moment)
-            }
+        let Some(found) = self.staged.take() else {
+            return Ok(());
+        };
+        let due = self.due(&found.chunk, found.appended_at);
+        let is_early = due.is_some_and(|due| due.from > moment.now);
+        if is_early || self.progress.open.len() >= MAX_OPEN {
+            self.staged = Some(found);
+            return Ok(());
+        }
+        if self.is_send() {
+            self.open_send(found, moment)
+        } else {
+            self.open_due(found, moment)
         }
     }
 
-    fn open_send(&mut self, found: Found, moment: &Moment) {
-        let may = moment
-            .ledger
-            .run(found.run)
-            .is_some_and(|run| self.may_read(run, moment));
-        if !may {
-            return;
+    fn open_send(&mut self, found: Found, moment: &Moment) -> Result<(), Broken> {
+        let key = found.chunk.head.key;
+        let run = moment.ledger.run(key);
+        // It was paused or cancelled while it was read; if it comes back it is read again.
+        if !run.is_some_and(|run| self.may_read(run, moment)) {
+            return Ok(());
         }
-        self.enter(found.run, moment);
-        let Some(entry) = self.progress.runs.get_mut(&found.run) else {
-            return;
-        };
+        self.enter(key, moment)?;
+        let entry = self.progress.runs.get_mut(&key);
+        let entry = entry.ok_or_else(|| no_entry(self.at, key))?;
         if entry.next != found.from {
-            return;
+            return Err(unawaited(self.at, &found, entry.next));
         }
-        entry.next = found.next;
+        entry.next = found.offset + 1;
         self.turn = self.turn.wrapping_add(1);
-        let Some((offset, chunk)) = found.chunk else {
-            return;
-        };
         let above = entry.last_row;
         let is_seen = |row: u64| above.is_some_and(|last| row <= last);
-        if is_seen(chunk.head.last_row) {
-            return;
+        if is_seen(found.chunk.head.last_row) {
+            return Ok(());
         }
-        entry.last_row = Some(chunk.head.last_row);
-        let seen = chunk
+        entry.last_row = Some(found.chunk.head.last_row);
+        let seen = found
+            .chunk
             .messages
             .iter()
             .enumerate()
             .filter(|(_, message)| is_seen(message.line.row));
         let done: Positions = seen.map(|(position, _)| position).collect();
-        self.insert(offset, found.run, done, chunk, found.appended_at);
+        self.insert(found, done)
     }
 
     /// A tier's record counts when its move number is above the last seen from its source.
-    fn open_due(&mut self, found: Found, moment: &Moment) {
+    fn open_due(&mut self, found: Found, moment: &Moment) -> Result<(), Broken> {
         if found.from != self.progress.next {
-            return;
+            return Err(unawaited(self.at, &found, self.progress.next));
         }
-        self.progress.next = found.next;
-        let Some((offset, chunk)) = found.chunk else {
-            return;
-        };
-        let Some((source, number)) = chunk.head.moved_from else {
-            return;
+        self.progress.next = found.offset + 1;
+        let Some((source, number)) = found.chunk.head.moved_from else {
+            let detail = format!("offset {}", found.offset);
+            return Err(self.broken(Invariant::CopyNamesItsSource, detail));
         };
         let seen = self.progress.seen.entry(source).or_default();
         if number <= *seen {
-            return;
+            return Ok(());
         }
         *seen = number;
-        self.enter(chunk.head.key, moment);
-        self.insert(
-            offset,
-            chunk.head.key,
-            Positions::default(),
-            chunk,
-            found.appended_at,
-        );
+        self.enter(found.chunk.head.key, moment)?;
+        self.insert(found, Positions::default())
     }
 
-    fn insert(
-        &mut self,
-        offset: Offset,
-        run: RunKey,
-        done: Positions,
-        chunk: Rc<Chunk>,
-        appended_at: SystemTime,
-    ) {
-        self.progress.open.insert(
-            offset,
-            OpenChunk {
-                run,
-                done,
-                ..OpenChunk::default()
-            },
-        );
-        let due = self.due(&chunk, appended_at);
-        self.chunks.insert(offset, Opened::new(chunk, due));
-    }
-
-    fn due_of(&self, found: &Found) -> Option<(SystemTime, SystemTime)> {
-        let (_, chunk) = found.chunk.as_ref()?;
-        self.due(chunk, found.appended_at)
+    fn insert(&mut self, found: Found, done: Positions) -> Result<(), Broken> {
+        let open = OpenChunk {
+            run: found.chunk.head.key,
+            done,
+            ..OpenChunk::default()
+        };
+        self.check_contents(found.offset, &open, &found.chunk)?;
+        self.progress.open.insert(found.offset, open);
+        let due = self.due(&found.chunk, found.appended_at);
+        let opened = Opened::new(found.chunk, due);
+        self.chunks.insert(found.offset, opened);
+        Ok(())
     }
 
     /// A tier's chunk is due after the tier's delay; a full one is spread over the jitter both ways, a small one
     /// need not be spread.
-    fn due(&self, chunk: &Chunk, appended_at: SystemTime) -> Option<(SystemTime, SystemTime)> {
+    fn due(&self, chunk: &Chunk, appended_at: SystemTime) -> Option<Due> {
         let Topic::Retry(delay) = self.at.topic else {
             return None;
         };
         let fill = chunk.messages.len() as f64 / crate::domain::chunk::MAX_ROWS as f64;
         let spread = delay.mul_f64((self.rules.jitter * fill).clamp(0.0, 1.0));
-        Some((appended_at + delay - spread, appended_at + delay + spread))
-    }
-
-    fn due_at(&self, opened: &Opened, position: usize) -> Option<SystemTime> {
-        let (from, to) = opened.due?;
-        let width = to.duration_since(from).unwrap_or(Duration::ZERO);
-        // Steps of the golden ratio spread any number of positions evenly.
-        let share = (position as f64 * 0.618_033_988_75).fract();
-        Some(from + width.mul_f64(share))
+        Some(Due {
+            from: appended_at + delay - spread,
+            width: 2 * spread,
+        })
     }
 
     /// With every place taken and more of the tier overdue, spreading would only hold it up.
     pub(super) fn is_due(&self, opened: &Opened, position: usize, now: SystemTime) -> bool {
         let behind = self.progress.open.len() >= MAX_OPEN;
-        self.due_at(opened, position)
-            .is_none_or(|at| at <= now || behind)
+        due_at(opened, position).is_none_or(|at| at <= now || behind)
     }
+}
+
+fn due_at(opened: &Opened, position: usize) -> Option<SystemTime> {
+    let due = opened.due?;
+    // Steps of the golden ratio spread any number of positions evenly.
+    let share = (position as f64 * 0.618_033_988_75).fract();
+    Some(due.from + due.width.mul_f64(share))
+}
+
+fn unawaited(at: TopicPartition, found: &Found, next: Offset) -> Broken {
+    let detail = format!("offset {} was read, {next} is next", found.from);
+    Broken::new(at, Invariant::ReadIsAwaited, detail)
 }

@@ -1,12 +1,14 @@
 //! Taking over: read the string, commit a new number, name what the last owner had claimed, commit, and only then
 //! repeat its move and claim. Nothing is claimed and nothing leaves before that second commit.
 
-use super::{Machine, Moment, Phase, Rules, Slot};
+use super::check::check_progress;
+use super::{Machine, Moment, OpenMessage, Phase, Rules, Slot};
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
+use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::Standing;
 use crate::protocol::progress::{Progress, TextError};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a worker knows of a partition that it has just gained.
 #[derive(Debug, Clone)]
@@ -20,9 +22,19 @@ pub struct Gain {
     pub low: Offset,
 }
 
+/// Why a partition cannot be taken over; it stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GainError {
+    /// This version cannot read the commit.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// What the commit says does not agree with itself.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
 impl Machine {
-    /// Errors: a text that this version cannot read; the partition then stays as it is.
-    pub fn gain(gain: Gain, rules: Rules) -> Result<Machine, TextError> {
+    pub fn gain(gain: Gain, rules: Rules) -> Result<Machine, GainError> {
         let (offset, mut progress) = match gain.committed {
             Some((offset, text)) => {
                 let unowned = || Progress {
@@ -39,6 +51,7 @@ impl Machine {
                 },
             ),
         };
+        check_progress(gain.at, &progress)?;
         progress.owner = gain.owner;
         progress.number += 1;
         Ok(Machine {
@@ -52,41 +65,34 @@ impl Machine {
             acked: None,
             composed: None,
             chunks: BTreeMap::new(),
-            staged: VecDeque::new(),
+            staged: None,
             reports: Vec::new(),
-            telling: None,
+            is_telling: false,
             going: BTreeMap::new(),
             claiming: Vec::new(),
-            handed: BTreeSet::new(),
+            handed: BTreeMap::new(),
             just_left: BTreeSet::new(),
             turn: 0,
         })
     }
 
     /// Claimed by the last owner, and neither done nor named by its move.
-    pub(super) fn in_doubt(&self) -> Vec<Slot> {
-        let open = self.progress.open.iter();
-        open.flat_map(|(offset, chunk)| {
-            chunk
-                .outstanding()
-                .iter()
-                .map(|position| Slot {
-                    offset: *offset,
-                    position,
-                })
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    pub(super) fn in_doubt(&self) -> Vec<OpenMessage> {
+        let mut found = Vec::new();
+        for (offset, open, opened) in self.opened() {
+            for (position, message) in opened.messages(open.outstanding()) {
+                let slot = Slot { offset, position };
+                found.push(self.open_message(slot, open.run, &opened.chunk, message));
+            }
+        }
+        found
     }
 
     /// A person decides where the campaign says so, and where a cancelled run sends nothing any more.
-    pub(super) fn is_held_in_doubt(&self, slot: Slot, moment: &Moment) -> bool {
-        let Some(chunk) = self.progress.open.get(&slot.offset) else {
-            return false;
-        };
-        let hold = moment.ledger.run(chunk.run).is_some_and(|run| {
+    pub(super) fn is_held_in_doubt(&self, message: &OpenMessage, moment: &Moment) -> bool {
+        let hold = moment.ledger.run(message.run).is_some_and(|run| {
             run.manifest.in_doubt == crate::domain::records::InDoubtPolicy::Hold
         });
-        hold || moment.ledger.standing(chunk.run, moment.now) == Standing::Cancelled
+        hold || moment.ledger.standing(message.run, moment.now) == Standing::Cancelled
     }
 }

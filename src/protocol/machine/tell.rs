@@ -1,13 +1,14 @@
 //! What must be durable before a commit may build on it: events first, then the copies of a decided move, and
 //! entries that leave. *Done* is set only when all of it is.
 
-use super::{Fate, Going, Machine, Moment, Phase, Slot};
-use crate::domain::counters::Final;
+use super::check::{no_entry, not_open, open_of};
+use super::{Fate, Going, Machine, Moment, OpenMessage, Opened, Phase, Report, Slot, Waiting};
+use crate::domain::counters::{Counters, Final};
 use crate::domain::event::{EventDetails, EventType};
-use crate::domain::ids::Offset;
 use crate::domain::outcome::Reason;
 use crate::domain::records::LeftEntry;
 use crate::domain::topic::Topic;
+use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::Standing;
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::{LetterKind, MAX_OPEN, Move, Target};
@@ -29,7 +30,7 @@ pub struct Tell {
 /// One event to write.
 #[derive(Debug, Clone)]
 pub struct Telling {
-    pub slot: Slot,
+    pub message: OpenMessage,
     pub kind: EventType,
     pub is_final: bool,
     pub note: Rc<EventDetails>,
@@ -47,7 +48,8 @@ enum Then {
 #[derive(Debug, Clone)]
 pub struct Copy {
     pub decided: Move,
-    pub slots: Vec<Slot>,
+    /// At least one.
+    pub messages: Vec<OpenMessage>,
 }
 
 impl Tell {
@@ -59,21 +61,30 @@ impl Tell {
 impl Machine {
     /// What is to be appended now; [`Machine::told`] follows when all of it is durable. The ledger of the moment
     /// has been read to the campaign topic's end.
-    pub fn tell(&mut self, moment: &Moment) -> Tell {
+    pub fn tell(&mut self, moment: &Moment) -> Result<Tell, Broken> {
         self.just_left.clear();
+        self.is_telling = true;
         let mut tell = Tell::default();
-        match self.phase {
-            Phase::Numbering => return tell,
-            Phase::Inquest => self.tell_in_doubt(moment, &mut tell),
-            Phase::Active | Phase::Draining => {
-                self.tell_reports(&mut tell);
-                self.tell_endings(moment, &mut tell);
-                tell.copy = self.copy();
-                tell.left = self.leaving(moment, &tell);
-            }
+        if self.phase == Phase::Numbering {
+            return Ok(tell);
         }
-        self.telling = Some(tell.clone());
-        tell
+        self.check_runs(moment.ledger)?;
+        if let Some(offset) = self.missing() {
+            return Err(self.broken(
+                Invariant::MessageIsOpen,
+                format!("offset {offset} is not read"),
+            ));
+        }
+        if self.phase == Phase::Inquest {
+            self.tell_in_doubt(moment, &mut tell);
+            return Ok(tell);
+        }
+        tell.copy = self.copy()?;
+        self.tell_endings(moment, &mut tell)?;
+        // The reports leave the machine last: nothing above may fail and take them with it.
+        self.tell_reports(&mut tell);
+        tell.left = self.leaving(moment, &tell);
+        Ok(tell)
     }
 
     fn tell_in_doubt(&self, moment: &Moment, tell: &mut Tell) {
@@ -81,15 +92,15 @@ impl Machine {
             reason: Some(Reason::WorkerLost),
             ..EventDetails::default()
         });
-        for slot in self.in_doubt() {
-            let held = self.is_held_in_doubt(slot, moment);
+        for message in self.in_doubt() {
+            let held = self.is_held_in_doubt(&message, moment);
             let then = if held {
                 Then::Go(Going::letter(LetterKind::InDoubt))
             } else {
                 Then::Release
             };
             tell.events.push(Telling {
-                slot,
+                message,
                 kind: EventType::InDoubt,
                 is_final: held,
                 note: note.clone(),
@@ -100,128 +111,59 @@ impl Machine {
 
     fn tell_reports(&mut self, tell: &mut Tell) {
         for report in std::mem::take(&mut self.reports) {
-            let (kind, is_final, then) = match report.fate {
-                Fate::Unused => {
-                    tell.released.push(report.slot);
-                    continue;
-                }
-                Fate::Ended(end) => (EventType::from(end), true, Then::Done(end)),
-                Fate::Retry {
-                    delay,
-                    uses_try,
-                    in_doubt,
-                } => {
-                    let kind = if in_doubt {
-                        EventType::InDoubt
-                    } else {
-                        EventType::Deferred
-                    };
-                    (
-                        kind,
-                        false,
-                        Then::Go(Going {
-                            target: Target::Retry(delay),
-                            uses_try,
-                        }),
-                    )
-                }
-                Fate::Dead => (
-                    EventType::Dead,
-                    true,
-                    Then::Go(Going::letter(LetterKind::Dead)),
-                ),
-                Fate::Held => (
-                    EventType::InDoubt,
-                    true,
-                    Then::Go(Going::letter(LetterKind::InDoubt)),
-                ),
-            };
-            tell.events.push(Telling {
-                slot: report.slot,
-                kind,
-                is_final,
-                note: report.note,
-                then,
-            });
+            match report.telling() {
+                Ok(telling) => tell.events.push(telling),
+                Err(unused) => tell.released.push(unused),
+            }
         }
     }
 
     /// Messages that end without an attempt (suppressed at enqueue, cancelled, expired), and those that are in the
     /// way of others (due but paused or held back): these are moved without an event.
-    fn tell_endings(&mut self, moment: &Moment, tell: &mut Tell) {
+    fn tell_endings(&mut self, moment: &Moment, tell: &mut Tell) -> Result<(), Broken> {
         let crowded = self.is_crowded(moment);
-        for offset in self.open_offsets() {
-            let Some(run) = self.progress.open.get(&offset).map(|chunk| chunk.run) else {
-                continue;
-            };
-            let free = self.free(offset);
-            let standing = moment.ledger.standing(run, moment.now);
-            let expired = moment
-                .ledger
-                .expires_at(run)
-                .is_some_and(|at| at <= moment.now);
+        let mut parked: Vec<Slot> = Vec::new();
+        for (offset, open, opened) in self.opened() {
+            let free = opened.free(open);
             if free.is_empty() {
                 continue;
             }
-            let parked = self.parked(offset, &free, standing, crowded, moment);
-            self.park(offset, &parked);
+            let standing = moment.ledger.standing(open.run, moment.now);
+            let expired = moment
+                .ledger
+                .expires_at(open.run)
+                .is_some_and(|at| at <= moment.now);
+            let parks = self.parked(opened, &free, standing, crowded, moment);
+            parked.extend(parks.iter().map(|position| Slot { offset, position }));
             let all_end = expired || standing == Standing::Cancelled;
             let candidates = if all_end {
                 free
             } else {
-                free.and(self.suppressed(offset))
+                free.and(&opened.suppressed)
             };
-            for position in candidates.without(&parked).iter() {
+            for (position, message) in opened.messages(candidates.without(&parks)) {
+                let suppressed = message.line.suppressed.as_deref();
+                let Some((end, note)) = ending(suppressed, standing, expired) else {
+                    continue;
+                };
                 let slot = Slot { offset, position };
-                if let Some((end, note)) = self.ending(slot, standing, expired) {
-                    let kind = EventType::from(end);
-                    tell.events.push(Telling {
-                        slot,
-                        kind,
-                        is_final: true,
-                        note,
-                        then: Then::Done(end),
-                    });
-                }
+                tell.events.push(Telling {
+                    message: self.open_message(slot, open.run, &opened.chunk, message),
+                    kind: EventType::from(end),
+                    is_final: true,
+                    note: Rc::new(note),
+                    then: Then::Done(end),
+                });
             }
         }
-    }
-
-    fn ending(
-        &self,
-        slot: Slot,
-        standing: Standing,
-        expired: bool,
-    ) -> Option<(Final, Rc<EventDetails>)> {
-        let suppressed = self.message(slot)?.line.suppressed.as_deref();
-        if standing == Standing::Cancelled {
-            return Some((Final::Cancelled, Rc::default()));
-        }
-        if let Some(why) = suppressed {
-            return Some((
-                Final::Suppressed,
-                Rc::new(EventDetails {
-                    reason: why.parse().ok(),
-                    ..EventDetails::default()
-                }),
-            ));
-        }
-        expired.then(|| {
-            (
-                Final::Expired,
-                Rc::new(EventDetails {
-                    reason: Some(Reason::Expired),
-                    ..EventDetails::default()
-                }),
-            )
-        })
+        self.park(parked)
     }
 
     /// In a tier: what a paused run has here, and what is due to a lane that is closed. In send: what a closed lane
     /// keeps from being sent while it fills the open chunks, so that other sites' mail is not behind it.
     fn parked(
         &self,
-        offset: Offset,
+        opened: &Opened,
         free: &Positions,
         standing: Standing,
         crowded: bool,
@@ -230,44 +172,31 @@ impl Machine {
         if self.phase == Phase::Draining || standing == Standing::Cancelled {
             return Positions::default();
         }
+        let free = free.without(&opened.suppressed);
         if !self.is_send() && standing != Standing::Sending {
-            return free.without(self.suppressed(offset));
+            return free;
         }
         if self.is_send() && !(crowded && standing == Standing::Sending) {
             return Positions::default();
         }
-        let Some(opened) = self.chunks.get(&offset) else {
-            return Positions::default();
-        };
-        free.iter()
-            .filter(|position| self.is_due(opened, *position, moment.now))
-            .filter(|position| {
-                let line = opened
-                    .chunk
-                    .messages
-                    .get(*position)
-                    .map(|message| &message.line);
-                line.is_some_and(|line| {
-                    line.suppressed.is_none() && (moment.is_closed)(&line.address)
-                })
-            })
+        opened
+            .messages(free)
+            .filter(|(position, _)| self.is_due(opened, *position, moment.now))
+            .filter(|(_, message)| (moment.is_closed)(&message.line.address))
+            .map(|(position, _)| position)
             .collect()
     }
 
-    fn park(&mut self, offset: Offset, parked: &Positions) {
+    fn park(&mut self, parked: Vec<Slot>) -> Result<(), Broken> {
         let delay = match self.at.topic {
             Topic::Retry(own) => own,
             _ => self.rules.parking,
         };
-        for position in parked.iter() {
-            self.go(
-                Slot { offset, position },
-                Going {
-                    target: Target::Retry(delay),
-                    uses_try: false,
-                },
-            );
-        }
+        let going = Going {
+            target: Target::Retry(delay),
+            uses_try: false,
+        };
+        parked.into_iter().try_for_each(|slot| self.go(slot, going))
     }
 
     /// Every open chunk waits for a lane: nothing else gets a place.
@@ -275,102 +204,167 @@ impl Machine {
         self.progress.open.len() >= MAX_OPEN && self.claimable(moment, 1) == 0
     }
 
-    fn suppressed(&self, offset: Offset) -> &Positions {
-        static NONE: Positions = Positions::NONE;
-        self.chunks
-            .get(&offset)
-            .map_or(&NONE, |opened| &opened.suppressed)
-    }
-
-    fn copy(&self) -> Option<Copy> {
-        let decided = self.progress.moving.clone()?;
-        let mut slots: Vec<Slot> = Vec::new();
-        for (offset, chunk) in &self.progress.open {
-            slots.extend(chunk.moving.iter().map(|position| Slot {
-                offset: *offset,
-                position,
-            }));
-        }
-        slots.sort_by_key(|slot| self.message(*slot).map(|message| message.line.row));
-        Some(Copy { decided, slots })
-    }
-
-    /// Everything that the last [`Machine::tell`] gave is durable.
-    pub fn told(&mut self) {
-        let Some(tell) = self.telling.take() else {
-            return;
+    fn copy(&self) -> Result<Option<Copy>, Broken> {
+        let Some(decided) = self.progress.moving.clone() else {
+            return Ok(None);
         };
+        let mut messages: Vec<OpenMessage> = Vec::new();
+        for (offset, open, opened) in self.opened() {
+            for (position, message) in opened.messages(open.moving.clone()) {
+                let slot = Slot { offset, position };
+                messages.push(self.open_message(slot, open.run, &opened.chunk, message));
+            }
+        }
+        if messages.is_empty() || messages.iter().any(|message| message.run != decided.run) {
+            let detail = format!("move {}", decided.number);
+            return Err(self.broken(Invariant::MoveNamesItsMessages, detail));
+        }
+        messages.sort_by_key(|open| open.message.line.row);
+        Ok(Some(Copy { decided, messages }))
+    }
+
+    /// Everything that [`Machine::tell`] gave is durable.
+    pub fn told(&mut self, tell: Tell) -> Result<(), Broken> {
+        if !std::mem::take(&mut self.is_telling) {
+            let detail = format!("number {}", self.number());
+            return Err(self.broken(Invariant::EffectsAreAwaited, detail));
+        }
         for telling in tell.events {
+            let slot = telling.message.slot;
             match telling.then {
-                Then::Done(end) => self.finish(telling.slot, |counters| counters.add(end)),
-                Then::Go(going) => self.go(telling.slot, going),
-                Then::Release => self.release_claim(telling.slot),
+                Then::Done(end) => self.finish(slot, |counters| counters.add(end))?,
+                Then::Go(going) => self.go(slot, going)?,
+                Then::Release => self.release_claim(slot)?,
             }
         }
         for slot in tell.released {
-            self.release_claim(slot);
+            self.release_claim(slot)?;
         }
         if let Some(copy) = tell.copy {
-            self.moved(&copy);
+            self.moved(&copy)?;
         }
         for left in tell.left {
-            self.remove_left(left.key);
+            self.remove_left(left.key)?;
         }
-        if self.phase == Phase::Inquest {
-            return;
+        if !self.is_taking_over() {
+            self.close_finished();
         }
-        self.close_finished();
+        Ok(())
     }
 
-    fn finish(&mut self, slot: Slot, count: impl FnOnce(&mut crate::domain::counters::Counters)) {
-        let Some(chunk) = self.progress.open.get_mut(&slot.offset) else {
-            return;
-        };
+    fn finish(&mut self, slot: Slot, count: impl FnOnce(&mut Counters)) -> Result<(), Broken> {
+        let chunk = open_of(self.at, &mut self.progress.open, slot)?;
+        if chunk.done.has(slot.position) {
+            let detail = format!("offset {}, position {}", slot.offset, slot.position);
+            return Err(Broken::new(self.at, Invariant::MessageEndsOnce, detail));
+        }
         chunk.done.add(slot.position);
-        if let Some(run) = self.progress.runs.get_mut(&chunk.run) {
-            count(&mut run.counters);
-        }
+        let run = self.progress.runs.get_mut(&chunk.run);
+        let run = run.ok_or_else(|| no_entry(self.at, chunk.run))?;
+        count(&mut run.counters);
+        Ok(())
     }
 
-    fn go(&mut self, slot: Slot, going: Going) {
-        if let Some(opened) = self.chunks.get_mut(&slot.offset) {
-            opened.leaving.add(slot.position);
-            self.going.insert(slot, going);
-        }
+    fn go(&mut self, slot: Slot, going: Going) -> Result<(), Broken> {
+        let at = self.at;
+        let run = open_of(at, &mut self.progress.open, slot)?.run;
+        let opened = self.chunks.get_mut(&slot.offset);
+        let opened = opened.ok_or_else(|| not_open(at, slot))?;
+        let message = opened.chunk.messages.get(slot.position);
+        let bytes = message.ok_or_else(|| not_open(at, slot))?.content.len();
+        opened.leaving.add(slot.position);
+        self.going.insert(slot, Waiting { going, run, bytes });
+        Ok(())
     }
 
-    fn release_claim(&mut self, slot: Slot) {
-        if let Some(chunk) = self.progress.open.get_mut(&slot.offset) {
-            chunk.claimed.remove(slot.position);
+    fn release_claim(&mut self, slot: Slot) -> Result<(), Broken> {
+        let chunk = open_of(self.at, &mut self.progress.open, slot)?;
+        if !chunk.claimed.has(slot.position) {
+            let detail = format!("offset {}, position {}", slot.offset, slot.position);
+            return Err(Broken::new(self.at, Invariant::ReleasedWasClaimed, detail));
         }
+        chunk.claimed.remove(slot.position);
+        Ok(())
     }
 
-    fn moved(&mut self, copy: &Copy) {
-        for slot in &copy.slots {
-            if let Some(chunk) = self.progress.open.get_mut(&slot.offset) {
-                chunk.moving.remove(slot.position);
-            }
+    fn moved(&mut self, copy: &Copy) -> Result<(), Broken> {
+        for message in &copy.messages {
+            let slot = message.slot;
+            let chunk = open_of(self.at, &mut self.progress.open, slot)?;
+            chunk.moving.remove(slot.position);
             match copy.decided.target {
-                Target::Retry(_) => self.finish(*slot, |counters| counters.moved += 1),
-                Target::Letter(kind) => self.finish(*slot, |counters| counters.add(kind.end())),
+                Target::Retry(_) => self.finish(slot, |counters| counters.moved += 1)?,
+                Target::Letter(kind) => self.finish(slot, |counters| counters.add(kind.end()))?,
             }
         }
         self.progress.moving = None;
+        Ok(())
     }
 
     /// Chunks of which nothing is left make room.
     fn close_finished(&mut self) {
-        for offset in self.open_offsets() {
-            let (Some(chunk), Some(opened)) =
-                (self.progress.open.get(&offset), self.chunks.get(&offset))
-            else {
-                continue;
-            };
-            if chunk.done.count() >= opened.chunk.messages.len() {
-                self.progress.open.remove(&offset);
-                self.chunks.remove(&offset);
-            }
+        let finished = self
+            .opened()
+            .filter(|(_, open, opened)| open.done.count() >= opened.len());
+        let finished: Vec<_> = finished.map(|(offset, ..)| offset).collect();
+        for offset in finished {
+            self.progress.open.remove(&offset);
+            self.chunks.remove(&offset);
         }
+    }
+}
+
+/// How a message ends that is not attempted any more.
+fn ending(
+    suppressed: Option<&str>,
+    standing: Standing,
+    expired: bool,
+) -> Option<(Final, EventDetails)> {
+    if standing == Standing::Cancelled {
+        return Some((Final::Cancelled, EventDetails::default()));
+    }
+    let because = |reason| EventDetails {
+        reason,
+        ..EventDetails::default()
+    };
+    // The reason is a word of the version that enqueued the message; one that is unknown here is left out.
+    match suppressed {
+        Some(why) => Some((Final::Suppressed, because(why.parse().ok()))),
+        None if expired => Some((Final::Expired, because(Some(Reason::Expired)))),
+        None => None,
+    }
+}
+
+impl Report {
+    /// `Err`: nothing is said of a message that was not attempted, its claim is taken back.
+    fn telling(self) -> Result<Telling, Slot> {
+        let letter = |kind| Then::Go(Going::letter(kind));
+        let (kind, is_final, then) = match self.fate {
+            Fate::Unused => return Err(self.message.slot),
+            Fate::Ended(end) => (EventType::from(end), true, Then::Done(end)),
+            Fate::Retry {
+                delay,
+                uses_try,
+                in_doubt,
+            } => {
+                let kind = if in_doubt {
+                    EventType::InDoubt
+                } else {
+                    EventType::Deferred
+                };
+                let target = Target::Retry(delay);
+                (kind, false, Then::Go(Going { target, uses_try }))
+            }
+            Fate::Dead => (EventType::Dead, true, letter(LetterKind::Dead)),
+            Fate::Held => (EventType::InDoubt, true, letter(LetterKind::InDoubt)),
+        };
+        Ok(Telling {
+            message: self.message,
+            kind,
+            is_final,
+            note: self.note,
+            then,
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the lanes have brought back: judged, counted by the breakers, reported to the machines.
 
 use super::super::answers::{self, HardBounce};
-use super::super::lanes::Handed;
-use super::super::told::About;
+use super::super::lanes::{Answer, Handed};
+use super::super::partitions::late_kind;
+use super::super::told::{About, unwritable};
 use super::Journal;
-use crate::protocol::machine::Report;
+use crate::protocol::invariant::{Broken, Invariant};
 use crate::queue::Record;
 use crate::suppression::Entry;
 
@@ -12,55 +13,58 @@ impl Journal {
     /// What the lanes have brought back: judged, counted by the breakers, reported to the machines.
     pub(super) fn take_answers(&mut self) {
         for answer in self.lanes.answers() {
-            let handed = &answer.handed;
-            let policy = self
-                .ledger
-                .run(handed.run)
-                .map(|run| run.manifest.in_doubt)
-                .unwrap_or_default();
-            let judgement = answers::judge(&answer, &self.schedule, policy);
-            self.lanes.judge(&answer, judgement.relay, judgement.site);
-            // Addresses appear at debug and below only.
-            tracing::debug!(address = handed.message.line.address, fate = ?judgement.fate, reply = judgement.note.reply, "attempt");
-            if let Some(bounce) = &judgement.suppress {
-                self.suppress(handed, bounce);
-            }
-            let report = Report {
-                slot: handed.slot,
-                fate: judgement.fate,
-                note: judgement.note,
-            };
-            if !self.report(handed.at, handed.token, handed.slot, report.clone()) {
-                let about = About {
-                    at: handed.at,
-                    number: handed.number,
-                    run: handed.run,
-                };
-                self.late(&about, &handed.message, &report);
-            }
+            let at = answer.handed.at;
+            let taken = self.take_answer(answer);
+            self.or_stand_still(at, taken);
         }
     }
 
-    pub(super) fn suppress(&mut self, handed: &Handed, bounce: &HardBounce) {
-        let campaign = self
-            .ledger
-            .run(handed.run)
-            .map(|run| run.manifest.id.campaign.clone());
-        let address = &handed.message.line.address;
-        let entry = Entry::hard_bounce(
-            address,
-            bounce.reason,
-            &bounce.reply,
-            &campaign.unwrap_or_default(),
-            &self.timestamp(),
-        );
-        if let Ok(payload) = entry.to_bytes() {
-            let key = Some(entry.key(&self.setup.key).to_string());
-            self.new_suppressions.push(Record {
-                key,
-                headers: Vec::new(),
-                payload: Some(payload.into()),
-            });
+    fn take_answer(&mut self, answer: Answer) -> Result<(), Broken> {
+        let handed = &answer.handed;
+        let (at, run) = (handed.at, self.ledger.run(handed.run));
+        let run = run.ok_or_else(|| {
+            Broken::new(at, Invariant::RunHasManifest, format!("run {}", handed.run))
+        })?;
+        let judgement = answers::judge(&answer, &self.schedule, run.manifest.in_doubt);
+        self.lanes.judge(&answer, judgement.relay, judgement.site);
+        // Addresses appear at debug and below only.
+        tracing::debug!(address = handed.message.line.address, fate = ?judgement.fate, reply = judgement.note.reply, "attempt");
+        if let Some(bounce) = &judgement.suppress {
+            let record = self.suppression(handed, bounce, &run.manifest.id.campaign)?;
+            self.new_suppressions.push(record);
         }
+        let (fate, note) = (judgement.fate, judgement.note);
+        let machine = self.machines.get_mut(&at);
+        if let Some(machine) = machine.filter(|machine| machine.token() == handed.token) {
+            return machine.report(handed.slot, fate, note);
+        }
+        let about = About {
+            at,
+            number: handed.number,
+            run: handed.run,
+        };
+        if let Some(kind) = late_kind(fate) {
+            self.late(&about, &handed.message, kind, &note);
+        }
+        Ok(())
+    }
+
+    fn suppression(
+        &self,
+        handed: &Handed,
+        bounce: &HardBounce,
+        campaign: &str,
+    ) -> Result<Record, Broken> {
+        let address = &handed.message.line.address;
+        let (reason, reply) = (bounce.reason, &bounce.reply);
+        let entry = Entry::hard_bounce(address, reason, reply, campaign, &self.timestamp());
+        let payload = entry
+            .to_bytes()
+            .map_err(|error| unwritable(handed.at, error))?;
+        Ok(Record {
+            key: Some(entry.key(&self.setup.key).to_string()),
+            headers: Vec::new(),
+            payload: Some(payload.into()),
+        })
     }
 }

@@ -8,6 +8,7 @@ use super::gates::Gates;
 use crate::domain::address;
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
+use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::machine::{Limits, Machine};
 use crate::queue::{Commit, CommitOutcome};
 use std::collections::BTreeMap;
@@ -56,22 +57,29 @@ impl Journal {
         let outcomes = self.membership.commit(commits.clone()).await;
         let valid_until = sent_at + self.membership.lease() * 2 / 3;
         let mut gained = Vec::new();
-        for (commit, outcome) in commits.into_iter().zip(outcomes) {
-            match outcome {
-                CommitOutcome::Done => {
-                    let number = self.machines.get(&commit.at).map(Machine::number);
-                    if number.is_some_and(|number| self.note_commit(&commit, number)) {
-                        gained.push(commit.at);
-                    }
+        let mut outcomes = outcomes.into_iter();
+        for commit in commits {
+            match outcomes.next() {
+                Some(CommitOutcome::Done) => {
                     self.lanes.renew(commit.at, commit.token, valid_until);
                     self.renewed.insert(commit.at, sent_at);
-                    self.committed(&commit);
+                    let number = self.committed(&commit);
+                    if let Some(number) = self.or_stand_still(commit.at, number)
+                        && self.note_commit(&commit, number)
+                    {
+                        gained.push(commit.at);
+                    }
                 }
-                CommitOutcome::Refused => self.lose(commit.at, commit.token),
-                CommitOutcome::Unknown(why) => {
+                Some(CommitOutcome::Refused) => self.lose(commit.at, commit.token),
+                Some(CommitOutcome::Unknown(why)) => {
                     self.observer.notice(Notice::QueueTrouble(why));
                     self.lose(commit.at, commit.token);
                     self.membership.release(commit.at, commit.token).await;
+                }
+                None => {
+                    let invariant = Invariant::QueueAnswersForEach;
+                    let broken = Broken::new(commit.at, invariant, "commits");
+                    self.stand_still(commit.at, broken.to_string());
                 }
             }
         }
@@ -100,7 +108,7 @@ impl Journal {
         let boot = self.setup.clock.since_boot();
         let renew_after = self.membership.lease() / 4;
         let mut left = room;
-        let mut commits = Vec::new();
+        let (mut commits, mut broken) = (Vec::new(), Vec::new());
         for at in order {
             let Some(machine) = self
                 .machines
@@ -121,58 +129,53 @@ impl Journal {
                 renew,
             };
             let before = machine.uncommitted();
-            if let Some(draft) = machine.compose(&moment, limits) {
-                commits.push(Commit {
+            match machine.compose(&moment, limits) {
+                Ok(Some(draft)) => commits.push(Commit {
                     at,
                     token: machine.token(),
                     offset: draft.offset,
                     text: draft.text,
-                });
+                }),
+                Ok(None) => {}
+                Err(error) => {
+                    broken.push(error);
+                    continue;
+                }
             }
             left = left.saturating_sub(machine.uncommitted().saturating_sub(before));
             sharers = sharers.saturating_sub(usize::from(has_work)).max(1);
         }
+        for error in broken {
+            self.stand_still(error.at, error.to_string());
+        }
         commits
     }
 
-    pub(super) fn committed(&mut self, commit: &Commit) {
-        let Some(machine) = self
-            .machines
-            .get_mut(&commit.at)
-            .filter(|m| m.token() == commit.token)
-        else {
-            return;
-        };
-        let claimed = machine.committed();
-        let mut handed = Vec::with_capacity(claimed.len());
-        for slot in claimed {
-            let Some(message) = machine.message(slot).cloned() else {
-                continue;
-            };
-            let Some(run) = machine
-                .progress()
-                .open
-                .get(&slot.offset)
-                .map(|chunk| chunk.run)
-            else {
-                continue;
-            };
-            let site = address::site_of(&message.line.address).to_string();
-            let (at, token, number) = (commit.at, commit.token, machine.number());
-            handed.push(Handed {
-                at,
-                token,
-                number,
-                slot,
-                run,
-                message,
-                site,
-            });
-        }
-        self.lanes.hand_over(handed);
+    /// The commit was acknowledged: its claims are handed over. Gives the owner's number.
+    fn committed(&mut self, commit: &Commit) -> Result<u64, Broken> {
+        let machine = self.machines.get_mut(&commit.at);
+        let machine = machine
+            .filter(|machine| machine.token() == commit.token)
+            .ok_or_else(|| {
+                let detail = format!("token {}", commit.token);
+                Broken::new(commit.at, Invariant::CommitIsAwaited, detail)
+            })?;
+        let claimed = machine.committed()?;
+        let number = machine.number();
+        let handed = claimed.into_iter().map(|open| Handed {
+            at: commit.at,
+            token: commit.token,
+            number,
+            slot: open.slot,
+            run: open.run,
+            site: address::site_of(&open.message.line.address).to_string(),
+            message: open.message,
+        });
+        self.lanes.hand_over(handed.collect());
         // Where commits may be forgotten, checkpoints say what is not needed any more.
         if !self.setup.queue.commits_expire() {
             self.space.may_go(commit.at, commit.offset);
         }
+        Ok(number)
     }
 }

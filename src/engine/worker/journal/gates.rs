@@ -9,17 +9,15 @@ use std::time::SystemTime;
 /// What the lanes say of sites, as the machines ask it.
 pub(super) struct Gates<'a> {
     is_closed: Box<dyn Fn(&str) -> bool + 'a>,
-    is_full: Box<dyn Fn(&str) -> bool + 'a>,
     reserve: Box<dyn Fn(&str) -> bool + 'a>,
 }
 
 impl<'a> Gates<'a> {
     pub(super) fn new(lanes: &Rc<Lanes>) -> Gates<'a> {
         lanes.begin_reserving();
-        let (closed, full, reserve) = (lanes.clone(), lanes.clone(), lanes.clone());
+        let (closed, reserve) = (lanes.clone(), lanes.clone());
         Gates {
             is_closed: Box::new(move |address| closed.is_closed(address)),
-            is_full: Box::new(move |address| full.is_full(address)),
             reserve: Box::new(move |address| reserve.reserve(address)),
         }
     }
@@ -29,7 +27,6 @@ impl<'a> Gates<'a> {
             ledger,
             now,
             is_closed: self.is_closed.as_ref(),
-            is_full: self.is_full.as_ref(),
             reserve: self.reserve.as_ref(),
         }
     }

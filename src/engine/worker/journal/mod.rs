@@ -21,6 +21,7 @@ use crate::domain::records::{CampaignRecord, RateInForce};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::Schedule;
 use crate::protocol::Ledger;
+use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::Standing;
 use crate::protocol::machine::{Machine, Want};
 use crate::queue::{Membership, Record, Token};
@@ -60,7 +61,8 @@ pub struct Journal {
     pub(super) ends: Ends,
     pub(super) late_events: Vec<(TopicPartition, Record)>,
     new_suppressions: Vec<Record>,
-    pub(super) standing_still: usize,
+    /// Partitions that are owned and not worked on.
+    pub(super) standing_still: BTreeSet<TopicPartition>,
     rate: RateInForce,
     shares: Option<Shares>,
     raised_at: Duration,
@@ -123,7 +125,7 @@ impl Journal {
             ends: Ends::new(),
             late_events: Vec::new(),
             new_suppressions: Vec::new(),
-            standing_still: 0,
+            standing_still: BTreeSet::new(),
             raised_at: Duration::ZERO,
             renewed: BTreeMap::new(),
             space: Space::default(),
@@ -281,7 +283,7 @@ impl Journal {
         let idle = self
             .idle_since
             .is_some_and(|since| since + STANDING_STILL_AFTER <= now);
-        self.standing_still > 0
+        !self.standing_still.is_empty()
             && idle
             && self
                 .machines
@@ -401,8 +403,9 @@ impl Journal {
     }
 }
 
-pub fn campaign_record(record: &CampaignRecord) -> Result<Record, String> {
-    let payload = serde_json::to_vec(record).map_err(|error| error.to_string())?;
+/// A record of the campaign topic. `at`: the partition that it is about, or the topic's own.
+pub fn campaign_record(at: TopicPartition, record: &CampaignRecord) -> Result<Record, Broken> {
+    let payload = serde_json::to_vec(record).map_err(|error| told::unwritable(at, error))?;
     Ok(Record {
         key: Some(record.key()),
         headers: Vec::new(),

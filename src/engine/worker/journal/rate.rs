@@ -8,7 +8,6 @@ use super::{Journal, campaign_record};
 use crate::domain::records::CampaignRecord;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::shares::Term;
-use crate::queue::QueueError;
 
 impl Journal {
     /// A given rate is published where it differs from that in force; the default only where there is none.
@@ -22,13 +21,9 @@ impl Journal {
             }
         };
         if publish {
-            let record =
-                campaign_record(&CampaignRecord::Rate(mine)).map_err(QueueError::Unknown)?;
-            self.append_all(vec![(
-                TopicPartition::new(Topic::Campaign, 0),
-                vec![record],
-            )])
-            .await?;
+            let at = TopicPartition::new(Topic::Campaign, 0);
+            let record = campaign_record(at, &CampaignRecord::Rate(mine))?;
+            self.append_all(vec![(at, vec![record])]).await?;
             views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
         }
         Ok(())

@@ -1,17 +1,21 @@
 //! First half of a cycle: everything that the next commit builds on becomes durable.
 
 use super::super::settings::{Notice, WorkerError};
-use super::super::told::{self, Teller};
+use super::super::told::{self, About, Teller};
 use super::gates::Gates;
 use super::{Journal, RETRY_APPEND, campaign_record};
 use crate::domain::event::EventType;
 use crate::domain::records::CampaignRecord;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::protocol::Target;
+use crate::protocol::invariant::Broken;
 use crate::protocol::machine::{Copy, Tell};
+use crate::protocol::{Slot, Target};
 use crate::queue::{QueueError, Record};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// Records, and where each goes.
+type Records = Vec<(TopicPartition, Record)>;
 
 impl Journal {
     /// First half of a cycle: everything that the next commit builds on becomes durable.
@@ -21,17 +25,14 @@ impl Journal {
             appends.entry(at).or_default().push(record);
         }
         let mut told = Vec::new();
-        let tells = self.tells();
-        for (at, tell) in tells {
-            match self.records_of(at, &tell) {
-                Ok(records) => {
-                    for (to, record) in records {
-                        appends.entry(to).or_default().push(record);
-                    }
-                    told.push((at, tell));
-                }
-                Err(why) => self.stand_still(at, why),
+        for at in self.machines.keys().copied().collect::<Vec<_>>() {
+            let Some((tell, records)) = self.tell_one(at) else {
+                continue;
+            };
+            for (to, record) in records {
+                appends.entry(to).or_default().push(record);
             }
+            told.push((at, tell));
         }
         let suppressions = std::mem::take(&mut self.new_suppressions);
         if !suppressions.is_empty() {
@@ -45,64 +46,68 @@ impl Journal {
         for (at, tell) in told {
             self.count(&tell);
             if let Some(copy) = &tell.copy {
+                let moved: BTreeSet<Slot> = copy.messages.iter().map(|open| open.slot).collect();
                 self.ends
-                    .retain(|(partition, slot), _| *partition != at || !copy.slots.contains(slot));
+                    .retain(|(partition, slot), _| *partition != at || !moved.contains(slot));
                 self.empty_at
                     .remove(&TopicPartition::new(copy_topic(copy), at.partition));
             }
             if let Some(machine) = self.machines.get_mut(&at) {
-                machine.told();
+                let told = machine.told(tell);
+                self.or_stand_still(at, told);
             }
         }
         Ok(busy)
     }
 
-    pub(super) fn tells(&mut self) -> Vec<(TopicPartition, Tell)> {
+    /// What one partition tells, and its records. `None`: it waits for the contents of a chunk, or stands still now.
+    fn tell_one(&mut self, at: TopicPartition) -> Option<(Tell, Records)> {
         let gates = Gates::new(&self.lanes);
-        let now = self.setup.clock.now();
-        let moment = gates.moment(&self.ledger, now);
-        let ready = self
-            .machines
-            .values_mut()
-            .filter(|machine| machine.missing().is_none());
-        ready
-            .map(|machine| (machine.at(), machine.tell(&moment)))
-            .collect()
+        let moment = gates.moment(&self.ledger, self.setup.clock.now());
+        let machine = self.machines.get_mut(&at)?;
+        if machine.missing().is_some() {
+            return None;
+        }
+        let told = machine.tell(&moment);
+        let tell = self.or_stand_still(at, told)?;
+        let records = self.records_of(at, &tell);
+        if records.is_err() {
+            // They have left the machine, and the partition is given up: what the relay said is still told.
+            for telling in &tell.events {
+                let about = About::from(&telling.message);
+                self.late(
+                    &about,
+                    &telling.message.message,
+                    telling.kind,
+                    &telling.note,
+                );
+            }
+        }
+        let records = self.or_stand_still(at, records)?;
+        Some((tell, records))
     }
 
-    pub(super) fn records_of(
-        &mut self,
-        at: TopicPartition,
-        tell: &Tell,
-    ) -> Result<Vec<(TopicPartition, Record)>, String> {
-        let Some(machine) = self.machines.get(&at) else {
-            return Ok(Vec::new());
-        };
+    fn records_of(&mut self, at: TopicPartition, tell: &Tell) -> Result<Records, Broken> {
         let teller = Teller {
             setup: &self.setup,
             ledger: &self.ledger,
             timestamp: self.timestamp(),
         };
         let events_to = TopicPartition::new(Topic::Event, at.partition);
-        let mut records = Vec::with_capacity(tell.events.len());
+        let mut records = Records::with_capacity(tell.events.len());
         for telling in &tell.events {
-            let Some(event) = teller.event(machine, telling) else {
-                continue;
-            };
-            let record = told::record(&event).ok_or("an event cannot be written as JSON")?;
-            records.push((events_to, record));
+            let event = teller.event(telling)?;
+            records.push((events_to, told::record(at, &event)?));
             if telling.is_final && matches!(telling.kind, EventType::Dead | EventType::InDoubt) {
-                self.ends.insert((at, telling.slot), event);
+                self.ends.insert((at, telling.message.slot), event);
             }
         }
         if let Some(copy) = &tell.copy {
-            let (to, copies) = teller
-                .copies(machine, copy, &self.ends)
-                .map_err(|error| error.to_string())?;
+            let (to, copies) = teller.copies(at, copy, &self.ends)?;
             records.extend(copies.into_iter().map(|record| (to, record)));
         }
         for left in &tell.left {
-            let record = campaign_record(&CampaignRecord::Left(left.clone()))?;
+            let record = campaign_record(at, &CampaignRecord::Left(left.clone()))?;
             records.push((TopicPartition::new(Topic::Campaign, 0), record));
         }
         Ok(records)

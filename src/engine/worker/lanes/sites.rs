@@ -21,11 +21,6 @@ impl Lanes {
             .is_some_and(|state| state.breaker.is_holding(now))
     }
 
-    /// As much of this site's mail is under way as its limits let.
-    pub fn is_full(&self, address: &str) -> bool {
-        self.site_room(address) == 0
-    }
-
     /// Counts one more for the address's site among those claimed in this cycle, if its limits let.
     pub fn reserve(&self, address: &str) -> bool {
         let room = self.site_room(address);

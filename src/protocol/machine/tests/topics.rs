@@ -6,6 +6,7 @@ use crate::domain::ids::RunId;
 use crate::domain::records::{
     CampaignRecord, Cancel, Control, InDoubtPolicy, Manifest, Seal, Tally,
 };
+use crate::protocol::ledger::LedgerError;
 
 pub(super) const SEND: TopicPartition = TopicPartition::new(Topic::Send, 0);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -44,47 +45,22 @@ impl Topics {
     }
 
     pub(super) fn tell(&mut self, record: CampaignRecord) {
+        self.try_tell(record).unwrap();
+    }
+
+    pub(super) fn try_tell(&mut self, record: CampaignRecord) -> Result<(), LedgerError> {
         let payload = serde_json::to_vec(&record).unwrap();
-        let applied = self.ledger.apply(self.end, &record.key(), Some(&payload));
-        applied.unwrap();
+        let offset = self.end;
         self.end += 1;
+        self.ledger.apply(offset, &record.key(), Some(&payload))
     }
 
     pub(super) fn manifest(&mut self, number: u64, first: u64, change: impl FnOnce(&mut Manifest)) {
-        let mut manifest = Manifest {
-            id: id(number),
-            key: key(number),
-            draw: number,
-            fingerprint: "f".into(),
-            inputs: BTreeMap::new(),
-            replay_of: None,
-            first: vec![first],
-            chunk_rows: 4,
-            batch_rows: 8,
-            rows: 100,
-            created_at: "2026-01-01T00:00:00Z".into(),
-            not_before: None,
-            expires_after_seconds: None,
-            in_doubt: InDoubtPolicy::Resend,
-            stream: false,
-            recipients: String::new(),
-            reading: Default::default(),
-            pieces: 0,
-        };
-        change(&mut manifest);
-        self.tell(CampaignRecord::Manifest(manifest));
+        self.tell(CampaignRecord::Manifest(manifest(number, first, change)));
     }
 
     pub(super) fn seal(&mut self, number: u64, last: u64) {
-        self.tell(CampaignRecord::Seal(Seal {
-            key: key(number),
-            manifest: number,
-            draw: number,
-            last: vec![Some(last)],
-            tally: Tally::default(),
-            sealed_at: "2026-01-01T00:00:00Z".into(),
-            rows_below: None,
-        }));
+        self.tell(CampaignRecord::Seal(seal(number, last)));
     }
 
     pub(super) fn pause(&mut self, number: u64, paused: bool) {
@@ -117,9 +93,45 @@ impl Topics {
             ledger: &self.ledger,
             now: day() + SECOND * seconds,
             is_closed: &|_| false,
-            is_full: &|_| false,
             reserve: &|_| true,
         })
+    }
+}
+
+pub(super) fn manifest(number: u64, first: u64, change: impl FnOnce(&mut Manifest)) -> Manifest {
+    let mut manifest = Manifest {
+        id: id(number),
+        key: key(number),
+        draw: number,
+        fingerprint: "f".into(),
+        inputs: BTreeMap::new(),
+        replay_of: None,
+        first: vec![first],
+        chunk_rows: 4,
+        batch_rows: 8,
+        rows: 100,
+        created_at: "2026-01-01T00:00:00Z".into(),
+        not_before: None,
+        expires_after_seconds: None,
+        in_doubt: InDoubtPolicy::Resend,
+        stream: false,
+        recipients: String::new(),
+        reading: Default::default(),
+        pieces: 0,
+    };
+    change(&mut manifest);
+    manifest
+}
+
+pub(super) fn seal(number: u64, last: u64) -> Seal {
+    Seal {
+        key: key(number),
+        manifest: number,
+        draw: number,
+        last: vec![Some(last)],
+        tally: Tally::default(),
+        sealed_at: "2026-01-01T00:00:00Z".into(),
+        rows_below: None,
     }
 }
 
@@ -160,6 +172,13 @@ pub(super) fn chunk(
 }
 
 pub(super) fn gain(at: TopicPartition, committed: Option<(Offset, String)>) -> Machine {
+    try_gain(at, committed).unwrap()
+}
+
+pub(super) fn try_gain(
+    at: TopicPartition,
+    committed: Option<(Offset, String)>,
+) -> Result<Machine, GainError> {
     let gain = Gain {
         at,
         token: 7,
@@ -172,7 +191,7 @@ pub(super) fn gain(at: TopicPartition, committed: Option<(Offset, String)>) -> M
         parking: SECOND,
         move_bytes: 1_000,
     };
-    Machine::gain(gain, rules).unwrap()
+    Machine::gain(gain, rules)
 }
 
 /// Numbered; active if nothing must be read for that.
@@ -190,13 +209,20 @@ pub(super) fn owned(
 }
 
 pub(super) fn read(machine: &mut Machine, offset: Offset, chunk: Rc<Chunk>) {
-    machine.found(Found {
-        run: chunk.head.key,
+    machine.found(found(offset, chunk)).unwrap();
+}
+
+pub(super) fn supply(machine: &mut Machine, chunk: Rc<Chunk>) {
+    machine.supply(0, chunk, day()).unwrap();
+}
+
+pub(super) fn found(offset: Offset, chunk: Rc<Chunk>) -> Found {
+    Found {
         from: offset,
-        next: offset + 1,
-        chunk: Some((offset, chunk)),
+        offset,
+        chunk,
         appended_at: day(),
-    });
+    }
 }
 
 /// What a cycle told, claimed and committed; everything is durable and acknowledged.
@@ -206,21 +232,33 @@ pub(super) fn cycle(
     seconds: u32,
     claims: usize,
 ) -> (Tell, Vec<Slot>) {
-    let tell = topics.at(seconds, |moment| machine.tell(moment));
-    machine.told();
+    try_cycle(machine, topics, seconds, claims).unwrap()
+}
+
+pub(super) fn try_cycle(
+    machine: &mut Machine,
+    topics: &Topics,
+    seconds: u32,
+    claims: usize,
+) -> Result<(Tell, Vec<Slot>), Broken> {
+    let tell = topics.at(seconds, |moment| machine.tell(moment))?;
+    machine.told(tell.clone())?;
     let draft = topics.at(seconds, |moment| {
         machine.compose(moment, limits(claims, None))
-    });
-    let claimed = draft.map(|_| machine.committed()).unwrap_or_default();
-    (tell, claimed)
+    })?;
+    let claimed = match draft {
+        Some(_) => slots(&machine.committed()?),
+        None => Vec::new(),
+    };
+    Ok((tell, claimed))
+}
+
+pub(super) fn slots(messages: &[OpenMessage]) -> Vec<Slot> {
+    messages.iter().map(|message| message.slot).collect()
 }
 
 pub(super) fn report(machine: &mut Machine, slot: Slot, fate: Fate) {
-    machine.report(Report {
-        slot,
-        fate,
-        note: Rc::default(),
-    });
+    machine.report(slot, fate, Rc::default()).unwrap();
 }
 
 pub(super) fn slot(offset: Offset, position: usize) -> Slot {

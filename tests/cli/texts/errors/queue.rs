@@ -8,6 +8,7 @@ use mailq::engine::enqueue::{EnqueueError, OtherRun};
 use mailq::engine::letters::LetterError;
 use mailq::engine::recover::RecoverError;
 use mailq::engine::worker::WorkerError;
+use mailq::protocol::invariant::{Broken, Invariant};
 use mailq::protocol::ledger::LedgerError;
 use mailq::protocol::progress::TextError;
 use mailq::queue::QueueError;
@@ -161,6 +162,11 @@ fn worker(texts: &mut Vec<String>) {
         Ledger => WorkerError::Ledger(ledger()),
         Account => WorkerError::Account(AccountError::NoCampaign("spring".into())),
         MissingTopic => WorkerError::MissingTopic("prod.mail.send.v1".into()),
+        Broken => WorkerError::Broken(Broken::new(
+            SEND_3,
+            Invariant::RecordCanBeWritten,
+            "recursion limit exceeded",
+        )),
         CutOff => WorkerError::CutOff,
         CommitsLost => WorkerError::CommitsLost(partitions()),
     });

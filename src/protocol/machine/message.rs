@@ -1,0 +1,26 @@
+//! Messages of open chunks, whole: whoever gets one needs no second look at the machine.
+
+use crate::domain::chunk::{Chunk, Message};
+use crate::domain::ids::{Offset, RunKey};
+use crate::domain::topic::TopicPartition;
+use std::rc::Rc;
+
+/// Where a message lies: the offset of its chunk and its position therein.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    pub offset: Offset,
+    pub position: usize,
+}
+
+/// A message of an open chunk, with all that its records must say.
+#[derive(Debug, Clone)]
+pub struct OpenMessage {
+    pub at: TopicPartition,
+    /// The owner number under which events are written.
+    pub number: u64,
+    pub slot: Slot,
+    pub run: RunKey,
+    pub message: Message,
+    /// The chunk that it lies in.
+    pub chunk: Rc<Chunk>,
+}
