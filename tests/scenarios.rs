@@ -26,7 +26,8 @@ const AT_ONCE: usize = 3;
 const AT_LEAST: [(char, usize); 4] = [('0', 15), ('1', 25), ('2', 15), ('3', 6)];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    let (options, filters) = split(std::env::args());
+    let mut arguments = Arguments::from_iter(options);
     arguments.test_threads.get_or_insert(AT_ONCE);
     let folders = folders();
     let mut trials: Vec<Trial> = folders
@@ -43,7 +44,51 @@ fn main() -> ExitCode {
     trials.push(Trial::test("scenarios::every_folder_is_found", move || {
         every_folder_is_found(&names)
     }));
+    trials.extend(runner::OWN_TESTS.iter().map(|(name, test)| {
+        Trial::test(format!("scenario_runner::{name}"), || {
+            test();
+            Ok(())
+        })
+    }));
+    if !filters.is_empty() {
+        trials.retain(|trial| {
+            filters
+                .iter()
+                .any(|filter| matches(&arguments, filter, trial))
+        });
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Options and filters apart: `cargo test` takes several filters and hands them to every test program, libtest_mimic takes
+/// one.
+fn split(arguments: impl Iterator<Item = String>) -> (Vec<String>, Vec<String>) {
+    const WITH_VALUE: [&str; 6] = [
+        "--test-threads",
+        "--skip",
+        "--logfile",
+        "--color",
+        "--format",
+        "-Z",
+    ];
+    let (mut options, mut filters) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        let is_value = options
+            .last()
+            .is_none_or(|last: &String| WITH_VALUE.contains(&last.as_str()));
+        match is_value || argument.starts_with('-') {
+            true => options.push(argument),
+            false => filters.push(argument),
+        }
+    }
+    (options, filters)
+}
+
+fn matches(arguments: &Arguments, filter: &str, trial: &Trial) -> bool {
+    match arguments.exact {
+        true => trial.name() == filter,
+        false => trial.name().contains(filter),
+    }
 }
 
 /// Name and path of each scenario, in the order of their numbers.

@@ -12,6 +12,26 @@ use stage::Stage;
 use std::fs;
 use std::path::Path;
 
+/// Tests of the runner itself. The program that plays scenarios has no harness that would find them by attribute.
+pub const OWN_TESTS: [(&str, fn()); 4] = [
+    (
+        "reads_options_and_rules",
+        relay_script::reads_options_and_rules,
+    ),
+    (
+        "reads_steps_and_refuses_others",
+        script::reads_steps_and_refuses_others,
+    ),
+    (
+        "replaces_what_differs_each_time",
+        transcript::replaces_what_differs_each_time,
+    ),
+    (
+        "finds_missing_and_additional_lines",
+        transcript::finds_missing_and_additional_lines,
+    ),
+];
+
 /// An error is the whole report: what differs, the commands, the files and what was printed.
 pub fn play(folder: &Path) -> Result<(), String> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();

@@ -1,4 +1,5 @@
-//! The file `relay.script`: what the relay offers, a word or two a line, and its rules (`crates/testkit/src/relay/behaviour.rs`).
+//! The file `relay.script`: what the relay offers, a word or two a line, and its rules
+//! (`crates/testkit/src/relay/behaviour.rs`).
 
 use mailq_testkit::relay::behaviour::{Behaviour, Rule, Style};
 use mailq_testkit::relay::certificate::{self, Certificate};
@@ -69,8 +70,7 @@ fn certificate(kind: &str) -> Result<Certificate, String> {
     })
 }
 
-#[test]
-fn options_and_rules_stand_side_by_side() {
+pub fn reads_options_and_rules() {
     let script =
         parse("# slow\nno-pipelining\nauth me secret\nrcpt * reply 451 4.3.0 no\n").unwrap();
     assert!(!script.behaviour.offers_pipelining);

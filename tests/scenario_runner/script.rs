@@ -237,8 +237,7 @@ fn words(line: &str) -> Vec<String> {
     found
 }
 
-#[test]
-fn lines_become_steps() {
+pub fn reads_steps_and_refuses_others() {
     let script =
         "# why\nexpect 2 env A=b mailq run \"a b.toml\"\nwrite x.csv <<\na\n<<\nsleep 1s\n";
     let call = Call {
