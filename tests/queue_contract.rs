@@ -6,7 +6,7 @@ mod logs;
 use mailq::domain::ids::{Offset, Partition};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::{Membership, Ownership, Queue, Record, Stored, Token};
-use mailq_testkit::memory::{MemoryLog, Unkind};
+use mailq_testkit::memory::{MemoryLog, Faults};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ fn memory(question: impl AsyncFnOnce(Store)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let log = MemoryLog::new(1, PARTITIONS, Duration::from_secs(15), Unkind::none());
+        let log = MemoryLog::new(1, PARTITIONS, Duration::from_secs(15), Faults::none());
         let store = Store {
             a: Rc::new(log.start_process()),
             b: Rc::new(log.start_process()),

@@ -5,7 +5,7 @@ use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::beginning::beginning;
 use mailq::protocol::checkpoint::Start;
 use mailq::queue::{Queue, Record};
-use mailq_testkit::memory::{MemoryLog, Unkind};
+use mailq_testkit::memory::{MemoryLog, Faults};
 use std::time::Duration;
 
 const TIER: TopicPartition = TopicPartition::new(Topic::Retry(Duration::from_secs(60)), 0);
@@ -26,7 +26,7 @@ fn checkpoint(at: TopicPartition, clean: bool) -> Checkpoint {
 
 #[tokio::test(start_paused = true)]
 async fn a_tier_is_begun_anew_only_where_nothing_ever_was() {
-    let log = MemoryLog::new(1, 2, Duration::from_secs(15), Unkind::none());
+    let log = MemoryLog::new(1, 2, Duration::from_secs(15), Faults::none());
     let queue = log.start_process();
     queue
         .create_topics(&[TIER.topic, SEND.topic])

@@ -5,14 +5,14 @@ use super::profile::Profile;
 use super::world::{LEASE, Watcher, World};
 use mailq::engine::recover::{Recovery, recover};
 use mailq::engine::worker::{self, Stop, WorkerError};
-use mailq_testkit::memory::Unkind;
+use mailq_testkit::memory::Faults;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub async fn happen(world: &mut World) -> Result<(), String> {
-    let unkind = world.profile.unkind();
+    let faults = world.profile.faults();
     world.wake_all();
-    world.log.set_unkind(Unkind::none());
+    world.log.set_faults(Faults::none());
     let is_clean = world.profile == Profile::Clean || world.random.bool();
     if is_clean {
         for worker in &world.workers {
@@ -39,7 +39,7 @@ pub async fn happen(world: &mut World) -> Result<(), String> {
         true => return Err("refused after clean stops".into()),
         false => {}
     }
-    world.log.set_unkind(unkind);
+    world.log.set_faults(faults);
     world.start_worker();
     world.start_worker();
     Ok(())

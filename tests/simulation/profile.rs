@@ -1,7 +1,7 @@
 //! What kind of run a seed makes: everything at once, or one promise looked at closely.
 
 use mailq::domain::rate::Rate;
-use mailq_testkit::memory::Unkind;
+use mailq_testkit::memory::Faults;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -47,11 +47,11 @@ impl Profile {
         if self.is_shared() { 12 } else { 2 }
     }
 
-    pub fn unkind(self) -> Unkind {
+    pub fn faults(self) -> Faults {
         if self.has_faults() {
-            Unkind::kafka()
+            Faults::kafka()
         } else {
-            Unkind::none()
+            Faults::none()
         }
     }
 

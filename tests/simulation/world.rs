@@ -19,7 +19,7 @@ use mailq::engine::worker::{
     self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
 };
 use mailq::queue::Queue;
-use mailq_testkit::memory::{MemoryLog, MemoryQueue, ProcessId, Unkind, VirtualClock};
+use mailq_testkit::memory::{MemoryLog, MemoryQueue, ProcessId, Faults, VirtualClock};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -116,7 +116,7 @@ pub fn schedule() -> RetrySchedule {
 impl World {
     pub async fn start(seed: u64, profile: Profile) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
-        let log = MemoryLog::new(seed, profile.partitions(), LEASE, Unkind::none());
+        let log = MemoryLog::new(seed, profile.partitions(), LEASE, Faults::none());
         if profile.is_shared() {
             log.remove_buckets();
         }
@@ -131,7 +131,7 @@ impl World {
         ];
         topics.extend(tiers.into_iter().map(Topic::Retry));
         queue.create_topics(&topics).await.unwrap();
-        log.set_unkind(profile.unkind());
+        log.set_faults(profile.faults());
         let is_forgetful = !profile.is_paced() && (seed / 10).is_multiple_of(4);
         if is_forgetful {
             log.let_commits_expire();
@@ -520,7 +520,7 @@ impl World {
     /// The end of all faults: everyone runs, everything paused is resumed.
     async fn settle(&mut self) {
         self.wake_all();
-        self.log.set_unkind(Unkind::none());
+        self.log.set_faults(Faults::none());
         if self.workers.is_empty() {
             self.start_worker();
         }

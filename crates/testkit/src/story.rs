@@ -1,6 +1,6 @@
 //! For tests: queues whose logs and commits are written by hand, as workers would have left them.
 
-use crate::memory::{MemoryLog, MemoryQueue, Unkind, VirtualClock};
+use crate::memory::{MemoryLog, MemoryQueue, Faults, VirtualClock};
 use mailq::clock::Clock;
 use mailq::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use mailq::domain::content::MessageContent;
@@ -65,7 +65,7 @@ impl Story {
             .unwrap();
         runtime.block_on(async {
             let clock = VirtualClock::start();
-            let log = MemoryLog::new(1, PARTITIONS, Duration::from_secs(3600), Unkind::none());
+            let log = MemoryLog::new(1, PARTITIONS, Duration::from_secs(3600), Faults::none());
             let queue = log.start_process();
             let topics = [
                 Topic::Send,

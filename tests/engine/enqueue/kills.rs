@@ -5,7 +5,7 @@ use super::world::{List, PARTITIONS, append, assert_all_rows_once, queue, run};
 use mailq::domain::ids::RunId;
 use mailq::domain::records::{CampaignRecord, FileReading, InDoubtPolicy, Manifest};
 use mailq::engine::enqueue::{Job, QueueTimeout, RunChoice};
-use mailq_testkit::memory::{MemoryLog, MemoryQueue, Unkind};
+use mailq_testkit::memory::{MemoryLog, MemoryQueue, Faults};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -83,11 +83,11 @@ async fn one_world(seed: u64) -> u32 {
         inputs: BTreeMap::new(),
         ..list.job()
     };
-    let (log, first) = queue(seed, Unkind::none()).await;
+    let (log, first) = queue(seed, Faults::none()).await;
     if random.u8(0..4) > 0 {
         small_manifest(&first, &job, random.u64(1..12)).await;
     }
-    log.set_unkind(Unkind::kafka());
+    log.set_faults(Faults::kafka());
     let is_over = Cell::new(false);
     let compaction = async {
         while !is_over.get() {

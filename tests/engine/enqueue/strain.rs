@@ -3,18 +3,18 @@
 use super::world::{List, assert_all_rows_once, kind_queue, queue, run};
 use mailq::engine::enqueue::{EnqueueError, EnqueueProgress, EnqueueReport, enqueue};
 use mailq::queue::QueueError;
-use mailq_testkit::memory::Unkind;
+use mailq_testkit::memory::Faults;
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_stays_away_is_waited_for_and_named() {
     let list = List::of_rows(2100);
-    let (log, queue) = queue(3, Unkind::none()).await;
+    let (log, queue) = queue(3, Faults::none()).await;
     let job = list.job();
     let mut waits = 0;
     let mut observer = |progress: EnqueueProgress<'_>| match progress {
-        EnqueueProgress::Batch { batch: 0, .. } => log.set_unkind(Unkind {
+        EnqueueProgress::Batch { batch: 0, .. } => log.set_faults(Faults {
             never: 1.0,
-            ..Unkind::none()
+            ..Faults::none()
         }),
         EnqueueProgress::Waiting { .. } => waits += 1,
         _ => {}
@@ -28,7 +28,7 @@ async fn a_queue_that_stays_away_is_waited_for_and_named() {
         }) => {}
         unexpected => panic!("{unexpected:?}"),
     }
-    log.set_unkind(Unkind::none());
+    log.set_faults(Faults::none());
     let report: EnqueueReport = run(&log, &queue, &job).await.unwrap();
     assert_eq!(report.batches_found, 1);
     assert_all_rows_once(&log, 2100);

@@ -14,7 +14,7 @@ use mailq::queue::chunk;
 use mailq::queue::{Queue, Record, Stored};
 use mailq::recipients::{Options, columns};
 use mailq::render::{RenderError, RenderProblem};
-use mailq_testkit::memory::{MemoryLog, MemoryQueue, Unkind};
+use mailq_testkit::memory::{MemoryLog, MemoryQueue, Faults};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,8 +95,8 @@ impl List {
     }
 }
 
-pub async fn queue(seed: u64, unkind: Unkind) -> (MemoryLog, MemoryQueue) {
-    let log = MemoryLog::new(seed, PARTITIONS, Duration::from_secs(15), unkind);
+pub async fn queue(seed: u64, faults: Faults) -> (MemoryLog, MemoryQueue) {
+    let log = MemoryLog::new(seed, PARTITIONS, Duration::from_secs(15), faults);
     let queue = log.start_process();
     let topics = [Topic::Send, Topic::Campaign];
     queue.create_topics(&topics).await.unwrap();
@@ -104,7 +104,7 @@ pub async fn queue(seed: u64, unkind: Unkind) -> (MemoryLog, MemoryQueue) {
 }
 
 pub async fn kind_queue() -> (MemoryLog, MemoryQueue) {
-    queue(1, Unkind::none()).await
+    queue(1, Faults::none()).await
 }
 
 pub async fn run(

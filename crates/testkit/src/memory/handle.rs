@@ -99,7 +99,7 @@ impl Queue for MemoryQueue {
         max_bytes: usize,
     ) -> Result<Vec<Stored>, QueueError> {
         let read = |state: &mut super::State, _| {
-            let is_short = state.dice.chance(state.dice.unkind.short_fetch);
+            let is_short = state.dice.chance(state.dice.faults.short_fetch);
             let max_count = if is_short { 1 } else { usize::MAX };
             let log = state.log(at)?;
             let low = log.bounds().low;

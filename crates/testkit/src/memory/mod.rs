@@ -1,4 +1,4 @@
-//! The queue in memory, for tests and simulations: as unkind as Kafka may be, on tokio's virtual time, every choice
+//! The queue in memory, for tests and simulations: any fault that Kafka may show, on tokio's virtual time, every choice
 //! from one seed. Single-threaded; all processes of a simulation share one `MemoryLog`.
 
 mod clock;
@@ -10,13 +10,13 @@ mod membership;
 mod seats;
 mod sending;
 mod state;
-mod unkind;
+mod faults;
 
 pub use clock::VirtualClock;
 pub use handle::MemoryQueue;
 pub use history::{EndedOwnership, History, WrittenCommit};
 pub use members::ProcessId;
-pub use unkind::Unkind;
+pub use faults::Faults;
 
 use mailq::clock::Clock;
 use mailq::domain::ids::{Offset, Partition};
@@ -37,8 +37,8 @@ pub struct MemoryLog {
 
 impl MemoryLog {
     /// An empty log; its clock starts now. To be called inside a tokio runtime whose time is paused.
-    pub fn new(seed: u64, partitions: Partition, lease: Duration, unkind: Unkind) -> MemoryLog {
-        let dice = unkind::Dice::new(seed, unkind);
+    pub fn new(seed: u64, partitions: Partition, lease: Duration, faults: Faults) -> MemoryLog {
+        let dice = faults::Dice::new(seed, faults);
         MemoryLog {
             state: Rc::new(RefCell::new(State::new(partitions, dice, lease))),
             clock: VirtualClock::start(),
@@ -56,9 +56,9 @@ impl MemoryLog {
         MemoryQueue::new(self.clone(), id)
     }
 
-    /// Changes how unkind the log is from now on; what is under way keeps its fate.
-    pub fn set_unkind(&self, unkind: Unkind) {
-        self.settled(|state, _| state.dice.unkind = unkind);
+    /// Changes the faults from now on. What becomes of a request was drawn when it was sent.
+    pub fn set_faults(&self, faults: Faults) {
+        self.settled(|state, _| state.dice.faults = faults);
     }
 
     /// From now on there are no buckets for all processes. To be called before anybody takes a slot.

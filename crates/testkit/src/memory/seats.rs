@@ -2,7 +2,7 @@
 
 use super::history::EndedOwnership;
 use super::members::{MemberId, Members, ProcessId};
-use super::unkind::Dice;
+use super::faults::Dice;
 use mailq::domain::topic::TopicPartition;
 use mailq::queue::{Ownership, Token};
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ impl Seats {
             && let Some(seat) = self.seats.get_mut(&at)
         {
             seat.holder = None;
-            seat.vacant_until = now + dice.up_to(dice.unkind.vacancy);
+            seat.vacant_until = now + dice.up_to(dice.faults.vacancy);
             self.ended.push(EndedOwnership {
                 process,
                 at,
@@ -196,7 +196,7 @@ impl Seats {
     pub fn move_any(&mut self, now: Duration, dice: &mut Dice) -> Option<(TopicPartition, Token)> {
         let held: Vec<(TopicPartition, Holder)> = self.held().collect();
         let (at, holder) = dice.pick(&held)?;
-        if dice.chance(dice.unkind.taken_unasked) {
+        if dice.chance(dice.faults.taken_unasked) {
             self.take(at, holder.token, now, dice);
             return None;
         }

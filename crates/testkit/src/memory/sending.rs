@@ -3,7 +3,7 @@
 use super::log::size_bytes;
 use super::members::ProcessId;
 use super::state::{State, Step};
-use super::unkind::Fate;
+use super::faults::Fate;
 use mailq::domain::ids::Offset;
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::{Commit, CommitOutcome, MAX_COMMIT_TEXT, QueueError, Record};
@@ -49,7 +49,7 @@ impl State {
             }
             let mut lands_at = told_at;
             if fate == Fate::Late {
-                lands_at += self.dice.up_to(self.dice.unkind.late_by);
+                lands_at += self.dice.up_to(self.dice.faults.late_by);
             }
             let last = self.last_landing.entry((process, at)).or_default();
             lands_at = lands_at.max(*last);
@@ -77,7 +77,7 @@ impl State {
         let answers = Answers::default();
         let fate = self.dice.fate();
         let answered_at = now + self.dice.latency().max(self.dice.latency());
-        let late_by = self.dice.unkind.late_by;
+        let late_by = self.dice.faults.late_by;
         let written_at = match fate {
             Fate::Late => answered_at + self.dice.up_to(late_by),
             _ => answered_at,

@@ -7,7 +7,7 @@ use super::log::PartitionLog;
 use super::members::ProcessId;
 use super::seats::Seats;
 use super::sending::Answers;
-use super::unkind::Dice;
+use super::faults::Dice;
 use mailq::domain::ids::{Offset, Partition};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::slots::Bucket;
@@ -107,7 +107,7 @@ impl State {
             self.carry_out(due_at, step);
         }
         self.seats.expire_until(now, &mut self.dice);
-        let fairly = self.dice.unkind.moves_per_second == 0.0;
+        let fairly = self.dice.faults.moves_per_second == 0.0;
         self.seats.give_vacant(now, fairly, &mut self.dice);
         if fairly {
             self.seats.ask_for_fair_shares(now, &mut self.dice);
@@ -140,7 +140,7 @@ impl State {
         answer: Option<(usize, Answers<Offset>)>,
     ) {
         let is_dead = self.seats.members.is_dead(process);
-        if is_dead && self.dice.chance(self.dice.unkind.never_from_the_dead) {
+        if is_dead && self.dice.chance(self.dice.faults.never_from_the_dead) {
             // In order, so what it sent after this one to the same partition is lost with it.
             self.under_way.retain(|_, step| {
                 !matches!(step, Step::Land { process: p, at: a, .. } if (*p, *a) == (process, at))
@@ -188,19 +188,19 @@ impl State {
         self.under_way.insert((due_at, self.last_step), step);
     }
 
-    /// What an unkind queue does unasked, for the time since the last tick.
+    /// Faults that nobody's request causes, for the time since the last tick.
     pub fn tick(&mut self, now: Duration) {
         let seconds = now.saturating_sub(self.last_tick).as_secs_f64();
         self.last_tick = now;
         if self
             .dice
-            .chance(self.dice.unkind.moves_per_second * seconds)
+            .chance(self.dice.faults.moves_per_second * seconds)
         {
             self.move_any(now);
         }
         if self
             .dice
-            .chance(self.dice.unkind.compactions_per_second * seconds)
+            .chance(self.dice.faults.compactions_per_second * seconds)
         {
             self.compact_any();
         }

@@ -1,4 +1,4 @@
-//! What the unkindness does, and that a seed replays it exactly.
+//! What each fault does, and that a seed repeats everything exactly.
 
 use super::*;
 use bytes::Bytes;
@@ -30,12 +30,12 @@ async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-async fn log_with_topics(seed: u64, unkind: Unkind) -> (MemoryLog, MemoryQueue) {
-    log_with_lease(seed, unkind, LEASE).await
+async fn log_with_topics(seed: u64, faults: Faults) -> (MemoryLog, MemoryQueue) {
+    log_with_lease(seed, faults, LEASE).await
 }
 
-async fn log_with_lease(seed: u64, unkind: Unkind, lease: Duration) -> (MemoryLog, MemoryQueue) {
-    let log = MemoryLog::new(seed, 1, lease, unkind);
+async fn log_with_lease(seed: u64, faults: Faults, lease: Duration) -> (MemoryLog, MemoryQueue) {
+    let log = MemoryLog::new(seed, 1, lease, faults);
     let queue = log.start_process();
     let topics = [Topic::Send, Topic::Event, Topic::Campaign];
     queue.create_topics(&topics).await.unwrap();
@@ -65,11 +65,11 @@ fn committed_text(log: &MemoryLog) -> Option<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_means_that_the_record_landed() {
-    let unkind = Unkind {
+    let faults = Faults {
         answer_lost: 1.0,
-        ..Unkind::none()
+        ..Faults::none()
     };
-    let (log, queue) = log_with_topics(1, unkind).await;
+    let (log, queue) = log_with_topics(1, faults).await;
     let answer = queue.append(EVENT, vec![record("a")]).await;
     assert!(matches!(answer, Err(QueueError::Unknown(_))));
     assert_eq!(texts(&log, Topic::Event), ["a"]);
@@ -77,27 +77,27 @@ async fn a_lost_answer_means_that_the_record_landed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_record_lands_after_its_caller_gave_up_and_holds_back_the_next() {
-    let unkind = Unkind {
+    let faults = Faults {
         late: 1.0,
         late_by: Duration::from_secs(10),
-        ..Unkind::none()
+        ..Faults::none()
     };
-    let (log, queue) = log_with_topics(2, unkind).await;
+    let (log, queue) = log_with_topics(2, faults).await;
     let answer = queue.append(EVENT, vec![record("a")]).await;
     assert!(matches!(answer, Err(QueueError::Unknown(_))));
     assert!(texts(&log, Topic::Event).is_empty());
-    log.set_unkind(Unkind::none());
+    log.set_faults(Faults::none());
     assert_eq!(queue.append(EVENT, vec![record("b")]).await, Ok(vec![1]));
     assert_eq!(texts(&log, Topic::Event), ["a", "b"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_never_done_never_lands() {
-    let unkind = Unkind {
+    let faults = Faults {
         never: 1.0,
-        ..Unkind::none()
+        ..Faults::none()
     };
-    let (log, queue) = log_with_topics(3, unkind).await;
+    let (log, queue) = log_with_topics(3, faults).await;
     let answer = queue.append(EVENT, vec![record("a")]).await;
     assert!(matches!(answer, Err(QueueError::Unknown(_))));
     pass(60).await;
@@ -108,11 +108,11 @@ async fn what_is_never_done_never_lands() {
 async fn landed_from_the_dead(never_from_the_dead: f64) -> Vec<usize> {
     let mut landed = Vec::new();
     for seed in 0..10 {
-        let unkind = Unkind {
+        let faults = Faults {
             never_from_the_dead,
-            ..Unkind::none()
+            ..Faults::none()
         };
-        let (log, queue) = log_with_topics(seed, unkind).await;
+        let (log, queue) = log_with_topics(seed, faults).await;
         let records = (0..10).map(|n| record(&n.to_string())).collect();
         let sending = queue.append(EVENT, records);
         let cut_off = tokio::time::timeout(Duration::ZERO, sending).await;
@@ -137,7 +137,7 @@ async fn records_of_the_dead_land_in_order_up_to_the_first_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_process_loses_its_partitions_after_the_lease_and_learns_it_when_it_wakes() {
-    let (log, one) = log_with_topics(5, Unkind::none()).await;
+    let (log, one) = log_with_topics(5, Faults::none()).await;
     let two = log.start_process();
     let first = one.join("first").await.unwrap();
     let old = gain(&first).await;
@@ -162,7 +162,7 @@ async fn a_stopped_process_loses_its_partitions_after_the_lease_and_learns_it_wh
 
 #[tokio::test(start_paused = true)]
 async fn what_an_abandoned_membership_held_is_free_after_the_lease() {
-    let (log, queue) = log_with_topics(11, Unkind::none()).await;
+    let (log, queue) = log_with_topics(11, Faults::none()).await;
     let other = log.start_process();
     let mut waiting = std::pin::pin!(queue.join("gone"));
     while queue.members().await.unwrap().is_empty() {
@@ -177,7 +177,7 @@ async fn what_an_abandoned_membership_held_is_free_after_the_lease() {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_wakes_within_its_lease_keeps_its_partitions() {
-    let (log, queue) = log_with_topics(6, Unkind::none()).await;
+    let (log, queue) = log_with_topics(6, Faults::none()).await;
     let member = queue.join("only").await.unwrap();
     let token = gain(&member).await;
     for _ in 0..3 {
@@ -190,14 +190,14 @@ async fn a_process_that_wakes_within_its_lease_keeps_its_partitions() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_commit_counts_only_while_its_ownership_stands() {
-    let unkind = Unkind {
+    let faults = Faults {
         late: 1.0,
         late_by: Duration::from_secs(10),
-        ..Unkind::none()
+        ..Faults::none()
     };
     let (mut done, mut void) = (0, 0);
     for seed in 0..20 {
-        let (log, queue) = log_with_topics(seed, unkind.clone()).await;
+        let (log, queue) = log_with_topics(seed, faults.clone()).await;
         let member = queue.join("only").await.unwrap();
         let token = gain(&member).await;
         let outcome = commit(&member, token, "late").await;
@@ -220,12 +220,12 @@ async fn a_late_commit_counts_only_while_its_ownership_stands() {
 /// A process is stopped with a commit under way, for longer than its lease: what is committed in the end.
 async fn committed_by_the_stopped(seed: u64, is_watched: bool) -> Option<String> {
     let lease = Duration::from_secs(1);
-    let (log, queue) = log_with_lease(seed, Unkind::none(), lease).await;
+    let (log, queue) = log_with_lease(seed, Faults::none(), lease).await;
     let member = queue.join("only").await.unwrap();
     let token = gain(&member).await;
-    log.set_unkind(Unkind {
+    log.set_faults(Faults {
         slow: 1.0,
-        ..Unkind::none()
+        ..Faults::none()
     });
     let mut sending = std::pin::pin!(commit(&member, token, "sent"));
     assert!(futures_util::poll!(&mut sending).is_pending());
@@ -255,11 +255,11 @@ async fn what_happens_does_not_depend_on_who_looks() {
 
 #[tokio::test(start_paused = true)]
 async fn who_keeps_what_was_asked_for_loses_it() {
-    let unkind = Unkind {
+    let faults = Faults {
         moves_per_second: f64::MIN_POSITIVE,
-        ..Unkind::none()
+        ..Faults::none()
     };
-    let (log, queue) = log_with_topics(8, unkind).await;
+    let (log, queue) = log_with_topics(8, faults).await;
     let member = queue.join("only").await.unwrap();
     let token = gain(&member).await;
     log.rebalance_randomly();
@@ -273,7 +273,7 @@ async fn who_keeps_what_was_asked_for_loses_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_text_that_kafka_would_not_take_is_not_written() {
-    let (log, queue) = log_with_topics(9, Unkind::none()).await;
+    let (log, queue) = log_with_topics(9, Faults::none()).await;
     let member = queue.join("only").await.unwrap();
     for text in ["é".to_owned(), "x".repeat(3_501)] {
         let token = gain(&member).await;
@@ -286,7 +286,7 @@ async fn a_commit_text_that_kafka_would_not_take_is_not_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_kafka_would_not_take_is_an_error() {
-    let (_log, queue) = log_with_topics(10, Unkind::none()).await;
+    let (_log, queue) = log_with_topics(10, Faults::none()).await;
     let huge = record(&"x".repeat(1_048_589));
     let answer = queue.append(EVENT, vec![huge]).await;
     assert!(matches!(answer, Err(QueueError::TooLarge { .. })));
@@ -294,7 +294,7 @@ async fn a_record_that_kafka_would_not_take_is_an_error() {
 
 /// Two members and a writer among all faults for two minutes: everything that could differ between two replays.
 async fn history(seed: u64) -> String {
-    let (log, queue) = log_with_topics(seed, Unkind::kafka()).await;
+    let (log, queue) = log_with_topics(seed, Faults::kafka()).await;
     let other = log.start_process();
     let members = [
         queue.join("one").await.unwrap(),
@@ -315,7 +315,7 @@ async fn history(seed: u64) -> String {
         let appended = queue.append(EVENT, vec![record(&round.to_string())]).await;
         seen.push(format!("{appended:?} {:?}", log.clock().since_boot()));
     }
-    log.set_unkind(Unkind::none());
+    log.set_faults(Faults::none());
     pass(60).await;
     let last: Vec<(Offset, _)> = log
         .all_appended(Topic::Event)

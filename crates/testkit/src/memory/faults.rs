@@ -1,4 +1,4 @@
-//! How unkind the queue in memory is, and the one seeded source of all its choices.
+//! Which faults the queue in memory shows and how often, and the one seeded source of all its choices.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const SLOW: Duration = Duration::from_secs(2);
 
 /// Probabilities are between 0 and 1, for each operation; frequencies are per second of virtual time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unkind {
+pub struct Faults {
     /// An operation takes up to 2 s instead of up to 20 ms.
     pub slow: f64,
     /// A fetch gives fewer records than it could.
@@ -33,10 +33,10 @@ pub struct Unkind {
     pub compactions_per_second: f64,
 }
 
-impl Unkind {
+impl Faults {
     /// Everything works, in up to 20 ms; partitions are shared fairly.
-    pub fn none() -> Unkind {
-        Unkind {
+    pub fn none() -> Faults {
+        Faults {
             slow: 0.0,
             short_fetch: 0.0,
             answer_lost: 0.0,
@@ -52,8 +52,8 @@ impl Unkind {
     }
 
     /// As bad as Kafka with restless brokers and members may be.
-    pub fn kafka() -> Unkind {
-        Unkind {
+    pub fn kafka() -> Faults {
+        Faults {
             slow: 0.03,
             short_fetch: 0.2,
             answer_lost: 0.03,
@@ -81,14 +81,14 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Dice {
     random: fastrand::Rng,
-    pub unkind: Unkind,
+    pub faults: Faults,
 }
 
 impl Dice {
-    pub fn new(seed: u64, unkind: Unkind) -> Dice {
+    pub fn new(seed: u64, faults: Faults) -> Dice {
         Dice {
             random: fastrand::Rng::with_seed(seed),
-            unkind,
+            faults,
         }
     }
 
@@ -111,16 +111,16 @@ impl Dice {
     }
 
     pub fn latency(&mut self) -> Duration {
-        let slow = self.chance(self.unkind.slow);
+        let slow = self.chance(self.faults.slow);
         self.up_to(if slow { SLOW } else { PROMPT })
     }
 
     pub fn fate(&mut self) -> Fate {
-        if self.chance(self.unkind.answer_lost) {
+        if self.chance(self.faults.answer_lost) {
             Fate::AnswerLost
-        } else if self.chance(self.unkind.late) {
+        } else if self.chance(self.faults.late) {
             Fate::Late
-        } else if self.chance(self.unkind.never) {
+        } else if self.chance(self.faults.never) {
             Fate::Never
         } else {
             Fate::Answered
