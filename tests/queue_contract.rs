@@ -6,7 +6,7 @@ mod logs;
 use mailq::domain::ids::{Offset, Partition};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::{Membership, Ownership, Queue, Record, Stored, Token};
-use mailq_testkit::memory::{MemoryLog, Faults};
+use mailq_testkit::memory::{Faults, MemoryLog};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;

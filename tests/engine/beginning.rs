@@ -5,7 +5,7 @@ use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::beginning::beginning;
 use mailq::protocol::checkpoint::Start;
 use mailq::queue::{Queue, Record};
-use mailq_testkit::memory::{MemoryLog, Faults};
+use mailq_testkit::memory::{Faults, MemoryLog};
 use std::time::Duration;
 
 const TIER: TopicPartition = TopicPartition::new(Topic::Retry(Duration::from_secs(60)), 0);

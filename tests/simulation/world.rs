@@ -19,7 +19,7 @@ use mailq::engine::worker::{
     self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
 };
 use mailq::queue::Queue;
-use mailq_testkit::memory::{MemoryLog, MemoryQueue, ProcessId, Faults, VirtualClock};
+use mailq_testkit::memory::{Faults, MemoryLog, MemoryQueue, ProcessId, VirtualClock};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -554,6 +554,6 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        check::what_is_left(self).is_empty() && !self.log.is_anything_under_way()
+        check::what_is_left(self).is_empty() && !self.log.is_anything_in_flight()
     }
 }

@@ -1,6 +1,6 @@
 //! For tests: queues whose logs and commits are written by hand, as workers would have left them.
 
-use crate::memory::{MemoryLog, MemoryQueue, Faults, VirtualClock};
+use crate::memory::{Faults, MemoryLog, MemoryQueue, VirtualClock};
 use mailq::clock::Clock;
 use mailq::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use mailq::domain::content::MessageContent;

@@ -13,7 +13,7 @@ async fn a_queue_that_stays_away_is_waited_for_and_named() {
     let mut waits = 0;
     let mut observer = |progress: EnqueueProgress<'_>| match progress {
         EnqueueProgress::Batch { batch: 0, .. } => log.set_faults(Faults {
-            never: 1.0,
+            lost: 1.0,
             ..Faults::none()
         }),
         EnqueueProgress::Waiting { .. } => waits += 1,

@@ -14,7 +14,7 @@ use mailq::queue::chunk;
 use mailq::queue::{Queue, Record, Stored};
 use mailq::recipients::{Options, columns};
 use mailq::render::{RenderError, RenderProblem};
-use mailq_testkit::memory::{MemoryLog, MemoryQueue, Faults};
+use mailq_testkit::memory::{Faults, MemoryLog, MemoryQueue};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use mailq::clock::Clock;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// 2026-01-01T00:00:00Z: when every log in memory begins.
+/// 2026-01-01T00:00:00Z, the beginning of every log in memory.
 const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
 
 /// Boot time and wall time of all processes that share a log in memory.
@@ -14,7 +14,7 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// Starts now; to be called inside a tokio runtime whose time is paused.
+    /// Starts now. Must be called inside a tokio runtime whose time is paused.
     pub fn start() -> VirtualClock {
         VirtualClock {
             origin: Instant::now(),

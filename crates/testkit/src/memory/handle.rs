@@ -13,7 +13,7 @@ use mailq::queue::{
 };
 use std::rc::Rc;
 
-/// The process lives as long as something holds this.
+/// The process is killed when the last handle on this is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     pub log: MemoryLog,
@@ -38,7 +38,7 @@ impl MemoryQueue {
         }
     }
 
-    /// For [`MemoryLog::set_running`] and its like.
+    /// The argument of [`MemoryLog::set_running`] and others.
     pub fn process_id(&self) -> ProcessId {
         self.process.id
     }
@@ -99,7 +99,7 @@ impl Queue for MemoryQueue {
         max_bytes: usize,
     ) -> Result<Vec<Stored>, QueueError> {
         let read = |state: &mut super::State, _| {
-            let is_short = state.dice.chance(state.dice.faults.short_fetch);
+            let is_short = state.random.chance(state.random.faults.short_fetch);
             let max_count = if is_short { 1 } else { usize::MAX };
             let log = state.log(at)?;
             let low = log.bounds().low;
@@ -141,9 +141,9 @@ impl Queue for MemoryQueue {
     }
 
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
-        // Made where it takes effect: whoever stops waiting for the answer abandons the membership.
+        // Made inside of the request, so that a caller that stops waiting for the answer abandons the membership.
         let join = |state: &mut super::State, _| {
-            let id = state.seats.members.join(self.process.id, name);
+            let id = state.assignments.members.join(self.process.id, name);
             MemoryMembership::new(Rc::clone(&self.process), id)
         };
         Ok(Rc::new(self.log().ask(join).await))
@@ -153,9 +153,9 @@ impl Queue for MemoryQueue {
         let list = |state: &mut super::State, _| {
             let member = |(id, member): (_, &super::members::Member)| Member {
                 name: member.name.clone(),
-                owned: state.seats.owned_by(id).iter().map(|o| o.0).collect(),
+                owned: state.assignments.owned_by(id).iter().map(|o| o.0).collect(),
             };
-            state.seats.members.living().map(member).collect()
+            state.assignments.members.living().map(member).collect()
         };
         Ok(self.log().ask(list).await)
     }

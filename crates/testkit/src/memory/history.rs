@@ -1,4 +1,4 @@
-//! Every commit that was ever written, and how each ownership ended: what a simulation judges its workers by.
+//! Every commit that was written, and the end of each ownership: what a simulation checks its workers by.
 
 use super::members::ProcessId;
 use mailq::domain::ids::Offset;
@@ -18,7 +18,7 @@ pub struct WrittenCommit {
     pub text: String,
 }
 
-/// The end of one ownership: released, or taken away. No commit of its token is written afterwards.
+/// The end of one ownership by release or revocation. No commit with its token is written afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedOwnership {
     pub process: ProcessId,

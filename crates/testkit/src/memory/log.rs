@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_stops_at_its_limits_but_gives_one() {
+    fn reads_at_least_one_record_within_its_limits() {
         let log = log_of(&[None; 5]);
         assert_eq!(offsets(&log.read(1, 0, 9)), [1]);
         assert_eq!(offsets(&log.read(1, 10, 9)), [1, 2]);

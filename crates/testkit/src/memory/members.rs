@@ -1,4 +1,4 @@
-//! Who is alive: processes that run, are stopped or were killed, their members, and what each member is told.
+//! Processes that run, are stopped or were killed, the members in them, and the notices on their way to each member.
 
 use mailq::queue::Ownership;
 use std::collections::{BTreeMap, VecDeque};
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// A simulated process: what SIGSTOP and SIGKILL are for.
+/// A simulated process, which can be stopped and killed.
 pub type ProcessId = u64;
 pub(super) type MemberId = u64;
 
@@ -21,11 +21,11 @@ struct Process {
 pub(super) struct Member {
     pub name: String,
     process: ProcessId,
-    /// When its handle was dropped without a word.
+    /// When its handle was dropped without leaving.
     abandoned_at: Option<Duration>,
-    /// Its lease has ended; it lives again when its process runs again.
+    /// Its lease has ended. It is a member again as soon as its process runs again.
     expired: bool,
-    news: VecDeque<(Duration, Ownership)>,
+    notices: VecDeque<(Duration, Ownership)>,
     pub wake: Rc<Notify>,
 }
 
@@ -59,7 +59,7 @@ impl Members {
         }
     }
 
-    /// The dead stay dead.
+    /// Does nothing for a killed process.
     pub fn resume(&mut self, process: ProcessId) {
         if let Some(entry) = self.processes.get_mut(&process).filter(|p| !p.dead) {
             entry.halted_at = None;
@@ -87,7 +87,7 @@ impl Members {
             process,
             abandoned_at: None,
             expired: false,
-            news: VecDeque::new(),
+            notices: VecDeque::new(),
             wake: Rc::new(Notify::new()),
         };
         self.members.insert(self.last_member, member);
@@ -117,29 +117,31 @@ impl Members {
         self.members.get(&member).map(|m| Rc::clone(&m.wake))
     }
 
-    /// Members whose lease has not ended, stopped ones among them.
+    /// Members whose lease has not ended, stopped ones included.
     pub fn living(&self) -> impl Iterator<Item = (MemberId, &Member)> {
         let living = self.members.iter().filter(|(_, m)| !m.expired);
         living.map(|(id, member)| (*id, member))
     }
 
-    /// Members that partitions are given to.
+    /// Members that partitions are assigned to.
     pub fn running(&self) -> Vec<MemberId> {
-        let running = self.living().filter(|(_, m)| self.silence(m).is_none());
+        let running = self
+            .living()
+            .filter(|(_, m)| self.silent_since(m).is_none());
         running.map(|(id, _)| id).collect()
     }
 
-    fn silence(&self, member: &Member) -> Option<Duration> {
+    fn silent_since(&self, member: &Member) -> Option<Duration> {
         let process = self.processes.get(&member.process);
         let halted_at = process.and_then(|p| p.halted_at);
         [halted_at, member.abandoned_at].into_iter().flatten().min()
     }
 
-    /// The member whose lease ends first, if one does by `until`: it counts as expired from then on.
+    /// Expires the member whose lease ends first, if one ends by `until`. Returns when, and which.
     pub fn expire_next(&mut self, until: Duration) -> Option<(Duration, MemberId)> {
         let ends = self
             .living()
-            .filter_map(|(id, member)| Some((self.silence(member)? + self.lease, id)))
+            .filter_map(|(id, member)| Some((self.silent_since(member)? + self.lease, id)))
             .min()
             .filter(|(end, _)| *end <= until)?;
         if let Some(member) = self.members.get_mut(&ends.1) {
@@ -148,25 +150,33 @@ impl Members {
         Some(ends)
     }
 
-    /// News reach a member in order, each not before `at`.
-    pub fn tell(&mut self, member: MemberId, at: Duration, news: Ownership) {
+    /// Notices reach a member in order, each not before `at`.
+    pub fn notify(&mut self, member: MemberId, at: Duration, notice: Ownership) {
         if let Some(member) = self.members.get_mut(&member) {
-            let at = member.news.back().map_or(at, |(before, _)| at.max(*before));
-            member.news.push_back((at, news));
+            let at = member
+                .notices
+                .back()
+                .map_or(at, |(before, _)| at.max(*before));
+            member.notices.push_back((at, notice));
             member.wake.notify_one();
         }
     }
 
-    /// The next news that have arrived by now, or when the next will.
-    pub fn hear(&mut self, member: MemberId, now: Duration) -> Result<Ownership, Option<Duration>> {
-        let news = self.members.get_mut(&member).map(|m| &mut m.news);
-        let Some((news, at)) = news.and_then(|n| n.front().map(|(at, _)| *at).map(|at| (n, at)))
+    /// The next notice that has arrived by now. Err: when the next one arrives, if any is on its way.
+    pub fn next_notice(
+        &mut self,
+        member: MemberId,
+        now: Duration,
+    ) -> Result<Ownership, Option<Duration>> {
+        let notices = self.members.get_mut(&member).map(|m| &mut m.notices);
+        let Some((notices, at)) =
+            notices.and_then(|n| n.front().map(|(at, _)| *at).map(|at| (n, at)))
         else {
             return Err(None);
         };
         if at > now {
             return Err(Some(at));
         }
-        news.pop_front().map(|(_, what)| what).ok_or(None)
+        notices.pop_front().map(|(_, notice)| notice).ok_or(None)
     }
 }

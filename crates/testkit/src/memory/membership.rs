@@ -1,4 +1,5 @@
-//! One member's place: it hears news of its partitions, commits, gives up. It beats by being run.
+//! One member: receives notices of its partitions, commits, releases. It needs no heartbeat: a member keeps its lease
+//! while its process runs.
 
 use super::handle::Process;
 use super::members::MemberId;
@@ -8,7 +9,7 @@ use mailq::queue::{Commit, CommitOutcome, Membership, Ownership, Token};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How often a member that waits for news lets happen what is due.
+/// How often a member that waits for notices lets the log do what is due.
 const LOOK: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
@@ -23,10 +24,11 @@ impl MemoryMembership {
     }
 }
 
-/// Dropped without `leave`: the others wait for the lease to end.
+/// Dropped without `leave`: its partitions are free when the lease ends.
 impl Drop for MemoryMembership {
     fn drop(&mut self) {
-        let abandon = |state: &mut super::State, now| state.seats.members.abandon(self.id, now);
+        let abandon =
+            |state: &mut super::State, now| state.assignments.members.abandon(self.id, now);
         self.process.log.settled(abandon);
     }
 }
@@ -36,32 +38,32 @@ impl Membership for MemoryMembership {
     fn lease(&self) -> Duration {
         self.process
             .log
-            .settled(|state, _| state.seats.members.lease)
+            .settled(|state, _| state.assignments.members.lease)
     }
 
     async fn changed(&self) -> Ownership {
         let log = &self.process.log;
         loop {
-            let (heard, wake, now) = log.settled(|state, now| {
-                let members = &mut state.seats.members;
+            let (next, wake, now) = log.settled(|state, now| {
+                let members = &mut state.assignments.members;
                 (
-                    members.hear(self.id, now),
+                    members.next_notice(self.id, now),
                     members.wake_handle(self.id),
                     now,
                 )
             });
-            let arrives_at = match heard {
-                Ok(news) => return news,
+            let arrives_at = match next {
+                Ok(notice) => return notice,
                 Err(arrives_at) => arrives_at.map_or(now + LOOK, |at| at.min(now + LOOK)),
             };
             match wake {
-                // Biased, since tokio would otherwise choose the branch with a seed of its own.
+                // Biased, because tokio would otherwise choose the branch with a seed of its own.
                 Some(wake) => tokio::select! {
                     biased;
                     () = wake.notified() => {}
                     () = log.until(arrives_at) => {}
                 },
-                // Left: there will be no news.
+                // It has left, so there will be no notice.
                 None => std::future::pending().await,
             }
         }
@@ -81,17 +83,17 @@ impl Membership for MemoryMembership {
 
     async fn release(&self, at: TopicPartition, token: Token) {
         let release = |state: &mut super::State, now| {
-            state.seats.release(at, token, now, &mut state.dice);
+            state.assignments.release(at, token, now, &mut state.random);
         };
         self.process.log.ask(release).await;
     }
 
     async fn leave(&self) {
         let leave = |state: &mut super::State, now| {
-            for (at, token) in state.seats.owned_by(self.id) {
-                state.seats.release(at, token, now, &mut state.dice);
+            for (at, token) in state.assignments.owned_by(self.id) {
+                state.assignments.release(at, token, now, &mut state.random);
             }
-            state.seats.members.remove(self.id);
+            state.assignments.members.remove(self.id);
         };
         self.process.log.ask(leave).await;
     }

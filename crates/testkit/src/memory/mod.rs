@@ -1,22 +1,22 @@
 //! The queue in memory, for tests and simulations: any fault that Kafka may show, on tokio's virtual time, every choice
 //! from one seed. Single-threaded; all processes of a simulation share one `MemoryLog`.
 
+mod assignments;
 mod clock;
+mod faults;
 mod handle;
 mod history;
 mod log;
 mod members;
 mod membership;
-mod seats;
 mod sending;
 mod state;
-mod faults;
 
 pub use clock::VirtualClock;
+pub use faults::Faults;
 pub use handle::MemoryQueue;
 pub use history::{EndedOwnership, History, WrittenCommit};
 pub use members::ProcessId;
-pub use faults::Faults;
 
 use mailq::clock::Clock;
 use mailq::domain::ids::{Offset, Partition};
@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The log itself, for whoever drives a simulation; its processes have a [`MemoryQueue`] each.
+/// The log itself, for the driver of a simulation. Each simulated process has a [`MemoryQueue`].
 #[derive(Debug, Clone)]
 pub struct MemoryLog {
     state: Rc<RefCell<State>>,
@@ -36,11 +36,11 @@ pub struct MemoryLog {
 }
 
 impl MemoryLog {
-    /// An empty log; its clock starts now. To be called inside a tokio runtime whose time is paused.
+    /// An empty log; its clock starts now. Must be called inside a tokio runtime whose time is paused.
     pub fn new(seed: u64, partitions: Partition, lease: Duration, faults: Faults) -> MemoryLog {
-        let dice = faults::Dice::new(seed, faults);
+        let random = faults::Random::new(seed, faults);
         MemoryLog {
-            state: Rc::new(RefCell::new(State::new(partitions, dice, lease))),
+            state: Rc::new(RefCell::new(State::new(partitions, random, lease))),
             clock: VirtualClock::start(),
         }
     }
@@ -50,48 +50,48 @@ impl MemoryLog {
         self.clock
     }
 
-    /// A new process's handle. When it and everything made from it are dropped, the process counts as killed.
+    /// The handle of a new process. The process is killed when the handle and everything made from it are dropped.
     pub fn start_process(&self) -> MemoryQueue {
-        let id = self.settled(|state, _| state.seats.members.start_process());
+        let id = self.settled(|state, _| state.assignments.members.start_process());
         MemoryQueue::new(self.clone(), id)
     }
 
     /// Changes the faults from now on. What becomes of a request was drawn when it was sent.
     pub fn set_faults(&self, faults: Faults) {
-        self.settled(|state, _| state.dice.faults = faults);
+        self.settled(|state, _| state.random.faults = faults);
     }
 
-    /// From now on there are no buckets for all processes. To be called before anybody takes a slot.
+    /// From now on there are no buckets that processes share. Must be called before a slot is taken.
     pub fn remove_buckets(&self) {
         self.state.borrow_mut().buckets = None;
     }
 
-    /// To be called every few virtual milliseconds: lets happen what is due, ends leases, gives vacant partitions to
-    /// members that run, and now and then moves a partition or compacts a topic.
+    /// Must be called every few virtual milliseconds: does what is due, ends leases, assigns free partitions, and now and
+    /// then moves a partition or compacts a topic.
     pub fn tick(&self) {
         self.settled(|state, now| state.tick(now));
     }
 
-    /// Whether the process runs. After a lease without running its partitions are lost.
+    /// Stops a process or lets it run again. It loses its partitions when it is stopped for longer than its lease.
     pub fn set_running(&self, process: ProcessId, is_running: bool) {
         self.settled(|state, now| {
             if is_running {
-                state.seats.members.resume(process);
+                state.assignments.members.resume(process);
             } else {
-                state.seats.members.halt(process, now);
+                state.assignments.members.halt(process, now);
             }
         });
     }
 
-    /// From now on this is a queue that forgets commits, at [`MemoryLog::expire_commits`].
+    /// From now on this queue forgets commits, at [`MemoryLog::expire_commits`].
     pub fn let_commits_expire(&self) {
         self.settled(|state, _| state.do_commits_expire = true);
     }
 
-    /// All commits are gone, if nobody is a member. `false`: somebody is.
+    /// Forgets all commits if there is no member. False: there is one.
     pub fn expire_commits(&self) -> bool {
         self.settled(|state, _| {
-            let is_empty = state.seats.members.living().next().is_none();
+            let is_empty = state.assignments.members.living().next().is_none();
             if is_empty {
                 state.commits.clear();
             }
@@ -99,21 +99,21 @@ impl MemoryLog {
         })
     }
 
-    /// The process never runs again. What it sent may still land; its partitions are free after the lease.
+    /// The process never runs again. What it has in flight may still land; its partitions are free after the lease.
     pub fn kill(&self, process: ProcessId) {
-        self.settled(|state, now| state.seats.members.kill(process, now));
+        self.settled(|state, now| state.assignments.members.kill(process, now));
     }
 
-    /// The process's lease ends now: it loses every partition, and learns of it when it asks.
+    /// Ends the lease of a process now: it loses every partition, and learns of it by notices.
     pub fn expire(&self, process: ProcessId) {
         self.settled(|state, now| {
             state
-                .seats
-                .take_all_of_process(process, now, &mut state.dice)
+                .assignments
+                .revoke_all_of_process(process, now, &mut state.random)
         });
     }
 
-    /// Takes some partition from its owner, or asks for it.
+    /// Revokes some partition, or asks its owner to release it.
     pub fn rebalance_randomly(&self) {
         self.settled(|state, now| state.move_any(now));
     }
@@ -127,12 +127,12 @@ impl MemoryLog {
         self.settled(|state, _| state.compact_all());
     }
 
-    /// Whether a record, a commit or a loss of ownership has yet to happen.
-    pub fn is_anything_under_way(&self) -> bool {
-        self.settled(|state, _| state.is_anything_under_way())
+    /// Whether a record, a commit or a revocation is still in flight.
+    pub fn is_anything_in_flight(&self) -> bool {
+        self.settled(|state, _| state.is_anything_in_flight())
     }
 
-    /// What can be read of a topic, by partition and offset.
+    /// The records of a topic that can be read, by partition and offset.
     pub fn records(&self, topic: Topic) -> Vec<(Partition, Stored)> {
         self.settled(|state, _| {
             let logs = state.logs.iter().filter(|(at, _)| at.topic == topic);
@@ -141,7 +141,7 @@ impl MemoryLog {
         })
     }
 
-    /// Everything that ever landed in a topic, dropped and compacted records too, by partition and offset.
+    /// Every record that ever landed in a topic, dropped and compacted ones included, by partition and offset.
     pub fn all_appended(&self, topic: Topic) -> Vec<(Partition, Stored)> {
         self.settled(|state, _| {
             let logs = state.logs.iter().filter(|(at, _)| at.topic == topic);
@@ -164,11 +164,11 @@ impl MemoryLog {
     pub fn history(&self) -> History {
         self.settled(|state, _| History {
             commits: state.written.clone(),
-            ended: state.seats.ended.clone(),
+            ended: state.assignments.ended.clone(),
         })
     }
 
-    /// Looks at the state as it is now.
+    /// Reads or changes the state after everything that was due until now.
     fn settled<T>(&self, look: impl FnOnce(&mut State, Duration) -> T) -> T {
         let now = self.clock.since_boot();
         let mut state = self.state.borrow_mut();
@@ -176,9 +176,9 @@ impl MemoryLog {
         look(&mut state, now)
     }
 
-    /// A request that takes its time: there, at the log, and back.
+    /// A request with its latency: half before the log sees it, half before its answer arrives.
     async fn ask<T>(&self, look: impl FnOnce(&mut State, Duration) -> T) -> T {
-        let latency = self.settled(|state, _| state.dice.latency());
+        let latency = self.settled(|state, _| state.random.latency());
         tokio::time::sleep(latency / 2).await;
         let answer = self.settled(look);
         tokio::time::sleep(latency / 2).await;

@@ -1,9 +1,9 @@
-//! What becomes of an append or a commit: decided by the dice when it is sent, carried out by the state when due.
+//! Sends appends and commits: what becomes of each is drawn when it is sent, and happens when it is due.
 
+use super::faults::Delivery;
 use super::log::size_bytes;
 use super::members::ProcessId;
-use super::state::{State, Step};
-use super::faults::Fate;
+use super::state::{Scheduled, State};
 use mailq::domain::ids::Offset;
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::{Commit, CommitOutcome, MAX_COMMIT_TEXT, QueueError, Record};
@@ -12,15 +12,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What Kafka takes in one record by default.
+/// Kafka's default for `max.message.bytes`.
 const MAX_RECORD_BYTES: usize = 1_048_588;
-/// After a commit of unknown result the partition is taken away, at the latest this much later.
+/// A partition is taken from its owner at most this long after a commit of unknown result, as if the group had a new
+/// generation.
 const FENCE: Duration = Duration::from_secs(5);
 
-/// Answers to one request's items, filled in as they are carried out.
+/// Answers to the items of one request by index, filled in as they happen.
 pub(super) type Answers<T> = Rc<RefCell<BTreeMap<usize, T>>>;
 
-/// A request that was sent: when its caller learns how it ended, and how.
+/// A request in flight: when its caller learns the results, and where they will be.
 #[derive(Debug)]
 pub(super) struct Sent<T> {
     pub answered_at: Duration,
@@ -28,7 +29,7 @@ pub(super) struct Sent<T> {
 }
 
 impl State {
-    /// Sends records; those whose result stays unknown have no answer.
+    /// Sends records; those of unknown result get no answer.
     pub fn send_records(
         &mut self,
         now: Duration,
@@ -39,26 +40,26 @@ impl State {
         self.log(at)?;
         check_sizes(at.topic, &records)?;
         let answers = Answers::default();
-        let mut answered_at = now + self.dice.latency();
+        let mut answered_at = now + self.random.latency();
         for (index, record) in records.into_iter().enumerate() {
-            let fate = self.dice.fate();
-            let told_at = now + self.dice.latency();
+            let delivery = self.random.delivery();
+            let told_at = now + self.random.latency();
             answered_at = answered_at.max(told_at);
-            if fate == Fate::Never {
+            if delivery == Delivery::Lost {
                 continue;
             }
             let mut lands_at = told_at;
-            if fate == Fate::Late {
-                lands_at += self.dice.up_to(self.dice.faults.late_by);
+            if delivery == Delivery::Late {
+                lands_at += self.random.up_to(self.random.faults.late_by);
             }
             let last = self.last_landing.entry((process, at)).or_default();
             lands_at = lands_at.max(*last);
             *last = lands_at;
-            if fate != Fate::Late {
+            if delivery != Delivery::Late {
                 answered_at = answered_at.max(lands_at);
             }
-            let is_answered = fate == Fate::Answered;
-            let step = Step::Land {
+            let is_answered = delivery == Delivery::Acknowledged;
+            let step = Scheduled::Land {
                 process,
                 at,
                 record,
@@ -72,33 +73,34 @@ impl State {
         })
     }
 
-    /// Sends commits in order, in one request that has one fate; when its result stays unknown there is no answer.
+    /// Sends commits in order, in one request; if its result is unknown, none gets an answer.
     pub fn send_commits(&mut self, now: Duration, commits: Vec<Commit>) -> Sent<CommitOutcome> {
         let answers = Answers::default();
-        let fate = self.dice.fate();
-        let answered_at = now + self.dice.latency().max(self.dice.latency());
-        let late_by = self.dice.faults.late_by;
-        let written_at = match fate {
-            Fate::Late => answered_at + self.dice.up_to(late_by),
+        let delivery = self.random.delivery();
+        let answered_at = now + self.random.latency().max(self.random.latency());
+        let late_by = self.random.faults.late_by;
+        let written_at = match delivery {
+            Delivery::Late => answered_at + self.random.up_to(late_by),
             _ => answered_at,
         };
         for (index, commit) in commits.into_iter().enumerate() {
-            let fate = if is_well_formed(&commit.text) {
-                fate
+            let delivery = if is_well_formed(&commit.text) {
+                delivery
             } else {
-                Fate::Never
+                Delivery::Lost
             };
-            if fate != Fate::Answered {
-                let fenced_at = answered_at + self.dice.up_to(FENCE);
+            if delivery != Delivery::Acknowledged {
+                let fenced_at = answered_at + self.random.up_to(FENCE);
                 let (at, token) = (commit.at, commit.token);
-                self.schedule(fenced_at, Step::Take { at, token });
+                self.schedule(fenced_at, Scheduled::Revoke { at, token });
             }
-            if fate != Fate::Never {
-                let answer = (fate == Fate::Answered).then(|| (index, Rc::clone(&answers)));
+            if delivery != Delivery::Lost {
+                let answer =
+                    (delivery == Delivery::Acknowledged).then(|| (index, Rc::clone(&answers)));
                 let sent_at = now;
                 self.schedule(
                     written_at,
-                    Step::Commit {
+                    Scheduled::Commit {
                         commit,
                         sent_at,
                         answer,
@@ -125,7 +127,7 @@ fn check_sizes(topic: Topic, records: &[Record]) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Kafka takes no other, so nothing is written and the caller learns nothing good.
+/// Kafka would refuse any other text, so it is never written.
 fn is_well_formed(text: &str) -> bool {
     text.is_ascii() && text.len() <= MAX_COMMIT_TEXT
 }

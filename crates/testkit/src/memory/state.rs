@@ -1,13 +1,13 @@
-//! What all processes share, and what is still under way to it. Nothing runs by itself: whoever looks at the state
-//! first lets happen what was due until now, in order (`settle`), so a dead or stopped process's records land too.
+//! What all processes share, and what is in flight to it. Nothing runs by itself: each look at the state first does what
+//! was due until now, in order (`settle`), so the records of killed and stopped processes land too.
 
+use super::assignments::Assignments;
 use super::clock::VirtualClock;
+use super::faults::Random;
 use super::history::WrittenCommit;
 use super::log::PartitionLog;
 use super::members::ProcessId;
-use super::seats::Seats;
 use super::sending::Answers;
-use super::faults::Dice;
 use mailq::domain::ids::{Offset, Partition};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::slots::Bucket;
@@ -15,11 +15,12 @@ use mailq::queue::{Commit, CommitOutcome, Committed, QueueError, Record, Token};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Who was asked for a partition and keeps it longer than this loses it.
+/// A member that keeps a partition for longer than this after it was asked to release it loses it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What happens at an instant that was drawn before.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Scheduled {
     Land {
         process: ProcessId,
         at: TopicPartition,
@@ -31,7 +32,7 @@ pub(super) enum Step {
         sent_at: Duration,
         answer: Option<(usize, Answers<CommitOutcome>)>,
     },
-    Take {
+    Revoke {
         at: TopicPartition,
         token: Token,
     },
@@ -40,34 +41,34 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct State {
     pub partitions: Partition,
-    pub dice: Dice,
+    pub random: Random,
     pub logs: BTreeMap<TopicPartition, PartitionLog>,
     pub commits: BTreeMap<TopicPartition, Committed>,
     pub do_commits_expire: bool,
     pub written: Vec<WrittenCommit>,
-    pub seats: Seats,
-    /// By the time when each is due, then in the order of sending.
-    under_way: BTreeMap<(Duration, u64), Step>,
-    last_step: u64,
-    /// When the last record that a process sent to a partition lands: the next lands no earlier.
+    pub assignments: Assignments,
+    /// By the instant when each is due, then in the order of sending.
+    in_flight: BTreeMap<(Duration, u64), Scheduled>,
+    last_scheduled: u64,
+    /// When the last record that a process sent to a partition lands; the next one lands no earlier.
     pub last_landing: BTreeMap<(ProcessId, TopicPartition), Duration>,
-    /// By name; `None`: there are none for all processes.
+    /// Token buckets by name. `None`: there are none that processes share.
     pub buckets: Option<BTreeMap<String, Bucket>>,
     last_tick: Duration,
 }
 
 impl State {
-    pub fn new(partitions: Partition, dice: Dice, lease: Duration) -> State {
+    pub fn new(partitions: Partition, random: Random, lease: Duration) -> State {
         State {
             partitions,
-            dice,
+            random,
             logs: BTreeMap::new(),
             commits: BTreeMap::new(),
             do_commits_expire: false,
             written: Vec::new(),
-            seats: Seats::new(lease),
-            under_way: BTreeMap::new(),
-            last_step: 0,
+            assignments: Assignments::new(lease),
+            in_flight: BTreeMap::new(),
+            last_scheduled: 0,
             last_landing: BTreeMap::new(),
             buckets: Some(BTreeMap::new()),
             last_tick: Duration::ZERO,
@@ -82,7 +83,7 @@ impl State {
         for at in (0..count).map(|partition| TopicPartition::new(topic, partition)) {
             self.logs.entry(at).or_default();
             if topic.is_owned() {
-                self.seats.add(at);
+                self.assignments.add(at);
             }
         }
     }
@@ -91,43 +92,45 @@ impl State {
         self.logs.get(&at).ok_or(QueueError::NoTopic(at.topic))
     }
 
-    pub fn is_anything_under_way(&self) -> bool {
-        !self.under_way.is_empty()
+    pub fn is_anything_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
     }
 
-    /// Lets everything happen that was due until now.
+    /// Does everything that was due until now.
     pub fn settle(&mut self, now: Duration) {
-        while let Some(entry) = self.under_way.first_entry() {
+        while let Some(entry) = self.in_flight.first_entry() {
             let (due_at, _) = *entry.key();
             if due_at > now {
                 break;
             }
             let step = entry.remove();
-            self.seats.expire_until(due_at, &mut self.dice);
+            self.assignments.expire_until(due_at, &mut self.random);
             self.carry_out(due_at, step);
         }
-        self.seats.expire_until(now, &mut self.dice);
-        let fairly = self.dice.faults.moves_per_second == 0.0;
-        self.seats.give_vacant(now, fairly, &mut self.dice);
+        self.assignments.expire_until(now, &mut self.random);
+        let fairly = self.random.faults.rebalances_per_second == 0.0;
+        self.assignments.assign_free(now, fairly, &mut self.random);
         if fairly {
-            self.seats.ask_for_fair_shares(now, &mut self.dice);
+            self.assignments.balance(now, &mut self.random);
         }
     }
 
-    fn carry_out(&mut self, now: Duration, step: Step) {
+    fn carry_out(&mut self, now: Duration, step: Scheduled) {
         match step {
-            Step::Land {
+            Scheduled::Land {
                 process,
                 at,
                 record,
                 answer,
             } => self.land(now, process, at, record, answer),
-            Step::Commit {
+            Scheduled::Commit {
                 commit,
                 sent_at,
                 answer,
             } => self.write_commit((sent_at, now), commit, answer),
-            Step::Take { at, token } => self.seats.take(at, token, now, &mut self.dice),
+            Scheduled::Revoke { at, token } => {
+                self.assignments.revoke(at, token, now, &mut self.random)
+            }
         }
     }
 
@@ -139,11 +142,11 @@ impl State {
         record: Record,
         answer: Option<(usize, Answers<Offset>)>,
     ) {
-        let is_dead = self.seats.members.is_dead(process);
-        if is_dead && self.dice.chance(self.dice.faults.never_from_the_dead) {
-            // In order, so what it sent after this one to the same partition is lost with it.
-            self.under_way.retain(|_, step| {
-                !matches!(step, Step::Land { process: p, at: a, .. } if (*p, *a) == (process, at))
+        let is_dead = self.assignments.members.is_dead(process);
+        if is_dead && self.random.chance(self.random.faults.lost_after_kill) {
+            // Records of a process land in order, so those behind this one in the same partition are lost with it.
+            self.in_flight.retain(|_, step| {
+                !matches!(step, Scheduled::Land { process: p, at: a, .. } if (*p, *a) == (process, at))
             });
         } else if let Some(log) = self.logs.get_mut(&at) {
             let offset = log.land(VirtualClock::wall(now), record);
@@ -159,7 +162,7 @@ impl State {
         commit: Commit,
         answer: Option<(usize, Answers<CommitOutcome>)>,
     ) {
-        let outcome = if let Some(process) = self.seats.owner(commit.at, commit.token) {
+        let outcome = if let Some(process) = self.assignments.owner(commit.at, commit.token) {
             self.written.push(WrittenCommit {
                 process,
                 at: commit.at,
@@ -183,9 +186,9 @@ impl State {
         }
     }
 
-    pub fn schedule(&mut self, due_at: Duration, step: Step) {
-        self.last_step += 1;
-        self.under_way.insert((due_at, self.last_step), step);
+    pub fn schedule(&mut self, due_at: Duration, step: Scheduled) {
+        self.last_scheduled += 1;
+        self.in_flight.insert((due_at, self.last_scheduled), step);
     }
 
     /// Faults that nobody's request causes, for the time since the last tick.
@@ -193,22 +196,22 @@ impl State {
         let seconds = now.saturating_sub(self.last_tick).as_secs_f64();
         self.last_tick = now;
         if self
-            .dice
-            .chance(self.dice.faults.moves_per_second * seconds)
+            .random
+            .chance(self.random.faults.rebalances_per_second * seconds)
         {
             self.move_any(now);
         }
         if self
-            .dice
-            .chance(self.dice.faults.compactions_per_second * seconds)
+            .random
+            .chance(self.random.faults.compactions_per_second * seconds)
         {
             self.compact_any();
         }
     }
 
     pub fn move_any(&mut self, now: Duration) {
-        if let Some((at, token)) = self.seats.move_any(now, &mut self.dice) {
-            self.schedule(now + PATIENCE, Step::Take { at, token });
+        if let Some((at, token)) = self.assignments.move_any(now, &mut self.random) {
+            self.schedule(now + PATIENCE, Scheduled::Revoke { at, token });
         }
     }
 
@@ -220,9 +223,9 @@ impl State {
             .filter(|at| at.topic.is_compacted())
             .copied()
             .collect();
-        let chosen = self.dice.pick(&compacted);
+        let chosen = self.random.pick(&compacted);
         if let Some(log) = chosen.and_then(|at| self.logs.get_mut(&at)) {
-            log.compact(self.dice.number(log.bounds().end));
+            log.compact(self.random.number(log.bounds().end));
         }
     }
 

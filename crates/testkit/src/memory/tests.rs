@@ -64,9 +64,9 @@ fn committed_text(log: &MemoryLog) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_means_that_the_record_landed() {
+async fn lands_a_record_whose_acknowledgement_is_lost() {
     let faults = Faults {
-        answer_lost: 1.0,
+        unacknowledged: 1.0,
         ..Faults::none()
     };
     let (log, queue) = log_with_topics(1, faults).await;
@@ -76,7 +76,7 @@ async fn a_lost_answer_means_that_the_record_landed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_record_lands_after_its_caller_gave_up_and_holds_back_the_next() {
+async fn lands_a_late_record_before_the_next_one() {
     let faults = Faults {
         late: 1.0,
         late_by: Duration::from_secs(10),
@@ -92,9 +92,9 @@ async fn a_late_record_lands_after_its_caller_gave_up_and_holds_back_the_next() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_never_done_never_lands() {
+async fn never_lands_a_lost_record() {
     let faults = Faults {
-        never: 1.0,
+        lost: 1.0,
         ..Faults::none()
     };
     let (log, queue) = log_with_topics(3, faults).await;
@@ -104,12 +104,12 @@ async fn what_is_never_done_never_lands() {
     assert!(texts(&log, Topic::Event).is_empty());
 }
 
-/// Kills a process with ten records under way, ten times: how many landed each time.
-async fn landed_from_the_dead(never_from_the_dead: f64) -> Vec<usize> {
+/// Kills a process with ten records in flight, ten times. How many landed each time.
+async fn landed_after_kill(lost_after_kill: f64) -> Vec<usize> {
     let mut landed = Vec::new();
     for seed in 0..10 {
         let faults = Faults {
-            never_from_the_dead,
+            lost_after_kill,
             ..Faults::none()
         };
         let (log, queue) = log_with_topics(seed, faults).await;
@@ -128,15 +128,15 @@ async fn landed_from_the_dead(never_from_the_dead: f64) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_of_the_dead_land_in_order_up_to_the_first_lost() {
-    assert_eq!(landed_from_the_dead(0.0).await, [10; 10]);
-    assert_eq!(landed_from_the_dead(1.0).await, [0; 10]);
-    let some = landed_from_the_dead(0.3).await;
+async fn lands_records_of_a_killed_process_in_order_up_to_the_first_lost() {
+    assert_eq!(landed_after_kill(0.0).await, [10; 10]);
+    assert_eq!(landed_after_kill(1.0).await, [0; 10]);
+    let some = landed_after_kill(0.3).await;
     assert!(some.iter().any(|count| (1..10).contains(count)), "{some:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_process_loses_its_partitions_after_the_lease_and_learns_it_when_it_wakes() {
+async fn revokes_partitions_of_a_stopped_process_after_its_lease() {
     let (log, one) = log_with_topics(5, Faults::none()).await;
     let two = log.start_process();
     let first = one.join("first").await.unwrap();
@@ -161,7 +161,7 @@ async fn a_stopped_process_loses_its_partitions_after_the_lease_and_learns_it_wh
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_abandoned_membership_held_is_free_after_the_lease() {
+async fn frees_partitions_of_an_abandoned_member_after_its_lease() {
     let (log, queue) = log_with_topics(11, Faults::none()).await;
     let other = log.start_process();
     let mut waiting = std::pin::pin!(queue.join("gone"));
@@ -176,7 +176,7 @@ async fn what_an_abandoned_membership_held_is_free_after_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_wakes_within_its_lease_keeps_its_partitions() {
+async fn keeps_partitions_of_a_process_that_wakes_within_its_lease() {
     let (log, queue) = log_with_topics(6, Faults::none()).await;
     let member = queue.join("only").await.unwrap();
     let token = gain(&member).await;
@@ -189,7 +189,7 @@ async fn a_process_that_wakes_within_its_lease_keeps_its_partitions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_commit_counts_only_while_its_ownership_stands() {
+async fn writes_a_late_commit_only_while_its_owner_still_owns() {
     let faults = Faults {
         late: 1.0,
         late_by: Duration::from_secs(10),
@@ -203,7 +203,7 @@ async fn a_late_commit_counts_only_while_its_ownership_stands() {
         let outcome = commit(&member, token, "late").await;
         assert!(matches!(outcome, CommitOutcome::Unknown(_)));
         assert_eq!(committed_text(&log), None);
-        // The partition is taken away and given anew: what is under way by then is void.
+        // The partition is revoked and assigned anew, which voids commits in flight.
         assert!(matches!(member.changed().await, Ownership::Lost { .. }));
         let text_at_loss = committed_text(&log);
         gain(&member).await;
@@ -217,8 +217,8 @@ async fn a_late_commit_counts_only_while_its_ownership_stands() {
     assert!(done > 0 && void > 0, "{done} done, {void} void");
 }
 
-/// A process is stopped with a commit under way, for longer than its lease: what is committed in the end.
-async fn committed_by_the_stopped(seed: u64, is_watched: bool) -> Option<String> {
+/// Stops a process with a commit in flight for longer than its lease. What is committed in the end.
+async fn committed_by_the_stopped(seed: u64, is_ticked: bool) -> Option<String> {
     let lease = Duration::from_secs(1);
     let (log, queue) = log_with_lease(seed, Faults::none(), lease).await;
     let member = queue.join("only").await.unwrap();
@@ -232,7 +232,7 @@ async fn committed_by_the_stopped(seed: u64, is_watched: bool) -> Option<String>
     log.set_running(queue.process_id(), false);
     for _ in 0..3_000 {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        if is_watched {
+        if is_ticked {
             log.tick();
         }
     }
@@ -240,7 +240,7 @@ async fn committed_by_the_stopped(seed: u64, is_watched: bool) -> Option<String>
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_does_not_depend_on_who_looks() {
+async fn does_not_depend_on_when_the_state_is_read() {
     let (mut done, mut void) = (0, 0);
     for seed in 0..20 {
         let committed = committed_by_the_stopped(seed, false).await;
@@ -254,9 +254,9 @@ async fn what_happens_does_not_depend_on_who_looks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_keeps_what_was_asked_for_loses_it() {
+async fn revokes_what_is_not_released_when_asked() {
     let faults = Faults {
-        moves_per_second: f64::MIN_POSITIVE,
+        rebalances_per_second: f64::MIN_POSITIVE,
         ..Faults::none()
     };
     let (log, queue) = log_with_topics(8, faults).await;
@@ -272,7 +272,7 @@ async fn who_keeps_what_was_asked_for_loses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_text_that_kafka_would_not_take_is_not_written() {
+async fn refuses_commit_texts_that_kafka_refuses() {
     let (log, queue) = log_with_topics(9, Faults::none()).await;
     let member = queue.join("only").await.unwrap();
     for text in ["é".to_owned(), "x".repeat(3_501)] {
@@ -285,14 +285,14 @@ async fn a_commit_text_that_kafka_would_not_take_is_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_kafka_would_not_take_is_an_error() {
+async fn refuses_a_record_that_kafka_refuses() {
     let (_log, queue) = log_with_topics(10, Faults::none()).await;
     let huge = record(&"x".repeat(1_048_589));
     let answer = queue.append(EVENT, vec![huge]).await;
     assert!(matches!(answer, Err(QueueError::TooLarge { .. })));
 }
 
-/// Two members and a writer among all faults for two minutes: everything that could differ between two replays.
+/// Two members and a writer among all faults for two minutes. Everything that could differ between two runs.
 async fn history(seed: u64) -> String {
     let (log, queue) = log_with_topics(seed, Faults::kafka()).await;
     let other = log.start_process();
@@ -303,10 +303,10 @@ async fn history(seed: u64) -> String {
     let mut seen = Vec::new();
     for round in 0..300 {
         log.tick();
-        let news = futures_util::future::select_all(members.iter().map(|m| m.changed()));
-        let news = tokio::time::timeout(Duration::from_millis(300), news).await;
+        let notice = futures_util::future::select_all(members.iter().map(|m| m.changed()));
+        let notice = tokio::time::timeout(Duration::from_millis(300), notice).await;
         if let Ok((Ownership::Gained { at, token } | Ownership::Losing { at, token }, who, _)) =
-            news
+            notice
         {
             seen.push(format!("{who} {at} {token}"));
             let outcome = commit(&members[who], token, &format!("{round}")).await;
@@ -332,7 +332,7 @@ fn replay(seed: u64) -> String {
 }
 
 #[test]
-fn a_seed_replays_exactly_and_another_differs() {
+fn repeats_a_seed_exactly() {
     let first = replay(42);
     assert!(first == replay(42), "seed 42 went two ways");
     assert!(first != replay(43), "seeds 42 and 43 went the same way");
