@@ -6,6 +6,8 @@ mod logs;
 use mailq::domain::ids::{Offset, Partition};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::{Membership, Ownership, Queue, Record, Stored, Token};
+#[cfg(feature = "kafka")]
+use mailq_testkit::kafka::{NEWEST, OLDEST, shared, shared_forgetful};
 use mailq_testkit::memory::{Faults, MemoryLog};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -91,6 +93,9 @@ suite!(sqlite {
 suite!(kafka { log, ownership });
 #[cfg(feature = "kafka")]
 suite!(kafka_oldest { log, ownership });
+// Every second acknowledgement comes without offsets.
+#[cfg(feature = "kafka")]
+suite!(kafka_forgetful { log, ownership });
 
 fn memory(question: impl AsyncFnOnce(Store)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -133,18 +138,23 @@ fn sqlite(question: impl AsyncFnOnce(Store)) {
 
 #[cfg(feature = "kafka")]
 fn kafka(question: impl AsyncFnOnce(Store)) {
-    kafka_of(mailq_testkit::kafka::NEWEST, question);
+    kafka_at(|| shared(NEWEST).brokers(), question);
 }
 
 #[cfg(feature = "kafka")]
 fn kafka_oldest(question: impl AsyncFnOnce(Store)) {
-    kafka_of(mailq_testkit::kafka::OLDEST, question);
+    kafka_at(|| shared(OLDEST).brokers(), question);
 }
 
 #[cfg(feature = "kafka")]
-fn kafka_of(version: &'static str, question: impl AsyncFnOnce(Store)) {
-    use crate::queue_kafka::{open, settings};
-    let Some(settings) = settings(version) else {
+fn kafka_forgetful(question: impl AsyncFnOnce(Store)) {
+    kafka_at(shared_forgetful, question);
+}
+
+#[cfg(feature = "kafka")]
+fn kafka_at(brokers: impl FnOnce() -> String, question: impl AsyncFnOnce(Store)) {
+    use crate::queue_kafka::{open, settings_at};
+    let Some(settings) = settings_at(brokers) else {
         return;
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();

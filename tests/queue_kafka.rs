@@ -1,5 +1,6 @@
 //! What the contract does not say of the queue on Kafka: settings, results that are not known, and reading at speed.
 
+mod acknowledgements;
 mod working;
 
 use crate::queue_contract::*;
@@ -13,12 +14,16 @@ use std::time::Duration;
 /// Of a new environment on the shared broker of a version, so that one broker serves all tests. `None`: there can be
 /// no broker here, and the reason has been printed.
 pub fn settings(version: &'static str) -> Option<KafkaSettings> {
+    settings_at(|| kafka::shared(version).brokers())
+}
+
+pub fn settings_at(brokers: impl FnOnce() -> String) -> Option<KafkaSettings> {
     if let Some(why) = kafka::missing() {
         println!("skipped: {why}");
         return None;
     }
     Some(KafkaSettings {
-        brokers: kafka::shared(version).brokers(),
+        brokers: brokers(),
         env: format!("t{:016x}", fastrand::u64(..)),
         partitions: crate::queue_contract::PARTITIONS,
         replication: 3,

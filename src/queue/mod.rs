@@ -46,8 +46,13 @@ pub trait Queue {
             .collect())
     }
 
-    /// Appends in order and resolves when all are durable: the offset of each. After an error of unknown result a
-    /// record may still land, once, at any later time.
+    /// Appends records in order and resolves when all of them are durable: the offset of each, ascending. Each record is
+    /// then in the log once. Dropping the future is an error of unknown result.
+    ///
+    /// Errors: after any of them some of the records may be in the log. After `Unknown` the others may still land, once
+    /// each and at any later time, also after records that are appended later. So an append that is repeated leaves
+    /// copies, and whoever repeats one must be able to tell a copy from a new record: by a row, a move number, a rank,
+    /// or a key that is drawn anew for each attempt where the first record of a key counts.
     async fn append(
         &self,
         at: TopicPartition,

@@ -14,6 +14,7 @@ mod health;
 mod locked;
 mod membership;
 mod patience;
+mod pipeline;
 mod predecessors;
 mod producer;
 mod reader;
@@ -40,7 +41,7 @@ use failure::Explainer;
 use health::Health;
 use membership::{Joining, KafkaMembership};
 use patience::{Patience, patiently};
-use producer::Appender;
+use producer::{Appended, Appender};
 use reader::{Reader, Span};
 use statistics::Statistics;
 use std::cell::{Cell, OnceCell};
@@ -51,6 +52,10 @@ use topics::Topics;
 
 /// A record that is there comes within this, or the cluster is away.
 const READ: Duration = Duration::from_secs(10);
+/// How much of the log is read at a time to find records that were acknowledged without an offset.
+const FIND_BYTES: usize = 1 << 20;
+/// A record that was just acknowledged is one of so many last ones.
+const RECENT: Offset = 1_000;
 
 /// A handle on a cluster. One per process; its clients have threads of their own.
 pub struct KafkaQueue {
@@ -173,6 +178,36 @@ impl KafkaQueue {
             }
         }
     }
+
+    /// Looks in the log for records that were acknowledged without an offset. `None`: not all of them are there.
+    async fn find(
+        &self,
+        at: TopicPartition,
+        from: Option<Offset>,
+        records: &[Record],
+    ) -> Result<Option<Vec<Offset>>, QueueError> {
+        let mut next = match from {
+            Some(from) => from,
+            None => {
+                let bounds = self.asker.bounds(at).await?;
+                bounds.end.saturating_sub(RECENT).max(bounds.low)
+            }
+        };
+        let mut found = Vec::with_capacity(records.len());
+        while found.len() < records.len() {
+            let stored = self.read(at, next, FIND_BYTES).await?;
+            let Some(last) = stored.last() else {
+                return Ok(None);
+            };
+            next = last.offset + 1;
+            for stored in stored {
+                if records.get(found.len()) == Some(&stored.record) {
+                    found.push(stored.offset);
+                }
+            }
+        }
+        Ok(Some(found))
+    }
 }
 
 #[async_trait(?Send)]
@@ -219,7 +254,18 @@ impl Queue for KafkaQueue {
             self.asker.place(at).await
         })
         .await?;
-        self.appender()?.append(at, place, records).await
+        let appender = self.appender()?;
+        match appender.append(at, place, &records).await? {
+            Appended::At(offsets) => Ok(offsets),
+            Appended::From(from) => match self.find(at, from, &records).await {
+                Ok(Some(offsets)) => Ok(offsets),
+                Ok(None) => Err(appender.lost_track(at)),
+                Err(error) => {
+                    tracing::warn!(%at, %error, "looking for acknowledged records");
+                    Err(appender.lost_track(at))
+                }
+            },
+        }
     }
 
     async fn fetch(

@@ -5,6 +5,7 @@ use super::alone::Alone;
 use super::codec;
 use super::context::Context;
 use super::failure::{Doing, Explainer};
+use super::pipeline::{Pipeline, Pipelines};
 use super::settings::KafkaSettings;
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
@@ -38,6 +39,24 @@ pub(super) struct Appender {
     max_bytes: usize,
     /// Given to the producer and not acknowledged, over all appends.
     waiting: AtomicUsize,
+    pipelines: Pipelines,
+}
+
+/// Where the records of an append stand. All of them are acknowledged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Appended {
+    At(Vec<Offset>),
+    /// A batch that was sent twice may be acknowledged without an offset. If its records are in the log, they stand in
+    /// order at or above this offset; `None`: among the last records.
+    From(Option<Offset>),
+}
+
+/// One append.
+struct Order {
+    at: TopicPartition,
+    /// The topic's name and the partition.
+    place: (String, i32),
+    begun: Instant,
 }
 
 /// One append's records in flight, counted as waiting until it ends.
@@ -93,6 +112,7 @@ impl Appender {
             limit: settings.queue_timeout,
             max_bytes: max_bytes.unwrap_or(MAX_RECORD_BYTES),
             waiting: AtomicUsize::new(0),
+            pipelines: Pipelines::default(),
         })
     }
 
@@ -101,25 +121,63 @@ impl Appender {
         &self,
         at: TopicPartition,
         place: (String, i32),
-        records: Vec<Record>,
-    ) -> Result<Vec<Offset>, QueueError> {
-        self.check(at.topic, &records)?;
-        let begun = Instant::now();
-        let mut flight = InFlight {
-            waiting: &self.waiting,
-            deliveries: Vec::with_capacity(records.len()),
+        records: &[Record],
+    ) -> Result<Appended, QueueError> {
+        self.check(at.topic, records)?;
+        let pipeline = self.pipelines.of(at);
+        let order = Order {
+            at,
+            place,
+            begun: Instant::now(),
         };
-        for record in &records {
-            let delivery = self.send(at.topic, &place, record, begun).await;
-            let delivery = delivery.map_err(|error| match flight.deliveries.is_empty() {
-                true => error,
-                // Those before it may land.
-                false => QueueError::Unknown(error.to_string()),
-            })?;
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            flight.deliveries.push(delivery);
+        let above = pipeline.open_above();
+        let alone = usize::from(above.is_none()).min(records.len());
+        let (first, rest) = records.split_at(alone);
+        let mut offsets = self.send_alone(&order, first, &pipeline).await?;
+        let rest = self.send_all(&order, rest).await;
+        offsets.extend(rest.map_err(|error| partly(offsets.len(), records.len(), error))?);
+        match plausible(above, &offsets) {
+            Some(offsets) => {
+                if let Some(last) = offsets.last() {
+                    pipeline.acknowledged(*last);
+                }
+                Ok(Appended::At(offsets))
+            }
+            None => {
+                let first = offsets.first().copied().flatten();
+                Ok(Appended::From(above.map(|above| above + 1).or(first)))
+            }
         }
-        self.acknowledged(at.topic, flight, begun).await
+    }
+
+    /// Opens a partition's pipeline with one record, after other appends that do the same.
+    async fn send_alone(
+        &self,
+        order: &Order,
+        first: &[Record],
+        pipeline: &Pipeline,
+    ) -> Result<Vec<Option<Offset>>, QueueError> {
+        if first.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = self.limit.unwrap_or(Duration::MAX);
+        let turn = tokio::time::timeout(limit, pipeline.turn()).await;
+        let _turn = turn.map_err(|_| {
+            let what = "an earlier record is not acknowledged";
+            self.explainer.away(Doing::Write(order.at.topic), what)
+        })?;
+        let offsets = self.send_all(order, first).await?;
+        if let Some(Some(offset)) = offsets.first() {
+            pipeline.acknowledged(*offset);
+        }
+        Ok(offsets)
+    }
+
+    /// Records that were acknowledged are not in the log. What is known of the partition may be wrong, so its pipeline
+    /// is opened again.
+    pub fn lost_track(&self, at: TopicPartition) -> QueueError {
+        self.pipelines.of(at).close();
+        unplaced(at)
     }
 
     fn check(&self, topic: Topic, records: &[Record]) -> Result<(), QueueError> {
@@ -136,13 +194,8 @@ impl Appender {
     }
 
     /// Gives one record to the producer; waits while its queue is full.
-    async fn send(
-        &self,
-        topic: Topic,
-        (name, partition): &(String, i32),
-        record: &Record,
-        begun: Instant,
-    ) -> Result<DeliveryFuture, QueueError> {
+    async fn send(&self, order: &Order, record: &Record) -> Result<DeliveryFuture, QueueError> {
+        let ((name, partition), topic) = (&order.place, order.at.topic);
         let mut pause = FULL_PAUSE;
         let mut patience = super::patience::Patience::new(self.limit);
         loop {
@@ -160,7 +213,7 @@ impl Appender {
             let waiting = self.waiting.load(Ordering::Relaxed);
             let what = format!("{waiting} records are waiting in the producer");
             let full = self.explainer.away(Doing::Write(topic), &what);
-            if patience.next(&full).is_none() || self.is_over(begun) {
+            if patience.next(&full).is_none() || self.is_over(order.begun) {
                 return Err(full);
             }
             tokio::time::sleep(pause).await;
@@ -168,26 +221,34 @@ impl Appender {
         }
     }
 
-    async fn acknowledged(
+    /// Gives all records to the producer and waits for their acknowledgements: the offset of each, where it is said.
+    async fn send_all(
         &self,
-        topic: Topic,
-        mut flight: InFlight<'_>,
-        begun: Instant,
-    ) -> Result<Vec<Offset>, QueueError> {
-        let count = flight.deliveries.len();
+        order: &Order,
+        records: &[Record],
+    ) -> Result<Vec<Option<Offset>>, QueueError> {
+        let count = records.len();
+        let mut flight = InFlight {
+            waiting: &self.waiting,
+            deliveries: Vec::with_capacity(count),
+        };
+        for record in records {
+            let delivery = self.send(order, record).await;
+            let delivery = delivery.map_err(|error| match flight.deliveries.is_empty() {
+                true => error,
+                // Those before it may land.
+                false => QueueError::Unknown(error.to_string()),
+            })?;
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            flight.deliveries.push(delivery);
+        }
         let mut offsets = Vec::with_capacity(count);
         let mut first_error = None;
-        for index in 0..count {
-            let Some(delivery) = flight.deliveries.get_mut(index) else {
-                break;
-            };
-            match self
-                .delivered(topic, delivery, (offsets.len(), count), begun)
-                .await
-            {
+        for delivery in &mut flight.deliveries {
+            let progress = (offsets.len(), count);
+            match self.delivered(order, delivery, progress).await {
                 Ok(offset) => offsets.push(offset),
-                Err(error) if first_error.is_none() => first_error = Some(error),
-                Err(_) => {}
+                Err(error) => drop(first_error.get_or_insert(error)),
             }
         }
         match first_error {
@@ -195,23 +256,18 @@ impl Appender {
                 self.explainer.health.well();
                 Ok(offsets)
             }
-            // Nothing of it is there.
-            Some(error) if offsets.is_empty() => Err(error),
-            Some(error) => Err(QueueError::Unknown(format!(
-                "{} of {count} records were appended: {error}",
-                offsets.len()
-            ))),
+            Some(error) => Err(partly(offsets.len(), count, error)),
         }
     }
 
     /// Waits for one acknowledgement, aloud when it takes long.
     async fn delivered(
         &self,
-        topic: Topic,
+        order: &Order,
         delivery: &mut DeliveryFuture,
         (done, count): (usize, usize),
-        begun: Instant,
-    ) -> Result<Offset, QueueError> {
+    ) -> Result<Option<Offset>, QueueError> {
+        let (topic, begun) = (order.at.topic, order.begun);
         let mut said = Instant::now();
         loop {
             let left = self
@@ -219,10 +275,7 @@ impl Appender {
                 .map(|limit| limit.saturating_sub(begun.elapsed()));
             let wait = left.map_or(LOOK, |left| left.min(LOOK));
             match tokio::time::timeout(wait, &mut *delivery).await {
-                Ok(Ok(Ok(delivery))) => {
-                    let nowhere = || QueueError::Unknown("acknowledged without an offset".into());
-                    return Offset::try_from(delivery.offset).map_err(|_| nowhere());
-                }
+                Ok(Ok(Ok(delivery))) => return Ok(Offset::try_from(delivery.offset).ok()),
                 Ok(Ok(Err((error, _)))) => return Err(self.failed(topic, &error)),
                 Ok(Err(_)) => return Err(QueueError::Unknown("the producer has stopped".into())),
                 Err(_) if said.elapsed() < SAY_EVERY && !self.is_over(begun) => {
@@ -290,4 +343,29 @@ impl Appender {
             tracing::warn!(waiting, %error, "stopped before every record was acknowledged");
         }
     }
+}
+
+/// The offsets, if every record has one and they can be right. When a broker answers that it has a batch already,
+/// librdkafka numbers the records of the batch from -1, so that the second one seems to stand at 0.
+fn plausible(above: Option<Offset>, offsets: &[Option<Offset>]) -> Option<Vec<Offset>> {
+    let offsets: Vec<Offset> = offsets.iter().copied().collect::<Option<_>>()?;
+    let is_above = above.is_none_or(|above| offsets.first().is_none_or(|first| *first > above));
+    let is_ascending = offsets.is_sorted_by(|one, next| one < next);
+    (is_above && is_ascending).then_some(offsets)
+}
+
+/// The error of an append of which so many records are acknowledged.
+fn partly(done: usize, count: usize, error: QueueError) -> QueueError {
+    match done {
+        0 => error,
+        _ => QueueError::Unknown(format!(
+            "{done} of {count} records were acknowledged: {error}"
+        )),
+    }
+}
+
+fn unplaced(at: TopicPartition) -> QueueError {
+    QueueError::Unknown(format!(
+        "records of {at} were acknowledged without an offset"
+    ))
 }

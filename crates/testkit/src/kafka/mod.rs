@@ -1,10 +1,12 @@
 //! Real Kafka brokers on loopback, by scripts/kafka.sh. They end with the value, and with the test process however that
 //! ends: a guard waits for the end of a pipe that only this process holds.
 
+mod produce;
 pub mod proxy;
 mod wire;
 
 use crate::ports::{self, Ports};
+use proxy::Proxy;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataPartition;
@@ -278,6 +280,24 @@ pub fn shared(version: &'static str) -> &'static Cluster {
         };
         Cluster::start(1, &options)
     })
+}
+
+/// The brokers of a shared single node that are reached through a proxy, which leaves the offsets out of every second
+/// acknowledgement.
+pub fn shared_forgetful() -> String {
+    static SHARED: OnceLock<(Cluster, Proxy)> = OnceLock::new();
+    let (_, proxy) = SHARED.get_or_init(|| {
+        let proxy = Proxy::start();
+        let options = Options {
+            proxy: Some(proxy.port()),
+            ..Options::default()
+        };
+        let cluster = Cluster::start(1, &options);
+        proxy.lead_to(cluster.port(1, Listener::Proxied));
+        proxy.forget_offsets(2);
+        (cluster, proxy)
+    });
+    format!("127.0.0.1:{}", proxy.port())
 }
 
 /// Why there can be no brokers here. In CI there must be: scripts/test.sh installs what they need.

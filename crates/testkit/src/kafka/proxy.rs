@@ -1,11 +1,13 @@
-//! A network that can be cut: passes bytes on between a client and a broker, or keeps them until it is mended, as a
-//! network does that has lost its way for a while. Connections stay.
+//! A network that can be cut: passes requests and answers on between a client and a broker, or keeps them until it is
+//! mended, as a network does that has lost its way for a while. Connections stay. It can also forget where records
+//! stand, as a broker does that has received a batch twice.
 
+use super::produce::Produce;
 use crate::ports::{self, Ports};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often a cut connection looks whether it is whole again.
@@ -21,6 +23,11 @@ struct Network {
     is_cut: AtomicBool,
     /// The broker's; 0 before it is known.
     to: AtomicU16,
+    /// Of so many acknowledgements one comes without offsets; 0: none.
+    forgets_each: AtomicU32,
+    /// Acknowledgements so far, and how many of them came without offsets.
+    acknowledged: AtomicU32,
+    forgotten: AtomicU32,
 }
 
 impl Proxy {
@@ -51,6 +58,16 @@ impl Proxy {
         self.network.is_cut.store(true, Ordering::SeqCst);
     }
 
+    /// From now on each so-manyth acknowledgement comes without offsets; 0: none.
+    pub fn forget_offsets(&self, each: u32) {
+        self.network.forgets_each.store(each, Ordering::SeqCst);
+    }
+
+    /// How many acknowledgements came without offsets.
+    pub fn forgotten(&self) -> u32 {
+        self.network.forgotten.load(Ordering::SeqCst)
+    }
+
     /// What was kept goes on now.
     pub fn mend(&self) {
         self.network.is_cut.store(false, Ordering::SeqCst);
@@ -67,17 +84,37 @@ impl Network {
         let (Ok(from_client), Ok(from_broker)) = (client.try_clone(), broker.try_clone()) else {
             return;
         };
-        let network = Arc::clone(&self);
-        std::thread::spawn(move || network.pass_on(from_broker, client));
-        self.pass_on(from_client, broker);
+        let requests = Arc::new(Mutex::new(Produce::default()));
+        let (network, sent) = (Arc::clone(&self), Arc::clone(&requests));
+        std::thread::spawn(move || {
+            network.pass_on(from_broker, client, |frame| {
+                let mut sent = sent.lock().expect("nobody panics with it");
+                if sent.is_answered_by(frame) && network.forgets() {
+                    Produce::forget_offsets(frame);
+                }
+            });
+        });
+        self.pass_on(from_client, broker, |frame| {
+            requests.lock().expect("nobody panics with it").note(frame);
+        });
     }
 
-    fn pass_on(&self, mut from: TcpStream, mut to: TcpStream) {
+    /// Whether this acknowledgement is one of those that come without offsets.
+    fn forgets(&self) -> bool {
+        let each = self.forgets_each.load(Ordering::SeqCst);
+        let count = self.acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
+        let forgets = each > 0 && count.is_multiple_of(each);
+        self.forgotten
+            .fetch_add(u32::from(forgets), Ordering::SeqCst);
+        forgets
+    }
+
+    fn pass_on(&self, mut from: TcpStream, mut to: TcpStream, mut see: impl FnMut(&mut [u8])) {
         let _ = to.set_nodelay(true);
-        let mut bytes = [0; 16 * 1024];
-        while let Ok(count @ 1..) = from.read(&mut bytes) {
+        while let Ok(mut frame) = frame(&mut from) {
             self.wait();
-            if to.write_all(&bytes[..count]).is_err() {
+            see(&mut frame);
+            if to.write_all(&frame).is_err() {
                 break;
             }
         }
@@ -90,4 +127,14 @@ impl Network {
             std::thread::sleep(LOOK);
         }
     }
+}
+
+/// One request or answer with the four bytes of its length.
+fn frame(from: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let mut frame = length.to_vec();
+    from.take(u32::from_be_bytes(length).into())
+        .read_to_end(&mut frame)?;
+    Ok(frame)
 }

@@ -62,7 +62,7 @@ fn queue(texts: &mut Vec<String>) {
             url: cluster(),
             what: "operation `Read` on group `prod.mail` is missing from its access list".into(),
         },
-        Unknown => QueueError::Unknown("3 of 7 records were appended: timed out".into()),
+        Unknown => QueueError::Unknown("3 of 7 records were acknowledged: timed out".into()),
     });
 }
 
