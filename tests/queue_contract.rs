@@ -37,7 +37,7 @@ macro_rules! suite {
                 any_bytes_come_back,
                 fetch_begins_in_the_middle_and_ends_at_the_end,
                 fetch_gives_at_least_one_and_not_much_more_than_asked,
-                nothing_is_read_below_the_low_mark,
+                nothing_is_read_below_the_low_watermark,
                 dropping_is_idempotent,
                 partitions_are_logs_of_their_own,
                 compaction_keeps_the_last_of_each_key,

@@ -162,13 +162,13 @@ async fn offsets_are_never_used_again() {
     queue.append(SEND, vec![record("x"); 1_300]).await.unwrap();
     queue.drop_below(SEND, 1_200).await.unwrap();
     let low = queue.bounds(SEND).await.unwrap();
-    assert_eq!((low.low, low.end), (1_200, 1_300));
+    assert_eq!((low.low_watermark, low.end), (1_200, 1_300));
     assert_eq!(
         queue.fetch(SEND, 1_199, 9).await,
-        Err(QueueError::BelowLowMark {
+        Err(QueueError::BelowLowWatermark {
             at: SEND,
             offset: 1_199,
-            low: 1_200
+            low_watermark: 1_200
         })
     );
     assert_eq!(texts(&queue, SEND, 1_200).await.len(), 100);
@@ -180,12 +180,12 @@ async fn offsets_are_never_used_again() {
     drop(sql);
     // Lower again changes nothing; beyond the end is the end.
     queue.drop_below(SEND, 5).await.unwrap();
-    assert_eq!(queue.bounds(SEND).await.unwrap().low, 1_200);
+    assert_eq!(queue.bounds(SEND).await.unwrap().low_watermark, 1_200);
     queue.drop_below(SEND, u64::MAX).await.unwrap();
     drop(queue);
     let queue = open(&file.path, LONG);
     let bounds = queue.bounds(SEND).await.unwrap();
-    assert_eq!((bounds.low, bounds.end), (1_300, 1_300));
+    assert_eq!((bounds.low_watermark, bounds.end), (1_300, 1_300));
     assert_eq!(queue.append(SEND, vec![record("y")]).await, Ok(vec![1_300]));
     assert_eq!(texts(&queue, SEND, 1_300).await.len(), 1);
 }

@@ -148,7 +148,7 @@ async fn records(queue: &dyn Queue, state: &TopicState) -> Result<u64, Failure> 
     for partition in 0..state.partitions {
         let at = TopicPartition::new(state.topic, partition);
         let bounds = queue.bounds(at).await?;
-        count += bounds.end.saturating_sub(bounds.low);
+        count += bounds.end.saturating_sub(bounds.low_watermark);
     }
     Ok(count)
 }

@@ -15,7 +15,10 @@ pub enum BeginningError {
     Queue(#[from] QueueError),
 }
 
-const UNUSED: Bounds = Bounds { low: 0, end: 0 };
+const UNUSED: Bounds = Bounds {
+    low_watermark: 0,
+    end: 0,
+};
 
 /// Kafka takes commits from nobody but members while there are any, so who creates a tier then cannot commit its
 /// beginning, and its owner does.

@@ -49,10 +49,10 @@ pub async fn drop_old_events(
     let mut count = 0;
     for at in partitions {
         let bounds = queue.bounds(at).await?;
-        let to = first_kept(queue, at, bounds.low, bounds.end, &old).await?;
-        if to > bounds.low {
+        let to = first_kept(queue, at, bounds.low_watermark, bounds.end, &old).await?;
+        if to > bounds.low_watermark {
             queue.drop_below(at, to).await?;
-            count += to - bounds.low;
+            count += to - bounds.low_watermark;
         }
     }
     Ok(count)
@@ -65,7 +65,7 @@ async fn begins_before(
     before: jiff::Timestamp,
 ) -> Result<bool, AccountError> {
     for at in partitions {
-        let low = queue.bounds(*at).await?.low;
+        let low = queue.bounds(*at).await?.low_watermark;
         let first = queue.fetch(*at, low, 1).await?.into_iter().next();
         if first
             .as_ref()
@@ -88,13 +88,19 @@ async fn old_runs(
     let mut last: BTreeMap<RunKey, jiff::Timestamp> = BTreeMap::new();
     for at in partitions {
         let bounds = queue.bounds(*at).await?;
-        scan::scan(queue, *at, bounds.low, bounds.end, &mut |stored| {
-            if let Some((run, told)) = read(&stored) {
-                let known = last.entry(run).or_insert(told);
-                *known = told.max(*known);
-            }
-            ControlFlow::Continue(())
-        })
+        scan::scan(
+            queue,
+            *at,
+            bounds.low_watermark,
+            bounds.end,
+            &mut |stored| {
+                if let Some((run, told)) = read(&stored) {
+                    let known = last.entry(run).or_insert(told);
+                    *known = told.max(*known);
+                }
+                ControlFlow::Continue(())
+            },
+        )
         .await?;
     }
     let status = account::status(queue, now, None).await?;

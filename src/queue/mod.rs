@@ -60,7 +60,7 @@ pub trait Queue {
     ) -> Result<Vec<Offset>, QueueError>;
 
     /// Records at or above `from`, in order, at least one if there is one, up to about `max_bytes`.
-    /// Compaction and dropping leave gaps in offsets. Below the low mark: `QueueError::BelowLowMark`, except for
+    /// Compaction and dropping leave gaps in offsets. Below the low watermark: `QueueError::BelowLowWatermark`, except for
     /// compacted topics, where reading starts at what there is.
     async fn fetch(
         &self,
@@ -191,9 +191,12 @@ pub enum CommitOutcome {
     Unknown(String),
 }
 
+/// What there is of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    pub low: Offset,
+    /// The lowest offset that is not dropped.
+    pub low_watermark: Offset,
+    /// The offset that the next record will have: the log end offset.
     pub end: Offset,
 }
 
@@ -259,11 +262,11 @@ pub enum QueueError {
     /// This process has lost its ownership and can do nothing any more; another one can.
     #[error("this process can no longer use queue `{path}`: {what}")]
     Broken { path: String, what: String },
-    #[error("offset {offset} of {at} is below the low watermark {low}")]
-    BelowLowMark {
+    #[error("offset {offset} of {at} is below the low watermark {low_watermark}")]
+    BelowLowWatermark {
         at: TopicPartition,
         offset: Offset,
-        low: Offset,
+        low_watermark: Offset,
     },
     #[error("topic `{0}` does not exist")]
     NoTopic(Topic),

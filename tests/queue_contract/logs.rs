@@ -118,22 +118,28 @@ pub async fn fetch_gives_at_least_one_and_not_much_more_than_asked(store: Store)
     assert!((5..=11).contains(&some.len()), "{} records", some.len());
 }
 
-pub async fn nothing_is_read_below_the_low_mark(store: Store) {
+pub async fn nothing_is_read_below_the_low_watermark(store: Store) {
     for at in [SEND_0, CAMPAIGN] {
         let appended = store.a.append(at, numbered(0..10)).await.unwrap();
         store.a.drop_below(at, appended[6]).await.unwrap();
         let (low, end) = (appended[6], appended[9] + 1);
-        assert_eq!(store.b.bounds(at).await, Ok(Bounds { low, end }));
+        assert_eq!(
+            store.b.bounds(at).await,
+            Ok(Bounds {
+                low_watermark: low,
+                end
+            })
+        );
         assert_eq!(
             offsets(&read_all(&store.b, at, low).await),
             appended[6..].to_vec()
         );
     }
     let too_low = store.b.fetch(SEND_0, 0, ALL_BYTES).await;
-    let expected = QueueError::BelowLowMark {
+    let expected = QueueError::BelowLowWatermark {
         at: SEND_0,
         offset: 0,
-        low: 6,
+        low_watermark: 6,
     };
     assert_eq!(too_low, Err(expected));
     let first_standing = store.b.fetch(CAMPAIGN, 0, 1).await.unwrap();
@@ -144,11 +150,14 @@ pub async fn dropping_is_idempotent(store: Store) {
     let at = store.a.append(SEND_0, numbered(0..10)).await.unwrap();
     for offset in [at[5], at[5], at[2], at[0]] {
         store.b.drop_below(SEND_0, offset).await.unwrap();
-        assert_eq!(store.a.bounds(SEND_0).await.unwrap().low, at[5]);
+        assert_eq!(store.a.bounds(SEND_0).await.unwrap().low_watermark, at[5]);
     }
     let end = at[9] + 1;
     store.b.drop_below(SEND_0, end).await.unwrap();
-    let empty = Bounds { low: end, end };
+    let empty = Bounds {
+        low_watermark: end,
+        end,
+    };
     assert_eq!(store.a.bounds(SEND_0).await, Ok(empty));
     let next = store.a.append(SEND_0, numbered(10..11)).await.unwrap();
     assert_eq!(next, [end], "offsets are not given twice");
@@ -164,7 +173,11 @@ pub async fn partitions_are_logs_of_their_own(store: Store) {
     for (at, expected) in sent {
         assert_eq!(records(&read_all(&store.b, at, 0).await), expected, "{at}");
         let bounds = store.b.bounds(at).await.unwrap();
-        assert_eq!(bounds.end - bounds.low, expected.len() as u64, "{at}");
+        assert_eq!(
+            bounds.end - bounds.low_watermark,
+            expected.len() as u64,
+            "{at}"
+        );
     }
 }
 

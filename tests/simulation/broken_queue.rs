@@ -72,8 +72,11 @@ impl Queue for LyingQueue {
         match self.lie {
             Lie::RecordsAreGone if at.topic == Topic::Send => Ok(Vec::new()),
             Lie::RecordsAreDropped if at.topic == Topic::Send && from > 0 => {
-                let (offset, low) = (from, Offset::MAX);
-                Err(QueueError::BelowLowMark { at, offset, low })
+                Err(QueueError::BelowLowWatermark {
+                    at,
+                    offset: from,
+                    low_watermark: Offset::MAX,
+                })
             }
             _ => self.inner.fetch(at, from, max_bytes).await,
         }

@@ -47,7 +47,7 @@ impl From<QueueError> for Failure {
                 "ask the administrator of the cluster for this permission; docs/kafka.md lists all of them",
             ),
             QueueError::NoTopic(_) => (Exit::Usage, "`mailq topics init` creates missing topics"),
-            QueueError::BelowLowMark { .. } | QueueError::BadRecord { .. } => (
+            QueueError::BelowLowWatermark { .. } | QueueError::BadRecord { .. } => (
                 Exit::NeedsAttention,
                 "`mailq verify` lists the recipients that are affected",
             ),

@@ -47,7 +47,11 @@ pub async fn events(
         for partition in 0..queue.partitions() {
             let at = TopicPartition::new(Topic::Event, partition);
             let bounds = queue.bounds(at).await?;
-            let from = next.get(&at).copied().unwrap_or(0).max(bounds.low);
+            let from = next
+                .get(&at)
+                .copied()
+                .unwrap_or(0)
+                .max(bounds.low_watermark);
             next.insert(at, bounds.end.max(from));
             let mut ended = None;
             scan(queue, at, from, bounds.end, &mut |stored| {

@@ -166,7 +166,7 @@ async fn partitions(
     for (at, bounds) in known.into_iter().zip(bounds) {
         let bounds = bounds?;
         let partition = at.to_string();
-        let committed = view.strings.committed(at).max(bounds.low);
+        let committed = view.strings.committed(at).max(bounds.low_watermark);
         let lag = bounds.end.saturating_sub(committed);
         let owner = view.strings.progress(at).map(|text| text.owner.clone());
         let is_owned = workers

@@ -155,7 +155,7 @@ async fn kept_at(
 ) -> Result<Vec<ListedLetter>, AccountError> {
     let bounds = queue.bounds(at).await?;
     let (mut kept, mut wrong) = (HashMap::new(), None);
-    scan(queue, at, bounds.low, bounds.end, &mut |stored| {
+    scan(queue, at, bounds.low_watermark, bounds.end, &mut |stored| {
         let key = stored.record.key.clone().unwrap_or_default();
         if stored.record.payload.is_none() {
             kept.remove(&key);
@@ -268,7 +268,7 @@ async fn learn_from_events(
     let at = TopicPartition::new(Topic::Event, partition);
     let bounds = queue.bounds(at).await?;
     let mut failed = None;
-    scan(queue, at, bounds.low, bounds.end, &mut |stored| {
+    scan(queue, at, bounds.low_watermark, bounds.end, &mut |stored| {
         let id = stored.record.key.as_deref().unwrap_or_default();
         if !ids.contains(id) {
             return ControlFlow::Continue(());

@@ -139,11 +139,14 @@ pub async fn read_events(
         let at = TopicPartition::new(Topic::Event, partition);
         all.push((at, queue.bounds(at).await?));
     }
-    let total = all.iter().map(|(_, bounds)| bounds.end - bounds.low).sum();
+    let total = all
+        .iter()
+        .map(|(_, bounds)| bounds.end - bounds.low_watermark)
+        .sum();
     let mut read = 0;
     for (at, bounds) in all {
         let mut flow = ControlFlow::Continue(());
-        scan(queue, at, bounds.low, bounds.end, &mut |stored| {
+        scan(queue, at, bounds.low_watermark, bounds.end, &mut |stored| {
             read += 1;
             if read % PROGRESS_EVERY == 0 {
                 progress(read, total);

@@ -51,7 +51,7 @@ pub async fn kept_letters(
     let bounds = queue.bounds(at).await?;
     let (mut sorter, mut failed) = (Sorter::new(folder), None);
     let mut entry = Vec::new();
-    scan(queue, at, bounds.low, bounds.end, &mut |stored| {
+    scan(queue, at, bounds.low_watermark, bounds.end, &mut |stored| {
         let letter = match &stored.record.payload {
             None => None,
             Some(_) => match KeptLetter::read(at, &stored) {

@@ -133,7 +133,7 @@ impl Walk<'_> {
                 self.chunk(at, &stored, known);
             }
             Err(what) => {
-                self.is_torn |= queue.bounds(at).await?.low > offset;
+                self.is_torn |= queue.bounds(at).await?.low_watermark > offset;
                 self.visitor.trouble(what);
             }
         }

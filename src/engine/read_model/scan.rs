@@ -75,8 +75,10 @@ impl Piece {
         let (mut records, mut is_torn) = (Vec::new(), false);
         while from < end {
             match queue.fetch(at, from, bytes).await {
-                Err(QueueError::BelowLowMark { low, .. }) if low > from => {
-                    (from, is_torn) = (low, true);
+                Err(QueueError::BelowLowWatermark { low_watermark, .. })
+                    if low_watermark > from =>
+                {
+                    (from, is_torn) = (low_watermark, true);
                 }
                 fetched => {
                     records = fetched?;
@@ -104,7 +106,7 @@ pub async fn record_at(
     offset: Offset,
 ) -> Result<Option<Stored>, QueueError> {
     let records = match queue.fetch(at, offset, 1).await {
-        Err(QueueError::BelowLowMark { .. }) => return Ok(None),
+        Err(QueueError::BelowLowWatermark { .. }) => return Ok(None),
         other => other?,
     };
     Ok(records.into_iter().find(|stored| stored.offset == offset))

@@ -203,25 +203,31 @@ impl Reading<'_> {
             ..
         } = self;
         let bounds = self.queue.bounds(at).await?;
-        scan(self.queue, at, bounds.low, bounds.end, &mut |stored| {
-            if stored.record.payload.is_none() {
-                return ControlFlow::Continue(());
-            }
-            match KeptLetter::read(at, &stored) {
-                Ok(letter) => {
-                    numbers.saw_move(letter.from.0, letter.number);
-                    let fact = Fact::Letter {
-                        round: letter.round,
-                        in_doubt: letter.in_doubt,
-                    };
-                    facts.add(view.ledger.counts_for(letter.run), letter.row, &fact)
+        scan(
+            self.queue,
+            at,
+            bounds.low_watermark,
+            bounds.end,
+            &mut |stored| {
+                if stored.record.payload.is_none() {
+                    return ControlFlow::Continue(());
                 }
-                Err(what) => {
-                    facts.findings.add(what);
-                    ControlFlow::Continue(())
+                match KeptLetter::read(at, &stored) {
+                    Ok(letter) => {
+                        numbers.saw_move(letter.from.0, letter.number);
+                        let fact = Fact::Letter {
+                            round: letter.round,
+                            in_doubt: letter.in_doubt,
+                        };
+                        facts.add(view.ledger.counts_for(letter.run), letter.row, &fact)
+                    }
+                    Err(what) => {
+                        facts.findings.add(what);
+                        ControlFlow::Continue(())
+                    }
                 }
-            }
-        })
+            },
+        )
         .await?;
         self.facts.check()
     }
@@ -234,23 +240,29 @@ impl Reading<'_> {
             ..
         } = self;
         let bounds = self.queue.bounds(at).await?;
-        scan(self.queue, at, bounds.low, bounds.end, &mut |stored| {
-            let chunk = match decode(at, &stored) {
-                Ok(chunk) => chunk,
-                Err(what) => {
-                    facts.findings.add(what);
-                    return ControlFlow::Continue(());
+        scan(
+            self.queue,
+            at,
+            bounds.low_watermark,
+            bounds.end,
+            &mut |stored| {
+                let chunk = match decode(at, &stored) {
+                    Ok(chunk) => chunk,
+                    Err(what) => {
+                        facts.findings.add(what);
+                        return ControlFlow::Continue(());
+                    }
+                };
+                if let Some((source, number)) = chunk.head.moved_from {
+                    numbers.saw_move(source, number);
                 }
-            };
-            if let Some((source, number)) = chunk.head.moved_from {
-                numbers.saw_move(source, number);
-            }
-            let run = view.ledger.counts_for(chunk.head.key);
-            chunk.messages.iter().try_for_each(|message| {
-                let (round, hop) = (message.line.round, message.line.hop);
-                facts.add(run, message.line.row, &Fact::Copied { round, hop })
-            })
-        })
+                let run = view.ledger.counts_for(chunk.head.key);
+                chunk.messages.iter().try_for_each(|message| {
+                    let (round, hop) = (message.line.round, message.line.hop);
+                    facts.add(run, message.line.row, &Fact::Copied { round, hop })
+                })
+            },
+        )
         .await?;
         self.facts.check()
     }

@@ -74,7 +74,7 @@ async fn read(queue: &dyn Queue) -> Result<(View, Vec<LostPartition>), RecoverEr
             BeginningError::Queue(error) => error.into(),
         })?;
         if let (Start::Lost, Some(checkpoint)) = (begin, checkpoint) {
-            let low_watermark = queue.bounds(at).await?.low;
+            let low_watermark = queue.bounds(at).await?.low_watermark;
             lost.push(LostPartition {
                 at,
                 checkpoint: checkpoint.clone(),

@@ -102,7 +102,7 @@ impl Journal {
             .bounds(at)
             .await
             .map_err(|error| error.to_string())?
-            .low;
+            .low_watermark;
         let Some(committed) = committed.into_iter().next() else {
             let invariant = Invariant::QueueAnswersForEach;
             return Err(Broken::new(at, invariant, "commits").to_string());
@@ -247,7 +247,9 @@ impl Journal {
                     self.empty_at.insert(at, self.setup.clock.since_boot());
                     Ok(())
                 }
-                Err(QueueError::BelowLowMark { low, .. }) => machine.low_mark(low),
+                Err(QueueError::BelowLowWatermark { low_watermark, .. }) => {
+                    machine.raise_low_watermark(low_watermark)
+                }
                 Err(error @ (QueueError::BadRecord { .. } | QueueError::Damaged { .. })) => {
                     self.stand_still(at, error.to_string());
                     Ok(())

@@ -33,7 +33,7 @@ pub struct Reader {
 
 impl Reader {
     /// Errors: the queue's; a record that is no chunk is [`QueueError::BadRecord`], named.
-    /// [`QueueError::BelowLowMark`] only while the partition is still owned: a later owner drops what it has done.
+    /// [`QueueError::BelowLowWatermark`] only while the partition is still owned: a later owner drops what it has done.
     pub async fn read(&self, want: Want) -> Result<Read, QueueError> {
         let read = match want {
             Want::Contents(offset) => self.contents(offset).await,
@@ -46,7 +46,7 @@ impl Reader {
             } => self.next(run, &fingerprint, from, last).await,
         };
         match read {
-            Err(QueueError::BelowLowMark { .. }) if !self.is_still_owned().await? => {
+            Err(QueueError::BelowLowWatermark { .. }) if !self.is_still_owned().await? => {
                 Ok(Read::Nothing)
             }
             read => read,

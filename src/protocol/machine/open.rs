@@ -107,15 +107,15 @@ impl Machine {
         Ok(())
     }
 
-    /// A read has found the low mark higher than it was known to be, and the partition is still owned: then only what
+    /// A read has found the low watermark higher than it was known to be, and the partition is still owned: then only what
     /// is not begun here may lie below it, since the offset is never raised past what is needed.
-    pub fn low_mark(&mut self, low: Offset) -> Result<(), Broken> {
+    pub fn raise_low_watermark(&mut self, low: Offset) -> Result<(), Broken> {
         let open = self.progress.open.keys().copied();
         let tier = (!self.is_send()).then_some(self.progress.next);
         let runs = self.progress.runs.values().map(|entry| entry.next);
         let runs = runs.filter(|_| self.is_send());
         if let Some(needed) = open.chain(tier).chain(runs).find(|needed| *needed < low) {
-            let detail = format!("offset {needed} is below the low mark {low}");
+            let detail = format!("offset {needed} is below the low watermark {low}");
             return Err(self.broken(Invariant::NeededRecordsAreKept, detail));
         }
         self.low = self.low.max(low);

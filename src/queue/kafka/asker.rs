@@ -186,7 +186,7 @@ impl Asker {
                 .watermarks(&name, partition)
                 .map_err(|error| asker.explainer.explain(doing, &error))?;
             Ok(Bounds {
-                low: u64::try_from(low).unwrap_or(0),
+                low_watermark: u64::try_from(low).unwrap_or(0),
                 end: u64::try_from(end).unwrap_or(0),
             })
         })

@@ -161,14 +161,14 @@ impl KafkaQueue {
             }
             // Asked for anew each time: what was appended before this call must be seen.
             let bounds = self.asker.bounds(at).await?;
-            if from < bounds.low && !at.topic.is_compacted() {
-                return Err(QueueError::BelowLowMark {
+            if from < bounds.low_watermark && !at.topic.is_compacted() {
+                return Err(QueueError::BelowLowWatermark {
                     at,
                     offset: from,
-                    low: bounds.low,
+                    low_watermark: bounds.low_watermark,
                 });
             }
-            span.from = from.max(bounds.low);
+            span.from = from.max(bounds.low_watermark);
             if span.from >= bounds.end {
                 reader.rest(at);
                 return Ok(Vec::new());
@@ -190,7 +190,7 @@ impl KafkaQueue {
             Some(from) => from,
             None => {
                 let bounds = self.asker.bounds(at).await?;
-                bounds.end.saturating_sub(RECENT).max(bounds.low)
+                bounds.end.saturating_sub(RECENT).max(bounds.low_watermark)
             }
         };
         let mut found = Vec::with_capacity(records.len());

@@ -179,7 +179,7 @@ impl Topics {
     ) -> Result<(), QueueError> {
         let bounds = self.asker.bounds(at).await?;
         let offset = offset.min(bounds.end);
-        if offset <= bounds.low {
+        if offset <= bounds.low_watermark {
             return Ok(());
         }
         let doing = Doing::Drop(at.topic);

@@ -151,10 +151,10 @@ pub(super) fn fetch(
 ) -> Result<Vec<Stored>, Failure> {
     let place = place(connection, at)?;
     if from < offset(place.low) && !at.topic.is_compacted() {
-        return Err(Failure::Queue(QueueError::BelowLowMark {
+        return Err(Failure::Queue(QueueError::BelowLowWatermark {
             at,
             offset: from,
-            low: offset(place.low),
+            low_watermark: offset(place.low),
         }));
     }
     let mut select = connection.prepare_cached(
@@ -209,7 +209,7 @@ pub(super) fn record_bytes(record: &Record) -> usize {
 pub(super) fn bounds(connection: &Connection, at: TopicPartition) -> Result<Bounds, Failure> {
     let place = place(connection, at)?;
     Ok(Bounds {
-        low: offset(place.low),
+        low_watermark: offset(place.low),
         end: offset(place.next),
     })
 }
@@ -246,7 +246,7 @@ pub(super) fn is_droppable(
         .exists([place.start(), below])?)
 }
 
-/// Moves the low mark, then deletes some of what lies below. True: there is more.
+/// Raises the low watermark, then deletes some of the records below it. True: there are more.
 pub(super) fn drop_step(
     connection: &Connection,
     at: TopicPartition,

@@ -5,7 +5,7 @@ use super::world::{List, PARTITIONS, append, assert_all_rows_once, queue, run};
 use mailq::domain::ids::RunId;
 use mailq::domain::records::{CampaignRecord, FileReading, InDoubtPolicy, Manifest};
 use mailq::engine::enqueue::{Job, QueueTimeout, RunChoice};
-use mailq_testkit::memory::{MemoryLog, MemoryQueue, Faults};
+use mailq_testkit::memory::{Faults, MemoryLog, MemoryQueue};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;

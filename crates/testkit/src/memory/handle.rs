@@ -102,12 +102,12 @@ impl Queue for MemoryQueue {
             let is_short = state.random.chance(state.random.faults.short_fetch);
             let max_count = if is_short { 1 } else { usize::MAX };
             let log = state.log(at)?;
-            let low = log.bounds().low;
-            if from < low && !at.topic.is_compacted() {
-                return Err(QueueError::BelowLowMark {
+            let low_watermark = log.bounds().low_watermark;
+            if from < low_watermark && !at.topic.is_compacted() {
+                return Err(QueueError::BelowLowWatermark {
                     at,
                     offset: from,
-                    low,
+                    low_watermark,
                 });
             }
             Ok(log.read(from, max_bytes, max_count))

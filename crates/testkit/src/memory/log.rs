@@ -10,13 +10,13 @@ use std::time::SystemTime;
 pub(super) struct PartitionLog {
     landed: Vec<Stored>,
     compacted: BTreeSet<Offset>,
-    low: Offset,
+    low_watermark: Offset,
 }
 
 impl PartitionLog {
     pub fn bounds(&self) -> Bounds {
         Bounds {
-            low: self.low,
+            low_watermark: self.low_watermark,
             end: self.landed.len() as Offset,
         }
     }
@@ -37,7 +37,7 @@ impl PartitionLog {
 
     /// What can be read at or above an offset.
     pub fn standing(&self, from: Offset) -> impl Iterator<Item = &Stored> {
-        let first = usize::try_from(from.max(self.low)).unwrap_or(usize::MAX);
+        let first = usize::try_from(from.max(self.low_watermark)).unwrap_or(usize::MAX);
         self.landed
             .iter()
             .skip(first)
@@ -60,14 +60,17 @@ impl PartitionLog {
 
     pub fn drop_below(&mut self, offset: Offset) {
         let bounds = self.bounds();
-        self.low = offset.clamp(bounds.low, bounds.end);
+        self.low_watermark = offset.clamp(bounds.low_watermark, bounds.end);
     }
 
     /// Of the records below `point` with the same key only the last stays; records without a key all stay.
     pub fn compact(&mut self, point: Offset) {
         let mut last = BTreeMap::new();
         let mut gone = Vec::new();
-        for stored in self.standing(self.low).take_while(|s| s.offset < point) {
+        for stored in self
+            .standing(self.low_watermark)
+            .take_while(|s| s.offset < point)
+        {
             if let Some(key) = &stored.record.key {
                 gone.extend(last.insert(key.clone(), stored.offset));
             }
@@ -139,8 +142,20 @@ mod tests {
         let mut log = log_of(&[None; 5]);
         log.drop_below(3);
         log.drop_below(1);
-        assert_eq!(log.bounds(), Bounds { low: 3, end: 5 });
+        assert_eq!(
+            log.bounds(),
+            Bounds {
+                low_watermark: 3,
+                end: 5
+            }
+        );
         log.drop_below(100);
-        assert_eq!(log.bounds(), Bounds { low: 5, end: 5 });
+        assert_eq!(
+            log.bounds(),
+            Bounds {
+                low_watermark: 5,
+                end: 5
+            }
+        );
     }
 }

@@ -212,13 +212,19 @@ pub async fn events_since(queue: &dyn Queue) -> Result<Option<String>, AccountEr
     for partition in 0..queue.partitions() {
         let at = TopicPartition::new(Topic::Event, partition);
         let bounds = queue.bounds(at).await?;
-        if bounds.low == 0 {
+        if bounds.low_watermark == 0 {
             continue;
         }
-        scan_in_steps(queue, at, bounds.low..bounds.end, 1, &mut |first| {
-            since = since.max(Some(first.appended_at));
-            ControlFlow::Break(())
-        })
+        scan_in_steps(
+            queue,
+            at,
+            bounds.low_watermark..bounds.end,
+            1,
+            &mut |first| {
+                since = since.max(Some(first.appended_at));
+                ControlFlow::Break(())
+            },
+        )
         .await?;
     }
     Ok(since.map(timestamp))

@@ -236,22 +236,31 @@ fn a_text_that_no_commit_holds_is_not_committed() {
 }
 
 #[test]
-fn what_is_needed_does_not_lie_below_the_low_mark() {
+fn what_is_needed_does_not_lie_below_the_raise_low_watermark() {
     let topics = Topics::of_run(9);
     let mut machine = owned(SEND, None, &topics);
-    machine.low_mark(3).unwrap();
+    machine.raise_low_watermark(3).unwrap();
     let wanted = topics.at(0, |moment| machine.want(moment));
     assert!(matches!(wanted, Some(Want::Next { from: 3, .. })));
 
     read(&mut machine, 3, chunk(1, &[0, 1], None));
     cycle(&mut machine, &topics, 0, 0);
-    machine.low_mark(3).unwrap();
-    assert_eq!(kind(machine.low_mark(4)), Invariant::NeededRecordsAreKept);
+    machine.raise_low_watermark(3).unwrap();
+    assert_eq!(
+        kind(machine.raise_low_watermark(4)),
+        Invariant::NeededRecordsAreKept
+    );
     machine.progress.open.clear();
-    assert_eq!(kind(machine.low_mark(5)), Invariant::NeededRecordsAreKept);
+    assert_eq!(
+        kind(machine.raise_low_watermark(5)),
+        Invariant::NeededRecordsAreKept
+    );
 
     let mut tier = owned(TIER, None, &topics);
-    assert_eq!(kind(tier.low_mark(1)), Invariant::NeededRecordsAreKept);
+    assert_eq!(
+        kind(tier.raise_low_watermark(1)),
+        Invariant::NeededRecordsAreKept
+    );
 }
 
 #[test]

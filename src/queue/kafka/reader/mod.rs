@@ -210,7 +210,7 @@ impl Desk {
             Found::Failed(error) => {
                 self.rest(span.at);
                 match error.rdkafka_error_code() {
-                    // Below the low mark, or beyond the end: the ends are asked for anew.
+                    // Below the low watermark, or beyond the end: the ends are asked for anew.
                     Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Ok(None),
                     _ => Err(self.explainer.explain(Doing::Read(span.at.topic), &error)),
                 }

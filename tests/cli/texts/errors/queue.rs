@@ -45,7 +45,7 @@ fn queue(texts: &mut Vec<String>) {
             path: cluster(),
             what: "this worker can no longer be a member: fenced".into(),
         },
-        BelowLowMark => QueueError::BelowLowMark { at: SEND_3, offset: 4, low: 9 },
+        BelowLowWatermark => QueueError::BelowLowWatermark { at: SEND_3, offset: 4, low_watermark: 9 },
         NoTopic => QueueError::NoTopic(Topic::Send),
         BadRecord => QueueError::BadRecord {
             at: SEND_3,
