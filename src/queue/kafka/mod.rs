@@ -42,7 +42,7 @@ use health::Health;
 use membership::{Joining, KafkaMembership};
 use patience::{Patience, patiently};
 use producer::{Appended, Appender};
-use reader::{Reader, Span};
+use reader::{FetchRequest, Reader};
 use statistics::Statistics;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -149,14 +149,14 @@ impl KafkaQueue {
         max_bytes: usize,
     ) -> Result<Vec<Stored>, QueueError> {
         let reader = self.reader()?;
-        let mut span = Span {
+        let mut request = FetchRequest {
             at,
             place: self.asker.place(at).await?,
             from,
             max_bytes,
         };
         loop {
-            if let Some(records) = reader.take(span.clone()).await? {
+            if let Some(records) = reader.take(request.clone()).await? {
                 return Ok(records);
             }
             // Asked for anew each time: what was appended before this call must be seen.
@@ -168,12 +168,12 @@ impl KafkaQueue {
                     low_watermark: bounds.low_watermark,
                 });
             }
-            span.from = from.max(bounds.low_watermark);
-            if span.from >= bounds.end {
-                reader.rest(at);
+            request.from = from.max(bounds.low_watermark);
+            if request.from >= bounds.end {
+                reader.unassign(at);
                 return Ok(Vec::new());
             }
-            if let Some(records) = reader.read(span.clone(), READ).await? {
+            if let Some(records) = reader.read(request.clone(), READ).await? {
                 return Ok(records);
             }
         }

@@ -1,8 +1,12 @@
-//! Reading: one client with explicit assignment on a thread of its own, for as many cursors as there are. A partition
-//! is read ahead while somebody reads it and left alone at its end.
+//! Reading: one client, which is no member of the group, on a thread of its own, for any number of cursors.
+//!
+//! The member of the group reads nothing and this client joins nothing, so seeking between cursors never meets a
+//! rebalance and a rebalance never waits for a fetch. A seek throws away what librdkafka has read ahead, so records that were
+//! read ahead of one cursor are kept while another is served: about ten chunks are read for each seek. At the end of
+//! a log the partition is unassigned, because librdkafka would poll it a hundred times a second.
 
-mod log;
-mod shelf;
+mod partition;
+mod read_ahead;
 
 use super::context::Context;
 use super::failure::{Doing, Explainer};
@@ -10,7 +14,7 @@ use super::settings::KafkaSettings;
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::queue::{QueueError, Stored};
-use log::{Found, Log};
+use partition::{Found, PartitionReader};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -20,19 +24,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Partitions that nobody has read for so long are let go, with what was read ahead.
-const IDLE: Duration = Duration::from_secs(10);
-/// Callbacks of a client run only while somebody polls it.
-const POLL: Duration = Duration::from_millis(100);
-/// Wakings may be missed between a look and the next.
-const LOOK: Duration = Duration::from_millis(5);
+/// A partition that was not read for so long is unassigned, and what was read ahead is dropped.
+const IDLE_AFTER: Duration = Duration::from_secs(10);
+/// librdkafka runs the callbacks of a client only while the client is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the queues are checked while somebody waits: the callback of a queue that was not empty is not called.
+const WAKE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// `None`: nothing at hand, or (after going there) something happened on the way: ask for the ends again.
+/// `None`: nothing was read yet, or another cursor or an error has moved the client away. Read the log's bounds again.
 type Answer = Result<Option<Vec<Stored>>, QueueError>;
 
-/// From where a partition is read, and how much of it.
+/// Which records are wanted.
 #[derive(Debug, Clone)]
-pub(super) struct Span {
+pub(super) struct FetchRequest {
     pub at: TopicPartition,
     /// The topic's name and the partition as librdkafka counts.
     pub place: (String, i32),
@@ -40,27 +44,27 @@ pub(super) struct Span {
     pub max_bytes: usize,
 }
 
-enum Order {
-    /// What is at hand.
-    Take(Span, oneshot::Sender<Answer>),
-    /// Go there and wait for the first record, until then.
-    Read(Span, Instant, oneshot::Sender<Answer>),
-    /// The end is reached.
-    Rest(TopicPartition),
-    /// Something has come.
+enum Command {
+    /// Answers with what has been read already.
+    Take(FetchRequest, oneshot::Sender<Answer>),
+    /// Moves the client there if necessary and waits for the first record, until the instant at the most.
+    Read(FetchRequest, Instant, oneshot::Sender<Answer>),
+    /// The cursor is at the end of the log.
+    Unassign(TopicPartition),
+    /// A queue of the client has records.
     Wake,
     Stop,
 }
 
-/// The engine's side. Dropped: the thread ends.
+/// The handle of the reader thread, which ends when this is dropped.
 pub(super) struct Reader {
-    orders: Sender<Order>,
+    commands: Sender<Command>,
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.orders.send(Order::Stop);
+        // An error means that the thread has ended already.
+        let _ = self.commands.send(Command::Stop);
     }
 }
 
@@ -74,214 +78,233 @@ impl Reader {
         let consumer: BaseConsumer<Context> = config
             .create_with_context(context.clone())
             .map_err(|error| super::asker::unusable(&error))?;
-        let (orders, received) = channel();
-        let desk = Desk {
+        let (commands, received) = channel();
+        let thread = ReaderThread {
             consumer: Arc::new(consumer),
             config,
             context,
             explainer,
-            logs: BTreeMap::new(),
+            partitions: BTreeMap::new(),
             waiting: Vec::new(),
-            wake: orders.clone(),
+            wake: commands.clone(),
         };
         std::thread::Builder::new()
             .name("kafka-reader".to_string())
-            .spawn(move || desk.run(&received))
+            .spawn(move || thread.run(&received))
             .map_err(|error| QueueError::Unknown(error.to_string()))?;
-        Ok(Reader { orders })
+        Ok(Reader { commands })
     }
 
-    pub async fn take(&self, span: Span) -> Answer {
+    /// Records that have been read already.
+    pub async fn take(&self, request: FetchRequest) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.ask(Order::Take(span, answer), answered).await
+        self.ask(Command::Take(request, answer), answered).await
     }
 
-    /// Goes to where nobody reads yet. There must be something.
-    pub async fn read(&self, span: Span, longest: Duration) -> Answer {
+    /// Records at an offset below the end of the log. Errors: `Away` if none arrives in time.
+    pub async fn read(&self, request: FetchRequest, longest: Duration) -> Answer {
         let (answer, answered) = oneshot::channel();
         let until = Instant::now() + longest;
-        self.ask(Order::Read(span, until, answer), answered).await
+        self.ask(Command::Read(request, until, answer), answered)
+            .await
     }
 
-    pub fn rest(&self, at: TopicPartition) {
-        // The thread ends only with the process or this handle.
-        let _ = self.orders.send(Order::Rest(at));
+    pub fn unassign(&self, at: TopicPartition) {
+        // The thread ends only after this handle.
+        let _ = self.commands.send(Command::Unassign(at));
     }
 
-    async fn ask(&self, order: Order, answered: oneshot::Receiver<Answer>) -> Answer {
-        let gone = || QueueError::Unknown("the reading thread has ended".to_string());
-        self.orders.send(order).map_err(|_| gone())?;
+    async fn ask(&self, command: Command, answered: oneshot::Receiver<Answer>) -> Answer {
+        let gone = || QueueError::Unknown("the reader thread has ended".to_string());
+        self.commands.send(command).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
 
 struct Waiting {
-    span: Span,
+    request: FetchRequest,
     until: Instant,
     answer: oneshot::Sender<Answer>,
 }
 
-/// The thread's side.
-struct Desk {
+/// What the thread works with.
+struct ReaderThread {
     consumer: Arc<BaseConsumer<Context>>,
     config: ClientConfig,
     context: Context,
     explainer: Explainer,
-    logs: BTreeMap<TopicPartition, Log>,
+    partitions: BTreeMap<TopicPartition, PartitionReader>,
     waiting: Vec<Waiting>,
-    wake: Sender<Order>,
+    wake: Sender<Command>,
 }
 
-impl Desk {
-    fn run(mut self, orders: &Receiver<Order>) {
+impl ReaderThread {
+    fn run(mut self, commands: &Receiver<Command>) {
         loop {
-            // Subscribed to nothing: what comes here are callbacks and errors, which they tell.
+            // Records come through the queues of their partitions; this runs the callbacks, which record errors too.
             drop(self.consumer.poll(Duration::ZERO));
             self.context.alone.mend(self.consumer.client());
-            let pause = if self.waiting.is_empty() { POLL } else { LOOK };
-            match orders.recv_timeout(pause) {
-                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(order) => self.obey(order),
-                Err(RecvTimeoutError::Timeout) => self.let_go(),
+            let pause = if self.waiting.is_empty() {
+                POLL_INTERVAL
+            } else {
+                WAKE_INTERVAL
+            };
+            match commands.recv_timeout(pause) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(command) => self.handle(command),
+                Err(RecvTimeoutError::Timeout) => self.release_idle(),
             }
-            while let Ok(order) = orders.try_recv() {
-                match order {
-                    Order::Stop => return,
-                    order => self.obey(order),
+            while let Ok(command) = commands.try_recv() {
+                match command {
+                    Command::Stop => return,
+                    command => self.handle(command),
                 }
             }
             self.answer_waiting();
         }
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Take(span, answer) => {
-                let found = self.log(&span).take(span.from, span.max_bytes);
-                let found = self.judge(&span, found.unwrap_or(Found::Nothing));
+    fn handle(&mut self, command: Command) {
+        match command {
+            Command::Take(request, answer) => {
+                let found = self
+                    .partition(&request)
+                    .take(request.from, request.max_bytes);
+                let found = self.answer_for(&request, found.unwrap_or(Found::Empty));
                 // Who asked may have gone.
                 let _ = answer.send(found);
             }
-            Order::Read(span, until, answer) => self.begin(span, until, answer),
-            Order::Rest(at) => self.rest(at),
-            Order::Wake | Order::Stop => {}
+            Command::Read(request, until, answer) => self.start_reading(request, until, answer),
+            Command::Unassign(at) => self.unassign(at),
+            Command::Wake | Command::Stop => {}
         }
     }
 
-    fn log(&mut self, span: &Span) -> &mut Log {
-        let (name, partition) = &span.place;
-        let new = || Log::new(name.clone(), *partition);
-        self.logs.entry(span.at).or_insert_with(new)
+    fn partition(&mut self, request: &FetchRequest) -> &mut PartitionReader {
+        let (name, partition) = &request.place;
+        let new = || PartitionReader::new(name.clone(), *partition);
+        self.partitions.entry(request.at).or_insert_with(new)
     }
 
-    fn begin(&mut self, span: Span, until: Instant, answer: oneshot::Sender<Answer>) {
+    fn start_reading(
+        &mut self,
+        request: FetchRequest,
+        until: Instant,
+        answer: oneshot::Sender<Answer>,
+    ) {
         let (consumer, wake) = (Arc::clone(&self.consumer), self.wake.clone());
-        let log = self.log(&span);
-        // Another reader may have gone there meanwhile.
-        let gone = match log.is_at(span.from) {
+        let partition = self.partition(&request);
+        // Another request may have moved the client there meanwhile.
+        let moved = match partition.is_at(request.from) {
             true => Ok(()),
-            // The thread ends before the client does.
-            false => log.go_to(&consumer, span.from, move || drop(wake.send(Order::Wake))),
+            // If the thread has ended, nobody waits to be woken.
+            false => partition.seek(&consumer, request.from, move || {
+                drop(wake.send(Command::Wake))
+            }),
         };
-        match gone {
+        match moved {
             Ok(()) => self.waiting.push(Waiting {
-                span,
+                request,
                 until,
                 answer,
             }),
             Err(error) => {
-                tracing::debug!(at = %span.at, %error, "going there again");
-                self.rest(span.at);
+                tracing::debug!(at = %request.at, %error, "the client cannot be moved; it is tried again");
+                self.unassign(request.at);
                 let _ = answer.send(Ok(None));
             }
         }
     }
 
-    /// What was found, as an answer. `Ok(None)`: nothing, or the log has moved.
-    fn judge(&mut self, span: &Span, found: Found) -> Answer {
+    /// `Ok(None)`: nothing has arrived, or the offset is outside of the log.
+    fn answer_for(&mut self, request: &FetchRequest, found: Found) -> Answer {
         match found {
             Found::Records(records) => Ok(Some(records)),
-            Found::Nothing => Ok(None),
-            Found::Bad(offset, what) => Err(QueueError::BadRecord {
-                at: span.at,
+            Found::Empty => Ok(None),
+            Found::Unreadable(offset, what) => Err(QueueError::BadRecord {
+                at: request.at,
                 offset,
                 what,
             }),
             Found::Failed(error) => {
-                self.rest(span.at);
+                self.unassign(request.at);
                 match error.rdkafka_error_code() {
-                    // Below the low watermark, or beyond the end: the ends are asked for anew.
+                    // Below the low watermark or above the end: the caller reads the bounds again.
                     Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Ok(None),
-                    _ => Err(self.explainer.explain(Doing::Read(span.at.topic), &error)),
+                    _ => Err(self
+                        .explainer
+                        .explain(Doing::Read(request.at.topic), &error)),
                 }
             }
         }
     }
 
     fn answer_waiting(&mut self) {
-        let mut is_stuck = false;
+        let mut has_timed_out = false;
         for waiting in std::mem::take(&mut self.waiting) {
-            let span = &waiting.span;
-            let found = self.log(span).take(span.from, span.max_bytes);
+            let request = &waiting.request;
+            let found = self
+                .partition(request)
+                .take(request.from, request.max_bytes);
             let answer = match found {
-                // Somebody else's cursor has taken it elsewhere.
+                // Another cursor has moved the client away.
                 None => Ok(None),
-                Some(Found::Nothing) if Instant::now() < waiting.until => {
+                Some(Found::Empty) if Instant::now() < waiting.until => {
                     if !waiting.answer.is_closed() {
                         self.waiting.push(waiting);
                     }
                     continue;
                 }
-                Some(Found::Nothing) => {
-                    is_stuck = true;
-                    let doing = Doing::Read(span.at.topic);
-                    Err(self.explainer.away(doing, "nothing came"))
+                Some(Found::Empty) => {
+                    has_timed_out = true;
+                    let doing = Doing::Read(request.at.topic);
+                    Err(self.explainer.away(doing, "no record arrived"))
                 }
-                Some(found) => self.judge(span, found),
+                Some(found) => self.answer_for(request, found),
             };
             let _ = waiting.answer.send(answer);
         }
-        if is_stuck {
-            self.begin_anew();
+        if has_timed_out {
+            self.replace_client();
         }
     }
 
-    /// A client that went through the loss of brokers may stay silent though they are back; a new one does not.
-    fn begin_anew(&mut self) {
+    /// Replaces the client: one that has lost its brokers may stay silent after they are back, a new one does not.
+    fn replace_client(&mut self) {
         match self.config.create_with_context(self.context.clone()) {
             Ok(consumer) => {
-                // Whoever waits asks for the ends again.
+                // The callers read the bounds and ask again.
                 for waiting in self.waiting.drain(..) {
                     let _ = waiting.answer.send(Ok(None));
                 }
-                self.logs.clear();
+                self.partitions.clear();
                 let old = std::mem::replace(&mut self.consumer, Arc::new(consumer));
                 // Closing may take long while the cluster is away.
                 std::thread::spawn(move || drop(old));
             }
-            Err(error) => tracing::warn!(%error, "a new reading client cannot be made"),
+            Err(error) => tracing::warn!(%error, "a new client for reading cannot be created"),
         }
     }
 
-    fn rest(&mut self, at: TopicPartition) {
+    fn unassign(&mut self, at: TopicPartition) {
         let consumer = Arc::clone(&self.consumer);
-        if let Some(log) = self.logs.get_mut(&at)
-            && let Err(error) = log.rest(&consumer)
+        if let Some(partition) = self.partitions.get_mut(&at)
+            && let Err(error) = partition.unassign(&consumer)
         {
-            tracing::debug!(%at, %error, "a partition could not be let go");
+            tracing::debug!(%at, %error, "a partition cannot be unassigned");
         }
     }
 
-    /// Lets go what nobody reads any more.
-    fn let_go(&mut self) {
+    /// Unassigns partitions that are not read any more.
+    fn release_idle(&mut self) {
         let idle = self
-            .logs
+            .partitions
             .iter()
-            .filter(|(_, log)| log.used_at.elapsed() >= IDLE);
+            .filter(|(_, partition)| partition.used_at.elapsed() >= IDLE_AFTER);
         let idle: Vec<TopicPartition> = idle.map(|(at, _)| *at).collect();
         for at in idle {
-            self.rest(at);
-            self.logs.remove(&at);
+            self.unassign(at);
+            self.partitions.remove(&at);
         }
     }
 }

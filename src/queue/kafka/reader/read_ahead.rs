@@ -1,31 +1,31 @@
-//! Records that were read ahead of one cursor and kept when another was served: pure.
+//! Records that librdkafka has read ahead of a cursor, kept while another cursor is served. No I/O.
 
 use crate::domain::ids::Offset;
 use crate::queue::Stored;
 use std::collections::VecDeque;
 
-/// A record, or what is wrong with it.
+/// A record, or why it cannot be read.
 pub(super) type Entry = (Offset, Result<Stored, String>);
 
-/// Everything in `from..next`: offsets that are not here do not exist.
+/// A gapless part of a log. It covers `from..next`: an offset in this range that has no entry does not exist.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct ReadAhead {
     pub from: Offset,
     pub next: Offset,
     entries: VecDeque<Entry>,
     bytes: usize,
 }
 
-impl Shelf {
-    pub fn starting_at(from: Offset) -> Shelf {
-        Shelf {
+impl ReadAhead {
+    pub fn starting_at(from: Offset) -> ReadAhead {
+        ReadAhead {
             from,
             next: from,
-            ..Shelf::default()
+            ..ReadAhead::default()
         }
     }
 
-    /// What comes next in the log. What is below the end was seen already.
+    /// Adds the next record of the log. Ignores a record below `next`: after a seek librdkafka may repeat records.
     pub fn push(&mut self, entry: Entry) {
         if entry.0 >= self.next {
             self.next = entry.0 + 1;
@@ -46,14 +46,14 @@ impl Shelf {
         self.bytes
     }
 
-    /// Takes what stands at or above an offset, at least one record if there is one, up to about so many bytes.
-    /// A record that cannot be read is an error when it is the first. What lies below is forgotten.
+    /// Takes records at or above `from`: at least one if there is one, up to about `max_bytes`. Drops records below
+    /// `from`. Errors: the first record cannot be read; it stays.
     pub fn take(
         &mut self,
         from: Offset,
         max_bytes: usize,
     ) -> Result<Vec<Stored>, (Offset, String)> {
-        self.forget_below(from);
+        self.drop_below(from);
         let mut taken = Vec::new();
         let mut sum = 0;
         while let Some(entry) = self.entries.front() {
@@ -61,19 +61,13 @@ impl Shelf {
             if !taken.is_empty() && (sum > max_bytes || entry.1.is_err()) {
                 break;
             }
-            let Some((offset, stored)) = self.entries.pop_front() else {
-                break;
-            };
-            match stored {
-                Ok(stored) => {
-                    self.bytes = self.bytes.saturating_sub(stored_bytes(&stored));
-                    self.from = offset + 1;
-                    taken.push(stored);
-                }
-                Err(what) => {
-                    self.entries.push_front((offset, Err(what.clone())));
-                    return Err((offset, what));
-                }
+            if let (offset, Err(why)) = entry {
+                return Err((*offset, why.clone()));
+            }
+            if let Some((offset, Ok(stored))) = self.entries.pop_front() {
+                self.bytes = self.bytes.saturating_sub(stored_bytes(&stored));
+                self.from = offset + 1;
+                taken.push(stored);
             }
         }
         if self.entries.is_empty() {
@@ -82,7 +76,7 @@ impl Shelf {
         Ok(taken)
     }
 
-    fn forget_below(&mut self, from: Offset) {
+    fn drop_below(&mut self, from: Offset) {
         while self
             .entries
             .front()
@@ -123,12 +117,12 @@ mod tests {
         (offset, Ok(stored))
     }
 
-    fn shelf(offsets: &[Offset]) -> Shelf {
-        let mut shelf = Shelf::starting_at(offsets[0]);
+    fn read_ahead(offsets: &[Offset]) -> ReadAhead {
+        let mut ahead = ReadAhead::starting_at(offsets[0]);
         for offset in offsets {
-            shelf.push(entry(*offset));
+            ahead.push(entry(*offset));
         }
-        shelf
+        ahead
     }
 
     fn offsets(taken: &[Stored]) -> Vec<Offset> {
@@ -137,38 +131,38 @@ mod tests {
 
     #[test]
     fn records_are_taken_in_order_and_once() {
-        let mut shelf = shelf(&[5, 6, 9]);
-        assert_eq!(offsets(&shelf.take(5, 1).unwrap()), [5]);
-        assert_eq!(shelf.bytes(), 2_000);
-        assert!(!shelf.covers(5) && shelf.covers(6));
-        assert_eq!(offsets(&shelf.take(6, 10_000).unwrap()), [6, 9]);
-        assert_eq!((shelf.from, shelf.bytes()), (10, 0));
-        assert!(shelf.is_empty() && !shelf.covers(9));
+        let mut ahead = read_ahead(&[5, 6, 9]);
+        assert_eq!(offsets(&ahead.take(5, 1).unwrap()), [5]);
+        assert_eq!(ahead.bytes(), 2_000);
+        assert!(!ahead.covers(5) && ahead.covers(6));
+        assert_eq!(offsets(&ahead.take(6, 10_000).unwrap()), [6, 9]);
+        assert_eq!((ahead.from, ahead.bytes()), (10, 0));
+        assert!(ahead.is_empty() && !ahead.covers(9));
     }
 
     #[test]
-    fn a_gap_belongs_to_the_shelf() {
-        let mut shelf = shelf(&[5, 9]);
-        assert!(shelf.covers(7));
-        assert_eq!(offsets(&shelf.take(7, 1).unwrap()), [9]);
+    fn a_gap_in_the_log_is_covered() {
+        let mut ahead = read_ahead(&[5, 9]);
+        assert!(ahead.covers(7));
+        assert_eq!(offsets(&ahead.take(7, 1).unwrap()), [9]);
     }
 
     #[test]
-    fn what_was_seen_is_not_taken_again() {
-        let mut shelf = shelf(&[5, 6]);
-        shelf.push(entry(5));
-        assert_eq!(offsets(&shelf.take(0, 10_000).unwrap()), [5, 6]);
+    fn a_repeated_record_is_ignored() {
+        let mut ahead = read_ahead(&[5, 6]);
+        ahead.push(entry(5));
+        assert_eq!(offsets(&ahead.take(0, 10_000).unwrap()), [5, 6]);
     }
 
     #[test]
-    fn a_bad_record_ends_what_is_before_it_and_stays() {
-        let mut shelf = shelf(&[5]);
-        shelf.push((6, Err("its key is not UTF-8".to_string())));
-        assert_eq!(offsets(&shelf.take(5, 10_000).unwrap()), [5]);
+    fn an_unreadable_record_ends_a_read_and_stays() {
+        let mut ahead = read_ahead(&[5]);
+        ahead.push((6, Err("its key is not UTF-8".to_string())));
+        assert_eq!(offsets(&ahead.take(5, 10_000).unwrap()), [5]);
         for _ in 0..2 {
-            assert_eq!(shelf.take(6, 10_000).unwrap_err().0, 6);
+            assert_eq!(ahead.take(6, 10_000).unwrap_err().0, 6);
         }
-        shelf.push(entry(7));
-        assert_eq!(offsets(&shelf.take(7, 1).unwrap()), [7]);
+        ahead.push(entry(7));
+        assert_eq!(offsets(&ahead.take(7, 1).unwrap()), [7]);
     }
 }
