@@ -39,7 +39,7 @@ use closing::Open;
 use context::Context;
 use failure::Explainer;
 use health::Health;
-use membership::{Joining, KafkaMembership};
+use membership::{KafkaMembership, MemberSetup};
 use patience::{Patience, patiently};
 use producer::{Appended, Appender};
 use reader::{FetchRequest, Reader};
@@ -312,16 +312,16 @@ impl Queue for KafkaQueue {
             .await?;
         predecessors::wait(self, name).await?;
         let appender = self.appender()?;
-        let joining = Joining {
+        let setup = MemberSetup {
             name,
             settings: &self.settings,
             context: self.context.of_a_client(),
             asker: self.asker.clone(),
             explainer: self.explainer.clone(),
             topics: topics.into_iter().filter(Topic::is_owned).collect(),
-            before_leaving: Arc::new(move |longest| appender.flush(longest)),
+            flush: Arc::new(move |longest| appender.flush(longest)),
         };
-        Ok(Rc::new(KafkaMembership::start(joining)?))
+        Ok(Rc::new(KafkaMembership::start(setup)?))
     }
 
     async fn members(&self) -> Result<Vec<Member>, QueueError> {

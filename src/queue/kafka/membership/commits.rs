@@ -1,7 +1,12 @@
-//! Commits: one synchronous request for all partitions, on a thread of its own, sent only by who owns them.
+//! Commits, on a thread of their own: one synchronous OffsetCommit request for all partitions.
+//!
+//! Brokers check the member and its generation, not the partition. So ownership is checked here, under a lock that is
+//! held until the coordinator has answered: no commit is sent for a partition that this worker has lost. A commit of
+//! unknown result may still land. Then the group is left and joined again, because a new generation fences the old
+//! request, and the committed string is read: where it is the one that this worker wrote last, it goes on from memory.
 
 use super::super::asker::{Asker, add_commit};
-use super::rebalance::Member;
+use super::rebalance::MemberContext;
 use super::shared::Shared;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::topic::TopicPartition;
@@ -15,30 +20,30 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Between tries of a commit that a rebalance has refused.
-const RETRY: Duration = Duration::from_millis(50);
+/// Pause before a commit is sent again that a rebalance has refused.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Old commits are looked for this often while nothing is committed.
-const LOOK: Duration = Duration::from_secs(60);
-/// A commit that is so old is written again, byte for byte; brokers keep them for days.
-const WRITE_AGAIN: Duration = Duration::from_secs(6 * 3_600);
+/// How often old commits are looked for while nothing is committed.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// A commit of this age is written again, byte for byte, before brokers forget it (`offsets.retention.minutes`).
+const REFRESH_AFTER: Duration = Duration::from_secs(6 * 3_600);
 
-pub(super) type Order = (Vec<Commit>, oneshot::Sender<Vec<CommitOutcome>>);
+pub(super) type CommitRequest = (Vec<Commit>, oneshot::Sender<Vec<CommitOutcome>>);
 
-/// What an answer of the coordinator means.
+/// What an error code of the coordinator means for a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// Not written, and the same may be sent again.
-    Again,
-    /// The member is not one any more.
+enum Refusal {
+    /// Not written; the same commit may be sent again.
+    Retry,
+    /// Not written; the coordinator does not know this member any more.
     Fenced,
-    /// Perhaps written, perhaps later.
+    /// Nobody knows: it may have been written or may be written later.
     Unknown,
-    /// Not written, and this process may be no member any more.
-    Barred,
+    /// Not written; this process must not be a member any more.
+    Forbidden,
 }
 
-fn judge(code: Code) -> Verdict {
+fn classify(code: Code) -> Refusal {
     match code {
         Code::IllegalGeneration
         | Code::RebalanceInProgress
@@ -47,112 +52,112 @@ fn judge(code: Code) -> Verdict {
         | Code::CoordinatorLoadInProgress
         | Code::CoordinatorNotAvailable
         | Code::WaitingForCoordinator
-        | Code::TimedOutQueue => Verdict::Again,
+        | Code::TimedOutQueue => Refusal::Retry,
         Code::UnknownMemberId
         | Code::FencedInstanceId
         | Code::FencedMemberEpoch
         | Code::UnreleasedInstanceId
         | Code::AssignmentLost
-        | Code::Fenced => Verdict::Fenced,
-        Code::Fatal | Code::GroupAuthorizationFailed => Verdict::Barred,
-        _ => Verdict::Unknown,
+        | Code::Fenced => Refusal::Fenced,
+        Code::Fatal | Code::GroupAuthorizationFailed => Refusal::Forbidden,
+        _ => Refusal::Unknown,
     }
 }
 
-/// Why a commit came to nothing.
+/// A commit of unknown result.
 struct Failed {
     why: String,
-    /// It may be made again when the group was joined again.
-    may_return: bool,
+    /// Whether it may be sent again after the group was left and joined again.
+    may_rejoin: bool,
 }
 
-/// The committing thread's side.
+/// What the thread that commits works with.
 pub(super) struct Committer {
-    pub consumer: Arc<BaseConsumer<Member>>,
+    pub consumer: Arc<BaseConsumer<MemberContext>>,
     pub shared: Arc<Shared>,
     pub asker: Asker,
     pub env: String,
     pub session: Duration,
     pub socket_timeout: Duration,
-    /// Leaving and joining again makes a new generation, which fences what is under way. With a member id that stays it
-    /// may not: where brokers assign partitions, and where instances have names.
+    /// Whether leaving and joining fences requests in flight. It does not where the member id stays the same: with
+    /// the broker's assignor (KIP-848) and with static membership.
     pub is_fenced_by_joining: bool,
-    /// When the coordinator last took a commit: on the boot-time clock, which counts while the machine sleeps.
-    pub contact: Duration,
+    /// When the coordinator last accepted a commit, on the boot-time clock, which also counts while the machine sleeps.
+    pub last_contact: Duration,
 }
 
 impl Committer {
-    pub fn run(mut self, orders: &Receiver<Order>) {
+    pub fn run(mut self, requests: &Receiver<CommitRequest>) {
         loop {
-            match orders.recv_timeout(LOOK) {
+            match requests.recv_timeout(REFRESH_INTERVAL) {
                 Ok((commits, answer)) => {
                     let outcomes = self.commit(commits);
-                    // Who asked may have gone.
+                    // The caller may have dropped its future.
                     let _ = answer.send(outcomes);
                 }
-                Err(RecvTimeoutError::Timeout) => self.keep_alive(),
+                Err(RecvTimeoutError::Timeout) => self.refresh_old_commits(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// The group is subscribed to send only, and brokers forget commits of other topics by their age.
-    fn keep_alive(&mut self) {
-        let old = self.shared.seats().written_before(WRITE_AGAIN);
+    /// The group subscribes to the send topic only, and brokers forget commits of other topics by their age.
+    fn refresh_old_commits(&mut self) {
+        let old = self.shared.assignments().commits_older_than(REFRESH_AFTER);
         if old.is_empty() {
             return;
         }
         for (commit, outcome) in old.clone().into_iter().zip(self.commit(old)) {
             if outcome != CommitOutcome::Done {
-                // Nobody waits for the outcome: it is told as a loss, and the partition is offered again.
-                self.shared.change(|seats| seats.lose_one(commit.at));
+                // Nobody waits for this outcome, so it is reported as a loss. The partition is then gained again.
+                self.shared
+                    .change(|assignments| assignments.lose_one(commit.at));
             }
         }
     }
 
-    /// In the order given, as many requests as a partition is named.
+    /// Commits in the order given. A request names a partition once, so a second commit of it goes into the next one.
     fn commit(&mut self, commits: Vec<Commit>) -> Vec<CommitOutcome> {
         let mut outcomes = Vec::with_capacity(commits.len());
         let mut rest = commits.into_iter().peekable();
         while rest.peek().is_some() {
-            let mut round = Vec::new();
+            let mut batch = Vec::new();
             let mut named = BTreeSet::new();
             while let Some(commit) = rest.next_if(|commit| named.insert(commit.at)) {
-                round.push(commit);
+                batch.push(commit);
             }
-            outcomes.extend(self.round(&round));
+            outcomes.extend(self.commit_batch(&batch));
         }
         outcomes
     }
 
-    /// After an unknown result the group is left and joined again, since a new generation fences what may still be under
-    /// way. Where nobody has written meanwhile, this worker goes on from memory.
-    fn round(&mut self, round: &[Commit]) -> Vec<CommitOutcome> {
-        self.look_after_a_gap(round);
-        let failed = match self.attempt(round) {
+    /// Commits each partition once. After an unknown result it rejoins and sends the commits again.
+    fn commit_batch(&mut self, batch: &[Commit]) -> Vec<CommitOutcome> {
+        self.check_after_silence(batch);
+        let failed = match self.attempt(batch) {
             Ok(outcomes) => return outcomes,
             Err(failed) => failed,
         };
         let why = failed.why;
         tracing::warn!(why, "leaving the group and joining it again");
-        if !(failed.may_return && self.come_back(round)) {
-            return self.unknown(round, why);
+        if !(failed.may_rejoin && self.rejoin(batch)) {
+            return self.unknown(batch, why);
         }
-        match self.attempt(round) {
+        match self.attempt(batch) {
             Ok(outcomes) => outcomes,
-            Err(failed) => self.unknown(round, failed.why),
+            Err(failed) => self.unknown(batch, failed.why),
         }
     }
 
-    fn attempt(&mut self, round: &[Commit]) -> Result<Vec<CommitOutcome>, Failed> {
+    fn attempt(&mut self, batch: &[Commit]) -> Result<Vec<CommitOutcome>, Failed> {
         let begun = Instant::now();
         loop {
-            // Taken before the question who owns what, and held until the coordinator has answered.
-            let gate_of = Arc::clone(&self.shared);
-            let gate = gate_of.gate();
-            let owned = self.owned(round);
+            // Locked before ownership is checked and until the coordinator has answered: see `lock_commits`.
+            let shared = Arc::clone(&self.shared);
+            let commits_locked = shared.lock_commits();
+            let owned = self.owned(batch);
             if owned.is_empty() {
-                return Ok(vec![CommitOutcome::Refused; round.len()]);
+                return Ok(vec![CommitOutcome::Refused; batch.len()]);
             }
             let sent = SystemClock.since_boot();
             let asked = Instant::now();
@@ -160,29 +165,31 @@ impl Committer {
             let took = asked.elapsed();
             match answer {
                 Ok(()) if took >= self.socket_timeout => {
-                    let why = "an earlier copy of it may still arrive";
+                    // librdkafka has sent the request again after its timeout; the first one may be in flight still.
                     return Err(Failed {
-                        why: format!("a commit took {took:?}; {why}"),
-                        may_return: self.may_return(begun),
+                        why: format!(
+                            "a commit took {took:?}; an earlier copy of it may still arrive"
+                        ),
+                        may_rejoin: self.may_rejoin(begun),
                     });
                 }
                 Ok(()) => {
-                    self.contact = sent;
-                    return Ok(self.done(round, &owned));
+                    self.last_contact = sent;
+                    return Ok(self.done(batch, &owned));
                 }
                 Err(code) => {
-                    drop(gate);
-                    match judge(code) {
-                        Verdict::Again if begun.elapsed() < self.session => {
-                            std::thread::sleep(RETRY);
+                    drop(commits_locked);
+                    match classify(code) {
+                        Refusal::Retry if begun.elapsed() < self.session => {
+                            std::thread::sleep(RETRY_PAUSE);
                         }
-                        Verdict::Fenced => return Ok(self.fenced(round, code)),
-                        verdict => {
+                        Refusal::Fenced => return Ok(self.fenced(batch, code)),
+                        refusal => {
                             let why = self.asker.explain_commit(code);
-                            let is_barred = verdict == Verdict::Barred;
+                            let is_forbidden = refusal == Refusal::Forbidden;
                             return Err(Failed {
                                 why: format!("a commit failed: {why}"),
-                                may_return: self.may_return(begun) && !is_barred,
+                                may_rejoin: self.may_rejoin(begun) && !is_forbidden,
                             });
                         }
                     }
@@ -191,17 +198,17 @@ impl Committer {
         }
     }
 
-    /// Whoever was silent for so long may have been stopped, and what was claimed then is old: nothing of it is begun
-    /// after waking, though nobody else was awake to take it over.
-    fn may_return(&self, begun: Instant) -> bool {
+    /// Claims are valid for two thirds of the session. A worker that was stopped for longer must not go on with them,
+    /// even if all other workers were stopped too and none has taken its partitions.
+    fn may_rejoin(&self, begun: Instant) -> bool {
         self.is_fenced_by_joining && begun.elapsed() < self.session * 2 / 3
     }
 
-    fn owned<'a>(&self, round: &'a [Commit]) -> Vec<&'a Commit> {
-        let seats = self.shared.seats();
-        let owned = round
+    fn owned<'a>(&self, batch: &'a [Commit]) -> Vec<&'a Commit> {
+        let assignments = self.shared.assignments();
+        let owned = batch
             .iter()
-            .filter(|commit| seats.owns(commit.at, commit.token));
+            .filter(|commit| assignments.owns(commit.at, commit.token));
         owned.collect()
     }
 
@@ -216,102 +223,104 @@ impl Committer {
         self.consumer.commit(&list, CommitMode::Sync).map_err(code)
     }
 
-    fn done(&self, round: &[Commit], owned: &[&Commit]) -> Vec<CommitOutcome> {
-        let mut seats = self.shared.seats();
+    fn done(&self, batch: &[Commit], owned: &[&Commit]) -> Vec<CommitOutcome> {
+        let mut assignments = self.shared.assignments();
         let names: BTreeSet<TopicPartition> = owned.iter().map(|commit| commit.at).collect();
         for commit in owned {
-            seats.wrote(commit.at, value(commit));
+            assignments.record_commit(commit.at, value(commit));
         }
         let outcome = |commit: &Commit| match names.contains(&commit.at) {
             true => CommitOutcome::Done,
             false => CommitOutcome::Refused,
         };
-        round.iter().map(outcome).collect()
+        batch.iter().map(outcome).collect()
     }
 
-    /// The coordinator does not know us: whatever this process believes, nothing is owned.
-    fn fenced(&self, round: &[Commit], code: Code) -> Vec<CommitOutcome> {
+    /// The coordinator does not know this member, so it owns nothing.
+    fn fenced(&self, batch: &[Commit], code: Code) -> Vec<CommitOutcome> {
         tracing::warn!(%code, "the group has moved on without this worker");
-        self.give_up(round);
-        self.shared.change(|seats| seats.lose_all());
-        vec![CommitOutcome::Refused; round.len()]
+        self.release(batch);
+        self.shared.change(|assignments| assignments.lose_all());
+        vec![CommitOutcome::Refused; batch.len()]
     }
 
-    /// Nothing is owned any more.
-    fn unknown(&self, round: &[Commit], why: String) -> Vec<CommitOutcome> {
-        self.give_up(round);
-        self.shared.change(|seats| {
-            seats.must_rejoin = true;
-            seats.lose_all()
+    /// Gives up every partition, because nobody knows which commit stands.
+    fn unknown(&self, batch: &[Commit], why: String) -> Vec<CommitOutcome> {
+        self.release(batch);
+        self.shared.change(|assignments| {
+            assignments.must_rejoin = true;
+            assignments.lose_all()
         });
-        vec![CommitOutcome::Unknown(why); round.len()]
+        vec![CommitOutcome::Unknown(why); batch.len()]
     }
 
-    /// Keeps what the group gives back and where there stands what this worker has written last, or has just tried to.
-    /// False: it is not known in time what stands there.
-    fn come_back(&mut self, round: &[Commit]) -> bool {
+    /// Leaves the group and joins it again. Keeps a partition if the group assigns it again and its committed string is
+    /// the one that this worker wrote last, or has just tried to write. False: this was not known in time.
+    fn rejoin(&mut self, batch: &[Commit]) -> bool {
         let until = Instant::now() + self.session;
-        self.shared.change(|seats| seats.suspend());
-        if !self.shared.wait_returned(self.session) {
+        self.shared.change(|assignments| assignments.suspend());
+        if !self.shared.wait_rejoined(self.session) {
             return false;
         }
-        self.shared.change(|seats| seats.lose_the_rest());
-        let owned = self.shared.seats().owned();
+        self.shared
+            .change(|assignments| assignments.lose_suspended());
+        let owned = self.shared.assignments().owned();
         let at: Vec<TopicPartition> = owned.iter().map(|(at, ..)| *at).collect();
         let found = loop {
             match self.asker.committed_blocking(&at) {
                 Ok(found) => break found,
-                Err(_) if Instant::now() < until && !self.shared.seats().has_left => {
-                    std::thread::sleep(RETRY);
+                Err(_) if Instant::now() < until && !self.shared.assignments().has_left => {
+                    std::thread::sleep(RETRY_PAUSE);
                 }
                 Err(_) => return false,
             }
         };
         for ((at, token, written), found) in owned.into_iter().zip(found) {
-            let tried = round.iter().find(|c| (c.at, c.token) == (at, token));
+            let tried = batch.iter().find(|c| (c.at, c.token) == (at, token));
             let is_mine = found == written || found == tried.map(value);
-            // Where this ownership has written nothing, nothing is known of who else has.
+            // An ownership that has written nothing cannot tell whether somebody else has.
             if found.is_none() || !is_mine {
                 tracing::warn!(%at, "another worker has committed here meanwhile");
-                self.shared.change(|seats| seats.lose_one(at));
+                self.shared.change(|assignments| assignments.lose_one(at));
             }
         }
-        self.contact = SystemClock.since_boot();
+        self.last_contact = SystemClock.since_boot();
         true
     }
 
-    /// Their fate is in the outcomes; it need not be told twice.
-    fn give_up(&self, round: &[Commit]) {
-        for commit in round {
-            self.shared.give_up(commit.at, commit.token);
+    /// The outcomes say that these are lost, so no change of ownership is reported for them.
+    fn release(&self, batch: &[Commit]) {
+        for commit in batch {
+            self.shared.release(commit.at, commit.token);
         }
     }
 
-    /// This process may have been stopped, and its partitions may have had other owners: what stands there must be
-    /// byte for byte what was written last.
-    fn look_after_a_gap(&mut self, round: &[Commit]) {
-        let silent = SystemClock.since_boot().saturating_sub(self.contact);
+    /// After a long silence this process may have been stopped while other workers owned its partitions. The committed
+    /// strings must then be the ones that it wrote last, byte for byte; other partitions are given up.
+    fn check_after_silence(&mut self, batch: &[Commit]) {
+        let silent = SystemClock.since_boot().saturating_sub(self.last_contact);
         if silent <= self.session * 2 / 3 {
             return;
         }
-        let owned = self.owned(round);
+        let owned = self.owned(batch);
         let expected: Vec<(TopicPartition, u64, Option<Committed>)> = {
-            let seats = self.shared.seats();
+            let assignments = self.shared.assignments();
             let of = |commit: &&Commit| {
-                let written = seats.written(commit.at).cloned();
+                let written = assignments.last_commit(commit.at).cloned();
                 (commit.at, commit.token, written)
             };
             owned.iter().map(of).collect()
         };
-        // An ownership that has written nothing yet has nothing to compare, and has claimed nothing.
+        // An ownership that has written nothing yet has claimed nothing, and has nothing to compare.
         let expected: Vec<_> = expected.into_iter().filter(|e| e.2.is_some()).collect();
         let at: Vec<TopicPartition> = expected.iter().map(|(at, ..)| *at).collect();
         let found = self.asker.committed_blocking(&at);
+        // What cannot be read is not the string that this worker wrote.
         let found = found.unwrap_or_else(|_| vec![None; at.len()]);
         for ((at, token, written), found) in expected.into_iter().zip(found) {
             if found != written {
                 tracing::warn!(%at, ?silent, "another worker has committed here meanwhile");
-                self.shared.give_up(at, token);
+                self.shared.release(at, token);
             }
         }
     }
@@ -329,35 +338,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rebalance_is_waited_for_and_a_fence_is_not() {
+    fn a_commit_is_sent_again_after_a_rebalance_and_not_after_fencing() {
         for code in [
             Code::IllegalGeneration,
             Code::RebalanceInProgress,
             Code::StaleMemberEpoch,
         ] {
-            assert_eq!(judge(code), Verdict::Again, "{code}");
+            assert_eq!(classify(code), Refusal::Retry, "{code}");
         }
         for code in [
             Code::UnknownMemberId,
             Code::FencedInstanceId,
             Code::FencedMemberEpoch,
         ] {
-            assert_eq!(judge(code), Verdict::Fenced, "{code}");
+            assert_eq!(classify(code), Refusal::Fenced, "{code}");
         }
     }
 
     #[test]
-    fn what_is_not_known_to_be_refused_is_unknown() {
+    fn an_error_that_does_not_refuse_a_commit_leaves_it_unknown() {
         for code in [
             Code::RequestTimedOut,
             Code::OperationTimedOut,
             Code::BrokerTransportFailure,
             Code::OffsetMetadataTooLarge,
         ] {
-            assert_eq!(judge(code), Verdict::Unknown, "{code}");
+            assert_eq!(classify(code), Refusal::Unknown, "{code}");
         }
         for code in [Code::Fatal, Code::GroupAuthorizationFailed] {
-            assert_eq!(judge(code), Verdict::Barred, "{code}");
+            assert_eq!(classify(code), Refusal::Forbidden, "{code}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A worker's place in the consumer group: a thread that polls (rebalances run there) and one that commits. The
-//! engine hears of changes through a channel and waits for nothing else.
+//! A member of the consumer group, with two threads: one polls the consumer, which runs the rebalance callback; the other
+//! commits. The engine receives changes of ownership through a channel.
 
+mod assignments;
 mod commits;
 mod rebalance;
-mod seats;
 mod shared;
 
 use super::alone::Alone;
@@ -15,10 +15,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Token};
 use async_trait::async_trait;
-use commits::{Committer, Order};
+use commits::{CommitRequest, Committer};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rebalance::Member;
+use rebalance::MemberContext;
 use shared::Shared;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -27,103 +27,103 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
-/// Topics are looked for this often.
-const LOOK: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(100);
-/// librdkafka may hang when it closes: who leaves does not wait longer.
-const CLOSE: Duration = Duration::from_secs(10);
-/// A group that is left and joined again settles before it is left again.
+/// How often new topics are looked for.
+const TOPICS_INTERVAL: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// librdkafka may hang while it closes a consumer, so leaving takes no longer than this.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between leaving and joining, doubled each time up to the longest: the group settles before it is left again.
 const REJOIN_PAUSE: Duration = Duration::from_secs(1);
-/// What needs a person is said this often.
-const TELL_EVERY: Duration = Duration::from_secs(30);
+/// How often an error is logged that a person must fix.
+const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 const LONGEST_REJOIN_PAUSE: Duration = Duration::from_secs(30);
 
 pub(super) struct KafkaMembership {
     lease: Duration,
     shared: Arc<Shared>,
     changes: tokio::sync::Mutex<UnboundedReceiver<Ownership>>,
-    /// Dropped: the committing thread ends, and after it the polling one.
-    orders: RefCell<Option<Sender<Order>>>,
+    /// Dropping it ends the thread that commits, and after it the one that polls.
+    requests: RefCell<Option<Sender<CommitRequest>>>,
     closed: RefCell<Option<oneshot::Receiver<()>>>,
-    before_leaving: Arc<dyn Fn(Duration) + Send + Sync>,
+    flush: Arc<dyn Fn(Duration) + Send + Sync>,
 }
 
-/// What a new membership is made of.
-pub(super) struct Joining<'a> {
+/// What a new member is made of.
+pub(super) struct MemberSetup<'a> {
     pub name: &'a str,
     pub settings: &'a KafkaSettings,
     pub context: Context,
     pub asker: Asker,
     pub explainer: Explainer,
     pub topics: Vec<Topic>,
-    /// Flushes what was appended, for so long at the most.
-    pub before_leaving: Arc<dyn Fn(Duration) + Send + Sync>,
+    /// Waits until appended records are acknowledged, for so long at the most.
+    pub flush: Arc<dyn Fn(Duration) + Send + Sync>,
 }
 
 impl KafkaMembership {
-    pub fn start(joining: Joining<'_>) -> Result<KafkaMembership, QueueError> {
-        let settings = joining.settings;
+    pub fn start(setup: MemberSetup<'_>) -> Result<KafkaMembership, QueueError> {
+        let settings = setup.settings;
         let (changes, received) = unbounded_channel();
-        let shared = Arc::new(Shared::new(changes, joining.topics));
-        let alone = joining.context.alone.clone();
-        let member = Member {
-            context: joining.context,
+        let shared = Arc::new(Shared::new(changes, setup.topics));
+        let alone = setup.context.alone.clone();
+        let member = MemberContext {
+            context: setup.context,
             shared: Arc::clone(&shared),
             env: settings.env.clone(),
         };
-        let consumer: BaseConsumer<Member> = settings
-            .member(joining.name)
+        let consumer: BaseConsumer<MemberContext> = settings
+            .member(setup.name)
             .create_with_context(member)
             .map_err(|error| unusable(&error))?;
         let consumer = Arc::new(consumer);
         let committer = Committer {
             consumer: Arc::clone(&consumer),
             shared: Arc::clone(&shared),
-            asker: joining.asker.clone(),
+            asker: setup.asker.clone(),
             env: settings.env.clone(),
             session: settings.session(),
             socket_timeout: settings.socket_timeout(),
             is_fenced_by_joining: !settings.uses_broker_assignor()
                 && settings.instance_id.is_none(),
-            contact: SystemClock.since_boot(),
+            last_contact: SystemClock.since_boot(),
         };
-        let (orders, ordered) = channel();
+        let (requests, ordered) = channel();
         let committing = spawn("kafka-commits", move || committer.run(&ordered))?;
         let poller = Poller {
             consumer,
             shared: Arc::clone(&shared),
             send: Topic::Send.name(&settings.env),
-            looked_at: Instant::now(),
+            refreshed_at: Instant::now(),
             rejoin: None,
             pause: REJOIN_PAUSE,
             subscribed_at: Instant::now(),
-            told_at: None,
-            asker: joining.asker.clone(),
+            reported_at: None,
+            asker: setup.asker.clone(),
             alone,
-            explainer: joining.explainer,
+            explainer: setup.explainer,
         };
         let (closing, closed) = oneshot::channel();
         spawn("kafka-member", move || {
             poller.run(&committing);
-            // Nobody may wait for it.
+            // Nobody waits if the membership was dropped without leaving.
             let _ = closing.send(());
         })?;
         Ok(KafkaMembership {
             lease: settings.session(),
             shared,
             changes: tokio::sync::Mutex::new(received),
-            orders: RefCell::new(Some(orders)),
+            requests: RefCell::new(Some(requests)),
             closed: RefCell::new(Some(closed)),
-            before_leaving: joining.before_leaving,
+            flush: setup.flush,
         })
     }
 
     fn end(&self) {
-        self.shared.change(|seats| {
-            seats.has_left = true;
-            seats.lose_all()
+        self.shared.change(|assignments| {
+            assignments.has_left = true;
+            assignments.lose_all()
         });
-        self.orders.replace(None);
+        self.requests.replace(None);
     }
 }
 
@@ -158,13 +158,14 @@ impl Membership for KafkaMembership {
     async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitOutcome> {
         let count = commits.len();
         let (answer, answered) = oneshot::channel();
-        let order = (commits, answer);
-        let is_sent = match self.orders.borrow().as_ref() {
-            Some(orders) => orders.send(order).is_ok(),
-            // Left: whatever was owned is not any more.
+        let request = (commits, answer);
+        let is_sent = match self.requests.borrow().as_ref() {
+            Some(requests) => requests.send(request).is_ok(),
+            // The group was left, so nothing is owned.
             None => return vec![CommitOutcome::Refused; count],
         };
-        let gone = || vec![CommitOutcome::Unknown("the committing thread has ended".into()); count];
+        let gone =
+            || vec![CommitOutcome::Unknown("the thread that commits has ended".into()); count];
         match is_sent {
             true => answered.await.unwrap_or_else(|_| gone()),
             false => gone(),
@@ -172,18 +173,18 @@ impl Membership for KafkaMembership {
     }
 
     async fn release(&self, at: TopicPartition, token: Token) {
-        self.shared.give_up(at, token);
+        self.shared.release(at, token);
     }
 
     async fn leave(&self) {
         let begun = Instant::now();
-        let flush = Arc::clone(&self.before_leaving);
-        // What it could not do is in the log.
-        let _ = tokio::task::spawn_blocking(move || flush(CLOSE)).await;
+        let flush = Arc::clone(&self.flush);
+        // `flush` has logged what it could not do.
+        let _ = tokio::task::spawn_blocking(move || flush(CLOSE_TIMEOUT)).await;
         self.end();
         let closed = self.closed.borrow_mut().take();
         if let Some(closed) = closed
-            && tokio::time::timeout(CLOSE.saturating_sub(begun.elapsed()), closed)
+            && tokio::time::timeout(CLOSE_TIMEOUT.saturating_sub(begun.elapsed()), closed)
                 .await
                 .is_err()
         {
@@ -192,18 +193,18 @@ impl Membership for KafkaMembership {
     }
 }
 
-/// The polling thread's side.
+/// What the thread that polls works with.
 struct Poller {
-    consumer: Arc<BaseConsumer<Member>>,
+    consumer: Arc<BaseConsumer<MemberContext>>,
     shared: Arc<Shared>,
-    /// The name of the one topic that is subscribed to.
+    /// The name of the send topic, which is the only one that the group subscribes to.
     send: String,
-    looked_at: Instant,
-    /// When the group is joined again.
+    refreshed_at: Instant,
+    /// When the group is to be joined again, after it was left.
     rejoin: Option<Instant>,
     pause: Duration,
     subscribed_at: Instant,
-    told_at: Option<Instant>,
+    reported_at: Option<Instant>,
     asker: Asker,
     alone: Alone,
     explainer: Explainer,
@@ -212,47 +213,50 @@ struct Poller {
 impl Poller {
     fn run(mut self, committing: &std::thread::JoinHandle<()>) {
         self.subscribe();
-        while !self.shared.seats().has_left {
-            match self.consumer.poll(POLL) {
+        while !self.shared.assignments().has_left {
+            match self.consumer.poll(POLL_INTERVAL) {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     let why = format!("this worker can no longer be a member: {code}");
                     self.explainer.health.note(Code::Fatal, &why);
                 }
-                Some(Err(error)) => self.tell(&error),
+                Some(Err(error)) => self.report(&error),
                 Some(Ok(_)) | None => {}
             }
-            // Who cannot append cannot keep his promises: what he owns is for others.
+            // A worker that cannot append cannot write events and moves, so others must have its partitions.
             if let Err(why) = self.explainer.unbroken() {
                 tracing::error!("{why}");
-                self.shared.change(|seats| {
-                    seats.must_rejoin = true;
-                    seats.lose_all()
+                self.shared.change(|assignments| {
+                    assignments.must_rejoin = true;
+                    assignments.lose_all()
                 });
                 break;
             }
             self.alone.mend(self.consumer.client());
-            self.join_again();
-            self.look_for_topics();
-            self.shared.change(|seats| seats.offer_again());
+            self.rejoin_when_due();
+            self.refresh_topics();
+            self.shared
+                .change(|assignments| assignments.regain_released());
         }
-        // The last handle closes the consumer, which tells the coordinator; here, since it may take long.
+        // Dropping the last handle leaves the group, which may take long: it is done on this thread.
         while !committing.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
         drop(self.consumer);
     }
 
-    /// A right that is missing needs a person; all else passes by itself, and is told by the clients' health.
-    fn tell(&mut self, error: &KafkaError) {
+    /// A missing right needs a person. Other errors pass by themselves, and `Health` has recorded them.
+    fn report(&mut self, error: &KafkaError) {
         tracing::debug!(%error, "the group's consumer");
         match error.rdkafka_error_code() {
             Some(code @ Code::GroupAuthorizationFailed) => {
                 self.explainer.health.deny(self.asker.explain_commit(code));
             }
             Some(code @ Code::TopicAuthorizationFailed)
-                if self.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) =>
+                if self
+                    .reported_at
+                    .is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) =>
             {
-                self.told_at = Some(Instant::now());
+                self.reported_at = Some(Instant::now());
                 let why = self.asker.explain_commit(code);
                 tracing::error!("the group cannot be joined: {why}");
             }
@@ -267,23 +271,24 @@ impl Poller {
         }
     }
 
-    /// A tier that was created meanwhile is worked on too.
-    fn look_for_topics(&mut self) {
-        if self.looked_at.elapsed() < LOOK {
+    /// Takes up tiers that were created since.
+    fn refresh_topics(&mut self) {
+        if self.refreshed_at.elapsed() < TOPICS_INTERVAL {
             return;
         }
-        self.looked_at = Instant::now();
+        self.refreshed_at = Instant::now();
         if let Ok(there) = self.asker.list_blocking() {
             let owned: Vec<Topic> = there.into_keys().filter(Topic::is_owned).collect();
             self.shared.add_topics(&owned);
-            self.shared.change(|seats| seats.add_topics(&owned));
+            self.shared
+                .change(|assignments| assignments.add_topics(&owned));
         }
     }
 
-    /// Leaves when that is wanted, and joins again when nothing is assigned any more.
-    fn join_again(&mut self) {
+    /// Leaves the group when that is wanted, and joins it again when nothing is assigned and the pause is over.
+    fn rejoin_when_due(&mut self) {
         match self.rejoin {
-            None if self.shared.seats().must_rejoin => {
+            None if self.shared.assignments().must_rejoin => {
                 if self.subscribed_at.elapsed() > LONGEST_REJOIN_PAUSE * 2 {
                     self.pause = REJOIN_PAUSE;
                 }
@@ -291,9 +296,9 @@ impl Poller {
                 self.rejoin = Some(Instant::now() + self.pause);
                 self.pause = (self.pause * 2).min(LONGEST_REJOIN_PAUSE);
             }
-            Some(at) if Instant::now() >= at && self.shared.seats().assigned() == 0 => {
+            Some(at) if Instant::now() >= at && self.shared.assignments().assigned_count() == 0 => {
                 self.rejoin = None;
-                self.shared.seats().must_rejoin = false;
+                self.shared.assignments().must_rejoin = false;
                 self.subscribe();
             }
             _ => {}

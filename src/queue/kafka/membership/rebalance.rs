@@ -1,4 +1,4 @@
-//! What the group's rebalances do to ownership: called by librdkafka on the polling thread.
+//! The rebalance callback: assigns and revokes partitions. librdkafka calls it on the thread that polls the consumer.
 
 use super::super::context::Context;
 use super::shared::Shared;
@@ -8,22 +8,22 @@ use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset as Position, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An owner drains for 10 s; then it is lost.
-const DRAIN: Duration = Duration::from_secs(11);
+/// A worker drains a revoked partition for 10 s at the most. After this the partition is taken from it.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(11);
 
-pub(super) struct Member {
+pub(super) struct MemberContext {
     pub context: Context,
     pub shared: Arc<Shared>,
     pub env: String,
 }
 
-impl ClientContext for Member {
+impl ClientContext for MemberContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -43,10 +43,10 @@ impl ClientContext for Member {
     }
 }
 
-impl ConsumerContext for Member {
+impl ConsumerContext for MemberContext {
     fn rebalance(
         &self,
-        consumer: &BaseConsumer<Member>,
+        consumer: &BaseConsumer<MemberContext>,
         event: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
@@ -60,67 +60,70 @@ impl ConsumerContext for Member {
     }
 }
 
-impl Member {
-    /// This consumer reads nothing: it stands at the end, paused, and ownership is all that it is about.
+impl MemberContext {
+    /// This consumer reads nothing: its partitions are paused at their ends. It is a member only to own partitions.
     fn assign(
         &self,
-        consumer: &BaseConsumer<Member>,
+        consumer: &BaseConsumer<MemberContext>,
         list: &mut TopicPartitionList,
     ) -> Result<(), KafkaError> {
-        list.set_all_offsets(Place::End)?;
+        list.set_all_offsets(Position::End)?;
         consumer.incremental_assign(list)?;
         consumer.pause(list)?;
         let gained = self.partitions(list);
-        self.shared.change(|seats| seats.assign(&gained));
+        self.shared
+            .change(|assignments| assignments.assign(&gained));
         Ok(())
     }
 
     fn revoke(
         &self,
-        consumer: &BaseConsumer<Member>,
+        consumer: &BaseConsumer<MemberContext>,
         list: &TopicPartitionList,
     ) -> Result<(), KafkaError> {
-        let wanted = self.partitions(list);
+        let revoked = self.partitions(list);
         let is_lost = consumer.assignment_lost();
         if !is_lost {
-            self.shared.change(|seats| match seats.must_rejoin {
-                true => Vec::new(),
-                false => seats.ask_for(&wanted),
-            });
-            self.shared.wait_given(&wanted, DRAIN);
+            self.shared
+                .change(|assignments| match assignments.must_rejoin {
+                    true => Vec::new(),
+                    false => assignments.request_release(&revoked),
+                });
+            self.shared.wait_released(&revoked, DRAIN_TIMEOUT);
         }
-        // No commit is under way while ownership ends. librdkafka commits nothing by itself.
-        let gate = self.shared.gate();
-        self.shared.change(|seats| {
-            let mut lost = seats.take_away(&wanted);
+        // No commit may be in flight while ownership ends. librdkafka commits nothing by itself.
+        let commits_locked = self.shared.lock_commits();
+        self.shared.change(|assignments| {
+            let mut lost = assignments.revoke(&revoked);
             if is_lost {
-                // The session is over: what was kept belongs to whoever comes.
-                lost.extend(seats.lose_the_rest());
+                // The session has ended, so suspended partitions may have other owners too.
+                lost.extend(assignments.lose_suspended());
             }
             for change in &lost {
                 if let Ownership::Lost { at, .. } = change {
-                    tracing::info!(%at, is_lost, "a partition went before it was given up");
+                    tracing::info!(%at, is_lost, "a partition was taken away before it was released");
                 }
             }
             lost
         });
-        drop(gate);
+        drop(commits_locked);
         consumer.incremental_unassign(list)
     }
 
-    /// The group shares out send alone; every tier's partition goes with send's of the same index. Shared out by
-    /// itself, one worker could have all of send and another only tiers.
+    /// The group subscribes to the send topic alone; a partition of each tier goes with the send partition of the same
+    /// index. The sticky assignor balances numbers, not topics: subscribed to all topics, it gave one worker all of send
+    /// and another only tiers.
     fn partitions(&self, list: &TopicPartitionList) -> Vec<TopicPartition> {
         let send = Topic::Send.name(&self.env);
         let topics = self.shared.topics();
-        let given = list.elements_for_topic(&send);
-        let given = given
+        let assigned = list.elements_for_topic(&send);
+        let assigned = assigned
             .iter()
             .filter_map(|e| u32::try_from(e.partition()).ok());
         let of = |partition| {
             let at = move |topic: &Topic| TopicPartition::new(*topic, partition);
             topics.iter().map(at).collect::<Vec<_>>()
         };
-        given.flat_map(of).collect()
+        assigned.flat_map(of).collect()
     }
 }

@@ -1,22 +1,20 @@
-//! What the engine's side, the polling thread and the committing thread of a membership share.
+//! What the three sides of a membership share: the engine, the thread that polls and the thread that commits.
 
-use super::seats::Seats;
+use super::assignments::Assignments;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Ownership, Token};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What comes to pass by time alone is looked at this often.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a condition is checked that time alone may fulfil.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Shared {
-    seats: Mutex<Seats>,
-    /// Something was given up, or the group is left.
-    given: Condvar,
-    /// Held from "do I own it?" to the commit's answer: who takes ownership away waits for it, so that no commit is
-    /// sent by who is owner no more.
-    pub commit_gate: Mutex<()>,
+    assignments: Mutex<Assignments>,
+    /// A partition was released, or the group was left.
+    released: Condvar,
+    commit_lock: Mutex<()>,
     changes: UnboundedSender<Ownership>,
     /// Send and every tier that there is.
     topics: Mutex<Vec<Topic>>,
@@ -26,15 +24,17 @@ impl Shared {
     pub fn new(changes: UnboundedSender<Ownership>, topics: Vec<Topic>) -> Shared {
         Shared {
             topics: Mutex::new(topics),
-            seats: Mutex::default(),
-            given: Condvar::new(),
-            commit_gate: Mutex::default(),
+            assignments: Mutex::default(),
+            released: Condvar::new(),
+            commit_lock: Mutex::default(),
             changes,
         }
     }
 
-    pub fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn assignments(&self) -> MutexGuard<'_, Assignments> {
+        self.assignments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn topics(&self) -> Vec<Topic> {
@@ -42,7 +42,7 @@ impl Shared {
         topics.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// None is ever taken off: one that is not led for a moment is not listed, and its partitions are owned all the same.
+    /// Topics are never removed: one without a leader is not listed for a moment, and its partitions are still owned.
     pub fn add_topics(&self, there: &[Topic]) {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<Topic> = there
@@ -53,54 +53,56 @@ impl Shared {
         topics.extend(new);
     }
 
-    pub fn gate(&self) -> MutexGuard<'_, ()> {
-        self.commit_gate
+    /// Held from the check that a partition is owned until the coordinator has answered its commit. A rebalance takes it
+    /// before it ends ownership, so that no commit is sent or in flight for a partition that is owned no more.
+    pub fn lock_commits(&self) -> MutexGuard<'_, ()> {
+        self.commit_lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the seats and tells what changed, in one step, so that changes are heard in order.
-    pub fn change(&self, act: impl FnOnce(&mut Seats) -> Vec<Ownership>) {
-        let mut seats = self.seats();
-        for change in act(&mut seats) {
+    /// Changes the assignments and reports the changes under one lock, so that they are reported in order.
+    pub fn change(&self, act: impl FnOnce(&mut Assignments) -> Vec<Ownership>) {
+        let mut assignments = self.assignments();
+        for change in act(&mut assignments) {
             tracing::debug!(?change, "ownership");
-            // Nobody listens after the membership is dropped.
+            // After the membership is dropped nobody receives changes.
             let _ = self.changes.send(change);
         }
-        drop(seats);
-        self.given.notify_all();
+        drop(assignments);
+        self.released.notify_all();
     }
 
-    pub fn give_up(&self, at: TopicPartition, token: Token) {
-        self.seats().give_up(at, token);
-        self.given.notify_all();
+    pub fn release(&self, at: TopicPartition, token: Token) {
+        self.assignments().release(at, token);
+        self.released.notify_all();
     }
 
-    /// Blocks until the group has given back what it does, after it was left and joined again. False: not in time.
-    pub fn wait_returned(&self, longest: Duration) -> bool {
+    /// Blocks until the group has been joined again and has assigned partitions. False: not in time.
+    pub fn wait_rejoined(&self, longest: Duration) -> bool {
         let begun = Instant::now();
-        let mut seats = self.seats();
-        while !seats.has_returned() {
+        let mut assignments = self.assignments();
+        while !assignments.has_rejoined() {
             if begun.elapsed() >= longest {
                 return false;
             }
-            let waited = self.given.wait_timeout(seats, LOOK);
-            (seats, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.released.wait_timeout(assignments, CHECK_INTERVAL);
+            (assignments, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         true
     }
 
-    /// Blocks until none of these is owned, for so long at the most, or the group is left.
-    pub fn wait_given(&self, of: &[TopicPartition], longest: Duration) {
+    /// Blocks until none of these partitions is owned, the group is left, or the time is over.
+    pub fn wait_released(&self, of: &[TopicPartition], longest: Duration) {
         let begun = Instant::now();
-        let mut seats = self.seats();
-        while seats.owns_any(of) && !seats.has_left {
+        let mut assignments = self.assignments();
+        while assignments.owns_any(of) && !assignments.has_left {
             let left = longest.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return;
             }
-            let waited = self.given.wait_timeout(seats, left);
-            (seats, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.released.wait_timeout(assignments, left);
+            (assignments, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
