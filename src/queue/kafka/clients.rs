@@ -1,10 +1,12 @@
-//! How each client of librdkafka is configured. Ours first, over them what the user set, over that what is locked.
+//! The configuration of each client of librdkafka: mailq's defaults, overridden by the user's properties, overridden by
+//! the locked ones.
 
 use super::settings::KafkaSettings;
 use super::statistics;
 use rdkafka::ClientConfig;
 
-const SESSION_MILLISECONDS: u128 = 300_000;
+/// librdkafka's default for `max.poll.interval.ms`; it must not be below the session.
+const MAX_POLL_INTERVAL_MILLISECONDS: u128 = 300_000;
 
 impl KafkaSettings {
     fn client(&self, defaults: &[(&str, &str)], locked: &[(&str, &str)]) -> ClientConfig {
@@ -15,9 +17,9 @@ impl KafkaSettings {
             ("socket.timeout.ms", &socket_timeout),
             ("socket.nagle.disable", "true"),
             ("log.connection.close", "false"),
-            // A broker that is back is used within seconds.
+            // So that a broker that is back is used within seconds.
             ("reconnect.backoff.max.ms", "2000"),
-            ("statistics.interval.ms", statistics::EVERY_MILLISECONDS),
+            ("statistics.interval.ms", statistics::INTERVAL_MILLISECONDS),
         ];
         for (name, value) in common.iter().chain(defaults) {
             config.set(*name, *value);
@@ -33,7 +35,7 @@ impl KafkaSettings {
         config
     }
 
-    /// `mailq-send-host-4711`: the role, host and process.
+    /// `mailq-send-host-4711`: role, host and process.
     pub(super) fn client_id(&self) -> String {
         let name = rustix::system::uname();
         let host = name.nodename().to_string_lossy();
@@ -54,12 +56,13 @@ impl KafkaSettings {
         config
     }
 
-    /// Asks for ends, commits and topics; never a member.
-    pub(super) fn asker(&self) -> ClientConfig {
+    /// The client for queries; never a member.
+    pub(super) fn query_client(&self) -> ClientConfig {
         without_membership(self.consumer(&[]))
     }
 
-    /// Reads what it is told to; never a member. Partitions at their end are taken from it, so short polls are seldom.
+    /// The client that reads logs; never a member. Partitions that were read to the end are unassigned, so the short
+    /// waits of a fetch cost little.
     pub(super) fn reader(&self) -> ClientConfig {
         without_membership(self.consumer(&[
             ("fetch.wait.max.ms", "10"),
@@ -71,7 +74,7 @@ impl KafkaSettings {
         ]))
     }
 
-    /// The member of the group; reads nothing. Its name follows the client id, for `members`.
+    /// The member of the group; reads nothing. The worker's name follows the client id, so that `members` can list it.
     pub(super) fn member(&self, name: &str) -> ClientConfig {
         let session = self.session().as_millis();
         let session_text = session.to_string();
@@ -85,7 +88,7 @@ impl KafkaSettings {
         };
         config.set("queued.min.messages", "1");
         config.set("queued.max.messages.kbytes", "1024");
-        let longest = session.max(SESSION_MILLISECONDS);
+        let longest = session.max(MAX_POLL_INTERVAL_MILLISECONDS);
         config.set("max.poll.interval.ms", longest.to_string());
         if let Some(id) = &self.instance_id {
             config.set("group.instance.id", id);
@@ -94,7 +97,8 @@ impl KafkaSettings {
         config
     }
 
-    /// One for the life of the process. What is appended is tried until it is there: nothing is dropped silently.
+    /// The producer: one for the life of the process. It tries a record until it is acknowledged, without a limit of its
+    /// own, so nothing is dropped in silence.
     pub(super) fn producer(&self) -> ClientConfig {
         let defaults = [
             ("linger.ms", "0"),
@@ -110,13 +114,13 @@ impl KafkaSettings {
         self.client(&defaults, &locked)
     }
 
-    /// Nobody takes what an admin client tells of itself: statistics would pile up.
+    /// The admin client. Nobody polls it, so statistics would pile up.
     pub(super) fn admin(&self) -> ClientConfig {
         self.client(&[], &[("statistics.interval.ms", "0")])
     }
 }
 
-/// Who never joins has no membership to configure.
+/// Removes what only a member may be configured with.
 fn without_membership(mut config: ClientConfig) -> ClientConfig {
     for name in [
         "group.protocol",
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_is_over_our_defaults_and_under_what_is_locked() {
+    fn user_properties_override_defaults_and_not_locked_ones() {
         let settings = settings(&[("linger.ms", "7"), ("acks", "1")]);
         let producer = settings.producer();
         assert_eq!(producer.get("linger.ms"), Some("7"));
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_protocol_takes_none_of_our_membership_settings() {
+    fn the_newer_group_protocol_gets_none_of_our_membership_settings() {
         let settings = settings(&[("group.protocol", "consumer")]);
         let member = settings.member("worker");
         for name in [
@@ -165,11 +169,11 @@ mod tests {
             assert_eq!(member.get(name), None);
         }
         assert!(member.create_native_config().is_ok());
-        assert_eq!(settings.asker().get("group.protocol"), None);
+        assert_eq!(settings.query_client().get("group.protocol"), None);
     }
 
     #[test]
-    fn every_client_is_one_that_librdkafka_takes() {
+    fn librdkafka_accepts_the_configuration_of_every_client() {
         let settings = settings(&[("session.timeout.ms", "6000")]);
         let member = settings.member("worker");
         assert_eq!(member.get("session.timeout.ms"), Some("6000"));
@@ -180,7 +184,7 @@ mod tests {
         );
         let all = [
             member,
-            settings.asker(),
+            settings.query_client(),
             settings.reader(),
             settings.producer(),
             settings.admin(),

@@ -1,4 +1,4 @@
-//! Records as Kafka has them: key, headers and value one to one; no value is a tombstone.
+//! Records to Kafka's and back: key, headers and value one to one. A record without a value is a tombstone.
 
 use crate::queue::{Record, Stored};
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What a record takes in a batch beside its own bytes, at most.
+/// What a record takes in a batch beside its key, headers and value, at most.
 const OVERHEAD_BYTES: usize = 100;
 
 pub(super) fn headers(record: &Record) -> Option<OwnedHeaders> {
@@ -23,6 +23,7 @@ pub(super) fn headers(record: &Record) -> Option<OwnedHeaders> {
     Some(headers)
 }
 
+/// The size of a record in a batch, at most.
 pub(super) fn bytes(record: &Record) -> usize {
     let headers = record.headers.iter();
     let headers: usize = headers
@@ -33,13 +34,13 @@ pub(super) fn bytes(record: &Record) -> usize {
     key + headers + payload + OVERHEAD_BYTES
 }
 
-/// Errors: what is wrong with a record that somebody else wrote.
+/// Errors: why the record cannot be read. Anybody may write to a topic.
 pub(super) fn stored(message: &BorrowedMessage<'_>) -> Result<Stored, String> {
     let key = message.key().map(|key| text("key", key)).transpose()?;
     let mut headers = Vec::new();
     if let Some(found) = message.headers() {
         for index in 0..found.count() {
-            // The binding panics over a name that is not UTF-8.
+            // The binding panics if the name is not UTF-8.
             let header = catch_unwind(AssertUnwindSafe(|| found.try_get(index)));
             let header = header.map_err(|_| "a header's name is not UTF-8".to_string())?;
             if let Some(header) = header {

@@ -1,10 +1,10 @@
-//! What librdkafka calls back in every client: logs, errors, and the token of an OAUTHBEARER login.
+//! The callbacks of every client: logs, errors, statistics and the token of an OAUTHBEARER login.
 
-use super::alone::Alone;
-use super::closing::Open;
+use super::bootstrap::Bootstrap;
 use super::health::Health;
+use super::oauth;
+use super::shutdown::OpenClient;
 use super::statistics::Statistics;
-use super::token;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
@@ -16,15 +16,15 @@ pub(super) struct Context {
     pub health: Health,
     pub token_command: Option<String>,
     pub statistics: Statistics,
-    /// Each client's own: see `of_a_client`.
-    pub alone: Alone,
-    pub _open: Option<Open>,
+    pub bootstrap: Bootstrap,
+    pub _open: Option<OpenClient>,
 }
 
 impl Context {
-    pub fn of_a_client(&self) -> Context {
+    /// For one client: everything is shared but what `Bootstrap` knows of the client.
+    pub fn for_client(&self) -> Context {
         Context {
-            alone: self.alone.anew(),
+            bootstrap: self.bootstrap.for_client(),
             ..self.clone()
         }
     }
@@ -35,8 +35,8 @@ impl ClientContext for Context {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Emerg};
-        // What matters comes as an error too; while a broker is away the same is said many times a second, and
-        // properties of the other kind of client are given to both.
+        // Errors come through `error` too. The lower levels repeat a line many times a second while a broker is away,
+        // and warn about properties of consumers in the producer and the reverse: all clients get the user's.
         match level {
             Emerg | Alert | Critical => tracing::error!(facility, "{message}"),
             _ => tracing::debug!(facility, "{message}"),
@@ -45,17 +45,17 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(code) = error.rdkafka_error_code() {
-            self.health.note(code, reason);
+            self.health.record_error(code, reason);
         }
     }
 
     fn stats(&self, statistics: rdkafka::Statistics) {
-        self.alone.note(&statistics);
-        self.statistics.note(statistics);
+        self.bootstrap.observe(&statistics);
+        self.statistics.record(statistics);
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        token::fetch(self.token_command.as_deref()).map_err(Into::into)
+        oauth::fetch(self.token_command.as_deref()).map_err(Into::into)
     }
 }
 

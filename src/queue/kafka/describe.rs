@@ -1,7 +1,7 @@
-//! Topics as they are, beside what they must be.
+//! Describes topics: their configuration, and where it differs from the one that mailq creates them with.
 
-use super::failure::Doing;
-use super::topics::{Topics, configuration};
+use super::failure::Operation;
+use super::topics::{TopicAdmin, configuration};
 use crate::domain::ids::Partition;
 use crate::domain::topic::Topic;
 use crate::queue::{Drift, QueueError, TopicState};
@@ -9,8 +9,8 @@ use rdkafka::admin::ResourceSpecifier;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
 
-impl Topics {
-    /// Configurations and copies of these topics. Blocks for the metadata.
+impl TopicAdmin {
+    /// The state of these topics. Blocks while it reads metadata.
     pub async fn describe(&self, topics: &[Topic]) -> Result<Vec<TopicState>, QueueError> {
         let names: Vec<String> = topics
             .iter()
@@ -24,15 +24,16 @@ impl Topics {
             .admin
             .describe_configs(&asked, &self.options())
             .await
-            .map_err(|error| self.explainer.explain(Doing::List, &error))?;
+            .map_err(|error| self.explainer.explain(Operation::List, &error))?;
         let mut states = Vec::new();
         for ((topic, name), described) in topics.iter().zip(&names).zip(described) {
-            let doing = Doing::Configs(*topic);
-            let described = described.map_err(|code| self.explainer.explain_code(doing, code))?;
-            // The binding does not tell a refusal from no settings, and every topic has some.
+            let operation = Operation::Configs(*topic);
+            let described =
+                described.map_err(|code| self.explainer.explain_code(operation, code))?;
+            // Every topic has a configuration. The binding returns an empty one where the broker refuses to show it.
             if described.entries.is_empty() {
                 let denied = Code::TopicAuthorizationFailed;
-                return Err(self.explainer.explain_code(doing, denied));
+                return Err(self.explainer.explain_code(operation, denied));
             }
             let (partitions, replication) = self.copies(name)?;
             let found: BTreeMap<String, String> = described
@@ -50,13 +51,13 @@ impl Topics {
         Ok(states)
     }
 
-    /// Partitions, and copies of the partition that has fewest.
+    /// The number of partitions, and the lowest replication factor among them.
     fn copies(&self, name: &str) -> Result<(Partition, usize), QueueError> {
         let metadata = self
             .admin
             .inner()
             .fetch_metadata(Some(name), self.timeout)
-            .map_err(|error| self.explainer.explain(Doing::List, &error))?;
+            .map_err(|error| self.explainer.explain(Operation::List, &error))?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == name);
         let partitions = topic.map(|topic| topic.partitions()).unwrap_or_default();
         let copies = partitions.iter().map(|one| one.replicas().len()).min();
@@ -65,7 +66,8 @@ impl Topics {
     }
 }
 
-/// Settings that are not as they were made. What a broker does not tell is not judged.
+/// Settings that differ from those of a new topic. A setting that the broker does not list, because its version does not
+/// know it, is not compared.
 fn drift(topic: Topic, replication: usize, found: &BTreeMap<String, String>) -> Vec<Drift> {
     let wanted = configuration(topic, i16::try_from(replication).unwrap_or(i16::MAX));
     wanted
@@ -81,7 +83,7 @@ fn drift(topic: Topic, replication: usize, found: &BTreeMap<String, String>) -> 
         .collect()
 }
 
-/// Lists in any order are the same.
+/// Compares values; a list is the same in any order.
 fn is_same(wanted: &str, found: &str) -> bool {
     let sorted = |text: &str| {
         let mut parts: Vec<String> = text
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_deletes_mail_is_drift() {
+    fn a_setting_that_deletes_mail_is_drift() {
         let mut found: BTreeMap<String, String> = configuration(Topic::Campaign, 3)
             .into_iter()
             .map(|(key, value)| (key.to_string(), value))

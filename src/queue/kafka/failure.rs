@@ -1,27 +1,27 @@
-//! What an error of librdkafka means: is the cluster away, did it refuse us, and which right is missing.
+//! Turns errors of librdkafka into the queue's: is the cluster away, was the login refused, which right is missing?
 
 use super::health::Health;
 use crate::domain::topic::Topic;
 use crate::queue::QueueError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// What was being done, for messages: the operation and resource as access lists name them.
+/// The operation that failed, for messages. Rights are those that ACLs name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum Operation {
     Read(Topic),
     Write(Topic),
     Describe(Topic),
-    /// Asks for a topic's settings.
+    /// Reads a topic's configuration.
     Configs(Topic),
     Drop(Topic),
     Create(Topic),
-    /// Asks for every topic there is.
+    /// Lists all topics.
     List,
     Commit,
     Members,
 }
 
-/// Names the cluster in messages, and knows what its brokers last said.
+/// Explains errors with the cluster's name and the last errors of its clients.
 #[derive(Clone)]
 pub(super) struct Explainer {
     pub url: String,
@@ -30,15 +30,15 @@ pub(super) struct Explainer {
 }
 
 impl Explainer {
-    pub fn explain(&self, doing: Doing, error: &KafkaError) -> QueueError {
+    pub fn explain(&self, operation: Operation, error: &KafkaError) -> QueueError {
         match error.rdkafka_error_code() {
-            Some(code) => self.explain_code(doing, code),
-            None => self.away(doing, &error.to_string()),
+            Some(code) => self.explain_code(operation, code),
+            None => self.away(operation, &error.to_string()),
         }
     }
 
-    pub fn explain_code(&self, doing: Doing, code: Code) -> QueueError {
-        match (code, doing.topic()) {
+    pub fn explain_code(&self, operation: Operation, code: Code) -> QueueError {
+        match (code, operation.topic()) {
             (Code::UnknownTopicOrPartition | Code::UnknownTopic, Some(topic)) => {
                 QueueError::NoTopic(topic)
             }
@@ -49,17 +49,17 @@ impl Explainer {
                 _,
             ) => QueueError::Denied {
                 url: self.url.clone(),
-                what: self.missing_right(doing, code),
+                what: self.missing_right(operation, code),
             },
             (Code::Authentication | Code::SaslAuthenticationFailed, _) => self.login(&code),
-            // What a client heard when it looked for the coordinator is silence to whoever asks later.
+            // The refusal came when the client looked for the coordinator; requests after it only time out.
             (_, None) if self.health.is_group_denied() => QueueError::Denied {
                 url: self.url.clone(),
-                what: self.missing_right(doing, Code::GroupAuthorizationFailed),
+                what: self.missing_right(operation, Code::GroupAuthorizationFailed),
             },
-            _ => match self.health.refused_login() {
+            _ => match self.health.login_refusal() {
                 Some(why) => self.login(&why),
-                None => self.away(doing, &code.to_string()),
+                None => self.away(operation, &code.to_string()),
             },
         }
     }
@@ -71,17 +71,17 @@ impl Explainer {
         }
     }
 
-    /// For what a client says about itself: creation, configuration, time.
-    pub fn away(&self, doing: Doing, what: &str) -> QueueError {
-        let seen = self.health.trouble();
+    /// The cluster does not do what was asked. The clients' last error is added.
+    pub fn away(&self, operation: Operation, what: &str) -> QueueError {
+        let seen = self.health.last_error();
         let seen = seen.map_or(String::new(), |seen| format!(" ({seen})"));
         QueueError::Away {
             path: self.url.clone(),
-            what: format!("{}: {what}{seen}", self.words(doing)),
+            what: format!("{}: {what}{seen}", self.describe(operation)),
         }
     }
 
-    /// Only another process can go on.
+    /// This process cannot go on; another one can.
     pub fn broken(&self, why: &str) -> QueueError {
         QueueError::Broken {
             path: self.url.clone(),
@@ -89,78 +89,89 @@ impl Explainer {
         }
     }
 
-    /// Errors: `Broken`, from the fatal error of any client on; `Denied`, once the group has refused this process.
-    pub fn unbroken(&self) -> Result<(), QueueError> {
+    /// Errors: `Broken` after a fatal error of any client; `Denied` after the group has refused this process.
+    pub fn check_usable(&self) -> Result<(), QueueError> {
         let fatal = self.health.fatal().map(|why| self.broken(&why));
-        fatal.or_else(|| self.health.denied()).map_or(Ok(()), Err)
+        fatal
+            .or_else(|| self.health.membership_denied())
+            .map_or(Ok(()), Err)
     }
 
-    /// `operation Read on topic prod.mail.send.v1`, as `kafka-acls` takes them.
-    fn missing_right(&self, doing: Doing, code: Code) -> String {
+    /// The missing right in the words of `kafka-acls`: operation and resource.
+    fn missing_right(&self, operation: Operation, code: Code) -> String {
         let group = format!("group `{}.mail`", self.env);
-        let topic = doing.topic().map(|topic| topic.name(&self.env));
-        let (operation, resource) = match (code, doing) {
-            (Code::GroupAuthorizationFailed, Doing::Members) => ("Describe", group),
+        let topic = operation.topic().map(|topic| topic.name(&self.env));
+        let (operation, resource) = match (code, operation) {
+            (Code::GroupAuthorizationFailed, Operation::Members) => ("Describe", group),
             (Code::GroupAuthorizationFailed, _) => ("Read", group),
-            (Code::ClusterAuthorizationFailed, Doing::Write(_)) => {
-                // A producer's first request is to be one; for that, Write on any topic is enough since 2.8.
+            (Code::ClusterAuthorizationFailed, Operation::Write(_)) => {
+                // A producer first asks for a producer id. Since Kafka 2.8 Write on any topic is enough for that.
                 let topic = topic.unwrap_or_default();
                 let old = "brokers before 2.8: `IdempotentWrite` on the cluster";
                 ("Write", format!("topic `{topic}` ({old})"))
             }
-            (Code::ClusterAuthorizationFailed, Doing::Create(_)) => {
+            (Code::ClusterAuthorizationFailed, Operation::Create(_)) => {
                 ("Create", "the cluster".to_string())
             }
             (Code::ClusterAuthorizationFailed, _) => ("Describe", "the cluster".to_string()),
-            (_, doing) => {
+            (_, operation) => {
                 let named = topic.map(|name| format!("topic `{name}`"));
                 let all = || format!("topics `{}.mail.*`", self.env);
-                (doing.operation(), named.unwrap_or_else(all))
+                (operation.operation(), named.unwrap_or_else(all))
             }
         };
         format!("operation `{operation}` on {resource} is missing from its access list")
     }
 
-    fn words(&self, doing: Doing) -> String {
-        let topic = doing.topic().map(|topic| topic.name(&self.env));
+    fn describe(&self, operation: Operation) -> String {
+        let topic = operation.topic().map(|topic| topic.name(&self.env));
         let topic = topic.unwrap_or_default();
-        match doing {
-            Doing::Read(_) => format!("reading `{topic}`"),
-            Doing::Write(_) => format!("appending to `{topic}`"),
-            Doing::Describe(_) => format!("listing offsets of `{topic}`"),
-            Doing::Configs(_) => format!("describing the settings of `{topic}`"),
-            Doing::Drop(_) => format!("deleting records from `{topic}`"),
-            Doing::Create(_) => format!("creating `{topic}`"),
-            Doing::List => "listing topics".to_string(),
-            Doing::Commit => format!("committing for group `{}.mail`", self.env),
-            Doing::Members => format!("listing members of group `{}.mail`", self.env),
+        match operation {
+            Operation::Read(_) => format!("reading `{topic}`"),
+            Operation::Write(_) => format!("appending to `{topic}`"),
+            Operation::Describe(_) => format!("listing offsets of `{topic}`"),
+            Operation::Configs(_) => format!("describing the settings of `{topic}`"),
+            Operation::Drop(_) => format!("deleting records from `{topic}`"),
+            Operation::Create(_) => format!("creating `{topic}`"),
+            Operation::List => "listing topics".to_string(),
+            Operation::Commit => format!("committing for group `{}.mail`", self.env),
+            Operation::Members => format!("listing members of group `{}.mail`", self.env),
         }
     }
 }
 
-impl Doing {
+impl Operation {
     fn topic(self) -> Option<Topic> {
         match self {
-            Doing::Read(topic)
-            | Doing::Write(topic)
-            | Doing::Describe(topic)
-            | Doing::Configs(topic)
-            | Doing::Drop(topic)
-            | Doing::Create(topic) => Some(topic),
-            Doing::List | Doing::Commit | Doing::Members => None,
+            Operation::Read(topic)
+            | Operation::Write(topic)
+            | Operation::Describe(topic)
+            | Operation::Configs(topic)
+            | Operation::Drop(topic)
+            | Operation::Create(topic) => Some(topic),
+            Operation::List | Operation::Commit | Operation::Members => None,
         }
     }
 
     fn operation(self) -> &'static str {
         match self {
-            Doing::Read(_) | Doing::Commit => "Read",
-            Doing::Write(_) => "Write",
-            Doing::Drop(_) => "Delete",
-            Doing::Create(_) => "Create",
-            Doing::Configs(_) => "DescribeConfigs",
-            Doing::Describe(_) | Doing::List | Doing::Members => "Describe",
+            Operation::Read(_) | Operation::Commit => "Read",
+            Operation::Write(_) => "Write",
+            Operation::Drop(_) => "Delete",
+            Operation::Create(_) => "Create",
+            Operation::Configs(_) => "DescribeConfigs",
+            Operation::Describe(_) | Operation::List | Operation::Members => "Describe",
         }
     }
+}
+
+/// The error for a client that cannot be created: a property is wrong. The binding names the property, not its value.
+pub(super) fn unusable_client(error: &KafkaError) -> QueueError {
+    let (name, why) = match error {
+        KafkaError::ClientConfig(_, what, name, _) => (name.clone(), what.clone()),
+        other => ("[kafka] properties".to_string(), other.to_string()),
+    };
+    QueueError::Setting { name, why }
 }
 
 #[cfg(test)]
@@ -179,62 +190,62 @@ mod tests {
     const GROUP: Code = Code::GroupAuthorizationFailed;
     const CLUSTER: Code = Code::ClusterAuthorizationFailed;
 
-    /// What was done, what the broker said, and the right that is missing.
-    const RIGHTS: [(Doing, Code, &str); 12] = [
+    /// The operation, the broker's answer and the missing right.
+    const RIGHTS: [(Operation, Code, &str); 12] = [
         (
-            Doing::Read(Topic::Send),
+            Operation::Read(Topic::Send),
             TOPIC,
             "`Read` on topic `prod.mail.send.v1`",
         ),
         (
-            Doing::Write(Topic::Event),
+            Operation::Write(Topic::Event),
             TOPIC,
             "`Write` on topic `prod.mail.event.v1`",
         ),
         (
-            Doing::Describe(Topic::Send),
+            Operation::Describe(Topic::Send),
             TOPIC,
             "`Describe` on topic `prod.mail.send.v1`",
         ),
         (
-            Doing::Configs(Topic::Send),
+            Operation::Configs(Topic::Send),
             TOPIC,
             "`DescribeConfigs` on topic `prod.mail.send.v1`",
         ),
         (
-            Doing::Drop(Topic::Send),
+            Operation::Drop(Topic::Send),
             TOPIC,
             "`Delete` on topic `prod.mail.send.v1`",
         ),
         (
-            Doing::Create(Topic::Send),
+            Operation::Create(Topic::Send),
             TOPIC,
             "`Create` on topic `prod.mail.send.v1`",
         ),
         (
-            Doing::Create(Topic::Send),
+            Operation::Create(Topic::Send),
             CLUSTER,
             "`Create` on the cluster",
         ),
         (
-            Doing::Write(Topic::Send),
+            Operation::Write(Topic::Send),
             CLUSTER,
             "`Write` on topic `prod.mail.send.v1` (brokers before 2.8: `IdempotentWrite`",
         ),
-        (Doing::Commit, GROUP, "`Read` on group `prod.mail`"),
+        (Operation::Commit, GROUP, "`Read` on group `prod.mail`"),
         (
-            Doing::Read(Topic::Send),
+            Operation::Read(Topic::Send),
             GROUP,
             "`Read` on group `prod.mail`",
         ),
-        (Doing::Members, GROUP, "`Describe` on group `prod.mail`"),
-        (Doing::Commit, TOPIC, "`Read` on topics `prod.mail.*`"),
+        (Operation::Members, GROUP, "`Describe` on group `prod.mail`"),
+        (Operation::Commit, TOPIC, "`Read` on topics `prod.mail.*`"),
     ];
 
     #[test]
     fn a_missing_right_is_named() {
-        for (doing, code, expected) in RIGHTS {
-            let error = explainer().explain_code(doing, code);
+        for (operation, code, expected) in RIGHTS {
+            let error = explainer().explain_code(operation, code);
             let QueueError::Denied { url, what } = &error else {
                 panic!("{error:?}");
             };
@@ -244,17 +255,17 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_is_not_an_absence() {
+    fn a_timeout_after_a_refused_login_is_a_refused_login() {
         let explainer = explainer();
-        let doing = Doing::Describe(Topic::Send);
+        let operation = Operation::Describe(Topic::Send);
         let timed_out = Code::OperationTimedOut;
-        let away = explainer.explain_code(doing, timed_out);
+        let away = explainer.explain_code(operation, timed_out);
         assert!(matches!(away, QueueError::Away { .. }), "{away:?}");
-        explainer.health.note(
+        explainer.health.record_error(
             Code::BrokerTransportFailure,
             "broker:9092: Connection refused",
         );
-        let away = explainer.explain_code(doing, timed_out).to_string();
+        let away = explainer.explain_code(operation, timed_out).to_string();
         assert!(
             away.contains("listing offsets of `prod.mail.send.v1`"),
             "{away}"
@@ -262,47 +273,52 @@ mod tests {
         assert!(away.contains("broker:9092: Connection refused"), "{away}");
         explainer
             .health
-            .note(Code::Authentication, "wrong password");
-        let login = explainer.explain_code(doing, timed_out);
+            .record_error(Code::Authentication, "wrong password");
+        let login = explainer.explain_code(operation, timed_out);
         assert!(matches!(login, QueueError::Login { .. }), "{login:?}");
-        explainer.health.well();
-        let away = explainer.explain_code(doing, timed_out);
+        explainer.health.answered();
+        let away = explainer.explain_code(operation, timed_out);
         assert!(matches!(away, QueueError::Away { .. }), "{away:?}");
     }
 
     #[test]
     fn a_fatal_error_stays() {
         let explainer = explainer();
-        assert_eq!(explainer.unbroken(), Ok(()));
-        explainer.health.note(Code::Fatal, "sequence lost");
-        explainer.health.well();
-        explainer.health.note(Code::BrokerTransportFailure, "gone");
-        assert_eq!(explainer.unbroken(), Err(explainer.broken("sequence lost")));
+        assert_eq!(explainer.check_usable(), Ok(()));
+        explainer.health.record_error(Code::Fatal, "sequence lost");
+        explainer.health.answered();
+        explainer
+            .health
+            .record_error(Code::BrokerTransportFailure, "gone");
+        assert_eq!(
+            explainer.check_usable(),
+            Err(explainer.broken("sequence lost"))
+        );
     }
 
     #[test]
-    fn silence_after_a_refused_group_is_a_missing_right() {
+    fn a_timeout_after_a_refused_group_is_a_missing_right() {
         let explainer = explainer();
         let refused = "FindCoordinator response error: Group authorization failed.";
-        let note = |code| explainer.health.note(code, refused);
-        note(Code::GroupAuthorizationFailed);
-        explainer.health.well();
-        for doing in [Doing::Commit, Doing::Members] {
-            let error = explainer.explain_code(doing, Code::OperationTimedOut);
+        let record_error = |code| explainer.health.record_error(code, refused);
+        record_error(Code::GroupAuthorizationFailed);
+        explainer.health.answered();
+        for operation in [Operation::Commit, Operation::Members] {
+            let error = explainer.explain_code(operation, Code::OperationTimedOut);
             assert!(matches!(error, QueueError::Denied { .. }), "{error:?}");
         }
-        let doing = Doing::Describe(Topic::Send);
-        let away = explainer.explain_code(doing, Code::OperationTimedOut);
+        let operation = Operation::Describe(Topic::Send);
+        let away = explainer.explain_code(operation, Code::OperationTimedOut);
         assert!(matches!(away, QueueError::Away { .. }), "{away:?}");
-        explainer.health.group_well();
-        let away = explainer.explain_code(Doing::Commit, Code::OperationTimedOut);
+        explainer.health.group_answered();
+        let away = explainer.explain_code(Operation::Commit, Code::OperationTimedOut);
         assert!(matches!(away, QueueError::Away { .. }), "{away:?}");
     }
 
     #[test]
     fn an_unknown_topic_is_named() {
-        let doing = Doing::Write(Topic::Dlq);
-        let error = explainer().explain_code(doing, Code::UnknownTopicOrPartition);
+        let operation = Operation::Write(Topic::Dlq);
+        let error = explainer().explain_code(operation, Code::UnknownTopicOrPartition);
         assert_eq!(error, QueueError::NoTopic(Topic::Dlq));
     }
 }

@@ -1,15 +1,15 @@
-//! What the group coordinator tells about members: their names, and what each was assigned.
+//! Reads what the group's coordinator says about members: their names and assignments.
 
 use crate::domain::topic::{Topic, TopicPartition};
 
-/// What follows the client id; see `KafkaSettings::member`.
+/// The worker's name, which follows the client id: see `KafkaSettings::member`.
 pub(super) fn member_name(client_id: &str) -> &str {
     client_id
         .split_once('/')
         .map_or(client_id, |(_, name)| name)
 }
 
-/// What a member owns: the partitions of send that it was assigned, and with each those of every tier.
+/// The partitions of a member: those of send that it was assigned, and the partition of the same index of each tier.
 pub(super) fn owned(env: &str, topics: &[Topic], assignment: &[u8]) -> Vec<TopicPartition> {
     let assigned = assigned(env, assignment).into_iter();
     let send = assigned.filter(|at| at.topic == Topic::Send);
@@ -20,8 +20,8 @@ pub(super) fn owned(env: &str, topics: &[Topic], assignment: &[u8]) -> Vec<Topic
     send.flat_map(of).collect()
 }
 
-/// A member's assignment as consumers write it: version, topics, each with its partitions. What is not that, or not
-/// of this environment, is left out.
+/// A member's assignment in the format of Kafka's consumers: version, then topics, each with its partitions. Topics of
+/// other environments are left out, and so is the rest of an assignment of another format.
 fn assigned(env: &str, assignment: &[u8]) -> Vec<TopicPartition> {
     let mut bytes = Bytes(assignment);
     let mut assigned = Vec::new();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_survived() {
+    fn any_bytes_can_be_read() {
         let whole = assignment();
         for length in 0..whole.len() {
             assigned("e", &whole[..length]);

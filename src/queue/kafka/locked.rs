@@ -1,4 +1,4 @@
-//! Properties of librdkafka that cannot be set by a user, and why.
+//! Properties of librdkafka that a user cannot set, because mailq's promises rest on them, and the reason for each.
 
 const COMMITS: &str =
     "mailq commits each offset with its metadata; an offset alone would lose mail";
@@ -9,7 +9,7 @@ const ASSIGNMENT: &str = "mailq needs incremental rebalances, which only `cooper
 const NAMED: &str = "mailq names its clients after role, host and worker";
 const OWN: &str = "mailq sets it for each of its clients";
 
-/// Each with its older names in librdkafka.
+/// The properties, also under their older names.
 const LOCKED: [(&str, &str); 33] = [
     ("enable.auto.commit", COMMITS),
     ("auto.commit.enable", COMMITS),
@@ -29,11 +29,11 @@ const LOCKED: [(&str, &str); 33] = [
     ("message.send.max.retries", DURABLE),
     (
         "message.timeout.ms",
-        "`--queue-timeout` says how long an append may wait",
+        "`--queue-timeout` limits how long an append waits",
     ),
     (
         "delivery.timeout.ms",
-        "`--queue-timeout` says how long an append may wait",
+        "`--queue-timeout` limits how long an append waits",
     ),
     ("queuing.strategy", DURABLE),
     ("partition.assignment.strategy", ASSIGNMENT),
@@ -55,7 +55,7 @@ const LOCKED: [(&str, &str); 33] = [
     ("plugin.library.paths", "mailq does not load external code"),
 ];
 
-/// Why a property is refused; `None`: it may be set. `topic.NAME` is the same as `NAME`.
+/// Why a property is refused; `None`: it may be set. librdkafka accepts `topic.NAME` for `NAME`.
 pub(super) fn reason(name: &str) -> Option<&'static str> {
     let plain = name.strip_prefix("topic.").unwrap_or(name);
     let found = LOCKED.iter().find(|(locked, _)| *locked == plain);

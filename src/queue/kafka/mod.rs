@@ -1,30 +1,35 @@
-//! The queue on Apache Kafka: topics, a consumer group, and progress in the metadata of its offsets. Everything that
-//! blocks has threads of its own: questions, reading, the group, commits.
+//! The queue on Apache Kafka: topics, one consumer group, and progress in the metadata of its committed offsets.
+//!
+//! Each thing that blocks has a client and a thread of its own, so that none waits for another: `query` asks for offsets,
+//! commits and members; `reader` reads logs; `membership` is the member of the group; `producer` appends. librdkafka is
+//! the client library. What its errors mean is in `failure`, how its clients are configured in `clients`.
 
-mod alone;
-mod asker;
+mod appender;
+mod backoff;
+mod bootstrap;
 mod clients;
-mod closing;
 mod codec;
 mod context;
+mod dead_members;
 mod describe;
 mod failure;
+mod fetch;
 mod group;
 mod health;
 mod locked;
 mod membership;
-mod patience;
+mod oauth;
 mod pipeline;
-mod predecessors;
 mod producer;
+mod query;
 mod reader;
 pub mod settings;
+mod shutdown;
 mod statistics;
-mod token;
 mod topics;
 
-pub use closing::wait_until_closed;
 pub use settings::KafkaSettings;
+pub use shutdown::wait_until_closed;
 pub use topics::configuration;
 
 use super::{
@@ -32,47 +37,39 @@ use super::{
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
-use alone::Alone;
-use asker::Asker;
+use appender::{Appended, Appender};
 use async_trait::async_trait;
-use closing::Open;
+use backoff::{Backoff, with_backoff};
+use bootstrap::Bootstrap;
 use context::Context;
 use failure::Explainer;
+use fetch::Fetcher;
 use health::Health;
 use membership::{KafkaMembership, MemberSetup};
-use patience::{Patience, patiently};
-use producer::{Appended, Appender};
-use reader::{FetchRequest, Reader};
+use query::QueryClient;
+use shutdown::OpenClient;
 use statistics::Statistics;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
-use topics::Topics;
+use topics::TopicAdmin;
 
-/// A record that is there comes within this, or the cluster is away.
-const READ: Duration = Duration::from_secs(10);
-/// How much of the log is read at a time to find records that were acknowledged without an offset.
-const FIND_BYTES: usize = 1 << 20;
-/// A record that was just acknowledged is one of so many last ones.
-const RECENT: Offset = 1_000;
-
-/// A handle on a cluster. One per process; its clients have threads of their own.
+/// A handle on a cluster: one for each process.
 pub struct KafkaQueue {
     settings: KafkaSettings,
     context: Context,
     explainer: Explainer,
     partitions: Cell<Partition>,
-    asker: Asker,
-    // What a command does not need is not connected.
+    queries: QueryClient,
+    fetcher: Fetcher,
+    // Clients that a command does not need are not created.
     appender: OnceCell<Arc<Appender>>,
-    reader: OnceCell<Reader>,
-    topics: OnceCell<Topics>,
+    topics: OnceCell<TopicAdmin>,
 }
 
 impl KafkaQueue {
-    /// Checks the settings and asks the cluster for its topics; blocks while it does, for the queue timeout at the
-    /// most. Errors: `Setting`, `Login`, `Denied`, `Away`.
+    /// Checks the settings and lists the topics. Blocks until the cluster answers, for the queue timeout at the most.
+    /// Errors: `Setting`, `Login`, `Denied`, `Away`.
     pub fn open(settings: KafkaSettings) -> Result<Rc<KafkaQueue>, QueueError> {
         settings.check()?;
         let health = Health::default();
@@ -80,37 +77,42 @@ impl KafkaQueue {
             health: health.clone(),
             token_command: settings.token_command.clone(),
             statistics: Statistics::default(),
-            alone: Alone::new(&settings.brokers),
-            // Without TLS or a login none of its threads uses OpenSSL.
-            _open: settings.is_secured().then(Open::new),
+            bootstrap: Bootstrap::new(&settings.brokers),
+            // Without TLS and a login no thread uses OpenSSL, so the process need not wait for them.
+            _open: settings.is_secured().then(OpenClient::new),
         };
         let explainer = Explainer {
             url: settings.url(),
             env: settings.env.clone(),
             health,
         };
-        let asker = Asker::start(&settings, context.of_a_client(), explainer.clone())?;
-        let mut patience = Patience::new(settings.queue_timeout);
+        let queries = QueryClient::start(&settings, context.for_client(), explainer.clone())?;
+        let mut backoff = Backoff::new(settings.queue_timeout);
         let there = loop {
-            match asker.list_blocking() {
+            match queries.topics_blocking() {
                 Ok(there) => break there,
-                Err(why) => std::thread::sleep(patience.next(&why).ok_or(why)?),
+                Err(why) => std::thread::sleep(backoff.pause_after(&why).ok_or(why)?),
             }
         };
         let partitions = there.get(&Topic::Send).copied();
         Ok(Rc::new(KafkaQueue {
             partitions: Cell::new(partitions.unwrap_or(settings.partitions.max(1))),
+            fetcher: Fetcher::new(
+                &settings,
+                context.for_client(),
+                explainer.clone(),
+                queries.clone(),
+            ),
             settings,
             context,
             explainer,
-            asker,
+            queries,
             appender: OnceCell::new(),
-            reader: OnceCell::new(),
             topics: OnceCell::new(),
         }))
     }
 
-    /// Of the consumer group: `prod.mail`.
+    /// The consumer group's name, such as `prod.mail`.
     pub fn group(&self) -> String {
         self.settings.group()
     }
@@ -119,94 +121,18 @@ impl KafkaQueue {
         if let Some(appender) = self.appender.get() {
             return Ok(Arc::clone(appender));
         }
-        let (context, explainer) = (self.context.of_a_client(), self.explainer.clone());
+        let (context, explainer) = (self.context.for_client(), self.explainer.clone());
         let appender = Arc::new(Appender::start(&self.settings, context, explainer)?);
         Ok(Arc::clone(self.appender.get_or_init(|| appender)))
     }
 
-    fn reader(&self) -> Result<&Reader, QueueError> {
-        if let Some(reader) = self.reader.get() {
-            return Ok(reader);
-        }
-        let (context, explainer) = (self.context.of_a_client(), self.explainer.clone());
-        let reader = Reader::start(&self.settings, context, explainer)?;
-        Ok(self.reader.get_or_init(|| reader))
-    }
-
-    fn admin(&self) -> Result<&Topics, QueueError> {
+    fn admin(&self) -> Result<&TopicAdmin, QueueError> {
         if let Some(topics) = self.topics.get() {
             return Ok(topics);
         }
-        let (context, explainer) = (self.context.of_a_client(), self.explainer.clone());
-        let topics = Topics::start(&self.settings, context, explainer, self.asker.clone())?;
+        let (context, explainer) = (self.context.for_client(), self.explainer.clone());
+        let topics = TopicAdmin::start(&self.settings, context, explainer, self.queries.clone())?;
         Ok(self.topics.get_or_init(|| topics))
-    }
-
-    async fn read(
-        &self,
-        at: TopicPartition,
-        from: Offset,
-        max_bytes: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
-        let reader = self.reader()?;
-        let mut request = FetchRequest {
-            at,
-            place: self.asker.place(at).await?,
-            from,
-            max_bytes,
-        };
-        loop {
-            if let Some(records) = reader.take(request.clone()).await? {
-                return Ok(records);
-            }
-            // Asked for anew each time: what was appended before this call must be seen.
-            let bounds = self.asker.bounds(at).await?;
-            if from < bounds.low_watermark && !at.topic.is_compacted() {
-                return Err(QueueError::BelowLowWatermark {
-                    at,
-                    offset: from,
-                    low_watermark: bounds.low_watermark,
-                });
-            }
-            request.from = from.max(bounds.low_watermark);
-            if request.from >= bounds.end {
-                reader.unassign(at);
-                return Ok(Vec::new());
-            }
-            if let Some(records) = reader.read(request.clone(), READ).await? {
-                return Ok(records);
-            }
-        }
-    }
-
-    /// Looks in the log for records that were acknowledged without an offset. `None`: not all of them are there.
-    async fn find(
-        &self,
-        at: TopicPartition,
-        from: Option<Offset>,
-        records: &[Record],
-    ) -> Result<Option<Vec<Offset>>, QueueError> {
-        let mut next = match from {
-            Some(from) => from,
-            None => {
-                let bounds = self.asker.bounds(at).await?;
-                bounds.end.saturating_sub(RECENT).max(bounds.low_watermark)
-            }
-        };
-        let mut found = Vec::with_capacity(records.len());
-        while found.len() < records.len() {
-            let stored = self.read(at, next, FIND_BYTES).await?;
-            let Some(last) = stored.last() else {
-                return Ok(None);
-            };
-            next = last.offset + 1;
-            for stored in stored {
-                if records.get(found.len()) == Some(&stored.record) {
-                    found.push(stored.offset);
-                }
-            }
-        }
-        Ok(Some(found))
     }
 }
 
@@ -222,7 +148,7 @@ impl Queue for KafkaQueue {
 
     async fn create_topics(&self, topics: &[Topic]) -> Result<(), QueueError> {
         let admin = self.admin()?;
-        patiently(self.settings.queue_timeout, async || {
+        with_backoff(self.settings.queue_timeout, async || {
             admin.create(topics).await
         })
         .await?;
@@ -230,8 +156,8 @@ impl Queue for KafkaQueue {
     }
 
     async fn topics(&self) -> Result<Vec<Topic>, QueueError> {
-        let there = patiently(self.settings.queue_timeout, async || {
-            self.asker.list().await
+        let there = with_backoff(self.settings.queue_timeout, async || {
+            self.queries.topics().await
         })
         .await?;
         if let Some(count) = there.get(&Topic::Send) {
@@ -250,21 +176,21 @@ impl Queue for KafkaQueue {
         at: TopicPartition,
         records: Vec<Record>,
     ) -> Result<Vec<Offset>, QueueError> {
-        let place = patiently(self.settings.queue_timeout, async || {
-            self.asker.place(at).await
+        let place = with_backoff(self.settings.queue_timeout, async || {
+            self.queries.locate(at).await
         })
         .await?;
         let appender = self.appender()?;
         match appender.append(at, place, &records).await? {
             Appended::At(offsets) => Ok(offsets),
-            Appended::From(from) => match self.find(at, from, &records).await {
-                Ok(Some(offsets)) => Ok(offsets),
-                Ok(None) => Err(appender.lost_track(at)),
-                Err(error) => {
-                    tracing::warn!(%at, %error, "looking for acknowledged records");
-                    Err(appender.lost_track(at))
-                }
-            },
+            Appended::From(from) => {
+                let found = self.fetcher.find(at, from, &records).await;
+                let found = found.unwrap_or_else(|error| {
+                    tracing::warn!(%at, %error, "acknowledged records cannot be looked for");
+                    None
+                });
+                found.ok_or_else(|| appender.lost_track(at))
+            }
         }
     }
 
@@ -274,24 +200,24 @@ impl Queue for KafkaQueue {
         from: Offset,
         max_bytes: usize,
     ) -> Result<Vec<Stored>, QueueError> {
-        // Whoever follows a topic hears of it, though he has nothing to append.
-        self.explainer.unbroken()?;
-        patiently(self.settings.queue_timeout, async || {
-            self.read(at, from, max_bytes).await
+        // A process that only reads must see a fatal error of its producer or its membership too.
+        self.explainer.check_usable()?;
+        with_backoff(self.settings.queue_timeout, async || {
+            self.fetcher.fetch(at, from, max_bytes).await
         })
         .await
     }
 
     async fn bounds(&self, at: TopicPartition) -> Result<Bounds, QueueError> {
-        patiently(self.settings.queue_timeout, async || {
-            self.asker.bounds(at).await
+        with_backoff(self.settings.queue_timeout, async || {
+            self.queries.bounds(at).await
         })
         .await
     }
 
     async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError> {
-        patiently(self.settings.queue_timeout, async || {
-            self.asker.committed(at.to_vec()).await
+        with_backoff(self.settings.queue_timeout, async || {
+            self.queries.committed(at.to_vec()).await
         })
         .await
     }
@@ -301,22 +227,23 @@ impl Queue for KafkaQueue {
     }
 
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
-        let place = self.asker.place(at).await?;
+        let place = self.queries.locate(at).await?;
         self.admin()?.drop_below(at, place, offset).await
     }
 
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
         let topics = self.topics().await?;
-        // A right that is missing is an error here; as a member one would wait for partitions for ever.
+        // If the right to join is missing, this request fails. A member without it would wait for partitions for ever.
         self.committed(&[TopicPartition::new(Topic::Send, 0)])
             .await?;
-        predecessors::wait(self, name).await?;
+        let members = async || self.members().await;
+        dead_members::wait(members, self.settings.session(), name).await?;
         let appender = self.appender()?;
         let setup = MemberSetup {
             name,
             settings: &self.settings,
-            context: self.context.of_a_client(),
-            asker: self.asker.clone(),
+            context: self.context.for_client(),
+            queries: self.queries.clone(),
             explainer: self.explainer.clone(),
             topics: topics.into_iter().filter(Topic::is_owned).collect(),
             flush: Arc::new(move |longest| appender.flush(longest)),
@@ -325,8 +252,8 @@ impl Queue for KafkaQueue {
     }
 
     async fn members(&self) -> Result<Vec<Member>, QueueError> {
-        patiently(self.settings.queue_timeout, async || {
-            self.asker.members().await
+        with_backoff(self.settings.queue_timeout, async || {
+            self.queries.members().await
         })
         .await
     }

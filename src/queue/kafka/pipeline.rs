@@ -17,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 /// Brokers forget a producer's sequence a day after its last record (`producer.id.expiration.ms`).
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
-/// The partitions that this producer has appended to.
+/// The pipelines of the partitions that this producer has appended to.
 #[derive(Default)]
 pub(super) struct Pipelines(Mutex<BTreeMap<TopicPartition, Arc<Pipeline>>>);
 

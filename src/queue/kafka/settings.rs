@@ -1,5 +1,4 @@
-//! What a Kafka queue is opened with: where the cluster is, what librdkafka is told beside it, and which of its
-//! properties are not for the user to set, because the promises rest on them.
+//! The settings of a Kafka queue: brokers, names, timeouts and the user's properties for librdkafka.
 
 use super::locked;
 use crate::domain::ids::Partition;
@@ -7,36 +6,36 @@ use crate::queue::QueueError;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long ownership lasts without contact, unless `session.timeout.ms` says otherwise.
+/// How long ownership lasts without contact, unless `session.timeout.ms` is set.
 pub const SESSION: Duration = Duration::from_secs(30);
-/// With `group.protocol=consumer` the broker has the say; this is its default.
+/// The same with `group.protocol=consumer`, where the brokers' configuration decides: its default.
 pub const BROKER_SESSION: Duration = Duration::from_secs(45);
-/// How long a request waits for its answer, unless `socket.timeout.ms` says otherwise: half of the session, and not
-/// less than this. Another coordinator answers about 10 s after the last one was killed. A commit that is not answered
-/// in time may still land, so the group is left and joined again, which costs every ownership; and what is not answered
-/// within the session is of no use.
+/// Unless `socket.timeout.ms` is set, a request waits for its answer for half of the session, and at least for this.
+/// A shorter timeout costs needless rejoins: another coordinator answers about 10 s after one was killed, and after a
+/// commit without an answer the group is left and joined again, because it may still land. An answer after the session
+/// is of no use.
 pub const LEAST_SOCKET_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Everything about a cluster that a handle needs. Holds secrets in `properties`: not to be printed.
+/// All that a handle needs to know about a cluster. Never print it: `properties` hold secrets.
 #[derive(Clone, Default)]
 pub struct KafkaSettings {
     /// `host:9092,host:9092`
     pub brokers: String,
-    /// First part of the topics' names and of the group's.
+    /// The first part of the names of the topics and the group.
     pub env: String,
-    /// Of the send topic and every retry tier when they are created; what exists has what it has.
+    /// The number of partitions of a send topic that is created. An existing one keeps its number.
     pub partitions: Partition,
-    /// Wanted; never more than there are brokers.
+    /// The replication factor of topics that are created; never more than there are brokers.
     pub replication: i16,
-    /// Passed through to librdkafka: those of `[kafka] properties`, and over them those of `-X`.
+    /// Properties for librdkafka: those of `[kafka] properties`, overridden by those of `-X`.
     pub properties: BTreeMap<String, String>,
-    /// The verb: `send`, `enqueue`. Part of the client ids, beside host and process.
+    /// The command, such as `send` or `enqueue`: part of the client ids, beside host and process.
     pub role: String,
     /// Static membership: a worker that is back within the session keeps its partitions.
     pub instance_id: Option<String>,
-    /// How long an append may wait for the cluster. `None`: for ever.
+    /// How long a request may wait for the cluster. `None`: without end.
     pub queue_timeout: Option<Duration>,
-    /// Prints an OAUTHBEARER token when run by a shell.
+    /// A shell command that prints an OAUTHBEARER token.
     pub token_command: Option<String>,
 }
 
@@ -104,13 +103,13 @@ impl KafkaSettings {
             .unwrap_or_else(|| (self.session() / 2).max(LEAST_SOCKET_TIMEOUT))
     }
 
-    /// The newer protocol, in which brokers assign partitions (KIP-848).
+    /// Whether brokers assign partitions: the newer group protocol (KIP-848).
     pub(super) fn uses_broker_assignor(&self) -> bool {
         let protocol = self.properties.get("group.protocol");
         protocol.is_some_and(|value| value.eq_ignore_ascii_case("consumer"))
     }
 
-    /// TLS or a login.
+    /// Whether connections use TLS or a login.
     pub(super) fn is_secured(&self) -> bool {
         let protocol = self.properties.get("security.protocol");
         protocol.is_some_and(|value| !value.eq_ignore_ascii_case("plaintext"))
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_passes() {
+    fn other_properties_are_accepted() {
         let settings = with(&[
             ("security.protocol", "SASL_SSL"),
             ("sasl.mechanisms", "SCRAM-SHA-512"),
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn impossible_settings_are_refused() {
         let consumer = ("group.protocol", "consumer");
         assert_eq!(with(&[consumer]).session(), BROKER_SESSION);
         let both = with(&[consumer, ("session.timeout.ms", "6000")]);

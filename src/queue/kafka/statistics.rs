@@ -1,41 +1,46 @@
-//! What librdkafka tells of its clients every few seconds, as metrics.
+//! librdkafka's statistics as metrics.
 
 use crate::queue::Metric;
-use rdkafka::Statistics as Told;
+use rdkafka::Statistics as ClientStatistics;
 use rdkafka::statistics::Broker;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// `statistics.interval.ms`, unless the user says otherwise.
-pub(super) const EVERY_MILLISECONDS: &str = "5000";
-/// A client that was silent for longer is gone.
-const SILENT_SECONDS: i64 = 60;
+/// `statistics.interval.ms`, unless the user sets it.
+pub(super) const INTERVAL_MILLISECONDS: &str = "5000";
+/// A client without statistics for longer than this has been closed.
+const CLOSED_AFTER_SECONDS: i64 = 60;
 const MICROSECONDS: f64 = 1e6;
 
-/// The last of each client of a handle.
+/// The last statistics of each client of a handle.
 #[derive(Clone, Default)]
-pub(super) struct Statistics(Arc<Mutex<BTreeMap<String, Told>>>);
+pub(super) struct Statistics(Arc<Mutex<BTreeMap<String, ClientStatistics>>>);
 
 impl Statistics {
-    fn told(&self) -> MutexGuard<'_, BTreeMap<String, Told>> {
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<String, ClientStatistics>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn note(&self, statistics: Told) {
+    pub fn record(&self, statistics: ClientStatistics) {
         let now = statistics.time;
-        let mut told = self.told();
-        told.insert(statistics.name.clone(), statistics);
-        told.retain(|_, last| last.time + SILENT_SECONDS >= now);
+        let mut clients = self.clients();
+        clients.insert(statistics.name.clone(), statistics);
+        clients.retain(|_, last| last.time + CLOSED_AFTER_SECONDS >= now);
     }
 
     pub fn metrics(&self) -> Vec<Metric> {
-        self.told().values().flat_map(of_client).collect()
+        self.clients().values().flat_map(of_client).collect()
     }
 }
 
-fn of_client(told: &Told) -> Vec<Metric> {
-    // `mailq-send-host-4711#producer-2`: the part that is unique here.
-    let client = told.name.rsplit('#').next().unwrap_or_default().to_string();
+fn of_client(statistics: &ClientStatistics) -> Vec<Metric> {
+    // The part of `mailq-send-host-4711#producer-2` that is unique in this process.
+    let client = statistics
+        .name
+        .rsplit('#')
+        .next()
+        .unwrap_or_default()
+        .to_string();
     let one = |name, help, value| Metric {
         name,
         help,
@@ -45,21 +50,21 @@ fn of_client(told: &Told) -> Vec<Metric> {
     let mut metrics = vec![
         one(
             "mailq_kafka_waiting_messages",
-            "Messages that a client has not yet handed to a broker.",
-            told.msg_cnt as f64,
+            "Messages that a client has not yet sent to a broker.",
+            statistics.msg_cnt as f64,
         ),
         one(
             "mailq_kafka_sent_messages_total",
-            "Messages that brokers were given.",
-            told.txmsgs as f64,
+            "Messages sent to brokers.",
+            statistics.txmsgs as f64,
         ),
         one(
             "mailq_kafka_received_messages_total",
-            "Messages that brokers gave.",
-            told.rxmsgs as f64,
+            "Messages received from brokers.",
+            statistics.rxmsgs as f64,
         ),
     ];
-    if let Some(group) = &told.cgrp {
+    if let Some(group) = &statistics.cgrp {
         metrics.push(one(
             "mailq_kafka_rebalances_total",
             "Rebalances of the group that this worker took part in.",
@@ -67,12 +72,15 @@ fn of_client(told: &Told) -> Vec<Metric> {
         ));
         metrics.push(one(
             "mailq_kafka_owned_partitions",
-            "Partitions that the group has given to this worker.",
+            "Partitions that the group has assigned to this worker.",
             f64::from(group.assignment_size),
         ));
     }
-    // Below zero: an address to begin with, not a broker.
-    let brokers = told.brokers.values().filter(|broker| broker.nodeid >= 0);
+    // Configured addresses have negative ids.
+    let brokers = statistics
+        .brokers
+        .values()
+        .filter(|broker| broker.nodeid >= 0);
     metrics.extend(brokers.flat_map(|broker| of_broker(&client, broker)));
     metrics
 }
@@ -114,7 +122,7 @@ fn of_broker(client: &str, broker: &Broker) -> Vec<Metric> {
     metrics.extend(rtt.map(|rtt| {
         one(
             "mailq_kafka_round_trip_seconds",
-            "99 of 100 requests were answered within this, of late.",
+            "Recent 99th percentile of the round-trip time.",
             rtt.p99 as f64 / MICROSECONDS,
         )
     }));
@@ -125,8 +133,8 @@ fn of_broker(client: &str, broker: &Broker) -> Vec<Metric> {
 mod tests {
     use super::*;
 
-    fn told(name: &str, time: i64) -> Told {
-        Told {
+    fn statistics_of(name: &str, time: i64) -> ClientStatistics {
+        ClientStatistics {
             name: name.to_string(),
             time,
             msg_cnt: 3,
@@ -141,7 +149,7 @@ mod tests {
                     (nodeid.to_string(), broker)
                 })
                 .into(),
-            ..Told::default()
+            ..ClientStatistics::default()
         }
     }
 
@@ -151,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn clients_and_brokers_are_told_apart() {
+    fn clients_and_brokers_have_labels() {
         let statistics = Statistics::default();
-        statistics.note(told("mailq-send-a-1#producer-2", 100));
+        statistics.record(statistics_of("mailq-send-a-1#producer-2", 100));
         let metrics = statistics.metrics();
         let waiting = find(&metrics, "mailq_kafka_waiting_messages");
         let label = [("client", "producer-2".to_string())];
@@ -165,12 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_gone_is_forgotten() {
+    fn a_closed_client_is_removed() {
         let statistics = Statistics::default();
-        statistics.note(told("a#consumer-1", 100));
-        statistics.note(told("a#consumer-2", 130));
-        assert_eq!(statistics.told().len(), 2);
-        statistics.note(told("a#consumer-2", 161));
-        assert_eq!(statistics.told().len(), 1);
+        statistics.record(statistics_of("a#consumer-1", 100));
+        statistics.record(statistics_of("a#consumer-2", 130));
+        assert_eq!(statistics.clients().len(), 2);
+        statistics.record(statistics_of("a#consumer-2", 161));
+        assert_eq!(statistics.clients().len(), 1);
     }
 }

@@ -5,7 +5,7 @@
 //! unknown result may still land. Then the group is left and joined again, because a new generation fences the old
 //! request, and the committed string is read: where it is the one that this worker wrote last, it goes on from memory.
 
-use super::super::asker::{Asker, add_commit};
+use super::super::query::{QueryClient, add_commit};
 use super::rebalance::MemberContext;
 use super::shared::Shared;
 use crate::clock::{Clock, SystemClock};
@@ -75,7 +75,7 @@ struct Failed {
 pub(super) struct Committer {
     pub consumer: Arc<BaseConsumer<MemberContext>>,
     pub shared: Arc<Shared>,
-    pub asker: Asker,
+    pub queries: QueryClient,
     pub env: String,
     pub session: Duration,
     pub socket_timeout: Duration,
@@ -185,7 +185,7 @@ impl Committer {
                         }
                         Refusal::Fenced => return Ok(self.fenced(batch, code)),
                         refusal => {
-                            let why = self.asker.explain_commit(code);
+                            let why = self.queries.explain_commit(code);
                             let is_forbidden = refusal == Refusal::Forbidden;
                             return Err(Failed {
                                 why: format!("a commit failed: {why}"),
@@ -267,7 +267,7 @@ impl Committer {
         let owned = self.shared.assignments().owned();
         let at: Vec<TopicPartition> = owned.iter().map(|(at, ..)| *at).collect();
         let found = loop {
-            match self.asker.committed_blocking(&at) {
+            match self.queries.committed_blocking(&at) {
                 Ok(found) => break found,
                 Err(_) if Instant::now() < until && !self.shared.assignments().has_left => {
                     std::thread::sleep(RETRY_PAUSE);
@@ -314,7 +314,7 @@ impl Committer {
         // An ownership that has written nothing yet has claimed nothing, and has nothing to compare.
         let expected: Vec<_> = expected.into_iter().filter(|e| e.2.is_some()).collect();
         let at: Vec<TopicPartition> = expected.iter().map(|(at, ..)| *at).collect();
-        let found = self.asker.committed_blocking(&at);
+        let found = self.queries.committed_blocking(&at);
         // What cannot be read is not the string that this worker wrote.
         let found = found.unwrap_or_else(|_| vec![None; at.len()]);
         for ((at, token, written), found) in expected.into_iter().zip(found) {

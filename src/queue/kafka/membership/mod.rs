@@ -6,10 +6,10 @@ mod commits;
 mod rebalance;
 mod shared;
 
-use super::alone::Alone;
-use super::asker::{Asker, unusable};
+use super::bootstrap::Bootstrap;
 use super::context::Context;
-use super::failure::Explainer;
+use super::failure::{Explainer, unusable_client};
+use super::query::QueryClient;
 use super::settings::KafkaSettings;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -53,7 +53,7 @@ pub(super) struct MemberSetup<'a> {
     pub name: &'a str,
     pub settings: &'a KafkaSettings,
     pub context: Context,
-    pub asker: Asker,
+    pub queries: QueryClient,
     pub explainer: Explainer,
     pub topics: Vec<Topic>,
     /// Waits until appended records are acknowledged, for so long at the most.
@@ -65,7 +65,7 @@ impl KafkaMembership {
         let settings = setup.settings;
         let (changes, received) = unbounded_channel();
         let shared = Arc::new(Shared::new(changes, setup.topics));
-        let alone = setup.context.alone.clone();
+        let bootstrap = setup.context.bootstrap.clone();
         let member = MemberContext {
             context: setup.context,
             shared: Arc::clone(&shared),
@@ -74,12 +74,12 @@ impl KafkaMembership {
         let consumer: BaseConsumer<MemberContext> = settings
             .member(setup.name)
             .create_with_context(member)
-            .map_err(|error| unusable(&error))?;
+            .map_err(|error| unusable_client(&error))?;
         let consumer = Arc::new(consumer);
         let committer = Committer {
             consumer: Arc::clone(&consumer),
             shared: Arc::clone(&shared),
-            asker: setup.asker.clone(),
+            queries: setup.queries.clone(),
             env: settings.env.clone(),
             session: settings.session(),
             socket_timeout: settings.socket_timeout(),
@@ -98,8 +98,8 @@ impl KafkaMembership {
             pause: REJOIN_PAUSE,
             subscribed_at: Instant::now(),
             reported_at: None,
-            asker: setup.asker.clone(),
-            alone,
+            queries: setup.queries.clone(),
+            bootstrap,
             explainer: setup.explainer,
         };
         let (closing, closed) = oneshot::channel();
@@ -205,8 +205,8 @@ struct Poller {
     pause: Duration,
     subscribed_at: Instant,
     reported_at: Option<Instant>,
-    asker: Asker,
-    alone: Alone,
+    queries: QueryClient,
+    bootstrap: Bootstrap,
     explainer: Explainer,
 }
 
@@ -217,13 +217,13 @@ impl Poller {
             match self.consumer.poll(POLL_INTERVAL) {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     let why = format!("this worker can no longer be a member: {code}");
-                    self.explainer.health.note(Code::Fatal, &why);
+                    self.explainer.health.record_error(Code::Fatal, &why);
                 }
                 Some(Err(error)) => self.report(&error),
                 Some(Ok(_)) | None => {}
             }
             // A worker that cannot append cannot write events and moves, so others must have its partitions.
-            if let Err(why) = self.explainer.unbroken() {
+            if let Err(why) = self.explainer.check_usable() {
                 tracing::error!("{why}");
                 self.shared.change(|assignments| {
                     assignments.must_rejoin = true;
@@ -231,7 +231,7 @@ impl Poller {
                 });
                 break;
             }
-            self.alone.mend(self.consumer.client());
+            self.bootstrap.restore(self.consumer.client());
             self.rejoin_when_due();
             self.refresh_topics();
             self.shared
@@ -249,7 +249,9 @@ impl Poller {
         tracing::debug!(%error, "the group's consumer");
         match error.rdkafka_error_code() {
             Some(code @ Code::GroupAuthorizationFailed) => {
-                self.explainer.health.deny(self.asker.explain_commit(code));
+                self.explainer
+                    .health
+                    .deny_membership(self.queries.explain_commit(code));
             }
             Some(code @ Code::TopicAuthorizationFailed)
                 if self
@@ -257,7 +259,7 @@ impl Poller {
                     .is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) =>
             {
                 self.reported_at = Some(Instant::now());
-                let why = self.asker.explain_commit(code);
+                let why = self.queries.explain_commit(code);
                 tracing::error!("the group cannot be joined: {why}");
             }
             _ => {}
@@ -277,7 +279,7 @@ impl Poller {
             return;
         }
         self.refreshed_at = Instant::now();
-        if let Ok(there) = self.asker.list_blocking() {
+        if let Ok(there) = self.queries.topics_blocking() {
             let owned: Vec<Topic> = there.into_keys().filter(Topic::is_owned).collect();
             self.shared.add_topics(&owned);
             self.shared

@@ -9,7 +9,7 @@ mod partition;
 mod read_ahead;
 
 use super::context::Context;
-use super::failure::{Doing, Explainer};
+use super::failure::{Explainer, Operation, unusable_client};
 use super::settings::KafkaSettings;
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
@@ -77,7 +77,7 @@ impl Reader {
         let config = settings.reader();
         let consumer: BaseConsumer<Context> = config
             .create_with_context(context.clone())
-            .map_err(|error| super::asker::unusable(&error))?;
+            .map_err(|error| unusable_client(&error))?;
         let (commands, received) = channel();
         let thread = ReaderThread {
             consumer: Arc::new(consumer),
@@ -143,7 +143,7 @@ impl ReaderThread {
         loop {
             // Records come through the queues of their partitions; this runs the callbacks, which record errors too.
             drop(self.consumer.poll(Duration::ZERO));
-            self.context.alone.mend(self.consumer.client());
+            self.context.bootstrap.restore(self.consumer.client());
             let pause = if self.waiting.is_empty() {
                 POLL_INTERVAL
             } else {
@@ -233,7 +233,7 @@ impl ReaderThread {
                     Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Ok(None),
                     _ => Err(self
                         .explainer
-                        .explain(Doing::Read(request.at.topic), &error)),
+                        .explain(Operation::Read(request.at.topic), &error)),
                 }
             }
         }
@@ -257,8 +257,8 @@ impl ReaderThread {
                 }
                 Some(Found::Empty) => {
                     has_timed_out = true;
-                    let doing = Doing::Read(request.at.topic);
-                    Err(self.explainer.away(doing, "no record arrived"))
+                    let operation = Operation::Read(request.at.topic);
+                    Err(self.explainer.away(operation, "no record arrived"))
                 }
                 Some(found) => self.answer_for(request, found),
             };

@@ -72,7 +72,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
             worker.wait_for_success(DRAIN)?;
         }
         let words: String = workers.iter().map(Process::words).collect();
-        let forgotten = words.matches("no broker is known any more").count();
+        let forgotten = words.matches("the client knows no broker any more").count();
         report.figure("clients that had forgotten the broker", forgotten);
         let most = setting.count * WORKERS as u64 * MAX_UNCOMMITTED;
         check_all_delivered(project, "asleep", &server, most, report)?;

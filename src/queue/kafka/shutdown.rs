@@ -1,5 +1,5 @@
-//! The end of clients. librdkafka's threads use OpenSSL, which the process takes away from under them when it exits: so
-//! it waits until they have ended.
+//! Waits at the end of the process until the threads of librdkafka's clients have ended. They use OpenSSL, whose exit
+//! handler frees what they still use: a process that exited under them crashed.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,23 +7,23 @@ use std::time::Duration;
 static OPEN: Mutex<usize> = Mutex::new(0);
 static CLOSED: Condvar = Condvar::new();
 
-/// A client that has not ended. Part of its context, which outlives its threads.
-pub(super) struct Open;
+/// A client that is not closed. It is part of the client's context, which librdkafka drops after the client's threads.
+pub(super) struct OpenClient;
 
-impl Open {
-    pub fn new() -> Open {
+impl OpenClient {
+    pub fn new() -> OpenClient {
         *OPEN.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Open
+        OpenClient
     }
 }
 
-impl Clone for Open {
-    fn clone(&self) -> Open {
-        Open::new()
+impl Clone for OpenClient {
+    fn clone(&self) -> OpenClient {
+        OpenClient::new()
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenClient {
     fn drop(&mut self) {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         *open = open.saturating_sub(1);
@@ -32,8 +32,8 @@ impl Drop for Open {
     }
 }
 
-/// Waits until the clients of all handles that were dropped have ended, for so long at the most: with the cluster away
-/// it may take them longer.
+/// Waits until all clients are closed, after their handles were dropped, for so long at the most: closing takes longer
+/// while the cluster is away.
 pub fn wait_until_closed(at_most: Duration) {
     let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let ended = CLOSED.wait_timeout_while(open, at_most, |open| *open > 0);
@@ -46,8 +46,8 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn the_last_to_end_is_waited_for() {
-        let (first, second) = (Open::new(), Open::new().clone());
+    fn waits_for_the_last_client() {
+        let (first, second) = (OpenClient::new(), OpenClient::new().clone());
         drop(first);
         let begun = Instant::now();
         let thread = std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! The token of an OAUTHBEARER login: printed by a command of the user's, anew before it expires.
+//! The token of an OAUTHBEARER login: the user's command prints it. librdkafka asks for a new one before it expires.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,10 +7,10 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A command that takes longer is ended.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Of a token that does not say itself how long it lives.
-const LIFE: Duration = Duration::from_secs(300);
+/// A command that takes longer is killed.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// The lifetime of a token that does not say when it expires.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// Tokens are a few kilobytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -26,7 +26,7 @@ pub(super) fn fetch(command: Option<&str>) -> Result<OAuthToken, String> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let expires = claims.as_ref().and_then(|claims| claims["exp"].as_u64());
-    let expires = expires.map_or(now + LIFE, Duration::from_secs);
+    let expires = expires.map_or(now + DEFAULT_LIFETIME, Duration::from_secs);
     let subject = claims.as_ref().and_then(|claims| claims["sub"].as_str());
     Ok(OAuthToken {
         token,
@@ -53,12 +53,12 @@ fn run(command: &str) -> Result<String, String> {
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
-            Ok(None) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+            Ok(None) if begun.elapsed() < TIMEOUT => std::thread::sleep(Duration::from_millis(20)),
             _ => {
-                // Its end is what is wanted; it may have come by itself.
+                // Errors mean that it has ended by itself.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("the token command did not end within {PATIENCE:?}"));
+                return Err(format!("the token command did not end within {TIMEOUT:?}"));
             }
         }
     };
@@ -69,7 +69,7 @@ fn run(command: &str) -> Result<String, String> {
     }
 }
 
-/// What a JSON web token says about itself; other tokens say nothing.
+/// The claims of a JSON Web Token (RFC 7519). `None`: it is another kind of token.
 fn claims(token: &str) -> Option<serde_json::Value> {
     let payload = token.split('.').nth(1)?;
     let bytes = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn another_token_lives_for_a_while() {
+    fn an_opaque_token_has_the_default_lifetime() {
         let token = fetch(Some("echo opaque")).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let left = token.lifetime_ms - i64::try_from(now.as_millis()).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_do_not_tell_the_token() {
+    fn errors_do_not_show_the_token() {
         for (command, expected) in [("echo secret; exit 3", "failed"), ("true", "nothing")] {
             let why = fetch(Some(command)).err().unwrap();
             assert!(why.contains(expected) && !why.contains("secret"), "{why}");
