@@ -1,4 +1,4 @@
-//! The queue-wide buckets, in a small file of their own beside the queue.
+//! The token buckets that all processes share, in a small file beside the queue.
 
 use super::failure::Failure;
 use super::leases::{nanos, now};
@@ -7,7 +7,8 @@ use crate::queue::{SlotRequest, Slots};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
-/// One bucket's turn, in the caller's transaction. What another boot left does not count: its clock began anew.
+/// Takes slots of a bucket, in the caller's transaction. A bucket of another boot is started anew, because the boot-time
+/// clock has started anew.
 pub(super) fn take(
     connection: &Connection,
     boot: &str,

@@ -1,4 +1,4 @@
--- Beside the queue: slots must not wait for its writers, and need not survive a power loss.
+-- In a file beside the queue, so that taking a slot does not wait for its writers. It need not survive a power loss.
 CREATE TABLE IF NOT EXISTS bucket (
     name TEXT PRIMARY KEY,
     boot TEXT NOT NULL,

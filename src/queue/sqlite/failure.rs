@@ -1,10 +1,10 @@
-//! What SQLite says, in the queue's words.
+//! Turns SQLite's errors into the queue's.
 
 use crate::queue::QueueError;
 use rusqlite::{ErrorCode, ffi};
 use std::path::Path;
 
-/// Why a piece of work did not succeed: the queue's own answer, or SQLite's.
+/// Why a job failed: an error of the queue or of SQLite.
 #[derive(Debug)]
 pub(super) enum Failure {
     Queue(QueueError),

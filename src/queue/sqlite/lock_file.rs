@@ -1,11 +1,11 @@
-//! A member's lock file: held while its process lives, so that everybody knows at once when it is gone.
+//! A member's lock file: locked while its process lives, so that the others learn at once when it has ended.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Held until dropped. The kernel lets go of it when the process dies, however it dies.
+/// A locked file. The kernel releases the lock when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct LockFile {
     path: PathBuf,
@@ -13,7 +13,7 @@ pub(super) struct LockFile {
 }
 
 impl LockFile {
-    /// `None`: somebody holds it, or looks at it just now.
+    /// `None`: another process holds the lock, or is checking it just now.
     pub(super) fn take(folder: &Path, name: &str) -> io::Result<Option<LockFile>> {
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -32,7 +32,7 @@ impl LockFile {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Who left may have removed the file between our opening and our locking: then the lock is of nothing.
+        // A member that left may have removed the file after we opened it. A lock on a removed file protects nothing.
         let ours = file.metadata()?;
         let there = match std::fs::metadata(&path) {
             Ok(there) => there,
@@ -43,14 +43,14 @@ impl LockFile {
         Ok(same.then_some(LockFile { path, _file: file }))
     }
 
-    /// Removes the file, then lets go. A file that stays is harmless.
+    /// Removes the file, then releases the lock. A file that stays is harmless.
     pub(super) fn remove(self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Whether nobody holds a name's lock. Looks with a shared lock, so that those who look do not see each other. A file
-/// that is not there proves nothing: then leases end by time.
+/// Whether no process holds the lock of a name. Checks with a shared lock, so that two members that check do not see
+/// each other. A missing file proves nothing; the leases then expire.
 pub(super) fn is_free(folder: &Path, name: &str) -> bool {
     File::open(path(folder, name)).is_ok_and(|file| file.try_lock_shared().is_ok())
 }

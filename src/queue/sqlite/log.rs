@@ -1,4 +1,5 @@
-//! Partitions as ranges of one table: append, fetch, bounds, compaction, dropping. All inside the caller's transaction.
+//! Partitions as ranges of one table: append, fetch, bounds, compaction and dropping. All of it runs in the caller's
+//! transaction.
 
 use super::failure::Failure;
 use crate::domain::ids::{Offset, Partition};
@@ -8,30 +9,30 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Bits of a position that are the offset: 10^12 records in a partition.
+/// The lower bits of a position are the offset, enough for 10^12 records in a partition; the others are `partition.id`.
 const OFFSET_BITS: u32 = 40;
 const MAX_OFFSET: i64 = (1 << OFFSET_BITS) - 1;
-/// Most records and bytes that one step of dropping deletes.
+/// One step of dropping deletes at most so many records, or records of about so many bytes.
 const DROP_RECORDS: i64 = 500;
 const DROP_BYTES: i64 = 4 * 1024 * 1024;
-/// Free pages are given back when there are more than this, or than a quarter of the file; until few are left.
+/// Free pages are given back when there are more than this, and more than a quarter of the file, until few are left.
 const VACUUM_ABOVE_PAGES: i64 = 2_048;
 const VACUUM_TO_PAGES: i64 = 512;
 const VACUUM_STEP_PAGES: i64 = 256;
 
 /// A row of `partition`.
-struct Place {
+struct PartitionRow {
     id: i64,
-    low: i64,
+    low_watermark: i64,
     next: i64,
 }
 
-impl Place {
+impl PartitionRow {
     fn start(&self) -> i64 {
         self.id << OFFSET_BITS
     }
 
-    /// The position of an offset; of one that no partition can have, the end.
+    /// The position of an offset. An offset above the highest possible one gets the position of that.
     fn position(&self, offset: Offset) -> i64 {
         self.start() | i64::try_from(offset).unwrap_or(MAX_OFFSET).min(MAX_OFFSET)
     }
@@ -41,13 +42,13 @@ fn offset(n: i64) -> Offset {
     n.unsigned_abs() & MAX_OFFSET.unsigned_abs()
 }
 
-fn place(connection: &Connection, at: TopicPartition) -> Result<Place, Failure> {
+fn partition_row(connection: &Connection, at: TopicPartition) -> Result<PartitionRow, Failure> {
     connection
         .prepare_cached("SELECT id, low, next FROM partition WHERE topic = ?1 AND number = ?2")?
         .query_row(params![at.topic.to_string(), at.partition], |row| {
-            Ok(Place {
+            Ok(PartitionRow {
                 id: row.get(0)?,
-                low: row.get(1)?,
+                low_watermark: row.get(1)?,
                 next: row.get(2)?,
             })
         })
@@ -69,7 +70,7 @@ pub(super) fn create_topics(
     Ok(())
 }
 
-/// Names that this mailq does not know are another version's business.
+/// The topics of this file. A name that this version does not know belongs to another version and is left out.
 pub(super) fn topics(connection: &Connection) -> Result<Vec<Topic>, Failure> {
     let mut select = connection.prepare_cached("SELECT DISTINCT topic FROM partition")?;
     let names = select.query_map([], |row| row.get::<_, String>(0))?;
@@ -86,16 +87,16 @@ pub(super) fn append(
     at: TopicPartition,
     records: &[Record],
 ) -> Result<Vec<Offset>, Failure> {
-    let place = place(connection, at)?;
-    let appended_at = micros(SystemTime::now());
+    let partition = partition_row(connection, at)?;
+    let appended_at = microseconds(SystemTime::now());
     let mut insert = connection.prepare_cached(
         "INSERT INTO record (position, appended_at, key, headers, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    let mut next = place.next;
+    let mut next = partition.next;
     let mut offsets = Vec::with_capacity(records.len());
     for record in records {
-        let position = place.start() | next;
-        let headers = serde_json::to_string(&record.headers).map_err(unwritable)?;
+        let position = partition.start() | next;
+        let headers = serde_json::to_string(&record.headers).map_err(not_json)?;
         insert.execute(params![
             position,
             appended_at,
@@ -104,31 +105,32 @@ pub(super) fn append(
             record.payload.as_deref()
         ])?;
         if let Some(key) = record.key.as_deref().filter(|_| at.topic.is_compacted()) {
-            compact(connection, &place, key, position)?;
+            compact(connection, &partition, key, position)?;
         }
         offsets.push(offset(next));
         next += 1;
     }
     connection
         .prepare_cached("UPDATE partition SET next = ?2 WHERE id = ?1")?
-        .execute([place.id, next])?;
+        .execute([partition.id, next])?;
     Ok(offsets)
 }
 
-fn unwritable(error: serde_json::Error) -> Failure {
+fn not_json(error: serde_json::Error) -> Failure {
     Failure::Queue(QueueError::Unknown(error.to_string()))
 }
 
-/// The older record of the key goes, tombstones too; the newest stays, for those who follow the log.
+/// Deletes the older record of a key, a tombstone too. The newest record stays, also if it is a tombstone: readers that
+/// follow the log must see it.
 fn compact(
     connection: &Connection,
-    place: &Place,
+    partition: &PartitionRow,
     key: &str,
     position: i64,
 ) -> Result<(), Failure> {
     let older: Option<i64> = connection
         .prepare_cached("SELECT position FROM latest WHERE partition = ?1 AND key = ?2")?
-        .query_row(params![place.id, key], |row| row.get(0))
+        .query_row(params![partition.id, key], |row| row.get(0))
         .optional()?;
     if let Some(older) = older {
         connection
@@ -139,7 +141,7 @@ fn compact(
         .prepare_cached(
             "INSERT OR REPLACE INTO latest (partition, key, position) VALUES (?1, ?2, ?3)",
         )?
-        .execute(params![place.id, key, position])?;
+        .execute(params![partition.id, key, position])?;
     Ok(())
 }
 
@@ -149,19 +151,19 @@ pub(super) fn fetch(
     from: Offset,
     max_bytes: usize,
 ) -> Result<Vec<Stored>, Failure> {
-    let place = place(connection, at)?;
-    if from < offset(place.low) && !at.topic.is_compacted() {
+    let partition = partition_row(connection, at)?;
+    if from < offset(partition.low_watermark) && !at.topic.is_compacted() {
         return Err(Failure::Queue(QueueError::BelowLowWatermark {
             at,
             offset: from,
-            low_watermark: offset(place.low),
+            low_watermark: offset(partition.low_watermark),
         }));
     }
     let mut select = connection.prepare_cached(
         "SELECT position, appended_at, key, headers, payload FROM record
          WHERE position >= ?1 AND position < ?2 ORDER BY position",
     )?;
-    let mut rows = select.query([place.position(from), place.start() | place.next])?;
+    let mut rows = select.query([partition.position(from), partition.start() | partition.next])?;
     let mut found = Vec::new();
     let mut bytes = 0usize;
     while let Some(row) = rows.next()? {
@@ -195,7 +197,7 @@ fn stored(at: TopicPartition, row: &Row<'_>) -> Result<Stored, Failure> {
     })
 }
 
-/// What a record takes, roughly: so that a million tombstones are not nothing.
+/// The size of a record, roughly. A tombstone has one too, so that a transaction takes only so many.
 pub(super) fn record_bytes(record: &Record) -> usize {
     let headers = record
         .headers
@@ -207,10 +209,10 @@ pub(super) fn record_bytes(record: &Record) -> usize {
 }
 
 pub(super) fn bounds(connection: &Connection, at: TopicPartition) -> Result<Bounds, Failure> {
-    let place = place(connection, at)?;
+    let partition = partition_row(connection, at)?;
     Ok(Bounds {
-        low_watermark: offset(place.low),
-        end: offset(place.next),
+        low_watermark: offset(partition.low_watermark),
+        end: offset(partition.next),
     })
 }
 
@@ -218,10 +220,10 @@ pub(super) fn committed(
     connection: &Connection,
     at: TopicPartition,
 ) -> Result<Option<Committed>, Failure> {
-    let place = place(connection, at)?;
+    let partition = partition_row(connection, at)?;
     Ok(connection
         .prepare_cached("SELECT offset, text FROM progress WHERE partition = ?1")?
-        .query_row([place.id], |row| {
+        .query_row([partition.id], |row| {
             Ok(Committed {
                 offset: row.get::<_, i64>(0)?.unsigned_abs(),
                 text: row.get(1)?,
@@ -230,20 +232,22 @@ pub(super) fn committed(
         .optional()?)
 }
 
-/// Whether dropping would do anything; an interrupted drop has moved the mark and left records.
+/// Whether `drop_step` has anything to do. A drop that was interrupted has raised the low watermark and left records.
 pub(super) fn is_droppable(
     connection: &Connection,
     at: TopicPartition,
     below: Offset,
 ) -> Result<bool, Failure> {
-    let place = place(connection, at)?;
-    let below = place.position(below).min(place.start() | place.next);
-    if below > (place.start() | place.low) {
+    let partition = partition_row(connection, at)?;
+    let below = partition
+        .position(below)
+        .min(partition.start() | partition.next);
+    if below > (partition.start() | partition.low_watermark) {
         return Ok(true);
     }
     Ok(connection
         .prepare_cached("SELECT 1 FROM record WHERE position >= ?1 AND position < ?2")?
-        .exists([place.start(), below])?)
+        .exists([partition.start(), below])?)
 }
 
 /// Raises the low watermark, then deletes some of the records below it. True: there are more.
@@ -252,63 +256,65 @@ pub(super) fn drop_step(
     at: TopicPartition,
     below: Offset,
 ) -> Result<bool, Failure> {
-    let place = place(connection, at)?;
-    let below = place.position(below).min(place.start() | place.next);
+    let partition = partition_row(connection, at)?;
+    let below = partition
+        .position(below)
+        .min(partition.start() | partition.next);
     connection
         .prepare_cached("UPDATE partition SET low = max(low, ?2) WHERE id = ?1")?
-        .execute([place.id, below - place.start()])?;
-    let piece = lowest(connection, place.start(), below)?;
+        .execute([partition.id, below - partition.start()])?;
+    let batch = records_below(connection, partition.start(), below)?;
     if at.topic.is_compacted() {
-        for (position, key) in &piece.keys {
+        for (position, key) in &batch.keys {
             connection
                 .prepare_cached(
                     "DELETE FROM latest WHERE partition = ?1 AND key = ?2 AND position = ?3",
                 )?
-                .execute(params![place.id, key, position])?;
+                .execute(params![partition.id, key, position])?;
         }
     }
-    if let Some(last) = piece.last {
+    if let Some(last) = batch.last {
         connection
             .prepare_cached("DELETE FROM record WHERE position >= ?1 AND position <= ?2")?
-            .execute([place.start(), last])?;
+            .execute([partition.start(), last])?;
     }
-    Ok(piece.more)
+    Ok(batch.more)
 }
 
-/// What one step deletes.
+/// The records that one step deletes.
 #[derive(Default)]
-struct Piece {
+struct Batch {
     last: Option<i64>,
     keys: Vec<(i64, String)>,
     more: bool,
 }
 
-fn lowest(connection: &Connection, start: i64, below: i64) -> Result<Piece, Failure> {
+fn records_below(connection: &Connection, start: i64, below: i64) -> Result<Batch, Failure> {
     let mut select = connection.prepare_cached(
         "SELECT position, coalesce(length(payload), 0), key FROM record
          WHERE position >= ?1 AND position < ?2 ORDER BY position LIMIT ?3",
     )?;
     let mut rows = select.query([start, below, DROP_RECORDS])?;
-    let mut piece = Piece::default();
+    let mut batch = Batch::default();
     let (mut count, mut bytes) = (0, 0);
     while let Some(row) = rows.next()? {
         let position: i64 = row.get(0)?;
-        piece.last = Some(position);
+        batch.last = Some(position);
         if let Some(key) = row.get(2)? {
-            piece.keys.push((position, key));
+            batch.keys.push((position, key));
         }
         count += 1;
         bytes += row.get::<_, i64>(1)?;
-        piece.more = count == DROP_RECORDS || bytes >= DROP_BYTES;
-        if piece.more {
+        batch.more = count == DROP_RECORDS || bytes >= DROP_BYTES;
+        if batch.more {
             break;
         }
     }
-    Ok(piece)
+    Ok(batch)
 }
 
-/// Whether so much of the file is free that it is worth giving back.
-pub(super) fn is_loose(connection: &Connection) -> Result<bool, Failure> {
+/// Whether so many pages are free that it is worth giving them back.
+pub(super) fn is_worth_vacuuming(connection: &Connection) -> Result<bool, Failure> {
     let free = pages(connection, "freelist_count")?;
     Ok(free > VACUUM_ABOVE_PAGES.max(pages(connection, "page_count")? / 4))
 }
@@ -330,7 +336,7 @@ fn pages(connection: &Connection, pragma: &str) -> Result<i64, Failure> {
     Ok(connection.pragma_query_value(None, pragma, |row| row.get(0))?)
 }
 
-fn micros(at: SystemTime) -> i64 {
+fn microseconds(at: SystemTime) -> i64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

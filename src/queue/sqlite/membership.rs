@@ -1,9 +1,10 @@
-//! A process's place among those that share the file: a thread that beats, and the changes that it finds.
+//! A member of those that share the file: a thread that sends heartbeats, and the changes of ownership that they bring.
 
-use super::leases::{self, Beat, Held, Holding, Known, Me, Overdue};
+use super::connection::ConnectionThread;
+use super::heartbeat::{Expired, Heartbeat, Held, Holding, Observed, heartbeat};
+use super::leases::{self, ThisMember};
 use super::lock_file::{LockFile, is_free};
-use super::share::MemberId;
-use super::threads::Thread;
+use super::rebalance::MemberId;
 use crate::domain::topic::TopicPartition;
 use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Token};
 use async_trait::async_trait;
@@ -14,16 +15,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Who holds too much hears of it within this, whatever the lease.
-const BEAT: Duration = Duration::from_secs(1);
+/// A member with too many partitions learns it within this, however long the lease is.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct State {
     held: Held,
-    left: bool,
+    has_left: bool,
 }
 
-/// Shared by the engine's side and the thread that beats.
+/// Shared by the engine and the thread that sends heartbeats.
 #[derive(Debug, Default)]
 struct Shared(Mutex<State>);
 
@@ -32,8 +33,8 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// False: it was not held under this token.
-    fn forget(&self, at: TopicPartition, token: Token) -> bool {
+    /// False: the partition was not held under this token.
+    fn remove(&self, at: TopicPartition, token: Token) -> bool {
         let mut state = self.state();
         let is_held = state.held.get(&at).is_some_and(|held| held.token == token);
         if is_held {
@@ -44,64 +45,64 @@ impl Shared {
 
     fn end(&self) {
         let mut state = self.state();
-        state.left = true;
+        state.has_left = true;
         state.held.clear();
     }
 }
 
 pub(super) struct SqliteMembership {
-    me: Me,
-    writer: Thread,
+    me: ThisMember,
+    writer: ConnectionThread,
     shared: Arc<Shared>,
     changes: tokio::sync::Mutex<UnboundedReceiver<Ownership>>,
-    /// Dropped: the thread ends.
+    /// Dropping it ends the thread.
     _stop: Sender<()>,
-    /// Let go when this is dropped without leaving: then it is as if the process had died.
+    /// If this is dropped without leaving, the lock is released, as if the process had died.
     lock: RefCell<Option<LockFile>>,
 }
 
-/// What a new membership is made of.
-pub(super) struct Joined {
-    pub me: Me,
-    pub writer: Thread,
+/// What a new member is made of.
+pub(super) struct MemberSetup {
+    pub me: ThisMember,
+    pub writer: ConnectionThread,
     pub lock: LockFile,
     pub folder: PathBuf,
 }
 
 impl SqliteMembership {
-    /// Starts the thread that beats.
-    pub(super) fn start(joined: Joined) -> Result<SqliteMembership, QueueError> {
-        let (membership, heart, stopped) = SqliteMembership::new(joined);
+    /// Starts a member and the thread that sends its heartbeats.
+    pub(super) fn start(setup: MemberSetup) -> Result<SqliteMembership, QueueError> {
+        let (membership, thread, stopped) = SqliteMembership::new(setup);
         std::thread::Builder::new()
-            .name("queue-beat".to_string())
-            .spawn(move || heart.run(&stopped))
+            .name("queue-heartbeat".to_string())
+            .spawn(move || thread.run(&stopped))
             .map_err(|error| QueueError::Unknown(error.to_string()))?;
         Ok(membership)
     }
 
-    /// A membership, its beats, and what ends them when the membership is dropped.
-    fn new(joined: Joined) -> (SqliteMembership, Heart, Receiver<()>) {
+    /// A member, its heartbeats, and what ends them when the member is dropped.
+    fn new(setup: MemberSetup) -> (SqliteMembership, HeartbeatThread, Receiver<()>) {
         let (stop, stopped) = channel();
         let (changes, received) = unbounded_channel();
         let shared = Arc::new(Shared::default());
-        let heart = Heart {
-            me: joined.me.clone(),
-            writer: joined.writer.clone(),
+        let thread = HeartbeatThread {
+            me: setup.me.clone(),
+            writer: setup.writer.clone(),
             shared: Arc::clone(&shared),
             changes,
-            folder: joined.folder,
+            folder: setup.folder,
             others: Vec::new(),
-            overdue: Overdue::new(),
+            expired: Expired::new(),
         };
         let membership = SqliteMembership {
-            me: joined.me,
-            writer: joined.writer,
+            me: setup.me,
+            writer: setup.writer,
             shared,
             changes: tokio::sync::Mutex::new(received),
             _stop: stop,
-            lock: RefCell::new(Some(joined.lock)),
+            lock: RefCell::new(Some(setup.lock)),
         };
-        (membership, heart, stopped)
+        (membership, thread, stopped)
     }
 }
 
@@ -130,7 +131,7 @@ impl Membership for SqliteMembership {
         let me = self.me.clone();
         let outcomes = self
             .writer
-            .ask(bytes, move |connection| {
+            .run(bytes, move |connection| {
                 leases::commit(connection, &me, &commits)
             })
             .await;
@@ -138,15 +139,15 @@ impl Membership for SqliteMembership {
     }
 
     async fn release(&self, at: TopicPartition, token: Token) {
-        // First here, so that the next beat does not take it for lost.
-        if !self.shared.forget(at, token) {
+        // Removed here before the file, so that a heartbeat between the two does not report it as lost.
+        if !self.shared.remove(at, token) {
             return;
         }
         let me = self.me.id;
-        // A lease that cannot be deleted is not kept any more and ends by itself.
+        // A lease that cannot be deleted now is not renewed any more, and expires.
         let _ = self
             .writer
-            .ask(0, move |connection| {
+            .run(0, move |connection| {
                 leases::release(connection, me, at, token)
             })
             .await;
@@ -155,10 +156,10 @@ impl Membership for SqliteMembership {
     async fn leave(&self) {
         self.shared.end();
         let me = self.me.id;
-        // If this fails the free lock file says the same.
+        // If this fails, the others find the lock file free and remove the member.
         let _ = self
             .writer
-            .ask(0, move |connection| leases::remove(connection, me))
+            .run(0, move |connection| leases::remove(connection, me))
             .await;
         if let Some(lock) = self.lock.borrow_mut().take() {
             lock.remove();
@@ -166,83 +167,89 @@ impl Membership for SqliteMembership {
     }
 }
 
-/// The thread that keeps the leases.
-struct Heart {
-    me: Me,
-    writer: Thread,
+/// What the thread that sends heartbeats works with.
+struct HeartbeatThread {
+    me: ThisMember,
+    writer: ConnectionThread,
     shared: Arc<Shared>,
     changes: UnboundedSender<Ownership>,
     folder: PathBuf,
     others: Vec<(MemberId, String)>,
-    /// What the last beat found, if it succeeded.
-    overdue: Overdue,
+    /// `expired` of the last heartbeat, if that succeeded.
+    expired: Expired,
 }
 
-impl Heart {
+impl HeartbeatThread {
     fn run(mut self, stop: &Receiver<()>) {
-        let pause = BEAT.min(self.me.lease / 5);
+        let pause = HEARTBEAT_INTERVAL.min(self.me.lease / 5);
         loop {
-            self.beat();
+            self.send();
             match stop.recv_timeout(pause) {
-                Err(RecvTimeoutError::Timeout) if !self.shared.state().left => {}
+                Err(RecvTimeoutError::Timeout) if !self.shared.state().has_left => {}
                 _ => return,
             }
         }
     }
 
-    fn beat(&mut self) {
+    fn send(&mut self) {
         let others = self.others.iter();
-        let known = Known {
+        let observed = Observed {
             dead: others
                 .filter(|(_, name)| is_free(&self.folder, name))
                 .map(|(id, _)| *id)
                 .collect(),
-            overdue: std::mem::take(&mut self.overdue),
+            expired: std::mem::take(&mut self.expired),
         };
         let (me, shared) = (self.me.clone(), Arc::clone(&self.shared));
-        let result = self.writer.ask_blocking(move |connection| {
+        let result = self.writer.run_blocking(move |connection| {
             let state = shared.state();
-            if state.left {
-                return Ok(Beat::default());
+            if state.has_left {
+                return Ok(Heartbeat::default());
             }
             let held = state.held.clone();
             drop(state);
-            leases::beat(connection, &me, &held, &known)
+            heartbeat(connection, &me, &held, &observed)
         });
-        // After an error nothing is believed: who lost what stands in the file, and the next beat reads it.
-        if let Ok(beat) = result {
-            self.apply(beat);
+        // After an error nothing is known to have changed. The next heartbeat reads from the file what has.
+        if let Ok(result) = result {
+            self.apply(result);
         }
     }
 
-    fn apply(&mut self, beat: Beat) {
-        for (at, token) in beat.lost {
-            if self.shared.forget(at, token) {
-                self.tell(Ownership::Lost { at, token });
+    fn apply(&mut self, result: Heartbeat) {
+        for (at, token) in result.lost {
+            if self.shared.remove(at, token) {
+                self.report(Ownership::Lost { at, token });
             }
         }
         let mut state = self.shared.state();
-        if state.left {
+        if state.has_left {
             return;
         }
-        self.others = beat.others;
-        self.overdue = beat.overdue;
-        for (at, token) in beat.gained {
-            let giving = false;
-            state.held.insert(at, Holding { token, giving });
-            self.tell(Ownership::Gained { at, token });
+        self.others = result.others;
+        self.expired = result.expired;
+        for (at, token) in result.gained {
+            let is_releasing = false;
+            state.held.insert(
+                at,
+                Holding {
+                    token,
+                    is_releasing,
+                },
+            );
+            self.report(Ownership::Gained { at, token });
         }
         for (at, holding) in &mut state.held {
-            if beat.give.contains(&at.partition) {
-                holding.giving = true;
+            if result.release.contains(&at.partition) {
+                holding.is_releasing = true;
                 let (at, token) = (*at, holding.token);
-                self.tell(Ownership::Losing { at, token });
+                self.report(Ownership::Losing { at, token });
             }
         }
     }
 
-    fn tell(&self, change: Ownership) {
-        // Nobody listens after the membership is dropped.
+    fn report(&self, change: Ownership) {
+        // After the membership is dropped nobody receives changes.
         let _ = self.changes.send(change);
     }
 }

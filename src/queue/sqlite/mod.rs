@@ -1,15 +1,19 @@
-//! The embedded queue: one SQLite file shared by the processes of one machine. Writes, reads and slots have a thread
-//! each; leases live in the file, lock files and the buckets beside it.
+//! The embedded queue: one SQLite file, which the processes of one machine share.
+//!
+//! Beside `queue.db` lie the token buckets (`queue.db-slots`) and a folder with a lock file for each member
+//! (`queue.db-members`). Writing, reading and taking slots have a connection and a thread each (`connection`). Records
+//! and offsets are in `log`, ownership in `leases`, `heartbeat` and `rebalance`, the format of the file in `schema`.
 
 mod buckets;
+mod connection;
 mod failure;
+mod heartbeat;
 mod leases;
 mod lock_file;
 mod log;
 mod membership;
+mod rebalance;
 mod schema;
-mod share;
-mod threads;
 
 use super::{
     Bounds, Buckets, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots,
@@ -18,40 +22,41 @@ use super::{
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use async_trait::async_trait;
+use connection::{Access, ConnectionThread};
 use lock_file::LockFile;
-use membership::{Joined, SqliteMembership};
+use membership::{MemberSetup, SqliteMembership};
 use schema::{Durability, Expected};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use threads::{Kind, Thread};
 
 /// Partitions of a new file.
 pub const PARTITIONS: Partition = 8;
-/// How long ownership lasts without contact, unless told otherwise.
+/// How long ownership lasts without contact, by default.
 pub const LEASE: Duration = Duration::from_secs(5);
-/// A record larger than this is not taken.
+/// A larger record is refused.
 pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
-/// Records of one append beyond this go into the next transaction.
+/// The records of one append beyond this go into further transactions.
 const APPEND_BYTES: usize = 4 * 1024 * 1024;
-/// A name is looked at by others for moments only: who cannot lock it for this long shares it with a living worker.
-const NAME_TRIES: u32 = 20;
+/// Other members lock the file of a name only for moments, to see whether it is free. If a name cannot be locked in as
+/// many attempts, a running worker has it.
+const NAME_ATTEMPTS: u32 = 20;
 
 /// How a file is opened.
 #[derive(Debug, Clone)]
 pub struct OpenOptions<'a> {
-    /// Makes a file that is not there. Otherwise that is `QueueError::Missing`.
+    /// Creates the file if it does not exist. Otherwise that is `QueueError::Missing`.
     pub create: bool,
-    /// Of the project's key; a file keeps the one that it was made with.
+    /// The fingerprint of the project's key. A file keeps the one that it was created with.
     pub key_fingerprint: &'a str,
-    /// Of a new file; an existing one has what it has.
+    /// The number of partitions of a new file. An existing one keeps its number.
     pub partitions: Partition,
     pub lease: Duration,
 }
 
 impl<'a> OpenOptions<'a> {
-    /// An existing file with the default lease.
+    /// Options for an existing file, with the default lease.
     pub fn new(key_fingerprint: &'a str) -> OpenOptions<'a> {
         OpenOptions {
             create: false,
@@ -62,20 +67,20 @@ impl<'a> OpenOptions<'a> {
     }
 }
 
-/// A handle on a file. Several handles, in one process or many, work on the same file.
+/// A handle on a file. Any number of handles, in one process or many, may work on the same file.
 pub struct SqliteQueue {
     path: PathBuf,
     partitions: Partition,
     lease: Duration,
     boot: Arc<str>,
-    writer: Thread,
-    reader: Thread,
-    buckets: Thread,
+    writer: ConnectionThread,
+    reader: ConnectionThread,
+    buckets: ConnectionThread,
 }
 
 impl SqliteQueue {
-    /// Opens or creates a file; blocks while it does. Created files are the owner's only. Errors: `Missing`, `Newer`,
-    /// `OtherKey`, `Damaged`, `Full`, `Away`.
+    /// Opens or creates a file; blocks. A new file is readable for its owner only. Errors: `Missing`, `Newer`, `OtherKey`,
+    /// `Damaged`, `Full`, `Away`.
     pub fn open(path: &Path, options: OpenOptions<'_>) -> Result<Rc<SqliteQueue>, QueueError> {
         if !SqliteQueue::exists(path) {
             if !options.create {
@@ -92,9 +97,9 @@ impl SqliteQueue {
         };
         let mut connection = schema::connect(path, Durability::Full)?;
         let partitions = schema::prepare(path, &mut connection, &expected, schema::STEPS)?;
-        let writer = Thread::spawn(Kind::Writes, connection, path)?;
+        let writer = ConnectionThread::spawn(Access::Write, connection, path)?;
         let connection = schema::connect(path, Durability::Full)?;
-        let reader = Thread::spawn(Kind::Reads, connection, path)?;
+        let reader = ConnectionThread::spawn(Access::Read, connection, path)?;
         Ok(Rc::new(SqliteQueue {
             path: path.to_path_buf(),
             partitions,
@@ -106,12 +111,12 @@ impl SqliteQueue {
         }))
     }
 
-    /// Whether there is a file at all.
+    /// Whether the file exists.
     pub fn exists(path: &Path) -> bool {
         path.exists()
     }
 
-    /// The fingerprint of the key that an existing file belongs to. `None`: no file, or nothing in it yet.
+    /// The fingerprint of the key that an existing file belongs to. `None`: no file, or an empty one.
     pub fn fingerprint(path: &Path) -> Result<Option<String>, QueueError> {
         if !SqliteQueue::exists(path) {
             return Ok(None);
@@ -130,8 +135,8 @@ impl SqliteQueue {
         beside(&self.path, "-members")
     }
 
-    async fn take_name(&self, name: &str) -> Result<LockFile, QueueError> {
-        for _ in 0..NAME_TRIES {
+    async fn lock_name(&self, name: &str) -> Result<LockFile, QueueError> {
+        for _ in 0..NAME_ATTEMPTS {
             let lock = LockFile::take(&self.members_folder(), name)
                 .map_err(|error| schema::away(&self.path, error))?;
             if let Some(lock) = lock {
@@ -143,16 +148,16 @@ impl SqliteQueue {
         Err(schema::away(&self.path, what))
     }
 
-    /// What a membership of this name is made of, once the file knows it.
-    async fn joined(&self, name: &str) -> Result<Joined, QueueError> {
-        let lock = self.take_name(name).await?;
+    /// Locks a name and writes the new member to the file.
+    async fn add_member(&self, name: &str) -> Result<MemberSetup, QueueError> {
+        let lock = self.lock_name(name).await?;
         let (owned, lease) = (name.to_string(), self.lease);
         let id = self
             .writer
-            .ask(0, move |connection| leases::join(connection, &owned, lease))
+            .run(0, move |connection| leases::join(connection, &owned, lease))
             .await?;
-        Ok(Joined {
-            me: leases::Me {
+        Ok(MemberSetup {
+            me: leases::ThisMember {
                 id,
                 name: name.to_string(),
                 lease,
@@ -165,14 +170,14 @@ impl SqliteQueue {
     }
 
     /// After much was dropped: gives the space back in small steps, so that nobody waits for it.
-    async fn tighten(&self) -> Result<(), QueueError> {
-        if !self.reader.ask(0, log::is_loose).await? {
+    async fn vacuum(&self) -> Result<(), QueueError> {
+        if !self.reader.run(0, log::is_worth_vacuuming).await? {
             return Ok(());
         }
-        while self.writer.ask(0, log::vacuum_step).await? {}
+        while self.writer.run(0, log::vacuum_step).await? {}
         let path = self.path.clone();
         self.writer
-            .ask_bare(move |_| Ok(schema::checkpoint(&path)?))
+            .run_outside_transaction(move |_| Ok(schema::checkpoint(&path)?))
             .await
     }
 }
@@ -193,12 +198,12 @@ impl Queue for SqliteQueue {
             .map(|t| (*t, self.partitions_of(*t)))
             .collect();
         self.writer
-            .ask(0, move |connection| log::create_topics(connection, &topics))
+            .run(0, move |connection| log::create_topics(connection, &topics))
             .await
     }
 
     async fn topics(&self) -> Result<Vec<Topic>, QueueError> {
-        self.reader.ask(0, log::topics).await
+        self.reader.run(0, log::topics).await
     }
 
     async fn append(
@@ -209,7 +214,7 @@ impl Queue for SqliteQueue {
         let mut offsets = Vec::with_capacity(records.len());
         for (bytes, piece) in pieces(at.topic, records)? {
             let job = move |connection: &rusqlite::Connection| log::append(connection, at, &piece);
-            offsets.extend(self.writer.ask(bytes, job).await?);
+            offsets.extend(self.writer.run(bytes, job).await?);
         }
         Ok(offsets)
     }
@@ -221,7 +226,7 @@ impl Queue for SqliteQueue {
         max_bytes: usize,
     ) -> Result<Vec<Stored>, QueueError> {
         self.reader
-            .ask(0, move |connection| {
+            .run(0, move |connection| {
                 log::fetch(connection, at, from, max_bytes)
             })
             .await
@@ -229,14 +234,14 @@ impl Queue for SqliteQueue {
 
     async fn bounds(&self, at: TopicPartition) -> Result<Bounds, QueueError> {
         self.reader
-            .ask(0, move |connection| log::bounds(connection, at))
+            .run(0, move |connection| log::bounds(connection, at))
             .await
     }
 
     async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError> {
         let at = at.to_vec();
         self.reader
-            .ask(0, move |connection| {
+            .run(0, move |connection| {
                 at.iter()
                     .map(|at| log::committed(connection, *at))
                     .collect()
@@ -251,21 +256,21 @@ impl Queue for SqliteQueue {
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
         let check =
             move |connection: &rusqlite::Connection| log::is_droppable(connection, at, offset);
-        if !self.reader.ask(0, check).await? {
+        if !self.reader.run(0, check).await? {
             return Ok(());
         }
         let step = move |connection: &rusqlite::Connection| log::drop_step(connection, at, offset);
-        while self.writer.ask(0, step).await? {}
-        self.tighten().await
+        while self.writer.run(0, step).await? {}
+        self.vacuum().await
     }
 
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
-        let joined = self.joined(name).await?;
-        Ok(Rc::new(SqliteMembership::start(joined)?))
+        let setup = self.add_member(name).await?;
+        Ok(Rc::new(SqliteMembership::start(setup)?))
     }
 
     async fn members(&self) -> Result<Vec<Member>, QueueError> {
-        let mut members = self.reader.ask(0, leases::members).await?;
+        let mut members = self.reader.run(0, leases::members).await?;
         let folder = self.members_folder();
         members.retain(|member| !lock_file::is_free(&folder, &member.name));
         Ok(members)
@@ -281,24 +286,24 @@ impl Buckets for SqliteQueue {
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
         let boot = Arc::clone(&self.boot);
         self.buckets
-            .ask(0, move |connection| {
+            .run(0, move |connection| {
                 buckets::take(connection, &boot, &request)
             })
             .await
     }
 }
 
-fn open_buckets(path: &Path) -> Result<Thread, QueueError> {
+fn open_buckets(path: &Path) -> Result<ConnectionThread, QueueError> {
     schema::create_file(path)?;
     let connection = schema::connect(path, Durability::Later)?;
-    schema::turn_on_log(path, &connection)?;
+    schema::enable_wal(path, &connection)?;
     connection
         .execute_batch(include_str!("buckets.sql"))
         .map_err(|error| failure::explain(path, &error))?;
-    Thread::spawn(Kind::Writes, connection, path)
+    ConnectionThread::spawn(Access::Write, connection, path)
 }
 
-/// Cuts an append so that no transaction is long. Errors: `TooLarge`, before anything is written.
+/// Splits an append so that no transaction is long. Errors: `TooLarge`, before anything is written.
 fn pieces(topic: Topic, records: Vec<Record>) -> Result<Vec<(usize, Vec<Record>)>, QueueError> {
     let mut pieces: Vec<(usize, Vec<Record>)> = Vec::new();
     for record in records {
@@ -327,7 +332,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Which boot the boot-time clock counts from.
+/// The boot that the boot-time clock counts from.
 fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_string()

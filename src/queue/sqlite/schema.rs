@@ -1,4 +1,4 @@
-//! Opens the file: creates it, checks whose it is and which format it has, and brings older formats up to date.
+//! Opens the file: creates it, checks its format and its key, and migrates older formats.
 
 use super::failure::{Failure, explain, is_busy};
 use crate::domain::ids::Partition;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 /// The format that this mailq writes.
 pub(super) const FORMAT: i64 = 1;
 
-/// Brings a file from one format to the next.
+/// A migration from one format to the next.
 pub(super) struct Step {
     pub from: i64,
     pub sql: &'static str,
 }
 
-/// One step for each format before [`FORMAT`] that was ever released.
+/// One step for each released format before [`FORMAT`]. A released step never changes.
 pub(super) const STEPS: &[Step] = &[];
 
 /// What the caller expects of a file.
@@ -28,19 +28,19 @@ pub(super) struct Expected<'a> {
     pub boot: &'a str,
 }
 
-/// How often a commit reaches the disk.
+/// When a commit is durable.
 #[derive(Clone, Copy)]
 pub(super) enum Durability {
-    /// Before it is answered.
+    /// Before it returns (`synchronous = FULL`).
     Full,
-    /// Some time later, never out of order.
+    /// Some time later, in order (`synchronous = NORMAL`).
     Later,
 }
 
-/// Busy files are waited for this long, in steps of a millisecond: a writer's turn is 8 MB.
+/// How long the write lock is waited for, in steps of a millisecond. A transaction of another writer holds up to 8 MB.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 
-/// Creates an empty file for the owner only. SQLite gives its log and index the same mode.
+/// Creates an empty file for the owner only. SQLite gives the WAL and its index the same mode.
 pub(super) fn create_file(path: &Path) -> Result<(), QueueError> {
     let made = std::fs::OpenOptions::new()
         .write(true)
@@ -64,7 +64,7 @@ pub(super) fn away(path: &Path, what: impl ToString) -> QueueError {
     }
 }
 
-/// A connection to a file that is there.
+/// Connects to an existing file.
 pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection, QueueError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let configure = || -> rusqlite::Result<Connection> {
@@ -79,7 +79,7 @@ pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection,
             Durability::Later => "NORMAL",
         };
         connection.pragma_update(None, "synchronous", level)?;
-        // A log that once grew beside a long reader gives its space back.
+        // A WAL that has grown beside a long read transaction is truncated to this later.
         connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         Ok(connection)
@@ -87,8 +87,9 @@ pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection,
     configure().map_err(|error| explain(path, &error))
 }
 
-/// Write-ahead logging stays with the file. Two processes that turn it on at once get no wait from SQLite.
-pub(super) fn turn_on_log(path: &Path, connection: &Connection) -> Result<(), QueueError> {
+/// Turns on write-ahead logging, which the file keeps. SQLite does not call the busy handler for this, so two processes
+/// that do it at once have to try again by themselves.
+pub(super) fn enable_wal(path: &Path, connection: &Connection) -> Result<(), QueueError> {
     let until = Instant::now() + BUSY_WAIT;
     loop {
         let mode: rusqlite::Result<String> =
@@ -104,7 +105,7 @@ pub(super) fn turn_on_log(path: &Path, connection: &Connection) -> Result<(), Qu
     }
 }
 
-/// Checks or creates the queue behind a connection and says how many partitions it has.
+/// Creates or checks the queue in a file, and returns how many partitions it has.
 pub(super) fn prepare(
     path: &Path,
     connection: &mut Connection,
@@ -120,9 +121,9 @@ pub(super) fn prepare(
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")
         };
         first().map_err(|error| explain(path, &error))?;
-        turn_on_log(path, connection)?;
+        enable_wal(path, connection)?;
     }
-    settle(path, connection, expected, steps).map_err(|failure| failure.explain(path))
+    create_or_check(path, connection, expected, steps).map_err(|failure| failure.explain(path))
 }
 
 /// The fingerprint of the key that the queue belongs to.
@@ -137,8 +138,8 @@ pub(super) fn fingerprint(path: &Path) -> Result<Option<String>, QueueError> {
     read().map_err(|error| explain(path, &error))
 }
 
-/// Copies the log into the file and empties it. Whoever reads or writes just now keeps it from that: then it is left
-/// for the next time, for waiting would hold up everybody's leases.
+/// Copies the WAL into the file and truncates it. If another connection reads or writes just now, this is left for the
+/// next time: waiting would delay heartbeats.
 pub(super) fn checkpoint(path: &Path) -> Result<(), QueueError> {
     let connection = connect(path, Durability::Full)?;
     let run = || -> rusqlite::Result<()> {
@@ -154,8 +155,8 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(objects == 0)
 }
 
-/// Everything in one transaction: who comes second finds the work done.
-fn settle(
+/// Creates, migrates and checks in one transaction, so that of several processes only the first has anything to do.
+fn create_or_check(
     path: &Path,
     connection: &mut Connection,
     expected: &Expected<'_>,
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_format_is_brought_up_to_date() {
+    fn an_older_format_is_migrated() {
         let directory = tempfile::tempdir().unwrap();
         let (path, mut connection) = fresh(&directory);
         connection
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn another_boot_voids_leases() {
+    fn leases_of_another_boot_are_deleted() {
         let directory = tempfile::tempdir().unwrap();
         let (path, mut connection) = fresh(&directory);
         let count = |connection: &Connection| -> i64 {

@@ -1,4 +1,4 @@
--- The embedded queue, format 1. Positions are `partition.id << 40 | offset`: one B-tree, each partition in order.
+-- The embedded queue, format 1. A position is `partition.id << 40 | offset`, so each partition is a range of one B-tree.
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value ANY NOT NULL
@@ -22,7 +22,7 @@ CREATE TABLE record (
     payload BLOB
 ) STRICT;
 
--- Compacted topics only: where each key's one record is.
+-- Compacted topics only: where the one record of each key is.
 CREATE TABLE latest (
     partition INTEGER NOT NULL,
     key TEXT NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE progress (
     text TEXT NOT NULL
 ) STRICT;
 
--- Instants are nanoseconds of the boot-time clock; both tables are emptied when meta.boot is another boot's.
+-- expires: nanoseconds of the boot-time clock. Both tables are emptied when meta.boot is not the current boot.
 CREATE TABLE member (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,

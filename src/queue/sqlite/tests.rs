@@ -14,14 +14,14 @@ fn record(bytes: usize) -> Record {
     }
 }
 
-/// Later writes find the disk full when the file has so many pages.
+/// Limits the file to `pages`, beyond which writes find the disk full.
 async fn limit_pages(queue: &SqliteQueue, pages: u32) {
     let limit = move |connection: &rusqlite::Connection| {
         let sql = format!("PRAGMA max_page_count = {pages}");
         connection.query_row(&sql, [], |_| Ok(()))?;
         Ok(())
     };
-    queue.writer.ask_bare(limit).await.unwrap();
+    queue.writer.run_outside_transaction(limit).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Processes that are stopped for longer than their lease: a member beats only when its test says so.
+//! Processes that are stopped for longer than their lease: here a member sends a heartbeat only when its test says so.
 
 use super::*;
 use crate::domain::topic::Topic;
@@ -11,11 +11,11 @@ use std::rc::Rc;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// Longer than any test, so that a lease ends only where a test ends it.
+/// Longer than any test, so that a lease expires only when a test says so.
 const LEASE: Duration = Duration::from_secs(600);
 const SEND: TopicPartition = TopicPartition::new(Topic::Send, 0);
 
-/// A file with the topic send, and a runtime. Beats block, so they run outside of it.
+/// A file with the send topic, and a runtime. Heartbeats block, so they run outside of it.
 struct File {
     runtime: Runtime,
     folder: TempDir,
@@ -46,22 +46,22 @@ impl File {
         connection.execute_batch(statements).unwrap();
     }
 
-    /// Every lease is over, and every member is silent.
+    /// Lets every lease and every member expire.
     fn end_leases(&self) {
         self.sql("UPDATE lease SET expires = 1; UPDATE member SET expires = 1");
     }
 
-    fn join(&self, queue: &SqliteQueue, name: &str) -> Beaten {
-        let joined = self.runtime.block_on(queue.joined(name)).unwrap();
-        let (membership, heart, _) = SqliteMembership::new(joined);
-        Beaten {
+    fn join(&self, queue: &SqliteQueue, name: &str) -> Manual {
+        let setup = self.runtime.block_on(queue.add_member(name)).unwrap();
+        let (membership, heartbeats, _) = SqliteMembership::new(setup);
+        Manual {
             membership,
-            heart,
+            heartbeats,
             owned: BTreeMap::new(),
         }
     }
 
-    fn commit(&self, member: &Beaten, token: Token, text: &str) -> CommitOutcome {
+    fn commit(&self, member: &Manual, token: Token, text: &str) -> CommitOutcome {
         let commit = Commit {
             at: SEND,
             token,
@@ -92,17 +92,17 @@ fn open(path: &Path) -> Rc<SqliteQueue> {
     SqliteQueue::open(path, options).unwrap()
 }
 
-/// A member without its thread. Between two beats it is as if its process were stopped.
-struct Beaten {
+/// A member without its thread. Between two heartbeats it is as if its process were stopped.
+struct Manual {
     membership: SqliteMembership,
-    heart: Heart,
+    heartbeats: HeartbeatThread,
     owned: BTreeMap<TopicPartition, Token>,
 }
 
-impl Beaten {
-    /// Beats once and gives up what it is asked for. How many partitions it has lost.
-    fn beat(&mut self, file: &File) -> usize {
-        self.heart.beat();
+impl Manual {
+    /// Sends a heartbeat and releases partitions that it is losing. Returns how many it has lost.
+    fn heartbeat(&mut self, file: &File) -> usize {
+        self.heartbeats.send();
         let mut lost = 0;
         while let Some(change) = self.membership.changed().now_or_never() {
             match change {
@@ -127,7 +127,7 @@ impl Beaten {
 fn a_commit_stands_until_another_takes_the_lease() {
     let file = File::new();
     let mut a = file.join(&file.queue, "a");
-    a.beat(&file);
+    a.heartbeat(&file);
     assert_eq!((a.owned.len(), a.membership.lease()), (8, LEASE));
     let token = a.owned[&SEND];
     assert_eq!(file.commit(&a, token, "one"), CommitOutcome::Done);
@@ -138,26 +138,26 @@ fn a_commit_stands_until_another_takes_the_lease() {
     }
     file.end_leases();
     assert_eq!(file.commit(&a, token, "two"), CommitOutcome::Done);
-    // As if another had taken everything and given it back.
+    // As if another member had taken everything and released it.
     file.sql("DELETE FROM lease");
     assert_eq!(file.commit(&a, token, "three"), CommitOutcome::Refused);
     assert_eq!(file.committed(SEND).as_deref(), Some("two"));
     assert_eq!(file.committed(TopicPartition::new(Topic::Send, 1)), None);
-    assert_eq!(a.beat(&file), 8);
-    a.beat(&file);
+    assert_eq!(a.heartbeat(&file), 8);
+    a.heartbeat(&file);
     assert!(a.owned[&SEND] > token);
     assert_eq!(file.commit(&a, token, "three"), CommitOutcome::Refused);
     assert_eq!(file.commit(&a, a.owned[&SEND], "four"), CommitOutcome::Done);
 }
 
 #[test]
-fn a_stopped_member_is_not_listed_and_loses_nothing_to_nobody() {
+fn a_stopped_member_is_not_listed_and_keeps_its_partitions() {
     let file = File::new();
     let mut a = file.join(&file.queue, "a");
-    a.beat(&file);
+    a.heartbeat(&file);
     file.end_leases();
     assert_eq!(file.members(), 0);
-    assert_eq!(a.beat(&file), 0);
+    assert_eq!(a.heartbeat(&file), 0);
     assert_eq!(file.members(), 1);
     let token = a.owned[&SEND];
     assert_eq!(file.commit(&a, token, "x"), CommitOutcome::Done);
@@ -167,21 +167,21 @@ fn a_stopped_member_is_not_listed_and_loses_nothing_to_nobody() {
 fn a_stopped_owner_loses_to_another_after_its_lease() {
     let file = File::new();
     let mut a = file.join(&file.queue, "a");
-    a.beat(&file);
+    a.heartbeat(&file);
     let token = a.owned[&SEND];
     file.end_leases();
     let other = open(&file.path());
     let mut b = file.join(&other, "b");
-    // The first beat finds the leases over, the second ends them.
-    b.beat(&file);
+    // The first heartbeat finds the leases expired, the second ends them.
+    b.heartbeat(&file);
     assert_eq!(b.owned.len(), 0);
-    b.beat(&file);
+    b.heartbeat(&file);
     assert_eq!(b.owned.len(), 8);
     assert_eq!(file.commit(&a, token, "x"), CommitOutcome::Refused);
-    assert_eq!(a.beat(&file), 8);
+    assert_eq!(a.heartbeat(&file), 8);
     for _ in 0..2 {
-        b.beat(&file);
-        a.beat(&file);
+        b.heartbeat(&file);
+        a.heartbeat(&file);
     }
     assert_eq!((a.owned.len(), b.owned.len()), (4, 4));
 }

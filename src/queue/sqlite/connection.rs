@@ -1,5 +1,7 @@
-//! SQLite on threads of its own. What waits for the writer is done in order in one transaction (group commit) and
-//! answered after it; one that fails does not fail its neighbours.
+//! SQLite connections on threads of their own.
+//!
+//! Jobs that wait for the writer run in order in one transaction (group commit) and are answered after it. Each runs in a
+//! savepoint, so a job that fails is rolled back alone.
 
 use super::failure::{Failure, explain, is_busy};
 use crate::queue::QueueError;
@@ -10,29 +12,28 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A transaction takes no more work after this: others want a turn.
+/// A transaction takes no more jobs after this, so that other processes get the write lock.
 const MAX_TRANSACTION_BYTES: usize = 8 * 1024 * 1024;
-/// How long a writer with more to do stays away from the lock; other processes look every millisecond.
-const TURN: Duration = Duration::from_millis(2);
+/// How long a writer with more jobs leaves the write lock to others. Their busy handlers try every millisecond.
+const YIELD: Duration = Duration::from_millis(2);
 
-/// What a thread is asked to do, and who waits for it. May run more than once; only the last run counts.
-trait Work: Send {
+/// A job and its caller. It may run more than once, each time after a rollback; the last run counts.
+trait Job: Send {
     fn bytes(&self) -> usize;
-    /// Not inside a transaction.
-    fn is_bare(&self) -> bool;
+    fn runs_outside_transaction(&self) -> bool;
     fn run(&mut self, connection: &Connection) -> Result<(), Failure>;
-    fn answer(self: Box<Self>, fate: Result<(), QueueError>);
+    fn answer(self: Box<Self>, result: Result<(), QueueError>);
 }
 
 struct Task<T, F> {
     bytes: usize,
-    bare: bool,
+    outside_transaction: bool,
     job: F,
     value: Option<T>,
     answer: oneshot::Sender<Result<T, QueueError>>,
 }
 
-impl<T, F> Work for Task<T, F>
+impl<T, F> Job for Task<T, F>
 where
     T: Send,
     F: FnMut(&Connection) -> Result<T, Failure> + Send,
@@ -41,8 +42,8 @@ where
         self.bytes
     }
 
-    fn is_bare(&self) -> bool {
-        self.bare
+    fn runs_outside_transaction(&self) -> bool {
+        self.outside_transaction
     }
 
     fn run(&mut self, connection: &Connection) -> Result<(), Failure> {
@@ -50,56 +51,56 @@ where
         Ok(())
     }
 
-    fn answer(self: Box<Self>, fate: Result<(), QueueError>) {
+    fn answer(self: Box<Self>, result: Result<(), QueueError>) {
         let Task { value, answer, .. } = *self;
-        let missing = || QueueError::Unknown("work was not done".to_string());
-        // Who asked may have gone; the work is done all the same.
-        let _ = answer.send(fate.and_then(|()| value.ok_or_else(missing)));
+        let missing = || QueueError::Unknown("the job did not run".to_string());
+        // The caller may have dropped its future; the job is done all the same.
+        let _ = answer.send(result.and_then(|()| value.ok_or_else(missing)));
     }
 }
 
 /// What a thread does with its connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Reads,
-    Writes,
+pub(super) enum Access {
+    Read,
+    Write,
 }
 
-/// A thread with a connection; ends when the last handle is gone.
+/// A handle on a thread with a connection. The thread ends when the last handle is dropped.
 #[derive(Clone)]
-pub(super) struct Thread {
-    sender: Sender<Box<dyn Work>>,
+pub(super) struct ConnectionThread {
+    sender: Sender<Box<dyn Job>>,
     path: Arc<Path>,
 }
 
-impl Thread {
+impl ConnectionThread {
     pub(super) fn spawn(
-        kind: Kind,
+        kind: Access,
         connection: Connection,
         path: &Path,
-    ) -> Result<Thread, QueueError> {
+    ) -> Result<ConnectionThread, QueueError> {
         let (sender, receiver) = channel();
-        let thread = Thread {
+        let thread = ConnectionThread {
             sender,
             path: Arc::from(path),
         };
         let owned = path.to_path_buf();
         let name = match kind {
-            Kind::Reads => "queue-reader",
-            Kind::Writes => "queue-writer",
+            Access::Read => "queue-reader",
+            Access::Write => "queue-writer",
         };
         std::thread::Builder::new()
             .name(name.to_string())
             .spawn(move || match kind {
-                Kind::Reads => read(&connection, &owned, &receiver),
-                Kind::Writes => write(&connection, &owned, &receiver),
+                Access::Read => read(&connection, &owned, &receiver),
+                Access::Write => write(&connection, &owned, &receiver),
             })
             .map_err(|error| super::schema::away(path, error))?;
         Ok(thread)
     }
 
-    /// Does a job of about so many bytes and waits for it to be durable.
-    pub(super) async fn ask<T, F>(&self, bytes: usize, job: F) -> Result<T, QueueError>
+    /// Runs a job, which writes about so many bytes, and waits until it is durable. Safe to drop: the job runs all the same.
+    pub(super) async fn run<T, F>(&self, bytes: usize, job: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -108,8 +109,8 @@ impl Thread {
         answer.await.map_err(|_| self.gone())?
     }
 
-    /// Outside of any transaction, alone.
-    pub(super) async fn ask_bare<T, F>(&self, job: F) -> Result<T, QueueError>
+    /// Runs a job alone and outside of any transaction.
+    pub(super) async fn run_outside_transaction<T, F>(&self, job: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -118,8 +119,8 @@ impl Thread {
         answer.await.map_err(|_| self.gone())?
     }
 
-    /// For threads that may block.
-    pub(super) fn ask_blocking<T, F>(&self, job: F) -> Result<T, QueueError>
+    /// The same as `run` for threads that may block.
+    pub(super) fn run_blocking<T, F>(&self, job: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -131,7 +132,7 @@ impl Thread {
     fn send<T, F>(
         &self,
         bytes: usize,
-        bare: bool,
+        outside_transaction: bool,
         job: F,
     ) -> oneshot::Receiver<Result<T, QueueError>>
     where
@@ -139,10 +140,10 @@ impl Thread {
         F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
-        // A thread that is gone drops the work, and its waiter hears of it.
+        // If the thread has ended, the job is dropped with its sender, and the receiver reports that.
         let _ = self.sender.send(Box::new(Task {
             bytes,
-            bare,
+            outside_transaction,
             job,
             value: None,
             answer,
@@ -155,80 +156,81 @@ impl Thread {
     }
 }
 
-fn read(connection: &Connection, path: &Path, work: &Receiver<Box<dyn Work>>) {
-    while let Ok(mut task) = work.recv() {
-        let fate = one_read(connection, task.as_mut());
-        task.answer(fate.map_err(|failure| failure.explain(path)));
+fn read(connection: &Connection, path: &Path, jobs: &Receiver<Box<dyn Job>>) {
+    while let Ok(mut task) = jobs.recv() {
+        let result = one_read(connection, task.as_mut());
+        task.answer(result.map_err(|failure| failure.explain(path)));
     }
 }
 
-/// Several statements see one state of the file.
-fn one_read(connection: &Connection, task: &mut dyn Work) -> Result<(), Failure> {
+/// Reads in one transaction, so that all statements of a job see the same state of the file.
+fn one_read(connection: &Connection, task: &mut dyn Job) -> Result<(), Failure> {
     let transaction = connection.unchecked_transaction()?;
     task.run(&transaction)?;
     transaction.commit()?;
     Ok(())
 }
 
-fn write(connection: &Connection, path: &Path, work: &Receiver<Box<dyn Work>>) {
-    let mut waiting: Option<Box<dyn Work>> = None;
-    while let Some(first) = waiting.take().or_else(|| work.recv().ok()) {
-        if first.is_bare() {
+fn write(connection: &Connection, path: &Path, jobs: &Receiver<Box<dyn Job>>) {
+    let mut waiting: Option<Box<dyn Job>> = None;
+    while let Some(first) = waiting.take().or_else(|| jobs.recv().ok()) {
+        if first.runs_outside_transaction() {
             let mut task = first;
-            let fate = task.run(connection);
-            task.answer(fate.map_err(|failure| failure.explain(path)));
+            let result = task.run(connection);
+            task.answer(result.map_err(|failure| failure.explain(path)));
             continue;
         }
         let mut bytes = first.bytes();
         let mut group = vec![first];
-        while let Ok(next) = work.try_recv() {
+        while let Ok(next) = jobs.try_recv() {
             bytes = bytes.saturating_add(next.bytes());
-            if next.is_bare() || bytes > MAX_TRANSACTION_BYTES {
+            if next.runs_outside_transaction() || bytes > MAX_TRANSACTION_BYTES {
                 waiting = Some(next);
                 break;
             }
             group.push(next);
         }
-        finish(connection, path, group);
+        commit_group(connection, path, group);
         if waiting.is_some() {
-            std::thread::sleep(TURN);
+            std::thread::sleep(YIELD);
         }
     }
 }
 
 /// Where a transaction failed.
-enum Broken {
-    /// Nothing was done.
+enum TransactionError {
+    /// No job ran.
     Begin(rusqlite::Error),
-    /// SQLite rolled everything back.
+    /// SQLite has rolled everything back.
     Inside(rusqlite::Error),
+    /// The result may be unknown: see `after_commit`.
     Commit(rusqlite::Error),
 }
 
-fn finish(connection: &Connection, path: &Path, mut group: Vec<Box<dyn Work>>) {
-    match transact(connection, &mut group) {
-        Ok(fates) => {
-            for (task, fate) in group.into_iter().zip(fates) {
-                task.answer(fate.map_err(|failure| failure.explain(path)));
+fn commit_group(connection: &Connection, path: &Path, mut group: Vec<Box<dyn Job>>) {
+    match run_group(connection, &mut group) {
+        Ok(results) => {
+            for (task, result) in group.into_iter().zip(results) {
+                task.answer(result.map_err(|failure| failure.explain(path)));
             }
         }
-        Err(Broken::Begin(error)) => {
+        Err(TransactionError::Begin(error)) => {
             for task in group {
                 task.answer(Err(explain(path, &error)));
             }
         }
-        // What does not fit together may fit alone: only those are refused that do not.
+        // Together the jobs did not fit on the disk. Each is tried alone, so that only those fail that do not fit.
         Err(_) if group.len() > 1 => {
             for task in group {
-                finish(connection, path, vec![task]);
+                commit_group(connection, path, vec![task]);
             }
         }
-        Err(Broken::Inside(error)) => {
+        Err(TransactionError::Inside(error)) => {
             for task in group {
                 task.answer(Err(explain(path, &error)));
             }
         }
-        Err(Broken::Commit(error)) => {
+        Err(TransactionError::Commit(error)) => {
             for task in group {
                 task.answer(Err(after_commit(path, &error)));
             }
@@ -236,7 +238,7 @@ fn finish(connection: &Connection, path: &Path, mut group: Vec<Box<dyn Work>>) {
     }
 }
 
-/// A full disk is found before the commit mark is written; after any other error it may stand in the log.
+/// A full disk is found before the commit record is written. After any other error the record may be in the WAL.
 fn after_commit(path: &Path, error: &rusqlite::Error) -> QueueError {
     if is_busy(error) || error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
         explain(path, error)
@@ -245,31 +247,31 @@ fn after_commit(path: &Path, error: &rusqlite::Error) -> QueueError {
     }
 }
 
-fn transact(
+fn run_group(
     connection: &Connection,
-    group: &mut [Box<dyn Work>],
-) -> Result<Vec<Result<(), Failure>>, Broken> {
-    batch(connection, "BEGIN IMMEDIATE").map_err(Broken::Begin)?;
-    let mut fates = Vec::with_capacity(group.len());
+    group: &mut [Box<dyn Job>],
+) -> Result<Vec<Result<(), Failure>>, TransactionError> {
+    batch(connection, "BEGIN IMMEDIATE").map_err(TransactionError::Begin)?;
+    let mut results = Vec::with_capacity(group.len());
     for task in group {
-        fates.push(guarded(connection, task.as_mut()).map_err(|error| {
+        results.push(in_savepoint(connection, task.as_mut()).map_err(|error| {
             roll_back(connection);
-            Broken::Inside(error)
+            TransactionError::Inside(error)
         })?);
     }
     match batch(connection, "COMMIT") {
-        Ok(()) => Ok(fates),
+        Ok(()) => Ok(results),
         Err(error) => {
             roll_back(connection);
-            Err(Broken::Commit(error))
+            Err(TransactionError::Commit(error))
         }
     }
 }
 
-/// One task in a savepoint. The outer error is the transaction's: a full disk rolls all of it back.
-fn guarded(
+/// Runs one job in a savepoint. The outer error is the transaction's: a full disk rolls all of it back.
+fn in_savepoint(
     connection: &Connection,
-    task: &mut dyn Work,
+    task: &mut dyn Job,
 ) -> Result<Result<(), Failure>, rusqlite::Error> {
     batch(connection, "SAVEPOINT task")?;
     match task.run(connection) {
@@ -288,7 +290,7 @@ fn guarded(
 
 fn roll_back(connection: &Connection) {
     if !connection.is_autocommit() {
-        // Nothing better can be done about an error here: the next BEGIN fails and says so.
+        // If this fails, the next BEGIN fails and reports it.
         let _ = batch(connection, "ROLLBACK");
     }
 }
@@ -313,21 +315,21 @@ mod tests {
         Ok(count(connection))
     }
 
-    fn file() -> (tempfile::TempDir, PathBuf, Thread) {
+    fn file() -> (tempfile::TempDir, PathBuf, ConnectionThread) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.db");
         let connection = Connection::open(&path).unwrap();
         connection
             .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)")
             .unwrap();
-        let writer = Thread::spawn(Kind::Writes, connection, &path).unwrap();
+        let writer = ConnectionThread::spawn(Access::Write, connection, &path).unwrap();
         (directory, path, writer)
     }
 
-    /// The first job holds the writer until the others wait; so they are one group.
-    async fn behind_a_gate<T>(writer: &Thread, asked: impl Future<Output = T>) -> T {
+    /// The first job blocks the writer until the others wait, so that they are one group.
+    async fn behind_a_gate<T>(writer: &ConnectionThread, asked: impl Future<Output = T>) -> T {
         let (open, gate) = channel::<()>();
-        let first = writer.ask(MAX_TRANSACTION_BYTES, move |_| {
+        let first = writer.run(MAX_TRANSACTION_BYTES, move |_| {
             let _ = gate.recv();
             Ok(())
         });
@@ -340,14 +342,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_together_is_written_together() {
+    async fn waiting_jobs_are_written_in_one_transaction() {
         let (_directory, path, writer) = file();
         let asked = async {
             tokio::join!(
-                writer.ask(10, insert),
-                writer.ask(10, insert),
-                writer.ask(10, move |_| Ok(count(&Connection::open(&path)?))),
-                writer.ask(MAX_TRANSACTION_BYTES, insert),
+                writer.run(10, insert),
+                writer.run(10, insert),
+                writer.run(10, move |_| Ok(count(&Connection::open(&path)?))),
+                writer.run(MAX_TRANSACTION_BYTES, insert),
             )
         };
         let (one, two, outside, next) = behind_a_gate(&writer, asked).await;
@@ -357,23 +359,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_leaves_nothing() {
+    async fn a_failed_job_leaves_nothing_behind() {
         let (_directory, path, writer) = file();
         let refused = QueueError::Unknown("refused".into());
         let answer = refused.clone();
         let asked = async {
             tokio::join!(
-                writer.ask(1, insert),
-                writer.ask(1, move |connection| {
+                writer.run(1, insert),
+                writer.run(1, move |connection| {
                     insert(connection)?;
                     Err::<(), _>(Failure::Queue(answer.clone()))
                 }),
-                writer.ask(1, |connection| {
+                writer.run(1, |connection| {
                     insert(connection)?;
                     connection.execute("INSERT INTO no_table VALUES (1)", [])?;
                     Ok(())
                 }),
-                writer.ask(1, insert),
+                writer.run(1, insert),
             )
         };
         let (one, two, three, four) = behind_a_gate(&writer, asked).await;

@@ -1,42 +1,48 @@
-//! Who should hold which partitions: pure arithmetic over what everybody can see in the file.
+//! Which partitions a member should take and release. Every member computes this from the same rows; no I/O.
 
 use crate::domain::ids::Partition;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A member's number; a name that comes back has another.
+/// `member.id`. A worker that joins again gets a new one, also under the same name.
 pub(super) type MemberId = i64;
 
-/// What all members see in one transaction.
+/// Members and owners, read in one transaction.
 pub(super) struct View<'a> {
     pub partitions: Partition,
-    /// In order of their numbers.
-    pub living: &'a [MemberId],
+    /// In ascending order.
+    pub alive: &'a [MemberId],
     pub owners: &'a BTreeMap<Partition, MemberId>,
 }
 
+/// Indexes of partitions; the partitions of all topics with this index go together.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Shares {
-    pub take: Vec<Partition>,
-    pub give: Vec<Partition>,
+pub(super) struct Rebalance {
+    pub acquire: Vec<Partition>,
+    pub release: Vec<Partition>,
 }
 
-/// What this member should take of what is free, and give up beyond what it is `giving` already: with n living each
-/// holds the whole part of partitions/n, and as few as needed one more; who has one more keeps it.
-pub(super) fn decide(view: &View<'_>, me: MemberId, giving: &BTreeSet<Partition>) -> Shares {
-    let members = view.living.len().max(1);
+/// Free partitions that this member should take, and owned ones that it should release beside those it is `releasing`.
+/// Of n members each owns partitions/n, rounded down; as many as there are partitions left own one more. A member that
+/// owns one more keeps it, so that no partition moves without need.
+pub(super) fn rebalance(
+    view: &View<'_>,
+    me: MemberId,
+    releasing: &BTreeSet<Partition>,
+) -> Rebalance {
+    let members = view.alive.len().max(1);
     let partitions = usize::try_from(view.partitions).unwrap_or(usize::MAX);
     let (part, extras) = (partitions / members, partitions % members);
     let count = |member| view.owners.values().filter(|o| **o == member).count();
     let mine = count(me);
     let larger = |member: &&MemberId| count(**member) > part;
     let others_larger = view
-        .living
+        .alive
         .iter()
         .filter(|m| **m != me)
         .filter(larger)
         .count();
     let before_me = view
-        .living
+        .alive
         .iter()
         .filter(|m| **m < me)
         .filter(larger)
@@ -48,19 +54,19 @@ pub(super) fn decide(view: &View<'_>, me: MemberId, giving: &BTreeSet<Partition>
         .iter()
         .filter(|(_, owner)| **owner == me)
         .map(|(p, _)| *p);
-    let excess = mine.saturating_sub(keep).saturating_sub(giving.len());
-    let give = held
+    let excess = mine.saturating_sub(keep).saturating_sub(releasing.len());
+    let release = held
         .rev()
-        .filter(|partition| !giving.contains(partition))
+        .filter(|partition| !releasing.contains(partition))
         .take(excess)
         .collect();
 
     let limit = part + usize::from(others_larger < extras);
-    let take = (0..view.partitions)
+    let acquire = (0..view.partitions)
         .filter(|partition| !view.owners.contains_key(partition))
         .take(limit.saturating_sub(mine))
         .collect();
-    Shares { take, give }
+    Rebalance { acquire, release }
 }
 
 #[cfg(test)]
@@ -68,30 +74,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Members act one after another until nothing changes: what is given is released at once.
+    /// Lets members act in turn until nothing changes. Each releases at once what it should.
     fn settle(
         partitions: Partition,
-        living: &[MemberId],
+        alive: &[MemberId],
         owners: &mut BTreeMap<Partition, MemberId>,
     ) -> usize {
-        owners.retain(|_, owner| living.contains(owner));
+        owners.retain(|_, owner| alive.contains(owner));
         let mut moved = 0;
         for round in 0.. {
             assert!(round < 20, "never settles: {owners:?}");
             let mut quiet = true;
-            for me in living {
+            for me in alive {
                 let view = View {
                     partitions,
-                    living,
+                    alive,
                     owners,
                 };
-                let shares = decide(&view, *me, &BTreeSet::new());
-                quiet &= shares == Shares::default();
-                for partition in shares.give {
+                let changes = rebalance(&view, *me, &BTreeSet::new());
+                quiet &= changes == Rebalance::default();
+                for partition in changes.release {
                     assert_eq!(owners.remove(&partition), Some(*me));
                     moved += 1;
                 }
-                for partition in shares.take {
+                for partition in changes.acquire {
                     assert_eq!(owners.insert(partition, *me), None);
                 }
             }
@@ -103,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn one_two_three_and_back() {
+    fn members_that_come_and_go_move_few_partitions() {
         let mut owners = BTreeMap::new();
         assert_eq!(settle(8, &[1], &mut owners), 0);
         assert_eq!(settle(8, &[1, 2], &mut owners), 4);
@@ -114,32 +120,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_given_is_not_told_twice() {
+    fn partitions_being_released_are_not_asked_for_again() {
         let owners = (0..8).map(|partition| (partition, 1)).collect();
         let view = View {
             partitions: 8,
-            living: &[1, 2],
+            alive: &[1, 2],
             owners: &owners,
         };
-        let giving = BTreeSet::from([7, 6]);
-        assert_eq!(decide(&view, 1, &giving).give, [5, 4]);
-        assert_eq!(decide(&view, 2, &BTreeSet::new()), Shares::default());
+        let releasing = BTreeSet::from([7, 6]);
+        assert_eq!(rebalance(&view, 1, &releasing).release, [5, 4]);
+        assert_eq!(rebalance(&view, 2, &BTreeSet::new()), Rebalance::default());
     }
 
     proptest! {
         #[test]
-        fn everybody_gets_a_fair_share(
+        fn every_member_gets_a_fair_share(
             partitions in 1u32..20,
             sets in proptest::collection::vec(proptest::collection::btree_set(1i64..12, 1..11), 1..6),
         ) {
             let mut owners = BTreeMap::new();
-            for living in sets {
-                let living: Vec<MemberId> = living.into_iter().collect();
-                settle(partitions, &living, &mut owners);
+            for alive in sets {
+                let alive: Vec<MemberId> = alive.into_iter().collect();
+                settle(partitions, &alive, &mut owners);
                 prop_assert_eq!(owners.len(), partitions as usize);
-                let (all, members) = (partitions as usize, living.len());
+                let (all, members) = (partitions as usize, alive.len());
                 let part = all / members;
-                for member in &living {
+                for member in &alive {
                     let count = owners.values().filter(|owner| *owner == member).count();
                     prop_assert!(count == part || (count == part + 1 && !all.is_multiple_of(members)));
                 }
