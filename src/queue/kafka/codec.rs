@@ -1,5 +1,6 @@
 //! Records to Kafka's and back: key, headers and value one to one. A record without a value is a tombstone.
 
+use crate::domain::ids::Offset;
 use crate::queue::{Record, Stored};
 use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
@@ -43,16 +44,14 @@ pub(super) fn stored(message: &BorrowedMessage<'_>) -> Result<Stored, String> {
             // The binding panics if the name is not UTF-8.
             let header = catch_unwind(AssertUnwindSafe(|| found.try_get(index)));
             let header = header.map_err(|_| "a header's name is not UTF-8".to_string())?;
-            if let Some(header) = header {
-                let value = text("header", header.value.unwrap_or_default())?;
-                headers.push((header.key.to_string(), value));
-            }
+            let header = header.ok_or("it has fewer headers than it says")?;
+            let value = text("header", header.value.unwrap_or_default())?;
+            headers.push((header.key.to_string(), value));
         }
     }
-    let milliseconds = message.timestamp().to_millis().unwrap_or(0);
     Ok(Stored {
-        offset: u64::try_from(message.offset()).unwrap_or(0),
-        appended_at: instant(milliseconds),
+        offset: offset(message).ok_or("its offset is negative")?,
+        appended_at: appended_at(message).ok_or("it has no time of its own")?,
         record: Record {
             key,
             headers,
@@ -66,7 +65,13 @@ fn text(what: &str, bytes: &[u8]) -> Result<String, String> {
     Ok(text.to_string())
 }
 
-fn instant(milliseconds: i64) -> SystemTime {
-    let since = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
-    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+/// `None`: librdkafka gives a negative offset to what is not a record.
+pub(super) fn offset(message: &BorrowedMessage<'_>) -> Option<Offset> {
+    Offset::try_from(message.offset()).ok()
+}
+
+/// Retries are due by this time, so a record without one is not taken for one of 1970.
+fn appended_at(message: &BorrowedMessage<'_>) -> Option<SystemTime> {
+    let milliseconds = u64::try_from(message.timestamp().to_millis()?).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds))
 }

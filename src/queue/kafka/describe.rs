@@ -25,6 +25,10 @@ impl TopicAdmin {
             .describe_configs(&asked, &self.options())
             .await
             .map_err(|error| self.explainer.explain(Operation::List, &error))?;
+        if described.len() != topics.len() {
+            let what = format!("{} of {} topics described", described.len(), topics.len());
+            return Err(self.explainer.away(Operation::List, &what));
+        }
         let mut states = Vec::new();
         for ((topic, name), described) in topics.iter().zip(&names).zip(described) {
             let operation = Operation::Configs(*topic);

@@ -184,8 +184,10 @@ impl Queue for KafkaQueue {
         match appender.append(at, place, &records).await? {
             Appended::At(offsets) => Ok(offsets),
             Appended::From(from) => {
-                let found = self.fetcher.find(at, from, &records).await;
-                let found = found.unwrap_or_else(|error| {
+                let found = with_backoff(self.settings.queue_timeout, async || {
+                    self.fetcher.find(at, from, &records).await
+                });
+                let found = found.await.unwrap_or_else(|error| {
                     tracing::warn!(%at, %error, "acknowledged records cannot be looked for");
                     None
                 });

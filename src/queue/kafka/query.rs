@@ -5,7 +5,7 @@ use super::context::Context;
 use super::failure::{Explainer, Operation, unusable_client};
 use super::group;
 use super::settings::KafkaSettings;
-use crate::domain::ids::Partition;
+use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Bounds, Committed, Member, QueueError};
 use rdkafka::TopicPartitionList;
@@ -122,8 +122,7 @@ impl QueryClient {
             let topic = topic.filter(|topic| topic.name(&self.env) == described.name());
             let led = described.partitions().iter().all(|p| p.leader() >= 0);
             if let Some(topic) = topic.filter(|_| led && !described.partitions().is_empty()) {
-                let count = Partition::try_from(described.partitions().len()).unwrap_or(0);
-                found.insert(topic, count);
+                found.insert(topic, count_of(described.partitions().len())?);
             }
         }
         self.explainer.health.answered();
@@ -192,8 +191,8 @@ impl QueryClient {
                 .watermarks(&name, partition)
                 .map_err(|error| queries.explainer.explain(operation, &error))?;
             Ok(Bounds {
-                low_watermark: u64::try_from(low).unwrap_or(0),
-                end: u64::try_from(end).unwrap_or(0),
+                low_watermark: offset(low)?,
+                end: offset(end)?,
             })
         })
         .await
@@ -241,7 +240,7 @@ impl QueryClient {
             if let Position::Offset(offset) = element.offset() {
                 let key = (element.topic().to_string(), element.partition());
                 let commit = Committed {
-                    offset: u64::try_from(offset).unwrap_or(0),
+                    offset: self::offset(offset)?,
                     text: element.metadata().to_string(),
                 };
                 committed.insert(key, commit);
@@ -303,6 +302,16 @@ impl QueryClient {
         })
         .await
     }
+}
+
+fn offset(given: i64) -> Result<Offset, QueueError> {
+    let negative = |_| QueueError::Unknown(format!("a broker answered with the offset {given}"));
+    Offset::try_from(given).map_err(negative)
+}
+
+fn count_of(given: usize) -> Result<Partition, QueueError> {
+    let many = |_| QueueError::Unknown(format!("a topic of {given} partitions"));
+    Partition::try_from(given).map_err(many)
 }
 
 /// The partition's index in librdkafka's type. One that is out of range does not exist, and the cluster refuses it.

@@ -1,6 +1,6 @@
 //! The token buckets that all processes share, in a small file beside the queue.
 
-use super::failure::Failure;
+use super::failure::{Failure, unsigned};
 use super::leases::{nanos, now};
 use crate::queue::slots::{Bucket, gcra};
 use crate::queue::{SlotRequest, Slots};
@@ -18,8 +18,8 @@ pub(super) fn take(
         .prepare_cached("SELECT due, gap FROM bucket WHERE name = ?1 AND boot = ?2")?
         .query_row([&request.bucket, boot], |row| {
             Ok(Bucket {
-                due: Duration::from_nanos(row.get::<_, i64>(0)?.unsigned_abs()),
-                interval: Duration::from_nanos(row.get::<_, i64>(1)?.unsigned_abs()),
+                due: Duration::from_nanos(unsigned(row, 0)?),
+                interval: Duration::from_nanos(unsigned(row, 1)?),
             })
         })
         .optional()?;

@@ -1,7 +1,7 @@
 //! Turns SQLite's errors into the queue's.
 
 use crate::queue::QueueError;
-use rusqlite::{ErrorCode, ffi};
+use rusqlite::{ErrorCode, Row, ffi};
 use std::path::Path;
 
 /// Why a job failed: an error of the queue or of SQLite.
@@ -32,12 +32,18 @@ impl Failure {
     }
 }
 
+/// A number of a row that cannot be negative.
+pub(super) fn unsigned(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(index)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, number))
+}
+
 /// SQLite reports ENOSPC as `SQLITE_FULL` for the file and the log, and as `IOERR_SHMSIZE` for the shared index.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> QueueError {
     let path = path.display().to_string();
     let what = error.to_string();
     let Some(code) = error.sqlite_error() else {
-        // A value of another type than the schema's.
+        // A value that the schema does not allow.
         return QueueError::Damaged { path, what };
     };
     match code.code {

@@ -1,6 +1,6 @@
 //! The heartbeat of a member: one write transaction in which it renews what it owns and gains and loses partitions.
 
-use super::failure::Failure;
+use super::failure::{Failure, unsigned};
 use super::leases::{self, Lease, ThisMember};
 use super::rebalance::{MemberId, Rebalance, View, rebalance};
 use crate::domain::ids::Partition;
@@ -54,7 +54,7 @@ pub(super) fn heartbeat(
 ) -> Result<Heartbeat, Failure> {
     let now = leases::now();
     let until = now.saturating_add(leases::nanos(me.lease));
-    let expired = end_expired(connection, me, observed, now)?;
+    let expired = end_expired(connection, me, (held, observed), now)?;
     connection.execute(
         "INSERT INTO member (id, name, expires) VALUES (?1, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET expires = excluded.expires",
@@ -106,23 +106,32 @@ pub(super) fn heartbeat(
     Ok(result)
 }
 
-/// Ends memberships whose lock files are free, and leases of others that were expired at the heartbeat before and were
-/// not renewed since. A disk that stands still stops all heartbeats alike, so its owner gets the time of one heartbeat to
-/// renew a lease. Until somebody ends it, an expired lease is its owner's. Returns the leases that have newly expired.
+/// Ends memberships whose lock files are free, and leases that were expired at the heartbeat before and were not renewed
+/// since. A disk that stands still stops all heartbeats alike, so an owner gets the time of one heartbeat to renew a
+/// lease. Until somebody ends it, an expired lease is its owner's. Returns the leases that have newly expired.
+///
+/// This member may have leases that it does not hold: it has released them and the file does not say so yet, or it did
+/// not learn that a heartbeat of unknown result has gained them. Nobody renews those, so they end like those of others.
 fn end_expired(
     connection: &Connection,
     me: &ThisMember,
-    observed: &Observed,
+    (held, observed): (&Held, &Observed),
     now: i64,
 ) -> Result<Expired, Failure> {
     for member in observed.dead.iter().filter(|member| **member != me.id) {
         leases::remove(connection, *member)?;
     }
-    let mut select = connection.prepare_cached(
-        "SELECT partition, token FROM lease WHERE expires <= ?1 AND member <> ?2",
-    )?;
-    let rows = select.query_map([now, me.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut expired = rows.collect::<Result<Expired, _>>()?;
+    let held: BTreeSet<Token> = held.values().map(|holding| holding.token).collect();
+    let mut select = connection
+        .prepare_cached("SELECT partition, token, member FROM lease WHERE expires <= ?1")?;
+    let mut rows = select.query([now])?;
+    let mut expired = Expired::new();
+    while let Some(row) = rows.next()? {
+        let is_held = row.get::<_, MemberId>(2)? == me.id && held.contains(&unsigned(row, 1)?);
+        if !is_held {
+            expired.insert((row.get(0)?, row.get(1)?));
+        }
+    }
     for lease in observed.expired.intersection(&expired) {
         connection
             .prepare_cached("DELETE FROM lease WHERE partition = ?1 AND token = ?2")?
@@ -153,17 +162,18 @@ fn gain(
         let Some(at) = topic.map(|topic| TopicPartition::new(topic, index)) else {
             continue;
         };
-        let token: i64 = connection
+        let token = connection
             .prepare_cached(
                 "UPDATE meta SET value = value + 1 WHERE name = 'token' RETURNING value",
             )?
-            .query_row([], |row| row.get(0))?;
+            .query_row([], |row| unsigned(row, 0))?;
         connection
             .prepare_cached(
-                "INSERT INTO lease (partition, member, token, expires) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO lease (partition, member, token, expires)
+                 SELECT ?1, ?2, value, ?3 FROM meta WHERE name = 'token'",
             )?
-            .execute([id, me, token, until])?;
-        gained.push((at, token.unsigned_abs()));
+            .execute([id, me, until])?;
+        gained.push((at, token));
     }
     Ok(gained)
 }
@@ -304,6 +314,29 @@ mod tests {
         set(leases::now());
         assert_eq!(write(), [CommitOutcome::Done]);
         assert_eq!(kept(), [true, false]);
+    }
+
+    #[test]
+    fn a_lease_that_its_member_does_not_know_is_gained_after_it_has_expired() {
+        let connection = file();
+        create_topics(&connection, &[(Topic::Send, 2)]).unwrap();
+        let a = member(&connection, "a");
+        // Committed, and the answer was lost.
+        heartbeat(&connection, &a, &Held::new(), &Observed::default()).unwrap();
+        let again = |expired: Expired| {
+            let observed = Observed {
+                expired,
+                ..Observed::default()
+            };
+            heartbeat(&connection, &a, &Held::new(), &observed).unwrap()
+        };
+        assert!(again(Expired::new()).gained.is_empty());
+        connection
+            .execute_batch("UPDATE lease SET expires = 1")
+            .unwrap();
+        let first = again(Expired::new());
+        assert_eq!((first.expired.len(), first.gained.len()), (2, 0));
+        assert_eq!(again(first.expired).gained.len(), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Members, leases and commits as rows. Everything here that writes runs in a write transaction, so no process sees half
 //! of another's step. A commit is accepted in the transaction that writes it, by the token of the lease (fencing).
 
-use super::failure::Failure;
+use super::failure::{Failure, unsigned};
 use super::rebalance::MemberId;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::ids::Partition;
@@ -98,7 +98,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Lease>, Failure> {
                 partition: row.get(0)?,
                 at: TopicPartition::new(topic, row.get(2)?),
                 member: row.get(3)?,
-                token: row.get::<_, i64>(4)?.unsigned_abs(),
+                token: unsigned(row, 4)?,
             });
         }
     }

@@ -1,7 +1,7 @@
 //! Partitions as ranges of one table: append, fetch, bounds, compaction and dropping. All of it runs in the caller's
 //! transaction.
 
-use super::failure::Failure;
+use super::failure::{Failure, unsigned};
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Bounds, Committed, QueueError, Record, Stored};
@@ -38,6 +38,16 @@ impl PartitionRow {
     }
 }
 
+/// An offset in a row, or the one after the last. Errors: it would be a position of another partition.
+fn offset_of(row: &Row<'_>, index: usize) -> rusqlite::Result<i64> {
+    let number: i64 = row.get(index)?;
+    match (0..=MAX_OFFSET).contains(&number) {
+        true => Ok(number),
+        false => Err(rusqlite::Error::IntegralValueOutOfRange(index, number)),
+    }
+}
+
+/// The offset in a position.
 fn offset(n: i64) -> Offset {
     n.unsigned_abs() & MAX_OFFSET.unsigned_abs()
 }
@@ -48,8 +58,8 @@ fn partition_row(connection: &Connection, at: TopicPartition) -> Result<Partitio
         .query_row(params![at.topic.to_string(), at.partition], |row| {
             Ok(PartitionRow {
                 id: row.get(0)?,
-                low_watermark: row.get(1)?,
-                next: row.get(2)?,
+                low_watermark: offset_of(row, 1)?,
+                next: offset_of(row, 2)?,
             })
         })
         .optional()?
@@ -185,10 +195,10 @@ fn stored(at: TopicPartition, row: &Row<'_>) -> Result<Stored, Failure> {
         offset,
         what: format!("headers: {error}"),
     })?;
-    let appended_at = Duration::from_micros(row.get::<_, i64>(1)?.unsigned_abs());
+    let appended_at = Duration::from_micros(unsigned(row, 1)?);
     Ok(Stored {
         offset,
-        appended_at: UNIX_EPOCH.checked_add(appended_at).unwrap_or(UNIX_EPOCH),
+        appended_at: UNIX_EPOCH + appended_at,
         record: Record {
             key: row.get(2)?,
             headers,
@@ -225,7 +235,7 @@ pub(super) fn committed(
         .prepare_cached("SELECT offset, text FROM progress WHERE partition = ?1")?
         .query_row([partition.id], |row| {
             Ok(Committed {
-                offset: row.get::<_, i64>(0)?.unsigned_abs(),
+                offset: unsigned(row, 0)?,
                 text: row.get(1)?,
             })
         })

@@ -12,11 +12,13 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A member with too many partitions learns it within this, however long the lease is.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often failing heartbeats are logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 struct State {
@@ -93,6 +95,7 @@ impl SqliteMembership {
             folder: setup.folder,
             others: Vec::new(),
             expired: Expired::new(),
+            failed_at: None,
         };
         let membership = SqliteMembership {
             me: setup.me,
@@ -177,6 +180,8 @@ struct HeartbeatThread {
     others: Vec<(MemberId, String)>,
     /// `expired` of the last heartbeat, if that succeeded.
     expired: Expired,
+    /// When a failure was last logged, if the last heartbeat failed.
+    failed_at: Option<Instant>,
 }
 
 impl HeartbeatThread {
@@ -210,9 +215,21 @@ impl HeartbeatThread {
             drop(state);
             heartbeat(connection, &me, &held, &observed)
         });
-        // After an error nothing is known to have changed. The next heartbeat reads from the file what has.
-        if let Ok(result) = result {
-            self.apply(result);
+        match result {
+            Ok(result) => {
+                self.failed_at = None;
+                self.apply(result);
+            }
+            // Nothing is known to have changed. The next heartbeat reads from the file what has.
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Logs the first of several failures: while they last, ownership lasts only as long as the leases.
+    fn failed(&mut self, error: &QueueError) {
+        if self.failed_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            self.failed_at = Some(Instant::now());
+            tracing::warn!(%error, "the leases cannot be renewed");
         }
     }
 

@@ -88,7 +88,7 @@ impl SqliteQueue {
             }
             schema::create_file(path)?;
         }
-        let boot = boot_id();
+        let boot = boot_id()?;
         let expected = Expected {
             create: options.create,
             key_fingerprint: options.key_fingerprint,
@@ -332,10 +332,11 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The boot that the boot-time clock counts from.
-fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_string()
+/// The boot that the boot-time clock counts from. Without it, leases and slots of an earlier boot would count.
+fn boot_id() -> Result<String, QueueError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let id = std::fs::read_to_string(path).map_err(|error| schema::away(path, error))?;
+    Ok(id.trim().to_string())
 }
 
 #[cfg(test)]

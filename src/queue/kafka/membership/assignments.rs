@@ -244,10 +244,13 @@ impl Assignments {
         self.assignments.len()
     }
 
-    pub fn record_commit(&mut self, at: TopicPartition, commit: Committed) {
-        if let Some(assignment) = self.assignments.get_mut(&at) {
-            assignment.last_commit = Some((commit, Instant::now()));
-        }
+    /// False: the partition is not assigned.
+    #[must_use]
+    pub fn record_commit(&mut self, at: TopicPartition, commit: Committed) -> bool {
+        let assignment = self.assignments.get_mut(&at);
+        let last = assignment.map(|assignment| &mut assignment.last_commit);
+        last.map(|last| *last = Some((commit, Instant::now())))
+            .is_some()
     }
 
     /// The last commits of owned partitions that were written longer ago than this.
@@ -349,7 +352,7 @@ mod tests {
             offset: 3,
             text: "x".to_string(),
         };
-        assignments.record_commit(A, commit.clone());
+        assert!(assignments.record_commit(A, commit.clone()));
         let uncertain = assignments.suspend();
         assert!(matches!(
             uncertain[..],
@@ -403,7 +406,7 @@ mod tests {
             offset: 3,
             text: "x".to_string(),
         };
-        assignments.record_commit(A, commit);
+        assert!(assignments.record_commit(A, commit));
         assert_eq!(assignments.commits_older_than(Duration::from_secs(60)), []);
         let old = assignments.commits_older_than(Duration::ZERO);
         assert_eq!((old.len(), old[0].at, old[0].offset), (1, A, 3));

@@ -225,15 +225,20 @@ impl Committer {
 
     fn done(&self, batch: &[Commit], owned: &[&Commit]) -> Vec<CommitOutcome> {
         let mut assignments = self.shared.assignments();
-        let names: BTreeSet<TopicPartition> = owned.iter().map(|commit| commit.at).collect();
-        for commit in owned {
-            assignments.record_commit(commit.at, value(commit));
-        }
-        let outcome = |commit: &Commit| match names.contains(&commit.at) {
-            true => CommitOutcome::Done,
-            false => CommitOutcome::Refused,
+        let owned: BTreeSet<TopicPartition> = owned.iter().map(|commit| commit.at).collect();
+        let mut outcome = |commit: &Commit| {
+            if !owned.contains(&commit.at) {
+                return CommitOutcome::Refused;
+            }
+            if assignments.record_commit(commit.at, value(commit)) {
+                return CommitOutcome::Done;
+            }
+            // A rebalance takes partitions away only under the lock that this commit holds.
+            let why = format!("{} was revoked while it was committed", commit.at);
+            tracing::error!("broken rule: {why}");
+            CommitOutcome::Unknown(why)
         };
-        batch.iter().map(outcome).collect()
+        batch.iter().map(&mut outcome).collect()
     }
 
     /// The coordinator does not know this member, so it owns nothing.

@@ -117,6 +117,7 @@ impl MemberContext {
         let send = Topic::Send.name(&self.env);
         let topics = self.shared.topics();
         let assigned = list.elements_for_topic(&send);
+        // librdkafka's type has room for -1, "any partition", which no group assigns.
         let assigned = assigned
             .iter()
             .filter_map(|e| u32::try_from(e.partition()).ok());

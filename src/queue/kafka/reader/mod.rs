@@ -209,9 +209,9 @@ impl ReaderThread {
                 answer,
             }),
             Err(error) => {
-                tracing::debug!(at = %request.at, %error, "the client cannot be moved; it is tried again");
                 self.unassign(request.at);
-                let _ = answer.send(Ok(None));
+                let operation = Operation::Read(request.at.topic);
+                let _ = answer.send(Err(self.explainer.explain(operation, &error)));
             }
         }
     }

@@ -8,7 +8,6 @@ use crate::queue::Stored;
 use rdkafka::consumer::Consumer;
 use rdkafka::consumer::base_consumer::{BaseConsumer, PartitionQueue};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset as Position, TopicPartitionList};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -92,7 +91,8 @@ impl PartitionReader {
             match queue.poll(Duration::ZERO) {
                 None => break,
                 Some(Ok(message)) => {
-                    let offset = Offset::try_from(message.offset()).unwrap_or(0);
+                    let bad = KafkaError::MessageConsumption(Code::BadMessage);
+                    let offset = codec::offset(&message).ok_or(bad)?;
                     self.current.push((offset, codec::stored(&message)));
                 }
                 Some(Err(error)) if is_transient(&error) => {}
