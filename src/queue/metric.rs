@@ -1,6 +1,6 @@
-//! Numbers that a queue tells of itself, for those who watch over it.
+//! A backend's own metrics.
 
-/// One number, named as Prometheus wants it: base units, and `_total` where it only grows.
+/// One value, named by Prometheus' rules: base units, and `_total` for a counter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     pub name: &'static str,

@@ -1,7 +1,21 @@
-//! The queue's contract: a small partitioned log in the shape of Kafka's. What every implementation promises is
-//! written here and nowhere else, and `tests/queue_contract.rs` holds each of them to it.
+//! The queue's contract: a small partitioned log in the shape of Kafka's. What every backend promises is written here,
+//! and `tests/queue_contract.rs` holds each of them to it.
+//!
+//! A backend is a [`Queue`], whose partitions are logs of [`Record`]s, and a [`Membership`], which shares the owned
+//! partitions out among the processes that have joined: those of the send topic and of the retry tiers. Three promises
+//! carry the engine:
+//!
+//! - a record is durable when [`Queue::append`] resolves, and appended records are read in the order of their offsets;
+//! - a commit replaces a partition's offset and text at once, and is refused when another process owns the partition
+//!   (fencing by token or generation), however long this process was stopped;
+//! - whatever is not known to have been done is answered as unknown, never as refused.
+//!
+//! To add a backend: a folder here; an arm in `tests/queue_contract.rs`, whose tests say what is missing; and an arm
+//! where commands open the queue of a URL. Its own files and topics belong into `docs/formats.md`. The payloads are not
+//! its business: chunks are encoded in `chunk`, the other records where they are defined.
 
 pub mod chunk;
+mod error;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod metric;
@@ -12,27 +26,29 @@ pub mod sqlite;
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use async_trait::async_trait;
+pub use error::QueueError;
 pub use metric::Metric;
 pub use record::{Record, Stored};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A handle on a queue. One per process; cheap to clone behind its `Rc`.
+/// A handle on a queue: one for each process. Futures may be dropped at any await; what they have begun may be done all
+/// the same.
 #[async_trait(?Send)]
 pub trait Queue {
-    /// For messages: `sqlite:/path/queue.db`.
+    /// The queue's name in messages, such as `sqlite:/path/queue.db`.
     fn url(&self) -> String;
 
-    /// Partitions of send and of every retry tier; the event and dlq topics have as many, campaign and suppression one.
+    /// How many partitions the send topic has. Other topics: [`Topic::partitions`].
     fn partitions(&self) -> Partition;
 
-    /// Creates what is missing of these topics. Idempotent.
+    /// Creates those of these topics that do not exist.
     async fn create_topics(&self, topics: &[Topic]) -> Result<(), QueueError>;
 
-    /// Topics that exist, among them retry tiers that the configuration no longer names.
+    /// All existing topics, retry tiers that the configuration no longer names among them.
     async fn topics(&self) -> Result<Vec<Topic>, QueueError>;
 
-    /// The same with how they are kept, and what is not as it must be.
+    /// All existing topics, their configuration, and where it differs from the one that mailq needs.
     async fn describe_topics(&self) -> Result<Vec<TopicState>, QueueError> {
         let topics = self.topics().await?.into_iter();
         let partitions = self.partitions();
@@ -47,21 +63,22 @@ pub trait Queue {
     }
 
     /// Appends records in order and resolves when all of them are durable: the offset of each, ascending. Each record is
-    /// then in the log once. Dropping the future is an error of unknown result.
+    /// then in the log once. Of no records it is `Ok` at once.
     ///
-    /// Errors: after any of them some of the records may be in the log. After `Unknown` the others may still land, once
-    /// each and at any later time, also after records that are appended later. So an append that is repeated leaves
-    /// copies, and whoever repeats one must be able to tell a copy from a new record: by a row, a move number, a rank,
-    /// or a key that is drawn anew for each attempt where the first record of a key counts.
+    /// Errors: after any of them some of the records may be in the log. After `Unknown`, and after the future was
+    /// dropped, the others may still land, once each and at any later time, also behind records that are appended later.
+    /// So repeating an append leaves copies. A reader must be able to tell them from new records: by a row, a move
+    /// number or a rank. Where the first record of a key counts, each attempt needs a key of its own.
     async fn append(
         &self,
         at: TopicPartition,
         records: Vec<Record>,
     ) -> Result<Vec<Offset>, QueueError>;
 
-    /// Records at or above `from`, in order, at least one if there is one, up to about `max_bytes`.
-    /// Compaction and dropping leave gaps in offsets. Below the low watermark: `QueueError::BelowLowWatermark`, except for
-    /// compacted topics, where reading starts at what there is.
+    /// Records at or above `from`, in order: at least one if there is one, up to about `max_bytes`. All records that were
+    /// appended before the call are seen. None is returned only at the end of the log. Compaction and dropping leave gaps in the
+    /// offsets. Errors: `BelowLowWatermark`, except for compacted topics, where reading starts at the first record that
+    /// is left.
     async fn fetch(
         &self,
         at: TopicPartition,
@@ -69,47 +86,48 @@ pub trait Queue {
         max_bytes: usize,
     ) -> Result<Vec<Stored>, QueueError>;
 
-    /// The lowest offset not dropped, and the offset that the next append will have.
+    /// The bounds of a log now: what was appended before the call lies below its end.
     async fn bounds(&self, at: TopicPartition) -> Result<Bounds, QueueError>;
 
-    /// Any partition's last commit, whoever owns it, in one request.
+    /// The last commits of any partitions, whoever owns them.
     async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError>;
 
-    /// Whether commits are forgotten some time after the last member left. A partition without a commit may then have
-    /// had one; of those that keep commits it was never owned.
+    /// Whether the backend forgets commits some time after the last member has left, as Kafka does. If not, a partition
+    /// without a commit was never owned.
     fn commits_expire(&self) -> bool;
 
-    /// Drops everything below an offset, in steps short enough that nobody waits for it. Idempotent.
+    /// Drops all records below an offset and raises the low watermark, in steps so short that no other request waits for
+    /// long. An offset below the low watermark changes nothing; one above the end counts as the end.
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError>;
 
-    /// Becomes a member: from now on partitions are given to this process. `name` is unique among the living.
+    /// Becomes a member, to which partitions are assigned from now on. No other running member may have this name.
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError>;
 
-    /// Members that are alive, for `status`.
+    /// Members that are alive, and what they own.
     async fn members(&self) -> Result<Vec<Member>, QueueError>;
 
-    /// `None`: there are no buckets for all processes, and workers share every limit out among themselves.
+    /// Token buckets that all processes share. `None`: there are none, and workers divide every limit among themselves.
     fn buckets(&self) -> Option<&dyn Buckets> {
         None
     }
 
-    /// What it tells of itself, for metrics.
+    /// The backend's own metrics.
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()
     }
 }
 
-/// How a topic is kept.
+/// The state of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicState {
     pub topic: Topic,
     pub partitions: Partition,
-    /// Copies on different brokers.
+    /// The replication factor.
     pub replication: usize,
     pub drift: Vec<Drift>,
 }
 
-/// A topic's setting that is not as it must be.
+/// A setting of a topic that differs from the one that mailq needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
     pub key: String,
@@ -117,81 +135,78 @@ pub struct Drift {
     pub found: String,
 }
 
-/// A process's place among those that share the partitions.
+/// A member of those processes that share the owned partitions. Partitions of one index go together: the member that
+/// owns `send/3` also owns `retry-60s/3`. Dropping it is as if the process had died: nothing is released.
 #[async_trait(?Send)]
 pub trait Membership {
     /// How long ownership lasts without contact. Claims are valid for two thirds of it.
     fn lease(&self) -> Duration;
 
-    /// The next change of what is owned; waits for one.
+    /// Waits for the next change of ownership.
     async fn changed(&self) -> Ownership;
 
-    /// Replaces the commits of owned partitions, each atomically, durable when it resolves; in the order given, one
-    /// outcome for each. Judged where it is written: refused when ownership is gone, whatever this process believes.
+    /// Replaces the commits of owned partitions, each atomically, and resolves when they are durable: one outcome for each,
+    /// in the order given. Ownership is checked where the commit is written, not where it is sent from. A partition may
+    /// be named twice; the second commit is then written after the first.
     async fn commit(&self, commits: Vec<Commit>) -> Vec<CommitOutcome>;
 
-    /// Gives a partition up, after its last commit. Also the answer to `Losing`.
+    /// Ends the ownership of a partition, after its last commit; also in answer to `Losing`. A token of an earlier
+    /// ownership changes nothing.
     async fn release(&self, at: TopicPartition, token: Token);
 
     /// Releases everything and stops being a member.
     async fn leave(&self);
 }
 
-/// Names one ownership of one partition by one member; a partition lost and gained again has another.
+/// Identifies one ownership of one partition by one member. A partition that is lost and gained again has a new one.
 pub type Token = u64;
 
+/// A change of ownership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ownership {
-    Gained {
-        at: TopicPartition,
-        token: Token,
-    },
-    /// Somebody else should have it: stop claiming, drain (10 s at most), commit, release.
-    Losing {
-        at: TopicPartition,
-        token: Token,
-    },
-    /// Perhaps gone: nothing may be begun for it before a commit of it is acknowledged again.
-    Uncertain {
-        at: TopicPartition,
-        token: Token,
-    },
-    /// Gone already; nothing may be committed or begun for it.
-    Lost {
-        at: TopicPartition,
-        token: Token,
-    },
+    /// Owned from now on. What its last owner has committed can be read.
+    Gained { at: TopicPartition, token: Token },
+    /// Another member should have it: stop claiming, drain for 10 s at most, commit, release.
+    Losing { at: TopicPartition, token: Token },
+    /// Perhaps lost: nothing may be begun for it until a commit of it is acknowledged again.
+    Uncertain { at: TopicPartition, token: Token },
+    /// Lost already: nothing may be committed or begun for it.
+    Lost { at: TopicPartition, token: Token },
 }
 
+/// A commit to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     pub at: TopicPartition,
     pub token: Token,
-    /// Records below are not needed any more.
+    /// Records below this are not needed any more.
     pub offset: Offset,
     /// ASCII, at most [`MAX_COMMIT_TEXT`] bytes.
     pub text: String,
 }
 
-/// Kafka takes 4,096 bytes of offset metadata by default.
+/// Kafka's brokers accept 4,096 bytes of offset metadata by default.
 pub const MAX_COMMIT_TEXT: usize = 3_500;
 
+/// A commit that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     pub offset: Offset,
     pub text: String,
 }
 
+/// The result of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {
+    /// Written and durable.
     Done,
-    /// Not owner any more; the old text stands.
+    /// Not written: the ownership has ended. A `Lost` for it may or may not follow.
     Refused,
-    /// Perhaps done, perhaps done later: ownership must be gained anew before anything else is believed.
+    /// Perhaps written, now or later. Release the partition, and read what stands there when it is gained again.
     Unknown(String),
 }
 
-/// What there is of a log.
+/// The bounds of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The lowest offset that is not dropped.
@@ -200,21 +215,22 @@ pub struct Bounds {
     pub end: Offset,
 }
 
+/// A running process that has joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub name: String,
     pub owned: Vec<TopicPartition>,
 }
 
-/// Rates for all processes together, exactly.
+/// Token buckets that all processes share, so that they keep a rate together exactly.
 #[async_trait(?Send)]
 pub trait Buckets {
-    /// Takes up to `want` slots of a bucket that begin before `now + horizon`. Slots are instants on the boot-time
-    /// clock.
+    /// Takes up to `want` slots of a bucket that begin before now + `horizon`. A slot is an instant on the boot-time
+    /// clock; nobody else gets it.
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
 }
 
-/// One bucket of GCRA: slots are at least `interval` apart, but for `burst - 1` that may come early.
+/// A request to a token bucket (GCRA). Slots are at least `interval` apart, except that up to `burst - 1` may come early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotRequest {
     /// The bucket's name: `rate` for the whole queue, `relay/…`, `site/…`.
@@ -222,7 +238,7 @@ pub struct SlotRequest {
     pub want: u32,
     pub interval: Duration,
     pub burst: u32,
-    /// Slots that begin later than this from now are left to whoever asks next.
+    /// Slots that begin later than this from now are not taken.
     pub horizon: Duration,
 }
 
@@ -230,66 +246,6 @@ pub struct SlotRequest {
 pub struct Slots {
     /// Boot-time instants, ascending.
     pub at: Vec<Duration>,
-    /// When the next free slot begins: no use asking earlier than `horizon` before it.
+    /// When the next free slot begins. A request earlier than `horizon` before it gets none.
     pub next: Duration,
-}
-
-/// What a queue can fail with. Text for people comes from `Display`, hints from the variant.
-#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-pub enum QueueError {
-    #[error("no queue at `{0}`")]
-    Missing(String),
-    #[error("queue `{path}` was written by a newer mailq (format {found}, this one knows {known})")]
-    Newer {
-        path: String,
-        found: i64,
-        known: i64,
-    },
-    #[error(
-        "queue `{path}` was created with another project key (fingerprint {found}, this project's key has {expected})"
-    )]
-    OtherKey {
-        path: String,
-        found: String,
-        expected: String,
-    },
-    #[error("queue `{path}` is damaged: {what}")]
-    Damaged { path: String, what: String },
-    #[error("no space left for queue `{path}`")]
-    Full { path: String },
-    #[error("queue `{path}` is not available: {what}")]
-    Away { path: String, what: String },
-    /// This process has lost its ownership and can do nothing any more; another one can.
-    #[error("this process can no longer use queue `{path}`: {what}")]
-    Broken { path: String, what: String },
-    #[error("offset {offset} of {at} is below the low watermark {low_watermark}")]
-    BelowLowWatermark {
-        at: TopicPartition,
-        offset: Offset,
-        low_watermark: Offset,
-    },
-    #[error("topic `{0}` does not exist")]
-    NoTopic(Topic),
-    #[error("record {offset} of {at} cannot be read: {what}")]
-    BadRecord {
-        at: TopicPartition,
-        offset: Offset,
-        what: String,
-    },
-    #[error("a record of {bytes} bytes is too large for topic `{topic}` (at most {limit})")]
-    TooLarge {
-        topic: Topic,
-        bytes: usize,
-        limit: usize,
-    },
-    #[error("setting `{name}` of the queue is refused: {why}")]
-    Setting { name: String, why: String },
-    #[error("`{url}` refused our login: {what}; nothing was done")]
-    Login { url: String, what: String },
-    /// `what` names the right that is missing.
-    #[error("`{url}` denied access: {what}")]
-    Denied { url: String, what: String },
-    /// The result is not known: the record may land later.
-    #[error("the queue did not answer: {0}")]
-    Unknown(String),
 }

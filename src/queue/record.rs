@@ -1,20 +1,22 @@
-//! What stands in a log: key, headers, payload. A record without a payload is a tombstone in a compacted topic.
+//! A record of a log: key, headers and payload.
 
 use crate::domain::ids::Offset;
 use bytes::Bytes;
 use std::time::SystemTime;
 
+/// A record to be appended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// In a compacted topic every record has one.
+    /// Every record of a compacted topic has one.
     pub key: Option<String>,
-    /// UTF-8 names and values, in order.
+    /// Names and values, in order. A name may occur more than once.
     pub headers: Vec<(String, String)>,
-    /// `None`: the key is void from here on.
+    /// `None`: a tombstone. In a compacted topic it takes back the earlier records of its key.
     pub payload: Option<Bytes>,
 }
 
 impl Record {
+    /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -23,7 +25,7 @@ impl Record {
     }
 }
 
-/// A record where it landed. `appended_at` is the log's own time: due times count from it.
+/// A record in a log. `appended_at` is the log's own time, from which retries are due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     pub offset: Offset,

@@ -1,22 +1,22 @@
-//! GCRA as arithmetic: a token bucket in one timestamp. Every queue that has a bucket for all computes with this.
+//! GCRA, a token bucket in one timestamp (ITU-T I.371), as arithmetic. Every queue with shared buckets uses it.
 
 use super::{SlotRequest, Slots};
 use std::time::Duration;
 
-/// More slots than this are not given at once, whatever is wanted.
+/// At most so many slots are taken at once.
 pub const MAX_SLOTS: u32 = 10_000;
 
-/// What a bucket remembers. Without one, the first slot is now.
+/// The state of a bucket. Without one the first slot is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// Theoretical arrival time: when the next slot is due if none came early. On the boot-time clock.
+    /// The theoretical arrival time of the next slot, if none came early, on the boot-time clock.
     pub due: Duration,
-    /// The interval of the last slots: when the rate changes, the next slot counts from the last by the new one.
+    /// The interval after the last slot. When the rate has changed, the next slot comes one new interval after the last.
     pub interval: Duration,
 }
 
-/// Slots that begin before `now + horizon`, at most `want`, and what the bucket remembers next. In no half-open
-/// window of n intervals are there more than n + burst - 1 slots, whoever took them.
+/// Takes up to `want` slots that begin before now + `horizon`; returns them and the bucket's next state. No half-open
+/// window of n intervals holds more than n + `burst` - 1 slots, whoever took them.
 pub fn gcra(bucket: Option<Bucket>, now: Duration, request: &SlotRequest) -> (Slots, Bucket) {
     let interval = request.interval;
     let early = interval.saturating_mul(request.burst.saturating_sub(1));
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(seconds(&slots), [100, 100, 100, 101]);
         let (slots, bucket) = gcra(Some(bucket), SECOND * 100, &request(1, 3));
         assert_eq!(seconds(&slots), [102]);
-        // What was not used for long is a burst again, not more.
+        // After a long pause the burst is full again, and no more.
         let (slots, _) = gcra(Some(bucket), SECOND * 900, &request(4, 3));
         assert_eq!(seconds(&slots), [900, 900, 900, 901]);
     }
