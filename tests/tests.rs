@@ -15,6 +15,7 @@ mod architecture;
 mod cli;
 mod commands;
 mod engine;
+mod formats;
 mod fuzz_corpus;
 #[cfg(feature = "kafka")]
 mod kafka_brokers;
