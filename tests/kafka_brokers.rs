@@ -1,5 +1,5 @@
-//! The brokers of the tests themselves: they start, return after a kill, let nobody in without a password, and end with
-//! the test process.
+//! The brokers that the tests use: do they start, come back after a kill, refuse clients without a password, and end
+//! with the test process?
 
 use mailq_testkit::kafka::{self, Cluster, Listener, NEWEST, OLDEST, Options, wait_for};
 use rdkafka::config::ClientConfig;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Brokers named by the cluster, when asked with these properties.
+/// How many brokers the cluster lists for a client with these properties.
 fn named(brokers: &str, properties: &[(&str, &str)]) -> KafkaResult<usize> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
@@ -30,7 +30,7 @@ fn skipped() -> bool {
 }
 
 #[test]
-fn the_shared_ones_are_of_the_version_asked_for() {
+fn shared_brokers_have_the_requested_version() {
     if skipped() {
         return;
     }
@@ -46,7 +46,7 @@ fn the_shared_ones_are_of_the_version_asked_for() {
 }
 
 #[test]
-fn of_three_one_may_be_killed_and_returns() {
+fn one_of_three_brokers_may_be_killed_and_comes_back() {
     if skipped() {
         return;
     }
@@ -74,7 +74,7 @@ fn of_three_one_may_be_killed_and_returns() {
 }
 
 #[test]
-fn secure_listeners_want_what_they_say() {
+fn secure_listeners_check_passwords_and_certificates() {
     if skipped() {
         return;
     }
@@ -114,7 +114,7 @@ fn secure_listeners_want_what_they_say() {
     assert!(named(&tls, &with[..2]).is_err());
 }
 
-/// The other half of the next test: says where its broker lives, then waits to be killed.
+/// The process that the next test kills: it writes down where its broker is, and waits.
 #[test]
 #[ignore = "run by brokers_end_with_a_killed_test"]
 fn holds_a_broker() {

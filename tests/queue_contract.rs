@@ -1,4 +1,4 @@
-//! Does every queue keep the contract of `src/queue/mod.rs`? One suite; each implementation is one arm, below.
+//! Does every backend keep the contract of `src/queue/mod.rs`? One suite, with an arm for each backend.
 
 mod leases;
 mod logs;
@@ -7,24 +7,24 @@ use mailq::domain::ids::{Offset, Partition};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::queue::{Membership, Ownership, Queue, Record, Stored, Token};
 #[cfg(feature = "kafka")]
-use mailq_testkit::kafka::{NEWEST, OLDEST, shared, shared_forgetful};
+use mailq_testkit::kafka::{NEWEST, OLDEST, shared, shared_without_offsets};
 use mailq_testkit::memory::{Faults, MemoryLog};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Two processes' handles on one empty queue that has every topic of [`topics`].
+/// The handles of two processes on one queue, which has the topics of [`topics`] and no records.
 pub struct Store {
     pub a: Rc<dyn Queue>,
     pub b: Rc<dyn Queue>,
-    /// Compacts what can be compacted now, where that can be asked for.
+    /// Compacts now, if the backend can be made to.
     pub compact: Box<dyn Fn()>,
 }
 
-/// The arms: how an implementation opens a store and runs a question on it.
+/// The arms. Each opens a store of its backend and runs a test on it.
 macro_rules! suite {
-    ($arm:ident: $module:ident { $($question:ident),* $(,)? }) => {
-        $(#[test] fn $question() { crate::queue_contract::$arm($module::$question) })*
+    ($arm:ident: $module:ident { $($test:ident),* $(,)? }) => {
+        $(#[test] fn $test() { crate::queue_contract::$arm($module::$test) })*
     };
     (@log $arm:ident) => {
         mod log {
@@ -88,16 +88,16 @@ suite!(sqlite {
     buckets,
     ownership
 });
-// Without buckets: the engine shares the rate out.
+// Kafka has no buckets: workers divide the rate among themselves.
 #[cfg(feature = "kafka")]
 suite!(kafka { log, ownership });
 #[cfg(feature = "kafka")]
 suite!(kafka_oldest { log, ownership });
-// Every second acknowledgement comes without offsets.
+// A proxy takes the offsets out of every second acknowledgement.
 #[cfg(feature = "kafka")]
-suite!(kafka_forgetful { log, ownership });
+suite!(kafka_without_offsets { log, ownership });
 
-fn memory(question: impl AsyncFnOnce(Store)) {
+fn memory(test: impl AsyncFnOnce(Store)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -108,11 +108,11 @@ fn memory(question: impl AsyncFnOnce(Store)) {
             compact: Box::new(move || log.compact_all()),
         };
         store.a.create_topics(&topics()).await.unwrap();
-        question(store).await;
+        test(store).await;
     });
 }
 
-fn sqlite(question: impl AsyncFnOnce(Store)) {
+fn sqlite(test: impl AsyncFnOnce(Store)) {
     use mailq::queue::sqlite::{OpenOptions, SqliteQueue};
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
@@ -132,27 +132,27 @@ fn sqlite(question: impl AsyncFnOnce(Store)) {
             compact: Box::new(|| {}),
         };
         store.a.create_topics(&topics()).await.unwrap();
-        question(store).await;
+        test(store).await;
     });
 }
 
 #[cfg(feature = "kafka")]
-fn kafka(question: impl AsyncFnOnce(Store)) {
-    kafka_at(|| shared(NEWEST).brokers(), question);
+fn kafka(test: impl AsyncFnOnce(Store)) {
+    kafka_at(|| shared(NEWEST).brokers(), test);
 }
 
 #[cfg(feature = "kafka")]
-fn kafka_oldest(question: impl AsyncFnOnce(Store)) {
-    kafka_at(|| shared(OLDEST).brokers(), question);
+fn kafka_oldest(test: impl AsyncFnOnce(Store)) {
+    kafka_at(|| shared(OLDEST).brokers(), test);
 }
 
 #[cfg(feature = "kafka")]
-fn kafka_forgetful(question: impl AsyncFnOnce(Store)) {
-    kafka_at(shared_forgetful, question);
+fn kafka_without_offsets(test: impl AsyncFnOnce(Store)) {
+    kafka_at(shared_without_offsets, test);
 }
 
 #[cfg(feature = "kafka")]
-fn kafka_at(brokers: impl FnOnce() -> String, question: impl AsyncFnOnce(Store)) {
+fn kafka_at(brokers: impl FnOnce() -> String, test: impl AsyncFnOnce(Store)) {
     use crate::queue_kafka::{open, settings_at};
     let Some(settings) = settings_at(brokers) else {
         return;
@@ -166,16 +166,16 @@ fn kafka_at(brokers: impl FnOnce() -> String, question: impl AsyncFnOnce(Store))
             compact: Box::new(|| {}),
         };
         store.a.create_topics(&topics()).await.unwrap();
-        question(store).await;
+        test(store).await;
     });
 }
 
-/// As many as an embedded queue's file has.
+/// As many as a new SQLite file has.
 pub const PARTITIONS: Partition = 8;
 pub const RETRY: Topic = Topic::Retry(Duration::from_secs(60));
 pub const SEND_0: TopicPartition = TopicPartition::new(Topic::Send, 0);
 pub const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
-/// Longer than any answer takes; nothing waits this long unless it fails.
+/// Longer than any answer takes. A test waits this long only if it fails.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Enough for everything that a test appends.
 pub const ALL_BYTES: usize = 1 << 24;
@@ -218,7 +218,7 @@ pub fn records(stored: &[Stored]) -> Vec<Record> {
     stored.iter().map(|s| s.record.clone()).collect()
 }
 
-/// All that stands from an offset on, in as many fetches as it takes.
+/// All records from an offset on, in as many fetches as it takes.
 pub async fn read_all(queue: &Rc<dyn Queue>, at: TopicPartition, from: Offset) -> Vec<Stored> {
     let mut next = from;
     let mut all = Vec::new();
@@ -238,7 +238,7 @@ pub async fn soon<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     done.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
-/// A member that knows what it owns by what it was told.
+/// A member that knows what it owns by the changes that it gets.
 pub struct Owner {
     pub member: Rc<dyn Membership>,
     pub owned: BTreeMap<TopicPartition, Token>,
@@ -255,8 +255,8 @@ impl Owner {
         }
     }
 
-    /// Hears the next change.
-    pub async fn hear(&mut self) -> Ownership {
+    /// Waits for the next change and applies it.
+    pub async fn next_change(&mut self) -> Ownership {
         let change = self.member.changed().await;
         match change {
             Ownership::Gained { at, token } => {
@@ -264,18 +264,18 @@ impl Owner {
                 self.gained.push((at, token));
             }
             Ownership::Losing { at, token } => assert_eq!(self.owned.get(&at), Some(&token)),
-            // A commit that is under way may have said more of it by now.
+            // A commit in flight may have ended this ownership already.
             Ownership::Uncertain { at, token } => assert!(self.gained.contains(&(at, token))),
             Ownership::Lost { at, token } => assert_eq!(self.owned.remove(&at), Some(token)),
         }
         change
     }
 
-    /// Hears changes until it owns as many; gives up what it is asked for.
+    /// Applies changes until it owns so many partitions. Releases those that it loses.
     pub async fn own(&mut self, count: usize) {
         let waiting = async {
             while self.owned.len() != count {
-                if let Ownership::Losing { at, .. } = self.hear().await {
+                if let Ownership::Losing { at, .. } = self.next_change().await {
                     self.release(at).await;
                 }
             }

@@ -1,4 +1,4 @@
-//! What the contract does not say of the queue on Kafka: settings, results that are not known, and reading at speed.
+//! The queue on Kafka beyond the contract: settings, unknown results, and throughput.
 
 mod acknowledgements;
 mod working;
@@ -11,8 +11,8 @@ use mailq_testkit::kafka::{self, NEWEST};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Of a new environment on the shared broker of a version, so that one broker serves all tests. `None`: there can be
-/// no broker here, and the reason has been printed.
+/// Settings for a new environment on the shared broker of a version, so that one broker serves all tests. `None`: there
+/// can be no broker here; the reason was printed.
 pub fn settings(version: &'static str) -> Option<KafkaSettings> {
     settings_at(|| kafka::shared(version).brokers())
 }
@@ -37,20 +37,20 @@ pub fn open(settings: &KafkaSettings) -> Rc<dyn Queue> {
     KafkaQueue::open(settings.clone()).unwrap()
 }
 
-/// Runs a question on a queue of its own that has every topic.
-fn asked(question: impl AsyncFnOnce(Rc<dyn Queue>, KafkaSettings)) {
+/// Runs a test on a queue of its own that has all topics.
+fn with_queue(test: impl AsyncFnOnce(Rc<dyn Queue>, KafkaSettings)) {
     if let Some(settings) = settings(NEWEST) {
-        asked_with(settings, question);
+        with_settings(settings, test);
     }
 }
 
-fn asked_with(settings: KafkaSettings, question: impl AsyncFnOnce(Rc<dyn Queue>, KafkaSettings)) {
+fn with_settings(settings: KafkaSettings, test: impl AsyncFnOnce(Rc<dyn Queue>, KafkaSettings)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
     runtime.block_on(async {
         let queue = open(&settings);
         queue.create_topics(&topics()).await.unwrap();
-        question(queue, settings).await;
+        test(queue, settings).await;
     });
 }
 
@@ -63,7 +63,7 @@ fn with(settings: KafkaSettings, name: &str, value: &str) -> KafkaSettings {
 }
 
 #[test]
-fn a_locked_property_is_refused_before_anything_is_asked() {
+fn a_locked_property_is_refused_before_the_cluster_is_asked() {
     let settings = KafkaSettings {
         brokers: "127.0.0.1:1".to_owned(),
         ..with(KafkaSettings::default(), "acks", "1")
@@ -97,15 +97,15 @@ fn a_property_that_librdkafka_does_not_know_is_named() {
 }
 
 #[test]
-fn beginnings_are_committed_once() {
-    asked(async |queue, _| {
+fn initial_texts_are_committed_once() {
+    with_queue(async |queue, _| {
         let owned = owned_partitions();
-        let beginning = Committed {
+        let initial = Committed {
             offset: 0,
             text: INITIAL_COMMIT.to_owned(),
         };
         let first = queue.committed(&owned).await.unwrap();
-        assert!(first.iter().all(|c| c.as_ref() == Some(&beginning)));
+        assert!(first.iter().all(|c| c.as_ref() == Some(&initial)));
         let mut owner = Owner::join(&queue, "only").await;
         owner.own(owned.len()).await;
         let token = owner.owned[&SEND_0];
@@ -127,10 +127,10 @@ fn one_commit(token: u64, text: &str) -> Vec<Commit> {
     }]
 }
 
-/// The broker stands still for longer than a commit is waited for: the group is left and joined again, and as nobody
-/// else has written meanwhile, the worker goes on as if nothing had been.
+/// The broker stands still for longer than a commit waits. The group is left and joined again, and because nobody else
+/// has committed meanwhile, the worker goes on as before.
 #[test]
-fn a_commit_that_nobody_answered_is_made_again_from_memory() {
+fn a_commit_without_an_answer_is_sent_again_after_a_rejoin() {
     let Some(settings) = settings(NEWEST) else {
         return;
     };
@@ -139,7 +139,7 @@ fn a_commit_that_nobody_answered_is_made_again_from_memory() {
         brokers: cluster.brokers(),
         ..with(settings, "socket.timeout.ms", "3000")
     };
-    asked_with(settings, async |queue, _| {
+    with_settings(settings, async |queue, _| {
         let all = owned_partitions().len();
         let mut owner = Owner::join(&queue, "only").await;
         owner.own(all).await;
@@ -158,7 +158,7 @@ fn a_commit_that_nobody_answered_is_made_again_from_memory() {
         assert_eq!(stands.map(|c| c.text).as_deref(), Some("next"));
         let last = owner.member.commit(one_commit(token, "last")).await;
         assert_eq!(last, [CommitOutcome::Done]);
-        // Where it had not committed anything, it knows nothing either.
+        // It loses the partitions that it had not committed, and gains them again.
         owner.own(1).await;
         owner.own(all).await;
         assert_eq!(owner.owned[&SEND_0], token);
@@ -166,23 +166,23 @@ fn a_commit_that_nobody_answered_is_made_again_from_memory() {
     });
 }
 
-/// Whatever goes wrong with a commit, the group is joined again before anything else is believed.
+/// After any failure of a commit the group is joined again.
 #[test]
-fn after_an_unknown_result_everything_is_gained_anew() {
-    asked(async |queue, _| {
+fn after_an_unknown_result_everything_is_gained_again() {
+    with_queue(async |queue, _| {
         let all = owned_partitions().len();
         let mut owner = Owner::join(&queue, "only").await;
         owner.own(all).await;
         let token = owner.owned[&SEND_0];
         let mine = one_commit(token, "mine");
         assert_eq!(owner.member.commit(mine).await, [CommitOutcome::Done]);
-        // More than a broker takes: an answer that does not say what was written.
+        // Longer than a broker accepts: its answer does not say what was written.
         let long = "x".repeat(5_000);
         let outcomes = owner.member.commit(one_commit(token, &long)).await;
         assert!(matches!(outcomes[..], [CommitOutcome::Unknown(_)]));
         let late = owner.member.commit(one_commit(token, "late")).await;
         assert_eq!(late, [CommitOutcome::Refused]);
-        // Its fate was in the outcome; the others are told.
+        // The outcome says that this partition is lost; changes say it of the others.
         owner.owned.remove(&SEND_0);
         owner.own(0).await;
         owner.own(all).await;
@@ -205,7 +205,7 @@ fn a_fatal_error_ends_ownership_and_everything_else() {
         instance_id: Some("twin".to_owned()),
         ..settings
     };
-    asked_with(settings, async |queue, settings| {
+    with_settings(settings, async |queue, settings| {
         let all = owned_partitions().len();
         let mut first = Owner::join(&queue, "first").await;
         first.own(all).await;
@@ -234,7 +234,7 @@ fn a_fatal_error_ends_ownership_and_everything_else() {
 }
 
 #[test]
-fn the_newer_group_protocol_shares_as_well() {
+fn the_newer_group_protocol_assigns_partitions() {
     let Some(settings) = settings(NEWEST) else {
         return;
     };
@@ -242,7 +242,7 @@ fn the_newer_group_protocol_shares_as_well() {
         properties: [("group.protocol".to_owned(), "consumer".to_owned())].into(),
         ..settings
     };
-    asked_with(settings, async |queue, settings| {
+    with_settings(settings, async |queue, settings| {
         let all = owned_partitions().len();
         let mut first = Owner::join(&queue, "first").await;
         first.own(all).await;
@@ -264,12 +264,12 @@ fn the_newer_group_protocol_shares_as_well() {
     });
 }
 
-/// Anybody may write to a topic: what is not UTF-8 is named, and what is before it is read.
+/// Anybody may write to a topic. A record that is not UTF-8 is an error, and the records before it are read.
 #[test]
-fn a_record_of_others_that_cannot_be_read_is_named() {
+fn an_unreadable_record_is_an_error() {
     use rdkafka::message::{Header, OwnedHeaders};
     use rdkafka::producer::{FutureProducer, FutureRecord};
-    asked(async |queue, settings| {
+    with_queue(async |queue, settings| {
         let good = queue.append(SEND_0, numbered(0..2)).await.unwrap();
         let producer: FutureProducer = rdkafka::ClientConfig::new()
             .set("bootstrap.servers", &settings.brokers)
@@ -297,10 +297,10 @@ fn a_record_of_others_that_cannot_be_read_is_named() {
     });
 }
 
-/// Cursors of several runs in several partitions, each jumping now and then: each sees its own log in order.
+/// Several cursors in several partitions, each of which jumps now and then, read their logs in order.
 #[test]
-fn many_cursors_read_what_is_there() {
-    asked(async |queue, _| {
+fn many_cursors_read_their_logs() {
+    with_queue(async |queue, _| {
         let places: Vec<TopicPartition> = owned_partitions().into_iter().take(3).collect();
         for at in &places {
             for start in 0..4 {
@@ -338,11 +338,11 @@ fn many_cursors_read_what_is_there() {
     });
 }
 
-/// Figures, not limits: `cargo test --features kafka reading_at_speed -- --ignored --nocapture`.
+/// Prints figures: `cargo test --features kafka reading_at_speed -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
 fn reading_at_speed() {
-    asked(async |queue, _| {
+    with_queue(async |queue, _| {
         let chunk = || record("chunk", &vec![0x5a; 100_000]);
         let begun = std::time::Instant::now();
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! What only the embedded queue promises: one file, several processes (here: handles), leases, space, clear errors.
+//! The embedded queue beyond the contract: several processes (here: handles) on one file, leases, space and errors.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -18,7 +18,7 @@ const SEND: TopicPartition = TopicPartition::new(Topic::Send, 0);
 const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 const EVENT: TopicPartition = TopicPartition::new(Topic::Event, 3);
 const TIER: Topic = Topic::Retry(Duration::from_secs(60));
-/// Longer than any test: what happens in time happens without it.
+/// Longer than any test, so that no lease expires.
 const LONG: Duration = Duration::from_secs(600);
 
 struct File {
@@ -84,7 +84,7 @@ async fn texts(queue: &SqliteQueue, at: TopicPartition, from: u64) -> Vec<(u64, 
 }
 
 #[tokio::test]
-async fn appends_keep_their_order_and_what_they_are() {
+async fn appended_records_come_back_in_order() {
     let file = file();
     let queue = with_topics(&file.path, LONG).await;
     let other = open(&file.path, LONG);
@@ -112,7 +112,7 @@ async fn appends_keep_their_order_and_what_they_are() {
 }
 
 #[tokio::test]
-async fn one_that_fails_does_not_fail_its_neighbours() {
+async fn a_failed_append_does_not_fail_others() {
     let file = file();
     let queue = with_topics(&file.path, LONG).await;
     let missing = TopicPartition::new(TIER, 0);
@@ -137,7 +137,7 @@ async fn one_that_fails_does_not_fail_its_neighbours() {
 }
 
 #[tokio::test]
-async fn a_large_append_is_cut_and_whole() {
+async fn a_large_append_is_split_and_complete() {
     let file = file();
     let queue = with_topics(&file.path, LONG).await;
     let offsets = queue.append(SEND, vec![large(512); 40]).await.unwrap();
@@ -178,7 +178,7 @@ async fn offsets_are_never_used_again() {
         .unwrap();
     assert_eq!(left, 100);
     drop(sql);
-    // Lower again changes nothing; beyond the end is the end.
+    // A lower offset changes nothing; one beyond the end counts as the end.
     queue.drop_below(SEND, 5).await.unwrap();
     assert_eq!(queue.bounds(SEND).await.unwrap().low_watermark, 1_200);
     queue.drop_below(SEND, u64::MAX).await.unwrap();
@@ -210,10 +210,10 @@ async fn a_key_has_one_record() {
         .append(CAMPAIGN, vec![keyed("a", None)])
         .await
         .unwrap();
-    // Who follows from 3 must see that `a` is void.
+    // A reader that goes on from 3 must see that `a` was taken back.
     assert_eq!(texts(&queue, CAMPAIGN, 4).await, [(4, None)]);
     assert_eq!(texts(&queue, CAMPAIGN, 0).await.len(), 3);
-    // Dropping forgets the key's place, too: the next record of it must not delete another's.
+    // Dropping also removes the key from `latest`: its next record must not delete another one.
     queue.drop_below(CAMPAIGN, 5).await.unwrap();
     queue
         .append(CAMPAIGN, vec![keyed("b", Some("6")), keyed("a", Some("7"))])
@@ -223,7 +223,7 @@ async fn a_key_has_one_record() {
         texts(&queue, CAMPAIGN, 0).await,
         [(5, some("6")), (6, some("7"))]
     );
-    // Keys in other topics are only keys.
+    // Topics that are not compacted keep all records of a key.
     let twice = vec![keyed("a", Some("1")), keyed("a", Some("2"))];
     queue.append(EVENT, twice).await.unwrap();
     assert_eq!(texts(&queue, EVENT, 0).await.len(), 2);
@@ -246,7 +246,7 @@ async fn dropped_space_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_holds_up_nobody() {
+async fn a_slow_reader_delays_no_writer() {
     let file = file();
     let queue = with_topics(&file.path, LONG).await;
     for _ in 0..15 {
@@ -267,7 +267,7 @@ async fn a_slow_reader_holds_up_nobody() {
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
-/// A worker that answers `Losing` at once.
+/// A worker that releases a partition as soon as it is losing it.
 struct Worker {
     membership: Rc<dyn Membership>,
     owned: BTreeMap<TopicPartition, Token>,
@@ -313,7 +313,7 @@ impl Worker {
     }
 }
 
-/// Lets the workers act until each holds so many partitions of send; at no moment do two hold the same.
+/// Lets the workers act until each owns so many partitions of send. Two must never own the same one.
 async fn until(workers: &mut [&mut Worker], counts: &[usize]) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -366,7 +366,7 @@ async fn partitions_are_shared_fairly_as_members_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_tier_comes_with_its_index() {
+async fn a_new_tier_goes_with_send() {
     let file = file();
     let queue = with_topics(&file.path, LONG).await;
     let mut a = Worker::join(&queue, "a").await;
@@ -385,7 +385,7 @@ async fn a_tier_comes_with_its_index() {
         assert_eq!(indexes(TIER), indexes(Topic::Send));
         assert_eq!(indexes(TIER).len(), 4);
     }
-    // What is released without being asked for comes back under another token; the rest of its index stays.
+    // A partition that is released without need comes back under a new token; others of its index stay.
     let at = *a.owned.keys().next().unwrap();
     let token = a.owned.remove(&at).unwrap();
     a.membership.release(at, token).await;
@@ -397,7 +397,7 @@ async fn a_tier_comes_with_its_index() {
 }
 
 #[tokio::test]
-async fn a_dead_owner_is_known_long_before_its_lease_ends() {
+async fn a_dead_owner_is_noticed_long_before_its_lease_expires() {
     let file = file();
     let queue = with_topics(&file.path, LONG).await;
     let mut a = Worker::join(&queue, "a").await;
@@ -405,7 +405,7 @@ async fn a_dead_owner_is_known_long_before_its_lease_ends() {
     let other = open(&file.path, LONG);
     let taken = other.join("a").await.err();
     assert!(matches!(taken, Some(QueueError::Away { .. })), "{taken:?}");
-    // As when its process is killed: nothing is written, only the lock file is free.
+    // As if its process was killed: nothing is written, and the lock file is free.
     drop(a);
     assert_eq!(other.members().await, Ok(vec![]));
     let mut b = Worker::join(&other, "b").await;
@@ -419,7 +419,7 @@ fn failure(path: &Path, options: OpenOptions<'_>) -> QueueError {
 }
 
 #[tokio::test]
-async fn every_file_that_is_not_ours_is_said() {
+async fn files_of_others_are_refused() {
     let file = file();
     let path = file.path.display().to_string();
     let expected = OpenOptions::new("key");
@@ -427,7 +427,7 @@ async fn every_file_that_is_not_ours_is_said() {
     assert_eq!(failure(&file.path, expected.clone()), missing);
     assert!(!SqliteQueue::exists(&file.path));
     assert_eq!(SqliteQueue::fingerprint(&file.path), Ok(None));
-    // Killed right after the file was made: there is no queue yet.
+    // A process that was killed right after it created the file leaves it empty.
     std::fs::write(&file.path, b"").unwrap();
     assert_eq!(failure(&file.path, expected.clone()), missing);
     std::fs::remove_file(&file.path).unwrap();
@@ -476,7 +476,7 @@ async fn every_file_that_is_not_ours_is_said() {
 }
 
 #[tokio::test]
-async fn damage_inside_is_an_error_of_its_place_only() {
+async fn a_damaged_record_is_an_error_of_its_partition_only() {
     let file = file();
     let queue = with_topics(&file.path, LONG).await;
     queue.append(SEND, vec![record("a")]).await.unwrap();
@@ -577,7 +577,7 @@ async fn appends_per_second() {
 }
 
 #[test]
-fn all_who_create_at_once_have_the_same_queue() {
+fn processes_that_create_a_queue_at_once_share_it() {
     for _ in 0..10 {
         let file = file();
         let together = std::sync::Barrier::new(4);

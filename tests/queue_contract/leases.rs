@@ -1,4 +1,4 @@
-//! Questions about members, ownership and commits.
+//! Members, ownership and commits.
 
 use super::*;
 use mailq::domain::topic::INITIAL_COMMIT;
@@ -30,12 +30,12 @@ fn expected(offset: Offset, text: &str) -> Option<Committed> {
     })
 }
 
-/// Nobody has committed yet: nothing, or what stands for it where a missing commit means a lost one.
-fn is_beginning(committed: Option<Committed>) -> bool {
+/// Whether nobody has committed yet: there is no commit, or the initial one where a missing commit means a lost one.
+fn is_initial(committed: Option<Committed>) -> bool {
     committed.is_none_or(|c| c.offset == 0 && c.text == INITIAL_COMMIT)
 }
 
-/// What each member is said to own, by name.
+/// The members' names and what they own.
 async fn members(queue: &Rc<dyn Queue>) -> BTreeMap<String, Vec<TopicPartition>> {
     let members = queue.members().await.unwrap().into_iter();
     let sorted = members.map(|mut member| {
@@ -74,12 +74,12 @@ pub async fn a_second_member_gains_its_share_after_the_release(store: Store) {
     let mut second = Owner::join(&store.b, "second").await;
     let mut asked = Vec::new();
     while asked.len() < EVERYTHING / 2 {
-        match soon("being asked", first.hear()).await {
+        match soon("being asked", first.next_change()).await {
             Ownership::Losing { at, token } => asked.push((at, token)),
             other => panic!("{other:?} instead of being asked"),
         }
     }
-    let early = tokio::time::timeout(Duration::from_secs(2), second.hear()).await;
+    let early = tokio::time::timeout(Duration::from_secs(2), second.next_change()).await;
     assert!(early.is_err(), "{early:?} before the release");
     for (at, token) in &asked {
         let last = commit(*at, *token, 0, "last");
@@ -97,7 +97,7 @@ pub async fn a_second_member_gains_its_share_after_the_release(store: Store) {
 pub async fn commits_are_seen_by_everyone_at_once(store: Store) {
     let mut owner = Owner::join(&store.a, "only").await;
     owner.own(EVERYTHING).await;
-    assert!(is_beginning(committed(&store.b, SEND_0).await));
+    assert!(is_initial(committed(&store.b, SEND_0).await));
     let printable = (b' '..=b'~').map(char::from);
     let longest: String = printable.cycle().take(MAX_COMMIT_TEXT).collect();
     let token = owner.owned[&SEND_0];
@@ -160,7 +160,7 @@ pub async fn one_lost_partition_refuses_only_its_own_commit(store: Store) {
     let (done, refused) = (CommitOutcome::Done, CommitOutcome::Refused);
     assert_eq!(outcomes, [done.clone(), refused, done]);
     let mut texts = store.b.committed(&at[..4]).await.unwrap();
-    assert!(is_beginning(texts.pop().unwrap()));
+    assert!(is_initial(texts.pop().unwrap()));
     let after = expected(2, "after");
     assert_eq!(texts, [after.clone(), expected(1, "before"), after]);
 }

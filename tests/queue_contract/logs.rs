@@ -1,4 +1,4 @@
-//! Questions about topics, records and slots.
+//! Topics, records and slots.
 
 use super::*;
 use bytes::Bytes;
@@ -199,7 +199,7 @@ pub async fn compaction_keeps_the_last_of_each_key(store: Store) {
             .into_iter()
             .map(|s| (s.record.key.clone(), s))
             .collect();
-        // From the middle of the last round only `c` and `d` are left to follow.
+        // In the second half of the last round only `c` and `d` are left.
         let keys: &[&str] = if from == at[59] {
             &["c", "d"]
         } else {
@@ -230,7 +230,7 @@ fn request(bucket: &str, want: u32, burst: u32) -> SlotRequest {
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The distances of instants taken by anybody, in order of time.
+/// The distances between instants, whoever took them, in order of time.
 fn gaps(mut slots: Vec<Duration>) -> Vec<Duration> {
     slots.sort();
     let next = slots.iter().skip(1);
@@ -275,7 +275,7 @@ pub async fn a_burst_may_come_early_once(store: Store) {
         taken.extend(slots.at);
     }
     assert_eq!(taken.len(), 8);
-    // Any n slots span n - 1 intervals, but for the two that may come early.
+    // Any n slots span n - 1 intervals, except that two may come early.
     taken.sort();
     for (count, last) in (1u32..).zip(&taken) {
         let least = INTERVAL.saturating_mul(count.saturating_sub(3));

@@ -47,17 +47,17 @@ fn open_on(mock: &Mock, (name, value): (&str, &str)) -> Rc<dyn Queue> {
     })
 }
 
-fn asked(property: (&str, &str), question: impl AsyncFnOnce(&Mock, Rc<dyn Queue>)) {
+fn with_queue(property: (&str, &str), test: impl AsyncFnOnce(&Mock, Rc<dyn Queue>)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
     let mock = mock();
-    runtime.block_on(question(&mock, open_on(&mock, property)));
+    runtime.block_on(test(&mock, open_on(&mock, property)));
 }
 
 /// Such a broker refuses the first batch of a producer and accepts the second, and librdkafka reports both as delivered.
 #[test]
 fn a_partition_whose_log_is_not_open_yet_loses_no_record() {
-    asked(SMALL_BATCHES, async |mock, queue| {
+    with_queue(SMALL_BATCHES, async |mock, queue| {
         mock.request_errors(PRODUCE, &[NO_LOG_YET]);
         let appended = queue.append(SEND_0, numbered(0..7)).await;
         let stored = read_all(&queue, SEND_0, 0).await;
@@ -69,7 +69,7 @@ fn a_partition_whose_log_is_not_open_yet_loses_no_record() {
 /// Of such a batch librdkafka says that its records stand at -1, 0, 1 and so on.
 #[test]
 fn a_batch_that_the_broker_has_already_is_found_in_the_log() {
-    asked(ONE_BATCH, async |mock, queue| {
+    with_queue(ONE_BATCH, async |mock, queue| {
         queue.append(SEND_0, numbered(0..1)).await.unwrap();
         let written = open_on(mock, ONE_BATCH)
             .append(SEND_0, numbered(1..9))
@@ -85,7 +85,7 @@ fn a_batch_that_the_broker_has_already_is_found_in_the_log() {
 
 #[test]
 fn an_acknowledged_batch_that_is_nowhere_is_not_known_to_be_there() {
-    asked(ONE_BATCH, async |mock, queue| {
+    with_queue(ONE_BATCH, async |mock, queue| {
         for offset in [0, 1] {
             mock.request_errors(PRODUCE, &[DUPLICATE]);
             let nowhere = queue.append(SEND_0, numbered(0..1)).await;

@@ -1,5 +1,5 @@
-//! Real Kafka brokers on loopback, by scripts/kafka.sh. They end with the value, and with the test process however that
-//! ends: a guard waits for the end of a pipe that only this process holds.
+//! Real Kafka brokers on loopback, started by scripts/kafka.sh. Dropping a cluster ends them. They also end with the test
+//! process, however it ends: a guard process waits for the end of a pipe that only the test process holds.
 
 mod produce;
 pub mod proxy;
@@ -18,24 +18,24 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const NEWEST: &str = "4.3.1";
-/// For the contract alone.
+/// Used for the contract only.
 pub const OLDEST: &str = "3.9.2";
-/// Of secure clusters, for SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN.
+/// The user of secure clusters, for SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN.
 pub const USER: &str = "mailq";
 pub const PASSWORD: &str = "mailq-secret";
 /// As scripts/kafka.sh numbers them.
 const PORTS_OF_A_NODE: u16 = 10;
 
-/// What a cluster is beside its number of nodes.
+/// The options of a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub version: &'static str,
-    /// Listeners with TLS, passwords and ACLs beside the open one; on that, everyone may do everything.
+    /// Adds listeners with TLS, passwords and ACLs. On the open listener everyone may do everything.
     pub secure: bool,
-    /// Each node's Java heap, such as `256m`, and how many processors it believes in.
+    /// Each node's Java heap, such as `256m`, and how many processors it may use.
     pub heap: &'static str,
     pub processors: u32,
-    /// Where the only node advertises [`Listener::Proxied`].
+    /// The port at which a single node advertises [`Listener::Proxied`].
     pub proxy: Option<u16>,
     /// `key=value` into each broker's configuration.
     pub set: Vec<String>,
@@ -54,7 +54,7 @@ impl Default for Options {
     }
 }
 
-/// The ways in of a secure cluster. [`Listener::Open`] is there in every cluster, `Proxied` where a proxy is.
+/// The listeners of a cluster. [`Listener::Open`] exists always, `Proxied` with a proxy, the others if it is secure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
     Open = 0,
@@ -65,7 +65,7 @@ pub enum Listener {
     Proxied = 5,
 }
 
-/// Nodes are numbered from 1. Dropped, it ends them and removes their data.
+/// A running cluster. Nodes are numbered from 1. Dropping it ends them and removes their data.
 pub struct Cluster {
     nodes: u32,
     folder: PathBuf,
@@ -78,8 +78,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Ready to be used when it returns. A cluster of three waits until no other of three runs in this process: one
-    /// after the other is faster on few processors. So one test must not hold two.
+    /// Starts a cluster and waits until it is ready. A cluster of three waits until no other of three runs in this process,
+    /// because one after the other is faster on few processors. So one test must not hold two.
     pub fn start(nodes: u32, options: &Options) -> Cluster {
         let turn = (nodes > 1).then(Turn::wait);
         let data = TempDir::new().expect("a folder");
@@ -172,7 +172,7 @@ impl Cluster {
             .ok()
     }
 
-    /// The node that answers for a consumer group. Its topic is made by the first question for any group.
+    /// The coordinator of a consumer group. The first request for any group creates the topic of offsets.
     pub fn coordinator_of(&self, group: &str) -> u32 {
         wait_for(&format!("a coordinator of `{group}`"), || {
             let mut ports = (1..=self.nodes).map(|node| self.port(node, Listener::Open));
@@ -265,7 +265,7 @@ impl Options {
     }
 }
 
-/// A single node for everything that needs no other: started by the first who asks, ended with the process.
+/// A single node that tests share: the first call starts it, and it ends with the process.
 pub fn shared(version: &'static str) -> &'static Cluster {
     static NEW: OnceLock<Cluster> = OnceLock::new();
     static OLD: OnceLock<Cluster> = OnceLock::new();
@@ -282,9 +282,8 @@ pub fn shared(version: &'static str) -> &'static Cluster {
     })
 }
 
-/// The brokers of a shared single node that are reached through a proxy, which leaves the offsets out of every second
-/// acknowledgement.
-pub fn shared_forgetful() -> String {
+/// The address of a shared single node behind a proxy that takes the offsets out of every second acknowledgement.
+pub fn shared_without_offsets() -> String {
     static SHARED: OnceLock<(Cluster, Proxy)> = OnceLock::new();
     let (_, proxy) = SHARED.get_or_init(|| {
         let proxy = Proxy::start();
@@ -294,7 +293,7 @@ pub fn shared_forgetful() -> String {
         };
         let cluster = Cluster::start(1, &options);
         proxy.lead_to(cluster.port(1, Listener::Proxied));
-        proxy.forget_offsets(2);
+        proxy.drop_offsets(2);
         (cluster, proxy)
     });
     format!("127.0.0.1:{}", proxy.port())
@@ -346,7 +345,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a name in UTF-8")
 }
 
-/// The right to have several nodes in this process.
+/// The right to run a cluster of several nodes in this process.
 struct Turn;
 
 static TAKEN: Mutex<bool> = Mutex::new(false);

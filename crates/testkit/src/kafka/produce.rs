@@ -1,16 +1,16 @@
-//! Produce requests and their answers on the wire, as far as a proxy must know them (API 0, versions 9 to 12).
+//! Produce requests and responses on the wire, as far as the proxy must know them (API key 0, versions 9 to 12).
 
 use std::collections::BTreeSet;
 
 const PRODUCE: i16 = 0;
 /// From this version on arrays and strings have lengths of variable size. librdkafka 2.12 sends version 10.
 const FIRST_COMPACT: i16 = 9;
-/// "I have this batch already."
+/// The broker has this batch already.
 const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
-/// Length and correlation number.
+/// Length and correlation id.
 const ANSWER_HEADER: usize = 8;
 
-/// The produce requests of a connection that are not answered yet, by their correlation numbers.
+/// The unanswered produce requests of a connection, by their correlation ids.
 #[derive(Default)]
 pub struct Produce(BTreeSet<[u8; 4]>);
 
@@ -28,9 +28,9 @@ impl Produce {
         frame.len() > ANSWER_HEADER && self.0.remove(&frame[4..8])
     }
 
-    /// Makes of "these records stand from this offset on" a "these records are there already". librdkafka sends one
-    /// partition in a request.
-    pub fn forget_offsets(frame: &mut [u8]) {
+    /// Turns a success with a base offset into the answer to a batch that the broker has already, which has none. librdkafka
+    /// sends one partition in a request.
+    pub fn drop_offsets(frame: &mut [u8]) {
         // No tagged fields; one topic; its name, with its length and one more in front; one partition.
         let mut at = ANSWER_HEADER;
         let mut byte = || {

@@ -1,6 +1,5 @@
-//! A network that can be cut: passes requests and answers on between a client and a broker, or keeps them until it is
-//! mended, as a network does that has lost its way for a while. Connections stay. It can also forget where records
-//! stand, as a broker does that has received a batch twice.
+//! A proxy between a client and a broker. It can be cut: then it keeps requests and answers until it is mended, and
+//! connections stay. It can also take the offsets out of acknowledgements, as if the broker had received a batch twice.
 
 use super::produce::Produce;
 use crate::ports::{self, Ports};
@@ -23,11 +22,11 @@ struct Network {
     is_cut: AtomicBool,
     /// The broker's; 0 before it is known.
     to: AtomicU16,
-    /// Of so many acknowledgements one comes without offsets; 0: none.
-    forgets_each: AtomicU32,
+    /// One of so many acknowledgements comes without offsets; 0: none.
+    drops_each: AtomicU32,
     /// Acknowledgements so far, and how many of them came without offsets.
     acknowledged: AtomicU32,
-    forgotten: AtomicU32,
+    dropped: AtomicU32,
 }
 
 impl Proxy {
@@ -58,14 +57,14 @@ impl Proxy {
         self.network.is_cut.store(true, Ordering::SeqCst);
     }
 
-    /// From now on each so-manyth acknowledgement comes without offsets; 0: none.
-    pub fn forget_offsets(&self, each: u32) {
-        self.network.forgets_each.store(each, Ordering::SeqCst);
+    /// From now on one of so many acknowledgements comes without offsets; 0: none.
+    pub fn drop_offsets(&self, each: u32) {
+        self.network.drops_each.store(each, Ordering::SeqCst);
     }
 
     /// How many acknowledgements came without offsets.
-    pub fn forgotten(&self) -> u32 {
-        self.network.forgotten.load(Ordering::SeqCst)
+    pub fn dropped(&self) -> u32 {
+        self.network.dropped.load(Ordering::SeqCst)
     }
 
     /// What was kept goes on now.
@@ -89,8 +88,8 @@ impl Network {
         std::thread::spawn(move || {
             network.pass_on(from_broker, client, |frame| {
                 let mut sent = sent.lock().expect("nobody panics with it");
-                if sent.is_answered_by(frame) && network.forgets() {
-                    Produce::forget_offsets(frame);
+                if sent.is_answered_by(frame) && network.drops() {
+                    Produce::drop_offsets(frame);
                 }
             });
         });
@@ -99,14 +98,13 @@ impl Network {
         });
     }
 
-    /// Whether this acknowledgement is one of those that come without offsets.
-    fn forgets(&self) -> bool {
-        let each = self.forgets_each.load(Ordering::SeqCst);
+    /// Counts an acknowledgement. True: its offsets are to be taken out.
+    fn drops(&self) -> bool {
+        let each = self.drops_each.load(Ordering::SeqCst);
         let count = self.acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
-        let forgets = each > 0 && count.is_multiple_of(each);
-        self.forgotten
-            .fetch_add(u32::from(forgets), Ordering::SeqCst);
-        forgets
+        let drops = each > 0 && count.is_multiple_of(each);
+        self.dropped.fetch_add(u32::from(drops), Ordering::SeqCst);
+        drops
     }
 
     fn pass_on(&self, mut from: TcpStream, mut to: TcpStream, mut see: impl FnMut(&mut [u8])) {
