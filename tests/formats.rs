@@ -199,3 +199,75 @@ fn the_names_of_topics_are_described() {
     assert_eq!(retry.name("prod"), "prod.mail.retry-60s.v1");
     assert!(PAGE.contains("`prod.mail.retry-60s.v1`"));
 }
+
+#[test]
+fn commit_texts_are_described() {
+    use mailq::protocol::progress::Progress;
+    for block in blocks("commit") {
+        let text = block.trim_end();
+        assert_eq!(Progress::parse(text).unwrap().text(), text);
+    }
+    let initial = mailq::domain::topic::INITIAL_COMMIT;
+    assert!(PAGE.contains(&format!("`{initial}`")));
+}
+
+fn gzip(text: &[u8]) -> Bytes {
+    use std::io::Write;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text).unwrap();
+    gzip.finish().unwrap().into()
+}
+
+fn gunzip(payload: &[u8]) -> String {
+    use std::io::Read;
+    let mut text = String::new();
+    let mut gzip = flate2::read::GzDecoder::new(payload);
+    gzip.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// As the page describes it.
+fn sum(headers: &[(String, String)], payload: &[u8]) -> String {
+    let mut crc = crc32fast::Hasher::new();
+    for (name, value) in headers {
+        crc.update(format!("{name}\0{value}\0").as_bytes());
+    }
+    crc.update(payload);
+    format!("{:08x}", crc.finalize())
+}
+
+#[test]
+fn chunks_are_described() {
+    use mailq::queue::chunk::{Origin, decode, encode};
+    let described: Vec<(String, String)> = blocks("headers")[0]
+        .lines()
+        .map(|line| line.split_once(": ").unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let text = blocks("chunk")[0].replace('␍', "\r");
+    let payload = gzip(text.as_bytes());
+    let mut headers = described.clone();
+    headers.push(("sum".to_owned(), sum(&described, &payload)));
+    let record = Record {
+        key: Some(described[0].1.clone()),
+        headers,
+        payload: Some(payload),
+    };
+    let chunk = decode(&record).unwrap();
+    let messages: Vec<_> = chunk
+        .messages
+        .into_iter()
+        .map(|message| (message.line, message.content))
+        .collect();
+    let origin = Origin {
+        timestamp: record.header("timestamp").unwrap(),
+        source: record.header("source").unwrap(),
+    };
+    let written = encode(&chunk.head, origin, &messages).unwrap();
+    assert_eq!(written.key, record.key);
+    let payload = written.payload.as_deref().unwrap();
+    assert_eq!(gunzip(payload), text);
+    let (last, others) = written.headers.split_last().unwrap();
+    assert_eq!(others, described);
+    assert_eq!(*last, ("sum".to_owned(), sum(&described, payload)));
+}
