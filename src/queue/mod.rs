@@ -8,7 +8,7 @@
 //! - a record is durable when [`Queue::append`] resolves, and appended records are read in the order of their offsets;
 //! - a commit replaces a partition's offset and text at once, and is refused when another process owns the partition
 //!   (fencing by token or generation), however long this process was stopped;
-//! - whatever is not known to have been done is answered as unknown, never as refused.
+//! - a result that is not known is reported as unknown, never as refused.
 //!
 //! To add a backend: a folder here; an arm in `tests/queue_contract.rs`, whose tests say what is missing; and an arm
 //! where commands open the queue of a URL. Its own files and topics belong into `docs/formats.md`. The payloads are not
@@ -89,7 +89,7 @@ pub trait Queue {
     /// The bounds of a log now: what was appended before the call lies below its end.
     async fn bounds(&self, at: TopicPartition) -> Result<Bounds, QueueError>;
 
-    /// The last commits of any partitions, whoever owns them.
+    /// The last commits of partitions, also of those that other members own.
     async fn committed(&self, at: &[TopicPartition]) -> Result<Vec<Option<Committed>>, QueueError>;
 
     /// Whether the backend forgets commits some time after the last member has left, as Kafka does. If not, a partition
@@ -202,7 +202,7 @@ pub enum CommitOutcome {
     Done,
     /// Not written: the ownership has ended. A `Lost` for it may or may not follow.
     Refused,
-    /// Perhaps written, now or later. Release the partition, and read what stands there when it is gained again.
+    /// Perhaps written, now or later. Release the partition, and read its commit when it is gained again.
     Unknown(String),
 }
 
@@ -226,7 +226,7 @@ pub struct Member {
 #[async_trait(?Send)]
 pub trait Buckets {
     /// Takes up to `want` slots of a bucket that begin before now + `horizon`. A slot is an instant on the boot-time
-    /// clock; nobody else gets it.
+    /// clock; no other request gets it.
     async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
 }
 

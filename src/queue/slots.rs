@@ -3,7 +3,7 @@
 use super::{SlotRequest, Slots};
 use std::time::Duration;
 
-/// At most so many slots are taken at once.
+/// The most slots that one request takes.
 pub const MAX_SLOTS: u32 = 10_000;
 
 /// The state of a bucket. Without one the first slot is now.
@@ -16,7 +16,7 @@ pub struct Bucket {
 }
 
 /// Takes up to `want` slots that begin before now + `horizon`; returns them and the bucket's next state. No half-open
-/// window of n intervals holds more than n + `burst` - 1 slots, whoever took them.
+/// window of n intervals holds more than n + `burst` - 1 slots, whichever processes took them.
 pub fn gcra(bucket: Option<Bucket>, now: Duration, request: &SlotRequest) -> (Slots, Bucket) {
     let interval = request.interval;
     let early = interval.saturating_mul(request.burst.saturating_sub(1));

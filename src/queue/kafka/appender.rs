@@ -19,8 +19,8 @@ pub(super) struct Appender {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Appended {
     At(Vec<Offset>),
-    /// A batch that was sent twice may be acknowledged without an offset. If its records are in the log, they stand in
-    /// append at or above this offset; `None`: among the last records.
+    /// A batch that was sent twice may be acknowledged without an offset. If its records are in the log, they are there in
+    /// order, at or above this offset; `None`: among the last records.
     From(Option<Offset>),
 }
 
@@ -107,7 +107,7 @@ impl Appender {
 }
 
 /// The offsets, if every record has one and they can be right. When a broker answers that it has a batch already,
-/// librdkafka numbers the records of the batch from -1, so that the second one seems to stand at 0.
+/// librdkafka numbers the records of the batch from -1, so that the second one seems to have offset 0.
 fn plausible(above: Option<Offset>, offsets: &[Option<Offset>]) -> Option<Vec<Offset>> {
     let offsets: Vec<Offset> = offsets.iter().copied().collect::<Option<_>>()?;
     let is_above = above.is_none_or(|above| offsets.first().is_none_or(|first| *first > above));

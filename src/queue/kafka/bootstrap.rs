@@ -45,7 +45,7 @@ impl Bootstrap {
         self.has_no_broker.store(!knows_one, Ordering::Relaxed);
     }
 
-    /// Adds the brokers again if the client knows none. Called by whoever polls the client.
+    /// Adds the brokers again if the client knows none. The thread that polls the client calls it.
     pub fn restore<C: ClientContext>(&self, client: &Client<C>) {
         if self.has_no_broker.swap(false, Ordering::Relaxed) {
             tracing::warn!(

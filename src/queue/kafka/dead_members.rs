@@ -1,6 +1,6 @@
 //! Lets a new member wait for killed workers of its host, which stay members until their session ends.
 //!
-//! While one of them is a member, a rebalance cannot complete, so whoever joins gets no partitions. The other members
+//! While one of them is a member, a rebalance cannot complete, so a new member gets no partitions. The other members
 //! suffer too: on a connection on which a member waits for its place, a broker answers nothing else, commits included.
 
 use crate::domain::worker_name::process_of;

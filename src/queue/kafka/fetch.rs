@@ -15,7 +15,7 @@ use std::time::Duration;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of the log is read at a time to find records that were acknowledged without an offset.
 const FIND_BYTES: usize = 1 << 20;
-/// A record that was just acknowledged is one of so many last ones.
+/// A record that was just acknowledged is among this many last records.
 const RECENT: Offset = 1_000;
 
 pub(super) struct Fetcher {

@@ -235,7 +235,7 @@ impl Queue for KafkaQueue {
 
     async fn join(&self, name: &str) -> Result<Rc<dyn Membership>, QueueError> {
         let topics = self.topics().await?;
-        // If the right to join is missing, this request fails. A member without it would wait for partitions for ever.
+        // If the right to join is missing, this request fails. A member without it would wait for partitions without end.
         self.committed(&[TopicPartition::new(Topic::Send, 0)])
             .await?;
         let members = async || self.members().await;

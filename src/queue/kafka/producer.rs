@@ -281,7 +281,7 @@ impl Producer {
     }
 }
 
-/// The error of an append of which so many records are acknowledged.
+/// The error of an append of which `done` of `count` records are acknowledged.
 pub(super) fn partly(done: usize, count: usize, error: QueueError) -> QueueError {
     match done {
         0 => error,

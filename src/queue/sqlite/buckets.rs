@@ -7,8 +7,8 @@ use crate::queue::{SlotRequest, Slots};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
-/// Takes slots of a bucket, in the caller's transaction. A bucket of another boot is started anew, because the boot-time
-/// clock has started anew.
+/// Takes slots of a bucket, in the caller's transaction. A bucket of another boot starts again from nothing,
+/// because the boot-time clock does.
 pub(super) fn take(
     connection: &Connection,
     boot: &str,

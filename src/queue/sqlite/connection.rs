@@ -99,7 +99,7 @@ impl ConnectionThread {
         Ok(thread)
     }
 
-    /// Runs a job, which writes about so many bytes, and waits until it is durable. Safe to drop: the job runs all the same.
+    /// Runs a job that writes about `bytes`, and waits until it is durable. If the future is dropped, the job still runs.
     pub(super) async fn run<T, F>(&self, bytes: usize, job: F) -> Result<T, QueueError>
     where
         T: Send + 'static,

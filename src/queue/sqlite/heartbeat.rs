@@ -9,7 +9,7 @@ use crate::queue::Token;
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A partition that this process believes to own.
+/// A partition that this process owned when it last looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Holding {
     pub token: Token,
@@ -108,7 +108,7 @@ pub(super) fn heartbeat(
 
 /// Ends memberships whose lock files are free, and leases that were expired at the heartbeat before and were not renewed
 /// since. A disk that stands still stops all heartbeats alike, so an owner gets the time of one heartbeat to renew a
-/// lease. Until somebody ends it, an expired lease is its owner's. Returns the leases that have newly expired.
+/// lease. Until another member ends it, an expired lease is its owner's. Returns the leases that have newly expired.
 ///
 /// This member may have leases that it does not hold: it has released them and the file does not say so yet, or it did
 /// not learn that a heartbeat of unknown result has gained them. Nobody renews those, so they end like those of others.

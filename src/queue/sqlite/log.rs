@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The lower bits of a position are the offset, enough for 10^12 records in a partition; the others are `partition.id`.
 const OFFSET_BITS: u32 = 40;
 const MAX_OFFSET: i64 = (1 << OFFSET_BITS) - 1;
-/// One step of dropping deletes at most so many records, or records of about so many bytes.
+/// The most records and bytes that one step of dropping deletes.
 const DROP_RECORDS: i64 = 500;
 const DROP_BYTES: i64 = 4 * 1024 * 1024;
 /// Free pages are given back when there are more than this, and more than a quarter of the file, until few are left.
@@ -207,7 +207,7 @@ fn stored(at: TopicPartition, row: &Row<'_>) -> Result<Stored, Failure> {
     })
 }
 
-/// The size of a record, roughly. A tombstone has one too, so that a transaction takes only so many.
+/// The size of a record, roughly. A tombstone has a size too, so that a transaction does not take any number of them.
 pub(super) fn record_bytes(record: &Record) -> usize {
     let headers = record
         .headers
@@ -323,7 +323,7 @@ fn records_below(connection: &Connection, start: i64, below: i64) -> Result<Batc
     Ok(batch)
 }
 
-/// Whether so many pages are free that it is worth giving them back.
+/// Whether enough pages are free to give them back.
 pub(super) fn is_worth_vacuuming(connection: &Connection) -> Result<bool, Failure> {
     let free = pages(connection, "freelist_count")?;
     Ok(free > VACUUM_ABOVE_PAGES.max(pages(connection, "page_count")? / 4))

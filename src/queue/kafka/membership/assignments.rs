@@ -137,7 +137,7 @@ impl Assignments {
         Ownership::Gained { at, token }
     }
 
-    /// Gains partitions again, under new tokens, that have been assigned and not owned for a while: nobody else has them.
+    /// Gains partitions again, under new tokens, that have been assigned and not owned for a while, because no other member has them.
     pub fn regain_released(&mut self) -> Vec<Ownership> {
         if self.has_left || self.must_rejoin {
             return Vec::new();

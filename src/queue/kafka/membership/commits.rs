@@ -283,7 +283,7 @@ impl Committer {
         for ((at, token, written), found) in owned.into_iter().zip(found) {
             let tried = batch.iter().find(|c| (c.at, c.token) == (at, token));
             let is_mine = found == written || found == tried.map(value);
-            // An ownership that has written nothing cannot tell whether somebody else has.
+            // An ownership that has written nothing cannot tell whether another worker has.
             if found.is_none() || !is_mine {
                 tracing::warn!(%at, "another worker has committed here meanwhile");
                 self.shared.change(|assignments| assignments.lose_one(at));

@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// librdkafka runs the callbacks of a client only while the client is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the queues are checked while somebody waits: the callback of a queue that was not empty is not called.
+/// How often the queues are checked while a request waits: a queue that was not empty does not call back.
 const WAKE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// `None`: nothing was read yet, or another cursor or an error has moved the client away. Read the log's bounds again.
@@ -171,7 +171,7 @@ impl ReaderThread {
                     .partition(&request)
                     .take(request.from, request.max_bytes);
                 let found = self.answer_for(&request, found.unwrap_or(Found::Empty));
-                // Who asked may have gone.
+                // The caller may have dropped its future.
                 let _ = answer.send(found);
             }
             Command::Read(request, until, answer) => self.start_reading(request, until, answer),
