@@ -53,11 +53,6 @@ const CLIMBING: &[&str] = &[
     "engine/worker/lanes/shares.rs",
     "engine/worker/lanes/sites.rs",
     "engine/worker/lanes/slots.rs",
-    "queue/kafka/membership/commits.rs",
-    "queue/kafka/membership/rebalance.rs",
-    "queue/kafka/reader/log.rs",
-    "queue/kafka/reader/shelf.rs",
-    "queue/sqlite/leases.rs",
 ];
 
 fn floor(module: &str) -> Option<u8> {

@@ -180,8 +180,8 @@ fn gain(
 
 #[cfg(test)]
 mod tests {
-    use super::super::log::create_topics;
     use super::*;
+    use crate::queue::sqlite::log::create_topics;
     use crate::queue::{Commit, CommitOutcome};
     use std::time::Duration;
 

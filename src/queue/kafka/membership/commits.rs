@@ -5,11 +5,11 @@
 //! unknown result may still land. Then the group is left and joined again, because a new generation fences the old
 //! request, and the committed string is read: where it is the one that this worker wrote last, it goes on from memory.
 
-use super::super::query::{QueryClient, add_commit};
 use super::rebalance::MemberContext;
 use super::shared::Shared;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::topic::TopicPartition;
+use crate::queue::kafka::query::{QueryClient, add_commit};
 use crate::queue::{Commit, CommitOutcome, Committed};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};

@@ -1,9 +1,9 @@
 //! The rebalance callback: assigns and revokes partitions. librdkafka calls it on the thread that polls the consumer.
 
-use super::super::context::Context;
 use super::shared::Shared;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::Ownership;
+use crate::queue::kafka::context::Context;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};

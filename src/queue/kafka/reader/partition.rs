@@ -1,10 +1,10 @@
 //! One partition as the reader thread has it: where librdkafka reads now, and what it has read ahead of other cursors.
 
-use super::super::codec;
-use super::super::context::Context;
 use super::read_ahead::ReadAhead;
 use crate::domain::ids::Offset;
 use crate::queue::Stored;
+use crate::queue::kafka::codec;
+use crate::queue::kafka::context::Context;
 use rdkafka::consumer::Consumer;
 use rdkafka::consumer::base_consumer::{BaseConsumer, PartitionQueue};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};

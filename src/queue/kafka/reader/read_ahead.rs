@@ -2,6 +2,7 @@
 
 use crate::domain::ids::Offset;
 use crate::queue::Stored;
+use crate::queue::kafka::codec;
 use std::collections::VecDeque;
 
 /// A record, or why it cannot be read.
@@ -95,7 +96,7 @@ fn bytes(entry: &Entry) -> usize {
 }
 
 fn stored_bytes(stored: &Stored) -> usize {
-    super::super::codec::bytes(&stored.record)
+    codec::bytes(&stored.record)
 }
 
 #[cfg(test)]
