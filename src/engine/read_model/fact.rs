@@ -28,7 +28,7 @@ impl Rank {
     }
 }
 
-/// A recipient: index of its run in a [`super::facts::Runs`], and its row.
+/// A recipient: index of its run in a [`super::facts::Facts`], and its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct RecipientKey(u64);
 

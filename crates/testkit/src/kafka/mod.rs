@@ -59,7 +59,7 @@ impl Default for Options {
 pub enum Listener {
     Open = 0,
     SaslTls = 2,
-    /// With a client's certificate: [`Cluster::certificate`] `mailq`.
+    /// With a client's certificate: [`Cluster::client_certificate`] `mailq`.
     Tls = 3,
     SaslPlain = 4,
     Proxied = 5,
