@@ -24,7 +24,7 @@ pub const fn of(reason: Reason) -> Meaning {
         SpamContent | Virus | Malformed | TooBig | Smtputf8Unsupported => (Soft, Message),
         RelayDenied | RelayAuth | RelayQuota => (Temporary, Relay),
         RemoteError | RemoteFull | Network | Dns | Expired | Loop => (Soft, Site),
-        // Perhaps a bug of mailq. It affects this message, as far as is known.
+        // Perhaps a bug in mailq. It affects this message, as far as is known.
         Protocol => (Soft, Message),
         WorkerLost | ConnectionLost | NoReply => (Temporary, Relay),
         Complaint | Unsubscribe | Manual => (Hard, Recipient),

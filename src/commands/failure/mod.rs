@@ -79,6 +79,12 @@ impl Failure {
         Failure::new(Exit::TryLater, what)
     }
 
+    /// What only a bug in mailq can cause.
+    pub fn bug(what: impl Into<String>) -> Failure {
+        Failure::new(Exit::NeedsAttention, what)
+            .with_hint("this is a bug in mailq: please report it with these lines")
+    }
+
     pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self

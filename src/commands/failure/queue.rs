@@ -84,10 +84,7 @@ impl From<AccountError> for Failure {
             }
             AccountError::Pieces { .. } => Failure::new(Exit::NeedsAttention, error.to_string())
                 .with_hint("run `mailq dlq replay` again: it completes unfinished replays"),
-            AccountError::Chunk { .. } | AccountError::Json(_) => {
-                Failure::new(Exit::NeedsAttention, error.to_string())
-                    .with_hint("this is a bug of mailq: please report it")
-            }
+            AccountError::Chunk { .. } | AccountError::Json(_) => Failure::bug(error.to_string()),
         }
     }
 }

@@ -9,8 +9,7 @@ impl From<WorkerError> for Failure {
         match error {
             WorkerError::Queue(error) => error.into(),
             WorkerError::Account(error) => error.into(),
-            WorkerError::Broken(_) => Failure::usage(error.to_string())
-                .with_hint("this is a bug in mailq: please report it with these lines"),
+            WorkerError::Broken(_) => Failure::bug(error.to_string()),
             WorkerError::MissingTopic(_) => Failure::usage(format!("{error}; nothing was sent"))
                 .with_hint("`mailq topics init` creates missing topics"),
             WorkerError::CutOff => Failure::try_later(error.to_string())
