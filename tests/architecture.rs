@@ -34,12 +34,10 @@ const FLOORS: [(&str, u8); 14] = [
 const MAY: [(&str, &str); 1] = [("commands", "config")];
 
 /// Circles that are still there: folder and modules. The list may only become shorter.
-const CIRCLES: &[(&str, &[&str])] = &[
-    (
-        "engine/worker",
-        &["checkpoints", "journal", "partitions", "shares"],
-    ),
-];
+const CIRCLES: &[(&str, &[&str])] = &[(
+    "engine/worker",
+    &["checkpoints", "journal", "partitions", "shares"],
+)];
 
 /// Files that still climb. The list may only become shorter.
 const CLIMBING: &[&str] = &[
