@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 
 /// Send queued messages: a worker that runs until interrupted
 ///
-/// Any number of workers can share one queue, and the rate applies to all of them together. SIGTERM and Ctrl-C stop
-/// cleanly: messages in flight are finished and committed within 25 s. A second SIGTERM or Ctrl-C ends the worker at
-/// once; messages in flight are then in doubt.
+/// Any number of workers can share one queue, and the rate applies to all of them together. SIGTERM, SIGHUP
+/// and Ctrl-C stop cleanly: messages in flight are finished and committed within 25 s. A second signal ends the worker
+/// at once; messages in flight are then in doubt.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -86,6 +86,18 @@ fn sigterm_after_ctrl_c_ends_at_once() {
     assert_eq!(end_at_once(child, Signal::TERM).code, 75);
 }
 
+/// A closed terminal, or a lost SSH session.
+#[test]
+fn sighup_is_a_clean_stop() {
+    let project = Project::new("1s");
+    project.list(&[("anna@example.org", "Anna")]);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    let child = start_until_in_flight(&project);
+    let ran = end_at_once(child, Signal::HUP);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(project.status()["delivered"], 1);
+}
+
 /// As timeout(1) sends it: to its child, and again to the child's process group.
 #[test]
 fn two_sigterms_in_a_row_are_one_request() {

@@ -28,7 +28,7 @@ impl Exit {
     pub const ALL: [(Exit, &'static str); 5] = [
         (
             Exit::Done,
-            "done; bounces are normal results. Also after a clean stop of `send` by SIGTERM",
+            "done; bounces are normal results. Also after a clean stop of `send` by SIGTERM or SIGHUP",
         ),
         (
             Exit::NeedsAttention,
@@ -40,7 +40,7 @@ impl Exit {
         ),
         (
             Exit::TryLater,
-            "try again later: queue or relay unavailable, stopped with work left, or ended at once by a second SIGTERM",
+            "try again later: queue or relay unavailable, stopped with work left, or ended at once by a second signal",
         ),
         (Exit::Interrupted, "stopped by Ctrl-C"),
     ];

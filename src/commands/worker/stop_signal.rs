@@ -1,4 +1,4 @@
-//! SIGTERM and Ctrl-C: the first signal asks a worker for a clean stop, the second one ends the process at once.
+//! SIGTERM, SIGHUP and Ctrl-C: the first signal asks a worker for a clean stop, the second one ends the process at once.
 
 use crate::commands::{Exit, Failure, terminal};
 use crate::engine::worker::Stop;
@@ -15,13 +15,16 @@ const SAME_REQUEST: Duration = Duration::from_millis(250);
 pub enum StopSignal {
     /// Ctrl-C.
     Interrupt,
+    /// SIGTERM, or SIGHUP: the terminal was closed.
     Terminate,
 }
 
-/// Handlers for both signals. Once installed, a signal no longer ends the process by itself.
+/// Handlers for the signals. Once installed, a signal no longer ends the process by itself.
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    /// `None` where SIGHUP is ignored, because the worker is to outlive its terminal.
+    hangup: Option<Signal>,
 }
 
 impl StopSignals {
@@ -34,6 +37,10 @@ impl StopSignals {
         Ok(StopSignals {
             interrupt: install(SignalKind::interrupt())?,
             terminate: install(SignalKind::terminate())?,
+            hangup: match ignores_hangup() {
+                true => None,
+                false => Some(install(SignalKind::hangup())?),
+            },
         })
     }
 
@@ -59,8 +66,32 @@ impl StopSignals {
         tokio::select! {
             _ = self.interrupt.recv() => StopSignal::Interrupt,
             _ = self.terminate.recv() => StopSignal::Terminate,
+            () = recv(&mut self.hangup) => StopSignal::Terminate,
         }
     }
+}
+
+/// Never returns without a handler.
+async fn recv(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the parent ignores SIGHUP for this process, as nohup(1) does. Known on Linux only; elsewhere `false`.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    is_hangup_ignored(&status)
+}
+
+/// `status`: proc_pid_status(5). Bit 0 of the mask `SigIgn` stands for signal 1, SIGHUP.
+fn is_hangup_ignored(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// What is claimed stays claimed in the last commit, so the next owner of each partition finds it there.
@@ -73,4 +104,17 @@ fn end_at_once(signal: StopSignal) {
         StopSignal::Terminate => Exit::TryLater,
     };
     std::process::exit(exit as i32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_mask_of_ignored_signals() {
+        let status = |mask| format!("Name:\tmailq\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
+        assert!(is_hangup_ignored(&status("0000000000001001")));
+        assert!(!is_hangup_ignored(&status("0000000000001000")));
+        assert!(!is_hangup_ignored(""));
+    }
 }
