@@ -1,9 +1,9 @@
 //! This worker's share of every limit, where workers share them out: the rate's, each relay's and each site's in the
 //! same proportion.
 
-use super::super::settings::Notice;
 use super::{Inner, Lanes};
 use crate::engine::shares::Term;
+use crate::engine::worker::settings::Notice;
 use std::time::Duration;
 
 impl Lanes {

@@ -1,12 +1,12 @@
 //! What relays and sites let through now: breakers, limits of messages at once, rates.
 
-use super::super::pace::Pace;
-use super::super::settings::Setup;
 use super::{Blocked, Handed, Inner, Lanes, MAX_SITES, SiteState};
 use crate::domain::address;
 use crate::domain::rate::Rate;
 use crate::engine::breaker::{Breaker, Permit};
 use crate::engine::shares::Term;
+use crate::engine::worker::pace::Pace;
+use crate::engine::worker::settings::Setup;
 use std::time::Duration;
 
 impl Lanes {

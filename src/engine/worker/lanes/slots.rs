@@ -1,8 +1,8 @@
 //! The stocks of slots: of the whole queue, of each relay and of each site with a rate.
 
-use super::super::pace::Pace;
-use super::super::settings::Notice;
 use super::Lanes;
+use crate::engine::worker::pace::Pace;
+use crate::engine::worker::settings::Notice;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
