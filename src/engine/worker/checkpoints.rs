@@ -1,28 +1,28 @@
-//! On queues that forget commits: each partition's commit is also written to the campaign topic, before the first
-//! claim, every minute, and as the last word of an ownership that ends in good order. Where commits are kept, nothing.
+//! On queues that forget commits, each partition's commit is also written to the campaign topic: before the first claim,
+//! every minute, and marked clean when an ownership ends in good order. Where commits are kept, nothing is written.
 
-use super::journal::{Journal, campaign_record};
-use super::settings::WorkerError;
-use super::views;
+use super::settings::{Setup, WorkerError};
+use super::told::{campaign_record, timestamp};
 use crate::domain::ids::Offset;
-use crate::domain::records::CampaignRecord;
-use crate::domain::records::Checkpoint;
+use crate::domain::records::{CampaignRecord, Checkpoint};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::beginning::{BeginningError, beginning};
 use crate::protocol::Ledger;
-use crate::protocol::checkpoint::{Position, Start};
+use crate::protocol::checkpoint::Start;
+use crate::protocol::invariant::Broken;
 use crate::queue::{Commit, Queue, Record, Token};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 const EVERY: Duration = Duration::from_secs(60);
-/// What only saves a person some work is not waited for longer.
-const LAST_WORD: Duration = Duration::from_secs(3);
+/// A checkpoint that only saves a person some work is not waited for longer.
+const LONGEST_APPEND: Duration = Duration::from_secs(3);
 
 /// The last acknowledged commit of each owned partition.
-#[derive(Default)]
 pub struct Checkpoints {
+    setup: Rc<Setup>,
     last: BTreeMap<TopicPartition, Last>,
 }
 
@@ -35,15 +35,34 @@ struct Last {
     written: Option<(String, Duration)>,
 }
 
-/// How an ownership's checkpoint is meant.
+/// Whether the ownership goes on after a checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
+enum Kind {
     Interim,
-    Last,
+    /// Nothing is committed after it: the next owner may continue from it.
+    Clean,
 }
 
-/// Every owned partition's commit must be there, or be known from a checkpoint. The ledger was read before the commits
-/// are: whoever is at work commits first. Errors: `CommitsLost`.
+/// Checkpoints to append, of these partitions.
+#[derive(Default)]
+pub struct Batch {
+    pub of: Vec<TopicPartition>,
+    pub records: Vec<Record>,
+    /// A partition's could not be written.
+    pub broken: Vec<Broken>,
+}
+
+/// Checkpoints that are durable, and what they allow to be truncated.
+#[derive(Default)]
+pub struct Durable {
+    pub below: Vec<(TopicPartition, Offset)>,
+    /// A partition's could not be written.
+    pub broken: Vec<Broken>,
+}
+
+/// Every owned partition's commit must be there, or be known from a checkpoint. The ledger must have been read before
+/// the commits are: an owner commits its number before it writes a checkpoint, so a checkpoint in the ledger always has
+/// a commit that is read here. Errors: `CommitsLost`.
 pub async fn require(queue: &dyn Queue, ledger: &Ledger) -> Result<(), WorkerError> {
     if !queue.commits_expire() {
         return Ok(());
@@ -70,43 +89,20 @@ pub async fn require(queue: &dyn Queue, ledger: &Ledger) -> Result<(), WorkerErr
     }
 }
 
-impl Journal {
-    /// Where to begin in a partition that was gained. Errors: nobody knows, and the worker stops; the queue's.
-    pub(super) async fn starting_point(
-        &mut self,
-        at: TopicPartition,
-        committed: Option<Position>,
-    ) -> Result<Option<Position>, String> {
-        if !self.setup.queue.commits_expire() {
-            return Ok(committed);
-        }
-        let queue = self.setup.queue.clone();
-        views::refresh(&mut self.ledger, queue.as_ref())
-            .await
-            .map_err(|error| error.to_string())?;
-        let found = beginning(queue.as_ref(), at, committed, self.ledger.checkpoint(at)).await;
-        match found.map_err(|error| error.to_string())? {
-            Start::Committed(position) => Ok(Some(position)),
-            Start::Restored(position) => {
-                tracing::info!(%at, "the commit is lost; continuing from the last owner's checkpoint");
-                Ok(Some(position))
-            }
-            Start::Fresh => Ok(None),
-            Start::Lost => {
-                let error = WorkerError::CommitsLost(vec![at]);
-                let why = error.to_string();
-                self.refuse(error);
-                Err(why)
-            }
+impl Checkpoints {
+    pub fn new(setup: Rc<Setup>) -> Checkpoints {
+        Checkpoints {
+            setup,
+            last: BTreeMap::new(),
         }
     }
 
-    /// A commit was acknowledged. Resolves to whether the partition must be checkpointed before anything is claimed.
-    pub(super) fn note_commit(&mut self, commit: &Commit, number: u64) -> bool {
+    /// A commit was acknowledged. Returns whether the partition must be checkpointed before anything is claimed.
+    pub fn acknowledged(&mut self, commit: &Commit, number: u64) -> bool {
         if !self.setup.queue.commits_expire() {
             return false;
         }
-        let known = self.checkpoints.last.get_mut(&commit.at);
+        let known = self.last.get_mut(&commit.at);
         match known.filter(|last| last.token == commit.token) {
             Some(last) => {
                 last.offset = commit.offset;
@@ -121,127 +117,121 @@ impl Journal {
                     text: commit.text.clone(),
                     written: None,
                 };
-                self.checkpoints.last.insert(commit.at, last);
+                self.last.insert(commit.at, last);
                 true
             }
         }
     }
 
-    /// Ownership is gone: what the last commit says is the next owner's to know.
-    pub(super) fn forget_commit(&mut self, at: TopicPartition, token: Token) {
-        self.checkpoints
-            .last
+    /// Ownership is gone: the next owner commits, and a checkpoint of this one would be out of date.
+    pub fn forget(&mut self, at: TopicPartition, token: Token) {
+        self.last
             .retain(|known, last| *known != at || last.token != token);
     }
 
-    /// Before anything is claimed in them. Retried until durable.
-    pub(super) async fn first_checkpoints(
-        &mut self,
-        gained: &[TopicPartition],
-    ) -> Result<(), WorkerError> {
-        if gained.is_empty() {
-            return Ok(());
-        }
-        let (gained, mut records) = self.checkpoint_records(gained, Word::Interim);
-        records.extend(gained.iter().filter_map(|at| self.outdated(*at)));
-        self.append_all(vec![(CAMPAIGN, records)]).await?;
-        self.give_back_below(&gained);
-        self.note_written(&gained);
-        Ok(())
+    /// Those that must be durable before anything is claimed in these partitions; then [`Checkpoints::appended`]. The
+    /// last owners' checkpoints are deleted after them in the same append: they land in order.
+    pub fn first(&self, gained: &[TopicPartition], ledger: &Ledger) -> Batch {
+        let mut batch = self.batch(gained, Kind::Interim);
+        let outdated = batch.of.iter().filter_map(|at| self.outdated(*at, ledger));
+        batch.records.extend(outdated.collect::<Vec<_>>());
+        batch
+    }
+
+    /// Checkpoints of these are durable.
+    pub fn appended(&mut self, of: &[TopicPartition]) -> Vec<(TopicPartition, Offset)> {
+        self.note_written(of);
+        self.offsets(of)
     }
 
     /// Every minute, where something has changed.
-    pub(super) async fn checkpoint_now_and_then(&mut self) {
+    pub async fn now_and_then(&mut self) -> Durable {
         let now = self.setup.clock.since_boot();
-        let last = self.checkpoints.last.iter();
-        let due: Vec<TopicPartition> = last
-            .filter(|(_, last)| {
-                let written = last.written.as_ref();
-                written.is_some_and(|(text, at)| *at + EVERY <= now && *text != last.text)
-            })
-            .map(|(at, _)| *at)
-            .collect();
-        self.append_once(&due, Word::Interim).await;
+        let due = self.last.iter().filter(|(_, last)| {
+            let written = last.written.as_ref();
+            written.is_some_and(|(text, at)| *at + EVERY <= now && *text != last.text)
+        });
+        let due: Vec<TopicPartition> = due.map(|(at, _)| *at).collect();
+        self.append_once(&due, Kind::Interim).await
     }
 
     /// These ownerships end here, and nothing is committed any more.
-    pub(super) async fn last_words(&mut self, ending: &[TopicPartition]) {
-        self.append_once(ending, Word::Last).await;
+    pub async fn close(&mut self, ending: &[TopicPartition]) -> Durable {
+        let durable = self.append_once(ending, Kind::Clean).await;
         for at in ending {
-            self.checkpoints.last.remove(at);
+            self.last.remove(at);
         }
+        durable
     }
 
-    pub(super) fn checkpointed(&self) -> Vec<TopicPartition> {
-        self.checkpoints.last.keys().copied().collect()
+    pub async fn close_all(&mut self) -> Durable {
+        let all: Vec<TopicPartition> = self.last.keys().copied().collect();
+        self.close(&all).await
     }
 
-    async fn append_once(&mut self, of: &[TopicPartition], word: Word) {
-        let (of, records) = self.checkpoint_records(of, word);
-        if records.is_empty() {
-            return;
+    async fn append_once(&mut self, of: &[TopicPartition], kind: Kind) -> Durable {
+        let batch = self.batch(of, kind);
+        let mut durable = Durable {
+            broken: batch.broken,
+            ..Durable::default()
+        };
+        if batch.records.is_empty() {
+            return durable;
         }
-        let append = self.setup.queue.append(CAMPAIGN, records);
-        match tokio::time::timeout(LAST_WORD, append).await {
-            Ok(Ok(_)) => self.give_back_below(&of),
+        let append = self.setup.queue.append(CAMPAIGN, batch.records);
+        match tokio::time::timeout(LONGEST_APPEND, append).await {
+            Ok(Ok(_)) => durable.below = self.offsets(&batch.of),
             Ok(Err(error)) => tracing::warn!(%error, "a checkpoint could not be written"),
             Err(_) => tracing::warn!("a checkpoint was not acknowledged"),
         }
-        self.note_written(&of);
+        self.note_written(&batch.of);
+        durable
     }
 
-    /// Their checkpoints are durable.
-    fn give_back_below(&mut self, of: &[TopicPartition]) {
-        for at in of {
-            if let Some(last) = self.checkpoints.last.get(at) {
-                self.space.may_go(*at, last.offset);
-            }
-        }
+    fn offsets(&self, of: &[TopicPartition]) -> Vec<(TopicPartition, Offset)> {
+        let known = of.iter().filter_map(|at| Some((*at, self.last.get(at)?)));
+        known.map(|(at, last)| (at, last.offset)).collect()
     }
 
     fn note_written(&mut self, of: &[TopicPartition]) {
         let now = self.setup.clock.since_boot();
         for at in of {
-            if let Some(last) = self.checkpoints.last.get_mut(at) {
+            if let Some(last) = self.last.get_mut(at) {
                 last.written = Some((last.text.clone(), now));
             }
         }
     }
 
     /// Those of them that have committed under this ownership, with the record of each.
-    fn checkpoint_records(
-        &mut self,
-        of: &[TopicPartition],
-        word: Word,
-    ) -> (Vec<TopicPartition>, Vec<Record>) {
-        let (mut written, mut records) = (Vec::new(), Vec::new());
-        for at in of {
-            let Some(last) = self.checkpoints.last.get(at) else {
-                continue;
-            };
+    fn batch(&self, of: &[TopicPartition], kind: Kind) -> Batch {
+        let mut batch = Batch::default();
+        let known = of.iter().filter_map(|at| Some((*at, self.last.get(at)?)));
+        for (at, last) in known {
             let checkpoint = Checkpoint {
                 at: at.to_string(),
                 owner: last.number,
-                clean: word == Word::Last,
+                clean: kind == Kind::Clean,
                 offset: last.offset,
                 text: last.text.clone(),
                 claims: self.setup.max_uncommitted as u64,
                 by: self.setup.name.clone(),
-                written_at: self.timestamp(),
+                written_at: timestamp(self.setup.clock.now()),
             };
-            let record = campaign_record(*at, &CampaignRecord::Checkpoint(checkpoint));
-            if let Some(record) = self.or_stand_still(*at, record) {
-                written.push(*at);
-                records.push(record);
+            match campaign_record(at, &CampaignRecord::Checkpoint(checkpoint)) {
+                Ok(record) => {
+                    batch.of.push(at);
+                    batch.records.push(record);
+                }
+                Err(broken) => batch.broken.push(broken),
             }
         }
-        (written, records)
+        batch
     }
 
-    /// The last owner's checkpoint is not needed any more, once this one's is there: they land in order.
-    fn outdated(&self, at: TopicPartition) -> Option<Record> {
-        let old = self.ledger.checkpoint(at)?;
-        let new = self.checkpoints.last.get(&at)?;
+    /// The last owner's checkpoint, to be deleted once this one's is there.
+    fn outdated(&self, at: TopicPartition, ledger: &Ledger) -> Option<Record> {
+        let old = ledger.checkpoint(at)?;
+        let new = self.last.get(&at)?;
         (old.owner < new.number).then(|| Record {
             key: Some(Checkpoint::key(&old.at, old.owner)),
             headers: Vec::new(),

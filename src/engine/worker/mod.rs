@@ -3,7 +3,7 @@
 //!
 //! - `journal` the journal: results in, events and copies appended, one commit, claims out
 //! - `checkpoints` commits in the campaign topic, for queues that forget them
-//! - `partitions` gaining, reading for, and giving up partitions
+//! - `inbox` changes of ownership and finished reads, for the journal
 //! - `lanes` where connections take their messages from; breakers and pace
 //! - `shares` this worker's part of limits that workers share out
 //! - `told` events, copies and letters as records
@@ -13,15 +13,15 @@
 mod answers;
 mod checkpoints;
 mod goal;
+mod inbox;
 mod journal;
 mod lanes;
 mod pace;
-mod partitions;
 mod reader;
 pub mod settings;
 mod shares;
-mod space;
 mod told;
+mod truncation;
 mod views;
 
 pub use settings::{

@@ -1,6 +1,6 @@
 //! Looks at all workers' progress every few seconds, where limits are shared out, and keeps what it makes of it.
 
-use super::partitions::Inbox;
+use super::inbox::Inbox;
 use super::settings::Setup;
 use crate::clock::Clock;
 use crate::domain::topic::{Topic, TopicPartition};

@@ -8,7 +8,7 @@ use crate::domain::event::{
     Event, EventDetails, EventHeader, EventMetadata, EventPayload, EventType,
 };
 use crate::domain::ids::{RunId, RunKey};
-use crate::domain::records::{Letter, TopicPartitionText};
+use crate::domain::records::{CampaignRecord, Letter, TopicPartitionText};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::letters;
 use crate::protocol::Ledger;
@@ -29,7 +29,32 @@ pub struct Teller<'a> {
 }
 
 /// The final events of messages on their way to the dlq: the letter carries them.
-pub type Ends = BTreeMap<(TopicPartition, Slot), Event>;
+#[derive(Default)]
+pub struct LetterEvents {
+    events: BTreeMap<(TopicPartition, Slot), Event>,
+}
+
+impl LetterEvents {
+    pub fn add(&mut self, at: TopicPartition, slot: Slot, event: Event) {
+        self.events.insert((at, slot), event);
+    }
+
+    /// Its letters are durable.
+    pub fn moved(&mut self, copy: &Copy) {
+        for message in &copy.messages {
+            self.events.remove(&(message.at, message.slot));
+        }
+    }
+
+    /// The partition is given up.
+    pub fn forget(&mut self, at: TopicPartition) {
+        self.events.retain(|(partition, _), _| *partition != at);
+    }
+
+    fn of(&self, message: &OpenMessage) -> Option<&Event> {
+        self.events.get(&(message.at, message.slot))
+    }
+}
 
 pub fn timestamp(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at)
@@ -99,7 +124,7 @@ impl Teller<'_> {
         &self,
         at: TopicPartition,
         copy: &Copy,
-        ends: &Ends,
+        events: &LetterEvents,
     ) -> Result<(TopicPartition, Vec<Record>), Broken> {
         match copy.decided.target {
             Target::Retry(delay) => {
@@ -113,7 +138,7 @@ impl Teller<'_> {
                 let letters = copy
                     .messages
                     .iter()
-                    .map(|message| self.letter(copy, message, ends));
+                    .map(|message| self.letter(copy, message, events));
                 Ok((
                     TopicPartition::new(Topic::Dlq, at.partition),
                     letters.collect::<Result<_, _>>()?,
@@ -144,14 +169,19 @@ impl Teller<'_> {
         chunk::encode(&head, self.origin(), &messages).map_err(|error| unwritable(at, error))
     }
 
-    fn letter(&self, copy: &Copy, open: &OpenMessage, ends: &Ends) -> Result<Record, Broken> {
+    fn letter(
+        &self,
+        copy: &Copy,
+        open: &OpenMessage,
+        events: &LetterEvents,
+    ) -> Result<Record, Broken> {
         let key = self.ledger.counts_for(copy.decided.run);
         let id = self.run_id(open.at, key)?;
         let letter = Letter {
             key,
             campaign: id.campaign.clone(),
             run: id.run.clone(),
-            event: ends.get(&(open.at, open.slot)).cloned(),
+            event: events.of(open).cloned(),
             in_doubt: copy.decided.target == Target::Letter(LetterKind::InDoubt),
             attempts: open.message.line.tries + 1,
             from: TopicPartitionText(open.at),
@@ -199,6 +229,16 @@ pub fn record(at: TopicPartition, event: &Event) -> Result<Record, Broken> {
     let payload = serde_json::to_vec(event).map_err(|error| unwritable(at, error))?;
     Ok(Record {
         key: Some(event.header.message_id.clone()),
+        headers: Vec::new(),
+        payload: Some(payload.into()),
+    })
+}
+
+/// A record of the campaign topic. `at`: the partition that it is about, or the topic's own.
+pub fn campaign_record(at: TopicPartition, record: &CampaignRecord) -> Result<Record, Broken> {
+    let payload = serde_json::to_vec(record).map_err(|error| unwritable(at, error))?;
+    Ok(Record {
+        key: Some(record.key()),
         headers: Vec::new(),
         payload: Some(payload.into()),
     })

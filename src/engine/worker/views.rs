@@ -8,13 +8,58 @@ use crate::protocol::Ledger;
 use crate::queue::{Queue, QueueError};
 use crate::suppression::{SuppressionKey, SuppressionSet};
 use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
 
 const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
 const STEP_BYTES: usize = 1 << 20;
+/// The suppression list may be this old when a message begins.
+const SUPPRESSIONS_EVERY: Duration = Duration::from_secs(1);
+
+/// Both topics, as far as they have been read.
+pub struct Followed {
+    pub ledger: Ledger,
+    suppressions: Rc<RefCell<Suppressions>>,
+    suppressions_read_at: Duration,
+}
+
+impl Followed {
+    /// Reads both to their ends. `suppressions` is also read by the lanes.
+    pub async fn open(
+        queue: &dyn Queue,
+        suppressions: Rc<RefCell<Suppressions>>,
+        now: Duration,
+    ) -> Result<Followed, WorkerError> {
+        let mut followed = Followed {
+            ledger: Ledger::default(),
+            suppressions,
+            suppressions_read_at: now,
+        };
+        followed.refresh_ledger(queue).await?;
+        Suppressions::refresh(&followed.suppressions, queue).await?;
+        Ok(followed)
+    }
+
+    pub async fn refresh_ledger(&mut self, queue: &dyn Queue) -> Result<(), WorkerError> {
+        refresh(&mut self.ledger, queue).await
+    }
+
+    pub async fn refresh_suppressions(
+        &mut self,
+        queue: &dyn Queue,
+        now: Duration,
+    ) -> Result<(), WorkerError> {
+        if now.saturating_sub(self.suppressions_read_at) >= SUPPRESSIONS_EVERY {
+            Suppressions::refresh(&self.suppressions, queue).await?;
+            self.suppressions_read_at = now;
+        }
+        Ok(())
+    }
+}
 
 /// Reads the campaign topic to its end.
-pub async fn refresh(ledger: &mut Ledger, queue: &dyn Queue) -> Result<(), WorkerError> {
+async fn refresh(ledger: &mut Ledger, queue: &dyn Queue) -> Result<(), WorkerError> {
     loop {
         let records = queue.fetch(CAMPAIGN, ledger.position(), STEP_BYTES).await?;
         if records.is_empty() {

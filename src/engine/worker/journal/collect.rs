@@ -1,13 +1,16 @@
 //! What the lanes have brought back: judged, counted by the breakers, reported to the machines.
 
-use super::super::answers::{self, HardBounce};
-use super::super::lanes::{Answer, Handed};
-use super::super::partitions::late_kind;
-use super::super::told::{About, unwritable};
 use super::Journal;
+use super::ownership::late_kind;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::worker::answers::{self, HardBounce};
+use crate::engine::worker::lanes::{Answer, Handed};
+use crate::engine::worker::told::{About, unwritable};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::queue::Record;
 use crate::suppression::Entry;
+
+const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
 
 impl Journal {
     /// What the lanes have brought back: judged, counted by the breakers, reported to the machines.
@@ -21,7 +24,7 @@ impl Journal {
 
     fn take_answer(&mut self, answer: Answer) -> Result<(), Broken> {
         let handed = &answer.handed;
-        let (at, run) = (handed.at, self.ledger.run(handed.run));
+        let (at, run) = (handed.at, self.followed.ledger.run(handed.run));
         let run = run.ok_or_else(|| {
             Broken::new(at, Invariant::RunHasManifest, format!("run {}", handed.run))
         })?;
@@ -31,11 +34,10 @@ impl Journal {
         tracing::debug!(address = handed.message.line.address, fate = ?judgement.fate, reply = judgement.note.reply, "attempt");
         if let Some(bounce) = &judgement.suppress {
             let record = self.suppression(handed, bounce, &run.manifest.id.campaign)?;
-            self.new_suppressions.push(record);
+            self.outbox.add(SUPPRESSION, record);
         }
         let (fate, note) = (judgement.fate, judgement.note);
-        let machine = self.machines.get_mut(&at);
-        if let Some(machine) = machine.filter(|machine| machine.token() == handed.token) {
+        if let Some(machine) = self.partitions.under(at, handed.token) {
             return machine.report(handed.slot, fate, note);
         }
         let about = About {

@@ -1,6 +1,6 @@
 //! What the lanes say of sites, as the machines ask it.
 
-use super::super::lanes::Lanes;
+use crate::engine::worker::lanes::Lanes;
 use crate::protocol::Ledger;
 use crate::protocol::machine::Moment;
 use std::rc::Rc;

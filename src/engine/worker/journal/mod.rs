@@ -3,86 +3,76 @@
 
 mod collect;
 mod commit;
+mod effects;
 mod gates;
+mod outbox;
+mod ownership;
+mod partitions;
 mod rate;
-mod tell;
+mod reads;
+mod stopping;
+mod totals;
 
 use super::checkpoints::{self, Checkpoints};
 use super::goal::{GoalWatch, Look};
+use super::inbox::Inbox;
 use super::lanes::Lanes;
-use super::partitions::Inbox;
 use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
-use super::shares::Shares;
-use super::space::Space;
-use super::told::{self, Ends};
-use super::views::{self, Suppressions};
+use super::told::{self, LetterEvents};
+use super::truncation::Truncation;
+use super::views::Followed;
 use crate::domain::ids::Offset;
-use crate::domain::records::{CampaignRecord, RateInForce};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::Schedule;
-use crate::protocol::Ledger;
-use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::Standing;
-use crate::protocol::machine::{Machine, Want};
-use crate::queue::{Membership, Record, Token};
-use gates::Gates;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::protocol::machine::Machine;
+use crate::queue::Membership;
+use outbox::Outbox;
+use partitions::Partitions;
+use rate::{CAMPAIGN, RateControl};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+use stopping::Stopping;
+use totals::Totals;
 
 /// What is in flight at a clean stop is finished within this.
 pub const STOP_DRAIN: Duration = Duration::from_secs(25);
 /// Without anything to do the topics are looked at this often: control takes effect within 2 s.
 const TICK: Duration = Duration::from_millis(250);
-/// The offset is raised, and what lies below it dropped, this often.
-const RAISE_EVERY: Duration = Duration::from_secs(1);
 /// A drain with damaged partitions ends when the others have been idle for this long.
 const STANDING_STILL_AFTER: Duration = Duration::from_secs(3);
-const RETRY_APPEND: Duration = Duration::from_millis(100);
 
 pub struct Journal {
-    pub(super) setup: Rc<Setup>,
-    pub(super) lanes: Rc<Lanes>,
-    pub(super) observer: Rc<dyn Observer>,
-    pub(super) membership: Rc<dyn Membership>,
-    pub(super) schedule: Schedule,
-    pub(super) ledger: Ledger,
-    suppressions: Rc<RefCell<Suppressions>>,
-    suppressions_read_at: Duration,
-    pub(super) machines: BTreeMap<TopicPartition, Machine>,
-    pub(super) inbox: Rc<Inbox>,
-    /// Partitions with a read under way.
-    pub(super) reading: BTreeSet<TopicPartition>,
-    /// Tiers that were found empty, and when.
-    pub(super) empty_at: BTreeMap<TopicPartition, Duration>,
-    /// Partitions that are being given up, and until when they may drain.
-    pub(super) leaving: BTreeMap<TopicPartition, Duration>,
-    pub(super) ends: Ends,
-    pub(super) late_events: Vec<(TopicPartition, Record)>,
-    new_suppressions: Vec<Record>,
-    /// Partitions that are owned and not worked on.
-    pub(super) standing_still: BTreeSet<TopicPartition>,
-    rate: RateInForce,
-    shares: Option<Shares>,
-    raised_at: Duration,
-    /// When the last acknowledged commit of each partition was sent.
-    renewed: BTreeMap<TopicPartition, Duration>,
-    pub(super) space: Space,
-    pub(super) checkpoints: Checkpoints,
-    /// Why the worker stops.
-    refused: Option<WorkerError>,
-    stop_by: Option<Duration>,
+    setup: Rc<Setup>,
+    lanes: Rc<Lanes>,
+    observer: Rc<dyn Observer>,
+    membership: Rc<dyn Membership>,
+    schedule: Schedule,
+    inbox: Rc<Inbox>,
+    followed: Followed,
+    partitions: Partitions,
+    outbox: Outbox,
+    letter_events: LetterEvents,
+    checkpoints: Checkpoints,
+    truncation: Truncation,
+    rate: RateControl,
+    goal: GoalWatch,
+    stopping: Stopping,
+    timing: Timing,
+    totals: Totals,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// How long cycles take, and when the next one may find something to do.
+#[derive(Default)]
+struct Timing {
     /// Of the last cycles, slowly forgotten.
     slowest_cycle: Duration,
     /// Since when cycles have found nothing to do.
     idle_since: Option<Duration>,
-    started_at: Duration,
-    turn: usize,
+    /// When asking for slots of a limit makes sense again.
     ask_slots_at: Option<Duration>,
-    summary: Summary,
-    goal: GoalWatch,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Journal {
@@ -93,63 +83,58 @@ impl Journal {
         observer: Rc<dyn Observer>,
     ) -> Result<Journal, WorkerError> {
         let queue = setup.queue.clone();
-        let mut ledger = Ledger::default();
-        views::refresh(&mut ledger, queue.as_ref()).await?;
-        let suppressions = lanes.suppressions();
-        Suppressions::refresh(&suppressions, queue.as_ref()).await?;
+        let now = setup.clock.since_boot();
+        let followed = Followed::open(queue.as_ref(), lanes.suppressions(), now).await?;
         let schedule = Schedule::from(&setup.retry);
         require_topics(&setup, &schedule).await?;
-        checkpoints::require(queue.as_ref(), &ledger).await?;
+        checkpoints::require(queue.as_ref(), &followed.ledger).await?;
         let membership = queue.join(&setup.name).await?;
         let inbox = Rc::new(Inbox::default());
         let listener =
             tokio::task::spawn_local(inbox.clone().listen(membership.clone(), lanes.clone()));
-        let now = setup.clock.since_boot();
         let mut journal = Journal {
-            rate: setup.rate.clone(),
-            shares: None,
+            outbox: Outbox::new(queue, observer.clone()),
+            checkpoints: Checkpoints::new(setup.clone()),
+            rate: RateControl::new(&setup),
             goal: GoalWatch::new(setup.goal),
+            totals: Totals::new(now),
             setup,
             lanes,
             observer,
             membership,
             schedule,
-            ledger,
-            suppressions,
-            suppressions_read_at: now,
-            machines: BTreeMap::new(),
             inbox,
-            reading: BTreeSet::new(),
-            empty_at: BTreeMap::new(),
-            leaving: BTreeMap::new(),
-            ends: Ends::new(),
-            late_events: Vec::new(),
-            new_suppressions: Vec::new(),
-            standing_still: BTreeSet::new(),
-            raised_at: Duration::ZERO,
-            renewed: BTreeMap::new(),
-            space: Space::default(),
-            checkpoints: Checkpoints::default(),
-            refused: None,
-            stop_by: None,
-            idle_since: None,
-            slowest_cycle: Duration::ZERO,
-            started_at: now,
-            turn: 0,
-            ask_slots_at: None,
-            summary: Summary::default(),
+            followed,
+            partitions: Partitions::default(),
+            letter_events: LetterEvents::default(),
+            truncation: Truncation::default(),
+            stopping: Stopping::default(),
+            timing: Timing::default(),
             tasks: vec![listener],
         };
-        journal.publish_rate().await?;
-        journal.take_rate();
-        journal.open_shares();
+        journal.open_rate().await?;
         Ok(journal)
+    }
+
+    async fn open_rate(&mut self) -> Result<(), WorkerError> {
+        if let Some(record) = RateControl::to_publish(&self.setup, &self.followed.ledger)? {
+            self.outbox.add(CAMPAIGN, record);
+            self.outbox.flush().await?;
+            let queue = self.setup.queue.clone();
+            self.followed.refresh_ledger(queue.as_ref()).await?;
+        }
+        self.rate.take(&self.followed.ledger, &self.lanes);
+        let reading = self
+            .rate
+            .open_shares(&self.setup, self.inbox.clone(), &self.lanes);
+        self.tasks.extend(reading);
+        Ok(())
     }
 
     /// Cycle after cycle, until stopped and drained.
     pub async fn work(&mut self, stop: &Stop) -> Result<(), WorkerError> {
         loop {
-            if stop.is_asked() && self.stop_by.is_none() {
+            if stop.is_asked() && !self.stopping.is_begun() {
                 self.begin_stop(Some(LeftWork::Stopped));
             }
             self.take_changes().await;
@@ -159,17 +144,15 @@ impl Journal {
             self.release_drained().await;
             self.watch_goal().await?;
             self.observer.progress(&self.summary());
-            if let Some(by) = self.stop_by
-                && (self.machines.is_empty() || by <= self.setup.clock.since_boot())
-            {
-                self.append_all(Vec::new()).await?;
-                return self.refused.take().map_or(Ok(()), Err);
+            let now = self.setup.clock.since_boot();
+            let is_drained = self.stopping.is_begun() && self.partitions.is_empty();
+            if is_drained || self.stopping.is_over(now) {
+                // Partitions that were given up in this cycle may have left events.
+                self.outbox.flush().await?;
+                return self.stopping.take_result();
             }
-            self.idle_since = if busy {
-                None
-            } else {
-                self.idle_since.or(Some(self.setup.clock.since_boot()))
-            };
+            let idle_since = self.timing.idle_since.or(Some(now));
+            self.timing.idle_since = idle_since.filter(|_| !busy);
             if busy {
                 tokio::task::yield_now().await;
             } else {
@@ -182,12 +165,13 @@ impl Journal {
         for task in self.tasks.drain(..) {
             task.abort();
         }
-        self.last_words(&self.checkpointed()).await;
+        let durable = self.checkpoints.close_all().await;
+        self.take_checkpointed(durable);
         self.membership.leave().await;
-        self.space.give_back_at_the_end(&self.setup.queue).await;
+        self.truncation.finish(&self.setup.queue).await;
     }
 
-    /// Ends without a word: the queue does not answer, and what it was told last is not known.
+    /// Ends without a checkpoint: the queue does not answer, and it is not known what was committed last.
     pub fn abandon(&mut self) {
         for task in self.tasks.drain(..) {
             task.abort();
@@ -195,75 +179,51 @@ impl Journal {
     }
 
     pub fn summary(&self) -> Summary {
-        let elapsed = self
-            .setup
-            .clock
-            .since_boot()
-            .saturating_sub(self.started_at);
-        Summary {
-            attempts: self.lanes.attempts(),
-            elapsed,
-            ..self.summary.clone()
-        }
+        let now = self.setup.clock.since_boot();
+        self.totals
+            .summary(self.lanes.attempts(), now, self.stopping.left_work())
     }
 
-    /// Stops cleanly and then says why.
-    pub(super) fn refuse(&mut self, why: WorkerError) {
-        self.refused.get_or_insert(why);
-        if !self.is_stopping() {
+    fn timestamp(&self) -> String {
+        told::timestamp(self.setup.clock.now())
+    }
+
+    /// Stops cleanly and then ends with this error.
+    fn fail_with(&mut self, error: WorkerError) {
+        self.stopping.fail_with(error);
+        if !self.stopping.is_begun() {
             self.begin_stop(Some(LeftWork::Stopped));
         }
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stop_by.is_some()
-    }
-
-    pub(super) fn env(&self) -> String {
-        self.setup.env.clone()
-    }
-
-    pub(super) fn timestamp(&self) -> String {
-        told::timestamp(self.setup.clock.now())
-    }
-
     fn begin_stop(&mut self, left: Option<LeftWork>) {
         let by = self.setup.clock.since_boot() + STOP_DRAIN;
-        self.stop_by = Some(by);
-        self.summary.left_work = left;
+        self.stopping.begin(by, left);
         self.lanes.close();
-        let taking_over: Vec<TopicPartition> = self
-            .machines
-            .values()
-            .filter(|m| m.is_taking_over())
-            .map(Machine::at)
-            .collect();
-        for at in taking_over {
+        let taking_over = self.partitions.machines().filter(|m| m.is_taking_over());
+        for at in taking_over.map(Machine::at).collect::<Vec<_>>() {
             self.forget(at);
         }
-        for machine in self.machines.values_mut() {
-            machine.drain();
-            self.leaving.insert(machine.at(), by);
-        }
+        self.partitions.drain_all(by);
     }
 
     /// Ends by itself when the goal of the setup is reached.
     async fn watch_goal(&mut self) -> Result<(), WorkerError> {
-        if self.is_stopping() {
+        if self.stopping.is_begun() {
             return Ok(());
         }
         let now = self.setup.clock.since_boot();
         if self.goal.gives_up(self.lanes.are_relays_away(), now) {
             self.begin_stop(Some(LeftWork::RelaysAway));
         }
-        if self.is_stopping() || self.lanes.outstanding() > 0 {
+        if self.stopping.is_begun() || self.lanes.outstanding() > 0 {
             return Ok(());
         }
         let queue = self.setup.queue.clone();
         let clock = self.setup.clock.clone();
         match self
             .goal
-            .look(queue.as_ref(), &mut self.ledger, clock.as_ref())
+            .look(queue.as_ref(), &mut self.followed.ledger, clock.as_ref())
             .await?
         {
             Look::GoOn if self.only_damage_is_left() => {
@@ -279,114 +239,82 @@ impl Journal {
     /// Partitions stand still, and the others have had nothing to do for a while.
     fn only_damage_is_left(&self) -> bool {
         let now = self.setup.clock.since_boot();
-        let wall = self.setup.clock.now();
-        let idle = self
-            .idle_since
-            .is_some_and(|since| since + STANDING_STILL_AFTER <= now);
-        !self.standing_still.is_empty()
-            && idle
-            && self
-                .machines
-                .values()
-                .all(|machine| machine.next_due(wall).is_none())
+        let idle_since = self.timing.idle_since;
+        let is_idle = idle_since.is_some_and(|since| since + STANDING_STILL_AFTER <= now);
+        let next_due = self.partitions.next_due(self.setup.clock.now());
+        self.partitions.is_any_standing_still() && is_idle && next_due.is_none()
     }
 
     /// One cycle. `false`: there was nothing to do.
     async fn cycle(&mut self) -> Result<bool, WorkerError> {
+        let queue = self.setup.queue.clone();
         let begun = self.setup.clock.since_boot();
-        let end = self.log_ends().await?;
-        views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
-        self.refresh_suppressions().await?;
+        // Log ends before the ledger: a chunk below an end has its run's manifest in the ledger then. Read the other way
+        // round, a run that begins between the two would be missing, and the offset be raised past its chunks.
+        let ends = self.log_ends().await;
+        self.followed.refresh_ledger(queue.as_ref()).await?;
+        self.followed
+            .refresh_suppressions(queue.as_ref(), begun)
+            .await?;
         self.follow_rate();
-        self.follow_shares();
         self.take_back_held();
+        // All effects are durable before the commit that builds on them.
         let mut busy = self.tell().await?;
         let room = self.claim_room().await;
-        busy |= self.commit(room, &end).await?;
-        self.checkpoint_now_and_then().await;
-        self.read_on();
+        busy |= self.commit(room, &ends).await?;
+        let durable = self.checkpoints.now_and_then().await;
+        self.take_checkpointed(durable);
+        self.start_reads();
         let took = self.setup.clock.since_boot().saturating_sub(begun);
-        self.slowest_cycle = took.max(self.slowest_cycle * 63 / 64);
+        self.timing.slowest_cycle = took.max(self.timing.slowest_cycle * 63 / 64);
         Ok(busy)
+    }
+
+    fn follow_rate(&mut self) {
+        let (ledger, lanes) = (&self.followed.ledger, &self.lanes);
+        self.rate.follow(ledger, lanes, self.observer.as_ref());
+        let mut machines = self.partitions.machines();
+        let owns = machines.any(|machine| !machine.is_numbering());
+        self.rate.follow_shares(&self.setup, ledger, owns, lanes);
     }
 
     /// Claims that cannot be used now are taken back: a paused run's within a tick, so that pause and cancel are prompt.
     fn take_back_held(&self) {
         let now = self.setup.clock.now();
         self.lanes.take_back_held(|run| {
-            self.ledger.standing(run, now) != Standing::Sending
-                || self.ledger.expires_at(run).is_some_and(|at| at <= now)
+            let ledger = &self.followed.ledger;
+            ledger.standing(run, now) != Standing::Sending
+                || ledger.expires_at(run).is_some_and(|at| at <= now)
         });
     }
 
-    async fn refresh_suppressions(&mut self) -> Result<(), WorkerError> {
-        let now = self.setup.clock.since_boot();
-        if now.saturating_sub(self.suppressions_read_at) >= RAISE_EVERY {
-            Suppressions::refresh(&self.suppressions, self.setup.queue.as_ref()).await?;
-            self.suppressions_read_at = now;
-        }
-        Ok(())
-    }
-
-    /// Ends of the owned logs, now and then: before the ledger is read, so that no manifest is missed.
-    async fn log_ends(&mut self) -> Result<BTreeMap<TopicPartition, Offset>, WorkerError> {
+    /// Ends of the owned logs, now and then; see [`Journal::cycle`] for when.
+    async fn log_ends(&mut self) -> BTreeMap<TopicPartition, Offset> {
         let mut ends = BTreeMap::new();
         let now = self.setup.clock.since_boot();
-        if now.saturating_sub(self.raised_at) < RAISE_EVERY && !self.is_stopping() {
-            return Ok(ends);
+        if !self.truncation.is_due(now, self.stopping.is_begun()) {
+            return ends;
         }
-        self.raised_at = now;
-        self.space.give_back(&self.setup.queue);
-        let owned: Vec<TopicPartition> = self
-            .machines
-            .keys()
-            .copied()
-            .filter(|at| at.topic == Topic::Send)
-            .collect();
+        self.truncation.start(&self.setup.queue);
+        let owned = self.partitions.of_send();
         let bounds = owned.iter().map(|at| self.setup.queue.bounds(*at));
         let bounds = futures_util::future::join_all(bounds).await;
         for (at, bounds) in owned.into_iter().zip(bounds) {
+            // Without an end the offset of an idle partition is not raised this time.
             ends.extend(bounds.ok().map(|bounds| (at, bounds.end)));
         }
-        Ok(ends)
+        ends
     }
 
-    /// Asks the machines what should be read next. An empty tier is looked at again at each tick.
-    fn read_on(&mut self) {
-        let now = self.setup.clock.since_boot();
-        let gates = Gates::new(&self.lanes);
-        let moment = gates.moment(&self.ledger, self.setup.clock.now());
-        let mut wants: Vec<(TopicPartition, Token, Want)> = Vec::new();
-        for (at, machine) in &self.machines {
-            let looked = self
-                .empty_at
-                .get(at)
-                .is_some_and(|empty| now < *empty + TICK);
-            if self.reading.contains(at) || looked {
-                continue;
-            }
-            wants.extend(
-                machine
-                    .want(&moment)
-                    .map(|want| (*at, machine.token(), want)),
-            );
-        }
-        self.start_reads(wants);
-    }
-
-    pub(super) async fn wait(&self, stop: &Stop) {
+    async fn wait(&self, stop: &Stop) {
         let now = self.setup.clock.since_boot();
         let wall = self.setup.clock.now();
-        let due = self
-            .machines
-            .values()
-            .filter_map(|machine| machine.next_due(wall))
-            .min();
+        let due = self.partitions.next_due(wall);
         let due = due
             .and_then(|at| at.duration_since(wall).ok())
             .unwrap_or(TICK);
-        let shares = self.shares.as_ref().and_then(Shares::changes_at);
-        let paced = [self.ask_slots_at, shares].into_iter().flatten().min();
+        let limits = [self.timing.ask_slots_at, self.rate.shares_change_at()];
+        let paced = limits.into_iter().flatten().min();
         let paced = paced.map_or(TICK, |at| at.saturating_sub(now));
         let longest = TICK
             .min(self.membership.lease() / 6)
@@ -397,20 +325,10 @@ impl Journal {
             biased;
             () = self.lanes.answered.notified() => {}
             () = self.inbox.wake.notified() => {}
-            () = stop.asked(), if self.stop_by.is_none() => {}
+            () = stop.asked(), if !self.stopping.is_begun() => {}
             () = tokio::time::sleep(longest) => {}
         }
     }
-}
-
-/// A record of the campaign topic. `at`: the partition that it is about, or the topic's own.
-pub fn campaign_record(at: TopicPartition, record: &CampaignRecord) -> Result<Record, Broken> {
-    let payload = serde_json::to_vec(record).map_err(|error| told::unwritable(at, error))?;
-    Ok(Record {
-        key: Some(record.key()),
-        headers: Vec::new(),
-        payload: Some(payload.into()),
-    })
 }
 
 async fn require_topics(setup: &Setup, schedule: &Schedule) -> Result<(), WorkerError> {

@@ -1,60 +1,25 @@
-//! Gaining, reading for, and giving up partitions: everything about them but the cycle.
+//! Gaining partitions, giving them up, and losing them.
 
-use super::journal::Journal;
-use super::lanes::Lanes;
-use super::reader::{Read, Reader};
-use super::settings::Notice;
-use super::told::{self, About, Teller};
+use super::Journal;
 use crate::domain::chunk::Message;
 use crate::domain::counters::Final;
 use crate::domain::event::{EventDetails, EventType};
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::beginning::beginning;
+use crate::engine::worker::checkpoints::Durable;
+use crate::engine::worker::settings::{Notice, WorkerError};
+use crate::engine::worker::told::{self, About, Teller};
+use crate::protocol::checkpoint::{Position, Start};
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::machine::{Gain, Rules, Want};
+use crate::protocol::machine::{Gain, Rules};
 use crate::protocol::{Fate, Machine};
-use crate::queue::{Membership, Ownership, QueueError, Token};
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::rc::Rc;
+use crate::queue::{Ownership, Token};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// A partition that another worker should have is drained for at most this long.
-pub const REBALANCE_DRAIN: Duration = Duration::from_secs(10);
-/// Rendered bytes that a worker holds at most, but for one chunk a partition.
-const MAX_DECODED_BYTES: usize = 64 << 20;
+const REBALANCE_DRAIN: Duration = Duration::from_secs(10);
 /// Rendered bytes of one move, so that its one record fits compressed too.
 const MOVE_BYTES: usize = 512 * 1024;
-
-/// A read, and the ownership that it was begun for.
-type Finished = (TopicPartition, Token, Result<Read, QueueError>);
-
-/// What tasks beside the journal leave for it.
-#[derive(Default)]
-pub struct Inbox {
-    changes: RefCell<VecDeque<Ownership>>,
-    reads: RefCell<Vec<Finished>>,
-    pub wake: Notify,
-}
-
-impl Inbox {
-    /// Passes on what the membership tells, for as long as the task lives. What may not be begun any more the lanes hear
-    /// at once: the journal may be waiting for a commit.
-    pub async fn listen(self: Rc<Inbox>, membership: Rc<dyn Membership>, lanes: Rc<Lanes>) {
-        loop {
-            let change = membership.changed().await;
-            if let Ownership::Uncertain { at, token } | Ownership::Lost { at, token } = change {
-                lanes.doubt(at, token);
-            }
-            self.changes.borrow_mut().push_back(change);
-            self.wake.notify_one();
-        }
-    }
-
-    fn changes(&self) -> VecDeque<Ownership> {
-        self.changes.take()
-    }
-}
 
 impl Journal {
     /// Takes in what has changed of ownership by now, in order. What changes meanwhile waits for the next time: a
@@ -71,20 +36,19 @@ impl Journal {
     }
 
     async fn gain(&mut self, at: TopicPartition, token: Token) {
-        if self.is_stopping() {
+        if self.stopping.is_begun() {
             return self.membership.release(at, token).await;
         }
-        if self.machines.contains_key(&at) {
+        if self.partitions.get(at).is_some() {
             let broken = Broken::new(at, Invariant::OwnedOnce, format!("token {token}"));
             return self.stand_still(at, broken.to_string());
         }
         match self.take_over(at, token).await {
             Ok(machine) => {
-                self.standing_still.remove(&at);
                 tracing::info!(%at, number = machine.number(), "partition gained");
-                self.machines.insert(at, machine);
+                self.partitions.gain(machine);
             }
-            Err(_) if self.is_stopping() => self.membership.release(at, token).await,
+            Err(_) if self.stopping.is_begun() => self.membership.release(at, token).await,
             Err(why) => self.stand_still(at, why),
         }
     }
@@ -116,14 +80,43 @@ impl Journal {
             committed,
             low,
         };
-        Machine::gain(gain, self.rules()).map_err(|error| error.to_string())
-    }
-
-    fn rules(&self) -> Rules {
-        Rules {
+        let rules = Rules {
             jitter: self.setup.retry.jitter,
             parking: self.schedule.shortest(),
             move_bytes: MOVE_BYTES,
+        };
+        Machine::gain(gain, rules).map_err(|error| error.to_string())
+    }
+
+    /// Where to begin in a partition that was gained. Errors: nobody knows, and the worker stops; the queue's.
+    async fn starting_point(
+        &mut self,
+        at: TopicPartition,
+        committed: Option<Position>,
+    ) -> Result<Option<Position>, String> {
+        let queue = self.setup.queue.clone();
+        if !queue.commits_expire() {
+            return Ok(committed);
+        }
+        self.followed
+            .refresh_ledger(queue.as_ref())
+            .await
+            .map_err(|error| error.to_string())?;
+        let checkpoint = self.followed.ledger.checkpoint(at);
+        let found = beginning(queue.as_ref(), at, committed, checkpoint).await;
+        match found.map_err(|error| error.to_string())? {
+            Start::Committed(position) => Ok(Some(position)),
+            Start::Restored(position) => {
+                tracing::info!(%at, "the commit is lost; continuing from the last owner's checkpoint");
+                Ok(Some(position))
+            }
+            Start::Fresh => Ok(None),
+            Start::Lost => {
+                let error = WorkerError::CommitsLost(vec![at]);
+                let why = error.to_string();
+                self.fail_with(error);
+                Err(why)
+            }
         }
     }
 
@@ -131,8 +124,8 @@ impl Journal {
     /// go on. Nothing more is committed there, so its next owner finds everything as it was acknowledged last.
     pub(super) fn stand_still(&mut self, at: TopicPartition, why: String) {
         // Before it is forgotten: what was answered there may break the same invariant, and is not worth a notice each.
-        if self.standing_still.insert(at) {
-            let partition = at.topic.name(&self.env()) + "/" + &at.partition.to_string();
+        if self.partitions.stand_still(at) {
+            let partition = at.topic.name(&self.setup.env) + "/" + &at.partition.to_string();
             self.observer
                 .notice(Notice::PartitionStopped { partition, why });
         }
@@ -154,46 +147,35 @@ impl Journal {
     }
 
     async fn give_up(&mut self, at: TopicPartition, token: Token) {
-        let Some(machine) = self
-            .machines
-            .get_mut(&at)
-            .filter(|machine| machine.token() == token)
-        else {
+        let Some(machine) = self.partitions.under(at, token) else {
             return self.membership.release(at, token).await;
         };
         if machine.is_taking_over() {
-            self.last_words(&[at]).await;
+            self.close_checkpoints(&[at]).await;
             self.forget(at);
             return self.membership.release(at, token).await;
         }
-        machine.drain();
+        let by = self.setup.clock.since_boot() + REBALANCE_DRAIN;
+        self.partitions.drain(at, by);
         self.lanes.take_back(at);
-        let until = self.setup.clock.since_boot() + REBALANCE_DRAIN;
-        self.leaving.entry(at).or_insert(until);
     }
 
     /// Ownership is gone: what was answered and not told gets its event under the old number, nothing else.
     pub(super) fn lose(&mut self, at: TopicPartition, token: Token) {
-        self.forget_commit(at, token);
-        self.standing_still.remove(&at);
-        if self
-            .machines
-            .get(&at)
-            .is_some_and(|machine| machine.token() == token)
-        {
+        self.checkpoints.forget(at, token);
+        self.partitions.no_longer_standing_still(at);
+        if self.partitions.under(at, token).is_some() {
             self.forget(at);
         }
     }
 
     pub(super) fn forget(&mut self, at: TopicPartition) {
-        let Some(machine) = self.machines.remove(&at) else {
+        let Some(machine) = self.partitions.remove(at) else {
             return;
         };
         tracing::info!(%at, number = machine.number(), "partition left");
-        self.leaving.remove(&at);
-        self.reading.remove(&at);
         self.lanes.disown(at);
-        self.ends.retain(|(partition, _), _| *partition != at);
+        self.letter_events.forget(at);
         for report in machine.abandon() {
             let about = About::from(&report.message);
             if let Some(kind) = late_kind(report.fate) {
@@ -215,107 +197,41 @@ impl Journal {
         }
         let teller = Teller {
             setup: &self.setup,
-            ledger: &self.ledger,
+            ledger: &self.followed.ledger,
             timestamp: self.timestamp(),
         };
         let event = teller.about(about, message, kind, true, note);
         let record = event.and_then(|event| told::record(about.at, &event));
         if let Some(record) = self.or_stand_still(about.at, record) {
             let to = TopicPartition::new(Topic::Event, about.at.partition);
-            self.late_events.push((to, record));
-        }
-    }
-
-    /// Hands what was read to the machines that asked for it.
-    pub(super) fn take_reads(&mut self) {
-        let reads = std::mem::take(&mut *self.inbox.reads.borrow_mut());
-        for (at, token, read) in reads {
-            let Some(machine) = self
-                .machines
-                .get_mut(&at)
-                .filter(|machine| machine.token() == token)
-            else {
-                continue;
-            };
-            self.reading.remove(&at);
-            let taken = match read {
-                Ok(Read::Contents(offset, chunk, appended_at)) => {
-                    machine.supply(offset, chunk, appended_at)
-                }
-                Ok(Read::Found(found)) => machine.found(found),
-                Ok(Read::Nothing) => {
-                    self.empty_at.insert(at, self.setup.clock.since_boot());
-                    Ok(())
-                }
-                Err(QueueError::BelowLowWatermark { low_watermark, .. }) => {
-                    machine.raise_low_watermark(low_watermark)
-                }
-                Err(error @ (QueueError::BadRecord { .. } | QueueError::Damaged { .. })) => {
-                    self.stand_still(at, error.to_string());
-                    Ok(())
-                }
-                Err(error) => {
-                    self.observer
-                        .notice(Notice::QueueTrouble(error.to_string()));
-                    Ok(())
-                }
-            };
-            self.or_stand_still(at, taken);
-        }
-    }
-
-    /// Starts a read for each machine that wants one, within what may be held in memory.
-    pub(super) fn start_reads(&mut self, wants: Vec<(TopicPartition, Token, Want)>) {
-        let mut held: usize = self.machines.values().map(Machine::decoded_bytes).sum();
-        for (at, token, want) in wants {
-            let Some(machine) = self.machines.get(&at) else {
-                continue;
-            };
-            let has_chunks = machine.decoded_bytes() > 0;
-            let is_new = matches!(want, Want::Next { .. } | Want::Due { .. });
-            if self.reading.contains(&at) || (is_new && has_chunks && held >= MAX_DECODED_BYTES) {
-                continue;
-            }
-            // A chunk's size is not known before it is read; the next look at the machines has it.
-            held += if is_new {
-                crate::domain::chunk::MAX_COMPRESSED_BYTES
-            } else {
-                0
-            };
-            self.reading.insert(at);
-            let inbox = self.inbox.clone();
-            let reader = Reader {
-                queue: self.setup.queue.clone(),
-                at,
-                number: machine.number(),
-                threads: self.setup.decode_on_threads,
-            };
-            tokio::task::spawn_local(async move {
-                let read = reader.read(want).await;
-                inbox.reads.borrow_mut().push((at, token, read));
-                inbox.wake.notify_one();
-            });
+            self.outbox.add(to, record);
         }
     }
 
     /// Releases what is drained, or has been drained for long enough.
     pub(super) async fn release_drained(&mut self) {
-        let now = self.setup.clock.since_boot();
-        let leaving = self.leaving.iter().map(|(at, until)| (*at, *until));
-        let over: Vec<TopicPartition> = leaving
-            .filter(|(at, until)| {
-                let drained = self.machines.get(at).is_none_or(Machine::is_drained);
-                drained || *until <= now
-            })
-            .map(|(at, _)| at)
-            .collect();
-        self.last_words(&over).await;
-        for at in over {
-            self.leaving.remove(&at);
-            if let Some(token) = self.machines.get(&at).map(Machine::token) {
+        let over = self.partitions.to_release(self.setup.clock.since_boot());
+        let ending: Vec<TopicPartition> = over.iter().map(|(at, _)| *at).collect();
+        self.close_checkpoints(&ending).await;
+        for (at, token) in over {
+            if self.partitions.under(at, token).is_some() {
                 self.forget(at);
                 self.membership.release(at, token).await;
             }
+        }
+    }
+
+    async fn close_checkpoints(&mut self, ending: &[TopicPartition]) {
+        let durable = self.checkpoints.close(ending).await;
+        self.take_checkpointed(durable);
+    }
+
+    pub(super) fn take_checkpointed(&mut self, durable: Durable) {
+        for (at, offset) in durable.below {
+            self.truncation.allow(at, offset);
+        }
+        for broken in durable.broken {
+            self.stand_still(broken.at, broken.to_string());
         }
     }
 }

@@ -1,72 +1,92 @@
-//! The rate belongs to the queue: published at the start, followed from then on, and where each worker has a bucket of
-//! its own, shared out.
+//! The rate belongs to the queue: published at the start, followed from then on, and shared out where each worker has
+//! a token bucket of its own.
 
-use super::super::settings::{Notice, WorkerError};
-use super::super::shares::Shares;
-use super::super::views;
-use super::{Journal, campaign_record};
-use crate::domain::records::CampaignRecord;
+use crate::domain::records::{CampaignRecord, RateInForce};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::shares::Term;
+use crate::engine::worker::inbox::Inbox;
+use crate::engine::worker::lanes::Lanes;
+use crate::engine::worker::settings::{Notice, Observer, Setup, WorkerError};
+use crate::engine::worker::shares::Shares;
+use crate::engine::worker::told::campaign_record;
+use crate::protocol::Ledger;
+use crate::queue::Record;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
-impl Journal {
-    /// A given rate is published where it differs from that in force; the default only where there is none.
-    pub(super) async fn publish_rate(&mut self) -> Result<(), WorkerError> {
-        let mine = self.setup.rate.clone();
-        let publish = match self.ledger.rate() {
+pub const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
+
+pub struct RateControl {
+    in_force: RateInForce,
+    shares: Option<Shares>,
+}
+
+impl RateControl {
+    pub fn new(setup: &Setup) -> RateControl {
+        RateControl {
+            in_force: setup.rate.clone(),
+            shares: None,
+        }
+    }
+
+    /// The record that publishes the setup's rate: a given one where it differs from that in force, the default only
+    /// where there is none.
+    pub fn to_publish(setup: &Setup, ledger: &Ledger) -> Result<Option<Record>, WorkerError> {
+        let mine = &setup.rate;
+        let publish = match ledger.rate() {
             None => true,
             Some(in_force) => {
-                self.setup.publish_rate
-                    && (in_force.rate, in_force.burst) != (mine.rate, mine.burst)
+                setup.publish_rate && (in_force.rate, in_force.burst) != (mine.rate, mine.burst)
             }
         };
-        if publish {
-            let at = TopicPartition::new(Topic::Campaign, 0);
-            let record = campaign_record(at, &CampaignRecord::Rate(mine))?;
-            self.append_all(vec![(at, vec![record])]).await?;
-            views::refresh(&mut self.ledger, self.setup.queue.as_ref()).await?;
-        }
-        Ok(())
+        let record =
+            publish.then(|| campaign_record(CAMPAIGN, &CampaignRecord::Rate(mine.clone())));
+        Ok(record.transpose()?)
     }
 
-    /// Nothing may be sent before the first share is known to be this worker's.
-    pub(super) fn open_shares(&mut self) {
-        if let Some((shares, task)) = Shares::open(&self.setup, self.inbox.clone()) {
-            self.lanes.share(&Term::new(&self.setup.name));
-            self.shares = Some(shares);
-            self.tasks.push(tokio::task::spawn_local(task));
+    /// Nothing may be sent before the first share is known to be this worker's. The task reads the others' progress.
+    pub fn open_shares(
+        &mut self,
+        setup: &Setup,
+        inbox: Rc<Inbox>,
+        lanes: &Lanes,
+    ) -> Option<JoinHandle<()>> {
+        let (shares, task) = Shares::open(setup, inbox)?;
+        lanes.share(&Term::new(&setup.name));
+        self.shares = Some(shares);
+        Some(tokio::task::spawn_local(task))
+    }
+
+    /// The ledger has been read to its end: it says whose work may go. `owns`: a partition's commit names this worker.
+    pub fn follow_shares(&mut self, setup: &Setup, ledger: &Ledger, owns: bool, lanes: &Lanes) {
+        if let Some(shares) = &mut self.shares
+            && let Some(term) = shares.follow(setup, ledger, owns)
+        {
+            lanes.share(term);
         }
     }
 
-    /// The ledger is at its end: it says whose work may go.
-    pub(super) fn follow_shares(&mut self) {
-        let owns = self
-            .machines
-            .values()
-            .any(|machine| !machine.is_numbering());
-        let Some(shares) = &mut self.shares else {
-            return;
-        };
-        if let Some(term) = shares.follow(&self.setup, &self.ledger, owns) {
-            self.lanes.share(term);
-        }
+    /// When this worker's share changes though nothing else does.
+    pub fn shares_change_at(&self) -> Option<Duration> {
+        self.shares.as_ref().and_then(Shares::changes_at)
     }
 
     /// Takes the rate in force.
-    pub(super) fn take_rate(&mut self) {
-        if let Some(new) = self.ledger.rate().filter(|new| **new != self.rate) {
-            self.lanes.set_rate(new.rate, new.burst);
-            self.rate = new.clone();
+    pub fn take(&mut self, ledger: &Ledger, lanes: &Lanes) {
+        if let Some(new) = ledger.rate().filter(|new| **new != self.in_force) {
+            lanes.set_rate(new.rate, new.burst);
+            self.in_force = new.clone();
         }
     }
 
-    /// The same, and says so.
-    pub(super) fn follow_rate(&mut self) {
-        let old = self.rate.clone();
-        self.take_rate();
-        let new = self.rate.clone();
+    /// Takes the rate in force, and tells the operator where it has changed.
+    pub fn follow(&mut self, ledger: &Ledger, lanes: &Lanes, observer: &dyn Observer) {
+        let old = self.in_force.clone();
+        self.take(ledger, lanes);
+        let new = self.in_force.clone();
         if (old.rate, old.burst) != (new.rate, new.burst) {
-            self.observer.notice(Notice::RateChanged { old, new });
+            observer.notice(Notice::RateChanged { old, new });
         }
     }
 }

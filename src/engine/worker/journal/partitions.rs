@@ -1,0 +1,279 @@
+//! The partitions that this worker owns, each with what is known only as long as it is owned.
+
+use crate::domain::chunk::MAX_COMPRESSED_BYTES;
+use crate::domain::ids::Offset;
+use crate::domain::topic::{Topic, TopicPartition};
+use crate::protocol::Machine;
+use crate::protocol::invariant::Broken;
+use crate::protocol::machine::{Limits, Moment, Want};
+use crate::queue::{Commit, Token};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+/// Rendered bytes that a worker holds at most, beside one chunk a partition.
+const MAX_DECODED_BYTES: usize = 64 << 20;
+
+/// A partition under one ownership.
+struct Owned {
+    machine: Machine,
+    /// A read is under way.
+    is_reading: bool,
+    /// When nothing was found at its end.
+    empty_at: Option<Duration>,
+    /// It is being given up, and may drain until then.
+    drain_by: Option<Duration>,
+    /// When the last acknowledged commit was sent.
+    committed_at: Option<Duration>,
+}
+
+/// A read that should be started.
+pub struct ReadJob {
+    pub at: TopicPartition,
+    pub token: Token,
+    pub number: u64,
+    pub want: Want,
+}
+
+/// What all partitions together may do in one commit.
+pub struct CommitLimits<'a> {
+    /// Claims to take at most.
+    pub claims: usize,
+    /// Log ends as they were before the ledger was read to its end.
+    pub ends: &'a BTreeMap<TopicPartition, Offset>,
+    /// Claims whose last commit was sent before this are renewed.
+    pub renew_before: Option<Duration>,
+}
+
+#[derive(Default)]
+pub struct Partitions {
+    owned: BTreeMap<TopicPartition, Owned>,
+    /// Owned and not worked on.
+    standing_still: BTreeSet<TopicPartition>,
+    /// Which partition claims first in the next commit.
+    turn: usize,
+}
+
+impl Partitions {
+    pub fn gain(&mut self, machine: Machine) {
+        self.standing_still.remove(&machine.at());
+        let owned = Owned {
+            is_reading: false,
+            empty_at: None,
+            drain_by: None,
+            committed_at: None,
+            machine,
+        };
+        self.owned.insert(owned.machine.at(), owned);
+    }
+
+    pub fn remove(&mut self, at: TopicPartition) -> Option<Machine> {
+        self.owned.remove(&at).map(|owned| owned.machine)
+    }
+
+    /// Marks a partition as owned and not worked on. `false`: it was already.
+    pub fn stand_still(&mut self, at: TopicPartition) -> bool {
+        self.standing_still.insert(at)
+    }
+
+    pub fn is_any_standing_still(&self) -> bool {
+        !self.standing_still.is_empty()
+    }
+
+    /// Another worker may own it now.
+    pub fn no_longer_standing_still(&mut self, at: TopicPartition) {
+        self.standing_still.remove(&at);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.owned.is_empty()
+    }
+
+    pub fn names(&self) -> Vec<TopicPartition> {
+        self.owned.keys().copied().collect()
+    }
+
+    pub fn of_send(&self) -> Vec<TopicPartition> {
+        let owned = self.owned.keys().copied();
+        owned.filter(|at| at.topic == Topic::Send).collect()
+    }
+
+    pub fn machines(&self) -> impl Iterator<Item = &Machine> {
+        self.owned.values().map(|owned| &owned.machine)
+    }
+
+    pub fn get(&self, at: TopicPartition) -> Option<&Machine> {
+        self.owned.get(&at).map(|owned| &owned.machine)
+    }
+
+    pub fn get_mut(&mut self, at: TopicPartition) -> Option<&mut Machine> {
+        self.owned.get_mut(&at).map(|owned| &mut owned.machine)
+    }
+
+    /// The partition, if it is owned under this token.
+    pub fn under(&mut self, at: TopicPartition, token: Token) -> Option<&mut Machine> {
+        self.get_mut(at).filter(|machine| machine.token() == token)
+    }
+
+    /// Claimed and not done, over all partitions.
+    pub fn uncommitted(&self) -> usize {
+        self.machines().map(Machine::uncommitted).sum()
+    }
+
+    /// When the next message of a retry tier is due.
+    pub fn next_due(&self, now: SystemTime) -> Option<SystemTime> {
+        self.machines()
+            .filter_map(|machine| machine.next_due(now))
+            .min()
+    }
+
+    /// Stops claiming; the partition is released when it is drained, at the latest at `by`.
+    pub fn drain(&mut self, at: TopicPartition, by: Duration) {
+        if let Some(owned) = self.owned.get_mut(&at) {
+            owned.machine.drain();
+            owned.drain_by.get_or_insert(by);
+        }
+    }
+
+    /// Drains all, until then.
+    pub fn drain_all(&mut self, by: Duration) {
+        for owned in self.owned.values_mut() {
+            owned.machine.drain();
+            owned.drain_by = Some(by);
+        }
+    }
+
+    /// Those that are drained, or whose time to drain is over, with their tokens.
+    pub fn to_release(&self, now: Duration) -> Vec<(TopicPartition, Token)> {
+        let owned = self.owned.iter();
+        owned
+            .filter(|(_, owned)| {
+                let by = owned.drain_by;
+                by.is_some_and(|by| owned.machine.is_drained() || by <= now)
+            })
+            .map(|(at, owned)| (*at, owned.machine.token()))
+            .collect()
+    }
+
+    /// A read has come back, for an ownership that goes on.
+    pub fn read_ended(&mut self, at: TopicPartition) {
+        if let Some(owned) = self.owned.get_mut(&at) {
+            owned.is_reading = false;
+        }
+    }
+
+    /// Nothing was found at the end of a tier.
+    pub fn found_empty(&mut self, at: TopicPartition, now: Duration) {
+        if let Some(owned) = self.owned.get_mut(&at) {
+            owned.empty_at = Some(now);
+        }
+    }
+
+    /// Something was appended to a tier.
+    pub fn appended_to(&mut self, at: TopicPartition) {
+        if let Some(owned) = self.owned.get_mut(&at) {
+            owned.empty_at = None;
+        }
+    }
+
+    /// The reads to start now, within what may be held in memory. A tier that was found empty after `empty_since` is
+    /// not read again yet.
+    pub fn reads(&mut self, moment: &Moment, empty_since: Option<Duration>) -> Vec<ReadJob> {
+        let mut held: usize = self.machines().map(Machine::decoded_bytes).sum();
+        let mut jobs = Vec::new();
+        for (at, owned) in &mut self.owned {
+            let is_empty = owned.empty_at.is_some_and(|at| Some(at) > empty_since);
+            if owned.is_reading || is_empty {
+                continue;
+            }
+            let Some(want) = owned.machine.want(moment) else {
+                continue;
+            };
+            let is_new = matches!(want, Want::Next { .. } | Want::Due { .. });
+            let has_chunks = owned.machine.decoded_bytes() > 0;
+            if is_new && has_chunks && held >= MAX_DECODED_BYTES {
+                continue;
+            }
+            if is_new {
+                // A chunk's size is not known before it is read; the next call counts what it really holds.
+                held += MAX_COMPRESSED_BYTES;
+            }
+            owned.is_reading = true;
+            jobs.push(ReadJob {
+                at: *at,
+                token: owned.machine.token(),
+                number: owned.machine.number(),
+                want,
+            });
+        }
+        jobs
+    }
+
+    /// How many messages could be claimed now, counted no further than `limit`.
+    pub fn claimable(&self, moment: &Moment, limit: usize) -> usize {
+        let mut count = 0;
+        for machine in self.machines() {
+            if count >= limit {
+                break;
+            }
+            count += machine.claimable(moment, limit - count);
+        }
+        count
+    }
+
+    pub fn committed(&mut self, at: TopicPartition, sent_at: Duration) {
+        if let Some(owned) = self.owned.get_mut(&at) {
+            owned.committed_at = Some(sent_at);
+        }
+    }
+
+    /// One commit for each partition that has something to say. Partitions take turns to claim first, and those with
+    /// work get equal parts of the claims.
+    pub fn compose(
+        &mut self,
+        moment: &Moment,
+        limits: &CommitLimits,
+    ) -> (Vec<Commit>, Vec<Broken>) {
+        let mut order = self.names();
+        let count = order.len().max(1);
+        order.rotate_left(self.turn % count);
+        self.turn = self.turn.wrapping_add(1);
+        let has_work = |machine: &Machine| machine.claimable(moment, 1) > 0;
+        let mut sharers = self.machines().filter(|one| has_work(one)).count().max(1);
+        let mut left = limits.claims;
+        let (mut commits, mut broken) = (Vec::new(), Vec::new());
+        for at in order {
+            let Some(owned) = self.owned.get_mut(&at) else {
+                continue;
+            };
+            let renew = owned.committed_at <= limits.renew_before;
+            let machine = &mut owned.machine;
+            // Its number can be committed though nothing of it has been read.
+            if machine.missing().is_some() && !machine.is_numbering() {
+                continue;
+            }
+            let has_work = has_work(machine);
+            let before = machine.uncommitted();
+            let own = Limits {
+                claims: left.div_ceil(sharers),
+                end: limits.ends.get(&at).copied(),
+                renew,
+            };
+            match machine.compose(moment, own) {
+                Ok(Some(draft)) => commits.push(Commit {
+                    at,
+                    token: machine.token(),
+                    offset: draft.offset,
+                    text: draft.text,
+                }),
+                Ok(None) => {}
+                Err(error) => {
+                    broken.push(error);
+                    continue;
+                }
+            }
+            left = left.saturating_sub(machine.uncommitted().saturating_sub(before));
+            sharers = sharers.saturating_sub(usize::from(has_work)).max(1);
+        }
+        (commits, broken)
+    }
+}

@@ -1,0 +1,47 @@
+//! What this process has done so far, for the operator only: nothing is decided from it.
+
+use crate::domain::event::EventType;
+use crate::engine::worker::settings::{LeftWork, Summary};
+use crate::protocol::machine::Telling;
+use std::time::Duration;
+
+pub struct Totals {
+    summary: Summary,
+    started_at: Duration,
+}
+
+impl Totals {
+    pub fn new(started_at: Duration) -> Totals {
+        Totals {
+            summary: Summary::default(),
+            started_at,
+        }
+    }
+
+    /// Counts events that are durable.
+    pub fn count(&mut self, events: &[Telling]) {
+        for event in events {
+            let counter = match event.kind {
+                EventType::Delivered => &mut self.summary.delivered,
+                EventType::Deferred => &mut self.summary.deferred,
+                EventType::Bounced => &mut self.summary.bounced,
+                EventType::Dead => &mut self.summary.dead,
+                EventType::Suppressed => &mut self.summary.suppressed,
+                EventType::Expired => &mut self.summary.expired,
+                EventType::Cancelled => &mut self.summary.cancelled,
+                EventType::InDoubt if event.is_final => &mut self.summary.in_doubt,
+                EventType::InDoubt => &mut self.summary.deferred,
+            };
+            *counter += 1;
+        }
+    }
+
+    pub fn summary(&self, attempts: u64, now: Duration, left_work: Option<LeftWork>) -> Summary {
+        Summary {
+            attempts,
+            elapsed: now.saturating_sub(self.started_at),
+            left_work,
+            ..self.summary.clone()
+        }
+    }
+}
