@@ -16,6 +16,6 @@ pub mod positions;
 pub mod progress;
 
 pub use ledger::{Ledger, RunFacts};
-pub use machine::{Fate, Machine, OpenMessage, Slot};
+pub use machine::{Fate, Machine, MessageRef, OpenMessage};
 pub use positions::Positions;
 pub use progress::{Move, OpenChunk, Progress, RunEntry, Target};

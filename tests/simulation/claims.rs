@@ -5,7 +5,7 @@ use super::relay::Transaction;
 use super::totals::Totals;
 use super::world::{K, LEASE, World};
 use mailq::domain::topic::{Topic, TopicPartition};
-use mailq::protocol::{Progress, Slot};
+use mailq::protocol::{MessageRef, Progress};
 use mailq::queue::{MAX_COMMIT_TEXT, Token, chunk};
 use mailq_testkit::memory::{ProcessId, WrittenCommit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub struct Claim {
     pub process: ProcessId,
     pub at: TopicPartition,
-    pub slot: Slot,
+    pub reference: MessageRef,
     sent_at: Duration,
     written_at: Duration,
     /// The commit before it did not have it.
@@ -30,16 +30,16 @@ struct Owned {
     process: ProcessId,
     progress: Progress,
     /// What the first commit had from the owner before.
-    inherited: BTreeSet<Slot>,
+    inherited: BTreeSet<MessageRef>,
 }
 
-fn claimed(progress: &Progress) -> BTreeSet<Slot> {
+fn claimed(progress: &Progress) -> BTreeSet<MessageRef> {
     let open = progress.open.iter();
     open.flat_map(|(offset, chunk)| {
         let positions = chunk.claimed.without(&chunk.done);
         positions
             .iter()
-            .map(|position| Slot {
+            .map(|position| MessageRef {
                 offset: *offset,
                 position,
             })
@@ -70,21 +70,24 @@ pub fn check(world: &World, totals: &mut Totals) -> Result<Claims, String> {
             claimed(&progress),
             before.as_ref().map(|owned| claimed(&owned.progress)),
         );
-        for slot in &now {
-            let is_new = was.as_ref().is_some_and(|was| !was.contains(slot));
-            let Some(id) = ids.get(commit.at, *slot) else {
-                return Err(format!("{} claims {slot:?}, which is nowhere", commit.text));
+        for reference in &now {
+            let is_new = was.as_ref().is_some_and(|was| !was.contains(reference));
+            let Some(id) = ids.get(commit.at, *reference) else {
+                return Err(format!(
+                    "{} claims {reference:?}, which is nowhere",
+                    commit.text
+                ));
             };
             let is_inherited = match &before {
                 None => true,
-                Some(before) => before.inherited.contains(slot) && !is_new,
+                Some(before) => before.inherited.contains(reference) && !is_new,
             };
             if !is_inherited {
                 let (sent_at, written_at) = (commit.sent_at, commit.written_at);
                 let claim = Claim {
                     process: commit.process,
                     at: commit.at,
-                    slot: *slot,
+                    reference: *reference,
                     sent_at,
                     written_at,
                     is_new,
@@ -158,7 +161,7 @@ struct Ids<'a> {
 }
 
 impl Ids<'_> {
-    fn get(&mut self, at: TopicPartition, slot: Slot) -> Option<String> {
+    fn get(&mut self, at: TopicPartition, reference: MessageRef) -> Option<String> {
         let world = self.world;
         let chunks = self.chunks.entry(at).or_insert_with(|| {
             let records = world.log.all_appended(at.topic).into_iter();
@@ -176,9 +179,9 @@ impl Ids<'_> {
             .collect()
         });
         chunks
-            .get(slot.offset as usize)?
+            .get(reference.offset as usize)?
             .as_ref()?
-            .get(slot.position)
+            .get(reference.position)
             .cloned()
     }
 }

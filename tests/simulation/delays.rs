@@ -52,7 +52,7 @@ fn check_tiers(world: &World, claims: &Claims) -> Result<(), String> {
     let transactions = world.mailbox.transactions.borrow();
     for transaction in transactions.iter() {
         let may = valid(transaction, claims).into_iter().any(|claim| {
-            let place = (claim.at.topic, claim.at.partition, claim.slot.offset);
+            let place = (claim.at.topic, claim.at.partition, claim.reference.offset);
             due.get(&place)
                 .is_none_or(|from| *from <= transaction.begun_at)
         });

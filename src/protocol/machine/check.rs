@@ -1,6 +1,6 @@
 //! The invariants that can be seen from a commit and the contents of its chunks.
 
-use super::{Machine, Slot};
+use super::{Machine, MessageRef};
 use crate::domain::chunk::{Chunk, MAX_ROWS};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::TopicPartition;
@@ -89,13 +89,17 @@ pub(super) fn check_progress(at: TopicPartition, progress: &Progress) -> Result<
 pub(super) fn open_of(
     at: TopicPartition,
     open: &mut BTreeMap<Offset, OpenChunk>,
-    slot: Slot,
+    reference: MessageRef,
 ) -> Result<&mut OpenChunk, Broken> {
-    open.get_mut(&slot.offset).ok_or_else(|| not_open(at, slot))
+    open.get_mut(&reference.offset)
+        .ok_or_else(|| not_open(at, reference))
 }
 
-pub(super) fn not_open(at: TopicPartition, slot: Slot) -> Broken {
-    let detail = format!("offset {}, position {}", slot.offset, slot.position);
+pub(super) fn not_open(at: TopicPartition, reference: MessageRef) -> Broken {
+    let detail = format!(
+        "offset {}, position {}",
+        reference.offset, reference.position
+    );
     Broken::new(at, Invariant::MessageIsOpen, detail)
 }
 

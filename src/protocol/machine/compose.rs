@@ -1,7 +1,7 @@
 //! The commit: decides the next move, claims what may be handed over, and gives the text that says so.
 
 use super::check::{check_progress, not_open, open_of};
-use super::{Going, Machine, Moment, OpenMessage, Opened, Phase, Slot};
+use super::{Going, Machine, MessageRef, Moment, OpenMessage, Opened, Phase};
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::invariant::{Broken, Invariant};
@@ -32,7 +32,7 @@ pub const MAX_TEXT: usize = 3_500;
 
 /// A message that may be claimed.
 struct Candidate<'a> {
-    slot: Slot,
+    reference: MessageRef,
     run: RunKey,
     opened: &'a Opened,
     message: &'a Message,
@@ -116,7 +116,7 @@ impl Machine {
         let claimed = std::mem::take(&mut self.claiming);
         let handed = claimed.iter().cloned();
         self.handed
-            .extend(handed.map(|message| (message.slot, message)));
+            .extend(handed.map(|message| (message.reference, message)));
         Ok(claimed)
     }
 
@@ -136,22 +136,22 @@ impl Machine {
             run: first.run,
             uses_try: first.going.uses_try,
         });
-        for slot in chosen {
-            self.going.remove(&slot);
-            let opened = self.chunks.get_mut(&slot.offset);
-            let opened = opened.ok_or_else(|| not_open(self.at, slot))?;
-            opened.leaving.remove(slot.position);
-            let chunk = open_of(self.at, &mut self.progress.open, slot)?;
-            chunk.moving.add(slot.position);
+        for reference in chosen {
+            self.going.remove(&reference);
+            let opened = self.chunks.get_mut(&reference.offset);
+            let opened = opened.ok_or_else(|| not_open(self.at, reference))?;
+            opened.leaving.remove(reference.position);
+            let chunk = open_of(self.at, &mut self.progress.open, reference)?;
+            chunk.moving.add(reference.position);
         }
         Ok(())
     }
 
     /// A move is one record, one run, one target: as much as fits, at least one message.
-    fn companions(&self, run: RunKey, going: Going) -> Vec<Slot> {
+    fn companions(&self, run: RunKey, going: Going) -> Vec<MessageRef> {
         let mut bytes = 0;
-        let mut chosen: Vec<Slot> = Vec::new();
-        for (slot, waiting) in &self.going {
+        let mut chosen: Vec<MessageRef> = Vec::new();
+        for (reference, waiting) in &self.going {
             if waiting.going != going || waiting.run != run {
                 continue;
             }
@@ -161,7 +161,7 @@ impl Machine {
                 break;
             }
             bytes += waiting.bytes;
-            chosen.push(*slot);
+            chosen.push(*reference);
         }
         chosen
     }
@@ -188,7 +188,7 @@ impl Machine {
             .filter(|(position, _)| self.is_due(opened, *position, moment.now))
             .filter(|(_, message)| !(moment.is_closed)(&message.line.address))
             .map(|(position, message)| Candidate {
-                slot: Slot { offset, position },
+                reference: MessageRef { offset, position },
                 run: open.run,
                 opened,
                 message,
@@ -204,8 +204,8 @@ impl Machine {
         }
         let taken = self.choose(moment, claims);
         for message in &taken {
-            let chunk = open_of(self.at, &mut self.progress.open, message.slot)?;
-            chunk.claimed.add(message.slot.position);
+            let chunk = open_of(self.at, &mut self.progress.open, message.reference)?;
+            chunk.claimed.add(message.reference.position);
         }
         self.claiming = taken;
         Ok(())
@@ -232,7 +232,7 @@ impl Machine {
                 };
                 let is_any = next.is_some();
                 taken.extend(next.map(|next| {
-                    self.open_message(next.slot, next.run, &next.opened.chunk, next.message)
+                    self.open_message(next.reference, next.run, &next.opened.chunk, next.message)
                 }));
                 is_any
             });
@@ -245,8 +245,8 @@ impl Machine {
 
     fn unclaim(&mut self) -> Result<(), Broken> {
         for message in std::mem::take(&mut self.claiming) {
-            let chunk = open_of(self.at, &mut self.progress.open, message.slot)?;
-            chunk.claimed.remove(message.slot.position);
+            let chunk = open_of(self.at, &mut self.progress.open, message.reference)?;
+            chunk.claimed.remove(message.reference.position);
         }
         Ok(())
     }

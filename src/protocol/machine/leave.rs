@@ -57,15 +57,15 @@ impl Machine {
         let told = tell
             .events
             .iter()
-            .any(|telling| open_here.contains_key(&telling.message.slot.offset))
+            .any(|telling| open_here.contains_key(&telling.message.reference.offset))
             || tell
                 .released
                 .iter()
-                .any(|slot| open_here.contains_key(&slot.offset));
+                .any(|reference| open_here.contains_key(&reference.offset));
         let going = self
             .going
             .keys()
-            .any(|slot| open_here.contains_key(&slot.offset));
+            .any(|reference| open_here.contains_key(&reference.offset));
         same && !claimed && !told && !going
     }
 

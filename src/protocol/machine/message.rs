@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 /// Where a message lies: the offset of its chunk and its position therein.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
+pub struct MessageRef {
     pub offset: Offset,
     pub position: usize,
 }
@@ -18,7 +18,7 @@ pub struct OpenMessage {
     pub at: TopicPartition,
     /// The owner number under which events are written.
     pub number: u64,
-    pub slot: Slot,
+    pub reference: MessageRef,
     pub run: RunKey,
     pub message: Message,
     /// The chunk that it lies in.

@@ -18,7 +18,7 @@ mod takeover;
 mod tell;
 
 pub use compose::{Draft, Limits};
-pub use message::{OpenMessage, Slot};
+pub use message::{MessageRef, OpenMessage};
 pub use open::{Found, READ_AHEAD, Want};
 pub use takeover::{Gain, GainError};
 pub use tell::{Copy, Tell, Telling};
@@ -132,11 +132,11 @@ pub struct Machine {
     reports: Vec<Report>,
     /// What was told is not known to be durable yet.
     is_telling: bool,
-    going: BTreeMap<Slot, Waiting>,
+    going: BTreeMap<MessageRef, Waiting>,
     /// Claims of the commit under way.
     claiming: Vec<OpenMessage>,
     /// With the lanes or the relay.
-    handed: BTreeMap<Slot, OpenMessage>,
+    handed: BTreeMap<MessageRef, OpenMessage>,
     /// Runs whose entry left in this cycle: they come back at the earliest when the ledger has it.
     just_left: BTreeSet<RunKey>,
     /// Whose turn it is to be claimed from or opened next.
@@ -226,9 +226,17 @@ impl Machine {
     }
 
     /// Takes an attempt's end. The message was handed over under this machine's token and was not answered before.
-    pub fn report(&mut self, slot: Slot, fate: Fate, note: Rc<EventDetails>) -> Result<(), Broken> {
-        let Some(message) = self.handed.remove(&slot) else {
-            let detail = format!("offset {}, position {}", slot.offset, slot.position);
+    pub fn report(
+        &mut self,
+        reference: MessageRef,
+        fate: Fate,
+        note: Rc<EventDetails>,
+    ) -> Result<(), Broken> {
+        let Some(message) = self.handed.remove(&reference) else {
+            let detail = format!(
+                "offset {}, position {}",
+                reference.offset, reference.position
+            );
             return Err(self.broken(Invariant::AnswerIsAwaited, detail));
         };
         self.reports.push(Report {
@@ -292,7 +300,7 @@ impl Machine {
 
     fn open_message(
         &self,
-        slot: Slot,
+        reference: MessageRef,
         run: RunKey,
         chunk: &Rc<Chunk>,
         message: &Message,
@@ -300,7 +308,7 @@ impl Machine {
         OpenMessage {
             at: self.at,
             number: self.progress.number,
-            slot,
+            reference,
             run,
             message: message.clone(),
             chunk: chunk.clone(),

@@ -2,7 +2,7 @@
 //! repeat its move and claim. Nothing is claimed and nothing leaves before that second commit.
 
 use super::check::check_progress;
-use super::{Machine, Moment, OpenMessage, Phase, Rules, Slot};
+use super::{Machine, MessageRef, Moment, OpenMessage, Phase, Rules};
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::protocol::invariant::Broken;
@@ -81,8 +81,8 @@ impl Machine {
         let mut found = Vec::new();
         for (offset, open, opened) in self.opened() {
             for (position, message) in opened.messages(open.outstanding()) {
-                let slot = Slot { offset, position };
-                found.push(self.open_message(slot, open.run, &opened.chunk, message));
+                let reference = MessageRef { offset, position };
+                found.push(self.open_message(reference, open.run, &opened.chunk, message));
             }
         }
         found

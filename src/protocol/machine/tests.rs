@@ -62,8 +62,8 @@ fn what_is_in_doubt_and_held_or_cancelled_becomes_a_letter_and_stays_claimed_unt
         assert_eq!(machine.uncommitted(), 2);
         let (tell, _) = cycle(&mut machine, &topics, 0, 0);
         assert_eq!(
-            slots(&tell.copy.unwrap().messages),
-            [slot(0, 0), slot(0, 1)]
+            references(&tell.copy.unwrap().messages),
+            [reference(0, 0), reference(0, 1)]
         );
         assert_eq!(counted(&machine, Final::InDoubt), 2);
         assert_eq!(machine.uncommitted(), 0);
@@ -74,8 +74,8 @@ fn what_is_in_doubt_and_held_or_cancelled_becomes_a_letter_and_stays_claimed_unt
 fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
-    report(&mut machine, slot(0, 0), DEFERRED);
-    report(&mut machine, slot(0, 1), Fate::Dead);
+    report(&mut machine, reference(0, 0), DEFERRED);
+    report(&mut machine, reference(0, 1), Fate::Dead);
     let (tell, _) = cycle(&mut machine, &topics, 0, 0);
     assert_eq!(kinds(&tell), [EventType::Deferred, EventType::Dead]);
     assert!(tell.copy.is_none(), "copied before it was decided");
@@ -84,7 +84,7 @@ fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     let text = machine.progress().text();
 
     let (tell, _) = cycle(&mut machine, &topics, 0, 0);
-    assert_eq!(slots(&tell.copy.unwrap().messages), [slot(0, 0)]);
+    assert_eq!(references(&tell.copy.unwrap().messages), [reference(0, 0)]);
     let moving = machine.progress().moving.clone().unwrap();
     assert_eq!(moving.number, 2, "one at a time, one number each");
     cycle(&mut machine, &topics, 0, 0);
@@ -105,8 +105,8 @@ fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     let (tell, _) = cycle(&mut next, &topics, 0, 0);
     let copy = tell.copy.unwrap();
     assert_eq!(
-        (copy.decided.number, slots(&copy.messages)),
-        (1, vec![slot(0, 0)])
+        (copy.decided.number, references(&copy.messages)),
+        (1, vec![reference(0, 0)])
     );
     let text = next.progress().text();
     assert_eq!(gain(SEND, Some((0, text))).progress().last_move, 1);
@@ -119,8 +119,8 @@ fn a_paused_run_leaves_as_it_was_acknowledged_and_comes_back_exactly() {
     topics.pause(1, true);
     let (tell, _) = cycle(&mut machine, &topics, 0, 9);
     assert!(tell.left.is_empty(), "left with claims");
-    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
-    report(&mut machine, slot(0, 1), Fate::Unused);
+    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
+    report(&mut machine, reference(0, 1), Fate::Unused);
     let (tell, _) = cycle(&mut machine, &topics, 0, 9);
     assert!(tell.left.is_empty(), "left before the commit that says so");
     let before = machine.progress().clone();
@@ -168,8 +168,8 @@ fn lines_without_bytes_and_expired_ones_end_without_a_claim() {
     assert!(claimed.is_empty());
     let (tell, claimed) = cycle(&mut machine, &topics, 9, 9);
     assert_eq!(kinds(&tell), [EventType::Suppressed]);
-    assert_eq!(claimed, [slot(0, 0)]);
-    report(&mut machine, slot(0, 0), Fate::Unused);
+    assert_eq!(claimed, [reference(0, 0)]);
+    report(&mut machine, reference(0, 0), Fate::Unused);
     let (tell, claimed) = cycle(&mut machine, &topics, 10, 9);
     assert!(tell.events.is_empty() && claimed.is_empty());
     let (tell, _) = cycle(&mut machine, &topics, 10, 9);
@@ -195,7 +195,7 @@ fn of_a_cancelled_run_what_is_open_ends_and_nothing_more_is_read() {
     assert!(claimed.is_empty());
     assert!(topics.at(0, |moment| machine.want(moment)).is_none());
     assert_eq!(machine.progress().runs[&key(1)].next, 6);
-    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
+    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
     cycle(&mut machine, &topics, 0, 9);
     assert_eq!(counted(&machine, Final::Delivered), 1);
 }
@@ -247,12 +247,12 @@ fn the_offset_is_never_raised_past_what_somebody_may_still_need() {
         offset
     };
     topics.manifest(2, 1, |_| ());
-    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
-    report(&mut machine, slot(0, 1), Fate::Ended(Final::Delivered));
+    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
+    report(&mut machine, reference(0, 1), Fate::Ended(Final::Delivered));
     assert_eq!(offset(&mut machine, &topics, 9), Some(0), "a chunk is open");
     let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
-    for slot in claimed {
-        report(&mut machine, slot, Fate::Ended(Final::Bounced));
+    for reference in claimed {
+        report(&mut machine, reference, Fate::Ended(Final::Bounced));
     }
     assert_eq!(
         offset(&mut machine, &topics, 9),
@@ -280,7 +280,10 @@ fn runs_take_turns_message_by_message() {
     cycle(&mut machine, &topics, 0, 0);
     read(&mut machine, 1, chunk(2, &[0, 1, 2, 3], None));
     let (_, claimed) = cycle(&mut machine, &topics, 0, 4);
-    let of_first = claimed.iter().filter(|slot| slot.offset == 0).count();
+    let of_first = claimed
+        .iter()
+        .filter(|reference| reference.offset == 0)
+        .count();
     assert_eq!((of_first, claimed.len()), (2, 4));
 }
 
@@ -311,10 +314,10 @@ fn a_drain_claims_nothing_and_ends_what_is_under_way() {
     machine.drain();
     let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
     assert!(claimed.is_empty() && !machine.is_drained());
-    report(&mut machine, slot(0, 0), DEFERRED);
+    report(&mut machine, reference(0, 0), DEFERRED);
     cycle(&mut machine, &topics, 0, 9);
     assert!(!machine.is_drained(), "a move is under way");
-    report(&mut machine, slot(0, 1), Fate::Unused);
+    report(&mut machine, reference(0, 1), Fate::Unused);
     cycle(&mut machine, &topics, 0, 9);
     cycle(&mut machine, &topics, 0, 9);
     assert!(machine.is_drained());
@@ -326,7 +329,7 @@ fn a_drain_claims_nothing_and_ends_what_is_under_way() {
 fn an_answer_that_was_not_told_is_given_up_whole() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
-    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
+    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
     let reports = machine.abandon();
     assert_eq!(reports.len(), 1);
     let message = &reports[0].message;

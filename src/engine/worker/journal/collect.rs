@@ -38,7 +38,7 @@ impl Journal {
         }
         let (fate, note) = (judgement.fate, judgement.note);
         if let Some(machine) = self.partitions.under(at, handed.token) {
-            return machine.report(handed.slot, fate, note);
+            return machine.report(handed.reference, fate, note);
         }
         let about = About {
             at,

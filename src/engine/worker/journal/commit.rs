@@ -107,7 +107,7 @@ impl Journal {
             at: commit.at,
             token: commit.token,
             number,
-            slot: open.slot,
+            reference: open.reference,
             run: open.run,
             site: address::site_of(&open.message.line.address).to_string(),
             message: open.message,

@@ -85,7 +85,7 @@ impl Journal {
             let event = teller.event(telling)?;
             records.push((events_to, told::record(at, &event)?));
             if telling.is_final && matches!(telling.kind, EventType::Dead | EventType::InDoubt) {
-                self.letter_events.add(at, telling.message.slot, event);
+                self.letter_events.add(at, telling.message.reference, event);
             }
         }
         if let Some(copy) = &tell.copy {

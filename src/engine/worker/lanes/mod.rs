@@ -19,7 +19,7 @@ use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
 use crate::engine::breaker::{Breaker, Signal};
 use crate::engine::shares::Term;
-use crate::protocol::machine::Slot;
+use crate::protocol::machine::MessageRef;
 use crate::smtp::Outgoing;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -34,7 +34,7 @@ pub struct Handed {
     pub token: u64,
     /// The owner number of the claim.
     pub number: u64,
-    pub slot: Slot,
+    pub reference: MessageRef,
     pub run: RunKey,
     pub message: Message,
     pub site: String,

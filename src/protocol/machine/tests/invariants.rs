@@ -92,7 +92,7 @@ fn a_message_that_is_acted_on_lies_in_an_open_chunk() {
     let topics = Topics::of_run(0);
     for fate in [Fate::Ended(Final::Delivered), Fate::Unused, DEFERRED] {
         let (mut machine, _) = claimed_two(&topics);
-        report(&mut machine, slot(0, 0), fate);
+        report(&mut machine, reference(0, 0), fate);
         let told = tell(&mut machine, &topics).unwrap();
         machine.progress.open.clear();
         assert_eq!(kind(machine.told(told)), Invariant::MessageIsOpen);
@@ -103,7 +103,7 @@ fn a_message_that_is_acted_on_lies_in_an_open_chunk() {
     assert_eq!(kind(tell(&mut machine, &topics)), Invariant::MessageIsOpen);
 
     let (mut machine, _) = claimed_two(&topics);
-    report(&mut machine, slot(0, 0), DEFERRED);
+    report(&mut machine, reference(0, 0), DEFERRED);
     let told = tell(&mut machine, &topics).unwrap();
     machine.told(told).unwrap();
     machine.progress.open.clear();
@@ -115,7 +115,7 @@ fn a_message_that_is_acted_on_lies_in_an_open_chunk() {
 fn a_message_in_flight_is_answered_once() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
-    let mut answer = |position| machine.report(slot(0, position), DEFERRED, Rc::default());
+    let mut answer = |position| machine.report(reference(0, position), DEFERRED, Rc::default());
     assert_eq!(kind(answer(3)), Invariant::AnswerIsAwaited);
     answer(0).unwrap();
     assert_eq!(kind(answer(0)), Invariant::AnswerIsAwaited);
@@ -153,7 +153,7 @@ fn a_claim_is_taken_back_once_and_a_message_ends_once() {
         (Fate::Ended(Final::Bounced), Invariant::MessageEndsOnce),
     ] {
         let (mut machine, _) = claimed_two(&topics);
-        report(&mut machine, slot(0, 0), fate);
+        report(&mut machine, reference(0, 0), fate);
         let told = tell(&mut machine, &topics).unwrap();
         let open = machine.progress.open.get_mut(&0).unwrap();
         (open.claimed, open.done) = (Positions::NONE, Positions::first(1));
@@ -165,7 +165,7 @@ fn a_claim_is_taken_back_once_and_a_message_ends_once() {
 fn an_end_that_cannot_be_counted_is_not_done() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
-    report(&mut machine, slot(0, 0), Fate::Ended(Final::Delivered));
+    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
     let told = tell(&mut machine, &topics).unwrap();
     machine.progress.runs.clear();
     assert_eq!(kind(machine.told(told)), Invariant::OpenChunkHasRunEntry);
@@ -178,7 +178,7 @@ fn a_move_names_messages_and_all_of_its_run() {
     let topics = Topics::of_run(0);
     let moving = |change: fn(&mut Machine)| {
         let (mut machine, _) = claimed_two(&topics);
-        report(&mut machine, slot(0, 0), DEFERRED);
+        report(&mut machine, reference(0, 0), DEFERRED);
         cycle(&mut machine, &topics, 0, 0);
         change(&mut machine);
         kind(tell(&mut machine, &topics))

@@ -231,7 +231,7 @@ pub(super) fn cycle(
     topics: &Topics,
     seconds: u32,
     claims: usize,
-) -> (Tell, Vec<Slot>) {
+) -> (Tell, Vec<MessageRef>) {
     try_cycle(machine, topics, seconds, claims).unwrap()
 }
 
@@ -240,29 +240,29 @@ pub(super) fn try_cycle(
     topics: &Topics,
     seconds: u32,
     claims: usize,
-) -> Result<(Tell, Vec<Slot>), Broken> {
+) -> Result<(Tell, Vec<MessageRef>), Broken> {
     let tell = topics.at(seconds, |moment| machine.tell(moment))?;
     machine.told(tell.clone())?;
     let draft = topics.at(seconds, |moment| {
         machine.compose(moment, limits(claims, None))
     })?;
     let claimed = match draft {
-        Some(_) => slots(&machine.committed()?),
+        Some(_) => references(&machine.committed()?),
         None => Vec::new(),
     };
     Ok((tell, claimed))
 }
 
-pub(super) fn slots(messages: &[OpenMessage]) -> Vec<Slot> {
-    messages.iter().map(|message| message.slot).collect()
+pub(super) fn references(messages: &[OpenMessage]) -> Vec<MessageRef> {
+    messages.iter().map(|message| message.reference).collect()
 }
 
-pub(super) fn report(machine: &mut Machine, slot: Slot, fate: Fate) {
-    machine.report(slot, fate, Rc::default()).unwrap();
+pub(super) fn report(machine: &mut Machine, reference: MessageRef, fate: Fate) {
+    machine.report(reference, fate, Rc::default()).unwrap();
 }
 
-pub(super) fn slot(offset: Offset, position: usize) -> Slot {
-    Slot { offset, position }
+pub(super) fn reference(offset: Offset, position: usize) -> MessageRef {
+    MessageRef { offset, position }
 }
 
 pub(super) fn kinds(tell: &Tell) -> Vec<EventType> {
@@ -279,7 +279,7 @@ pub(super) fn claimed_two(topics: &Topics) -> (Machine, String) {
     let mut machine = owned(SEND, None, topics);
     read(&mut machine, 0, chunk(1, &[0, 1, 2, 3], None));
     let (_, claimed) = cycle(&mut machine, topics, 0, 2);
-    assert_eq!(claimed, [slot(0, 0), slot(0, 1)]);
+    assert_eq!(claimed, [reference(0, 0), reference(0, 1)]);
     let text = machine.progress().text();
     (machine, text)
 }

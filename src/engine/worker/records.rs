@@ -13,7 +13,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::letters;
 use crate::protocol::Ledger;
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::machine::{Copy, OpenMessage, Slot, Telling};
+use crate::protocol::machine::{Copy, MessageRef, OpenMessage, Telling};
 use crate::protocol::progress::{LetterKind, Target};
 use crate::queue::Record;
 use crate::queue::chunk::{self, Origin};
@@ -31,18 +31,18 @@ pub struct Teller<'a> {
 /// The final events of messages on their way to the dlq: the letter carries them.
 #[derive(Default)]
 pub struct LetterEvents {
-    events: BTreeMap<(TopicPartition, Slot), Event>,
+    events: BTreeMap<(TopicPartition, MessageRef), Event>,
 }
 
 impl LetterEvents {
-    pub fn add(&mut self, at: TopicPartition, slot: Slot, event: Event) {
-        self.events.insert((at, slot), event);
+    pub fn add(&mut self, at: TopicPartition, reference: MessageRef, event: Event) {
+        self.events.insert((at, reference), event);
     }
 
     /// Its letters are durable.
     pub fn moved(&mut self, copy: &Copy) {
         for message in &copy.messages {
-            self.events.remove(&(message.at, message.slot));
+            self.events.remove(&(message.at, message.reference));
         }
     }
 
@@ -52,7 +52,7 @@ impl LetterEvents {
     }
 
     fn of(&self, message: &OpenMessage) -> Option<&Event> {
-        self.events.get(&(message.at, message.slot))
+        self.events.get(&(message.at, message.reference))
     }
 }
 

@@ -2,7 +2,9 @@
 //! entries that leave. *Done* is set only when all of it is.
 
 use super::check::{no_entry, not_open, open_of};
-use super::{Fate, Going, Machine, Moment, OpenMessage, Opened, Phase, Report, Slot, Waiting};
+use super::{
+    Fate, Going, Machine, MessageRef, Moment, OpenMessage, Opened, Phase, Report, Waiting,
+};
 use crate::domain::counters::{Counters, Final};
 use crate::domain::event::{EventDetails, EventType};
 use crate::domain::outcome::Reason;
@@ -24,7 +26,7 @@ pub struct Tell {
     /// Entries for the campaign topic.
     pub left: Vec<LeftEntry>,
     /// Claims taken back without an event (the in-doubt ones of the last owner have theirs).
-    pub(super) released: Vec<Slot>,
+    pub(super) released: Vec<MessageRef>,
 }
 
 /// One event to write.
@@ -122,7 +124,7 @@ impl Machine {
     /// way of others (due but paused or held back): these are moved without an event.
     fn tell_endings(&mut self, moment: &Moment, tell: &mut Tell) -> Result<(), Broken> {
         let crowded = self.is_crowded(moment);
-        let mut parked: Vec<Slot> = Vec::new();
+        let mut parked: Vec<MessageRef> = Vec::new();
         for (offset, open, opened) in self.opened() {
             let free = opened.free(open);
             if free.is_empty() {
@@ -134,7 +136,7 @@ impl Machine {
                 .expires_at(open.run)
                 .is_some_and(|at| at <= moment.now);
             let parks = self.parked(opened, &free, standing, crowded, moment);
-            parked.extend(parks.iter().map(|position| Slot { offset, position }));
+            parked.extend(parks.iter().map(|position| MessageRef { offset, position }));
             let all_end = expired || standing == Standing::Cancelled;
             let candidates = if all_end {
                 free
@@ -146,9 +148,9 @@ impl Machine {
                 let Some((end, note)) = ending(suppressed, standing, expired) else {
                     continue;
                 };
-                let slot = Slot { offset, position };
+                let reference = MessageRef { offset, position };
                 tell.events.push(Telling {
-                    message: self.open_message(slot, open.run, &opened.chunk, message),
+                    message: self.open_message(reference, open.run, &opened.chunk, message),
                     kind: EventType::from(end),
                     is_final: true,
                     note: Rc::new(note),
@@ -187,7 +189,7 @@ impl Machine {
             .collect()
     }
 
-    fn park(&mut self, parked: Vec<Slot>) -> Result<(), Broken> {
+    fn park(&mut self, parked: Vec<MessageRef>) -> Result<(), Broken> {
         let delay = match self.at.topic {
             Topic::Retry(own) => own,
             _ => self.rules.parking,
@@ -196,7 +198,9 @@ impl Machine {
             target: Target::Retry(delay),
             uses_try: false,
         };
-        parked.into_iter().try_for_each(|slot| self.go(slot, going))
+        parked
+            .into_iter()
+            .try_for_each(|reference| self.go(reference, going))
     }
 
     /// Every open chunk waits for a lane: nothing else gets a place.
@@ -211,8 +215,8 @@ impl Machine {
         let mut messages: Vec<OpenMessage> = Vec::new();
         for (offset, open, opened) in self.opened() {
             for (position, message) in opened.messages(open.moving.clone()) {
-                let slot = Slot { offset, position };
-                messages.push(self.open_message(slot, open.run, &opened.chunk, message));
+                let reference = MessageRef { offset, position };
+                messages.push(self.open_message(reference, open.run, &opened.chunk, message));
             }
         }
         if messages.is_empty() || messages.iter().any(|message| message.run != decided.run) {
@@ -230,15 +234,15 @@ impl Machine {
             return Err(self.broken(Invariant::EffectsAreAwaited, detail));
         }
         for telling in tell.events {
-            let slot = telling.message.slot;
+            let reference = telling.message.reference;
             match telling.then {
-                Then::Done(end) => self.finish(slot, |counters| counters.add(end))?,
-                Then::Go(going) => self.go(slot, going)?,
-                Then::Release => self.release_claim(slot)?,
+                Then::Done(end) => self.finish(reference, |counters| counters.add(end))?,
+                Then::Go(going) => self.go(reference, going)?,
+                Then::Release => self.release_claim(reference)?,
             }
         }
-        for slot in tell.released {
-            self.release_claim(slot)?;
+        for reference in tell.released {
+            self.release_claim(reference)?;
         }
         if let Some(copy) = tell.copy {
             self.moved(&copy)?;
@@ -252,49 +256,64 @@ impl Machine {
         Ok(())
     }
 
-    fn finish(&mut self, slot: Slot, count: impl FnOnce(&mut Counters)) -> Result<(), Broken> {
-        let chunk = open_of(self.at, &mut self.progress.open, slot)?;
-        if chunk.done.has(slot.position) {
-            let detail = format!("offset {}, position {}", slot.offset, slot.position);
+    fn finish(
+        &mut self,
+        reference: MessageRef,
+        count: impl FnOnce(&mut Counters),
+    ) -> Result<(), Broken> {
+        let chunk = open_of(self.at, &mut self.progress.open, reference)?;
+        if chunk.done.has(reference.position) {
+            let detail = format!(
+                "offset {}, position {}",
+                reference.offset, reference.position
+            );
             return Err(Broken::new(self.at, Invariant::MessageEndsOnce, detail));
         }
-        chunk.done.add(slot.position);
+        chunk.done.add(reference.position);
         let run = self.progress.runs.get_mut(&chunk.run);
         let run = run.ok_or_else(|| no_entry(self.at, chunk.run))?;
         count(&mut run.counters);
         Ok(())
     }
 
-    fn go(&mut self, slot: Slot, going: Going) -> Result<(), Broken> {
+    fn go(&mut self, reference: MessageRef, going: Going) -> Result<(), Broken> {
         let at = self.at;
-        let run = open_of(at, &mut self.progress.open, slot)?.run;
-        let opened = self.chunks.get_mut(&slot.offset);
-        let opened = opened.ok_or_else(|| not_open(at, slot))?;
-        let message = opened.chunk.messages.get(slot.position);
-        let bytes = message.ok_or_else(|| not_open(at, slot))?.content.len();
-        opened.leaving.add(slot.position);
-        self.going.insert(slot, Waiting { going, run, bytes });
+        let run = open_of(at, &mut self.progress.open, reference)?.run;
+        let opened = self.chunks.get_mut(&reference.offset);
+        let opened = opened.ok_or_else(|| not_open(at, reference))?;
+        let message = opened.chunk.messages.get(reference.position);
+        let bytes = message
+            .ok_or_else(|| not_open(at, reference))?
+            .content
+            .len();
+        opened.leaving.add(reference.position);
+        self.going.insert(reference, Waiting { going, run, bytes });
         Ok(())
     }
 
-    fn release_claim(&mut self, slot: Slot) -> Result<(), Broken> {
-        let chunk = open_of(self.at, &mut self.progress.open, slot)?;
-        if !chunk.claimed.has(slot.position) {
-            let detail = format!("offset {}, position {}", slot.offset, slot.position);
+    fn release_claim(&mut self, reference: MessageRef) -> Result<(), Broken> {
+        let chunk = open_of(self.at, &mut self.progress.open, reference)?;
+        if !chunk.claimed.has(reference.position) {
+            let detail = format!(
+                "offset {}, position {}",
+                reference.offset, reference.position
+            );
             return Err(Broken::new(self.at, Invariant::ReleasedWasClaimed, detail));
         }
-        chunk.claimed.remove(slot.position);
+        chunk.claimed.remove(reference.position);
         Ok(())
     }
 
     fn moved(&mut self, copy: &Copy) -> Result<(), Broken> {
         for message in &copy.messages {
-            let slot = message.slot;
-            let chunk = open_of(self.at, &mut self.progress.open, slot)?;
-            chunk.moving.remove(slot.position);
+            let reference = message.reference;
+            let chunk = open_of(self.at, &mut self.progress.open, reference)?;
+            chunk.moving.remove(reference.position);
             match copy.decided.target {
-                Target::Retry(_) => self.finish(slot, |counters| counters.moved += 1)?,
-                Target::Letter(kind) => self.finish(slot, |counters| counters.add(kind.end()))?,
+                Target::Retry(_) => self.finish(reference, |counters| counters.moved += 1)?,
+                Target::Letter(kind) => {
+                    self.finish(reference, |counters| counters.add(kind.end()))?
+                }
             }
         }
         self.progress.moving = None;
@@ -337,10 +356,10 @@ fn ending(
 
 impl Report {
     /// `Err`: nothing is said of a message that was not attempted, its claim is taken back.
-    fn telling(self) -> Result<Telling, Slot> {
+    fn telling(self) -> Result<Telling, MessageRef> {
         let letter = |kind| Then::Go(Going::letter(kind));
         let (kind, is_final, then) = match self.fate {
-            Fate::Unused => return Err(self.message.slot),
+            Fate::Unused => return Err(self.message.reference),
             Fate::Ended(end) => (EventType::from(end), true, Then::Done(end)),
             Fate::Retry {
                 delay,
