@@ -1,7 +1,7 @@
 //! The commit: decides the next move, claims what may be handed over, and gives the text that says so.
 
 use super::check::{check_progress, not_open, open_of};
-use super::{Going, Machine, MessageRef, Moment, OpenMessage, Opened, Phase};
+use super::{CycleView, Going, Machine, MessageRef, OpenMessage, Opened, Phase};
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::invariant::{Broken, Invariant};
@@ -40,13 +40,13 @@ struct Candidate<'a> {
 
 impl Machine {
     /// How many messages could be claimed now, counted no further than `limit`.
-    pub fn claimable(&self, moment: &Moment, limit: usize) -> usize {
+    pub fn claimable(&self, view: &CycleView, limit: usize) -> usize {
         if self.phase != Phase::Active {
             return 0;
         }
         let claimable = self
             .opened()
-            .map(|(offset, open, opened)| self.claimable_in(offset, open, opened, moment, limit));
+            .map(|(offset, open, opened)| self.claimable_in(offset, open, opened, view, limit));
         claimable
             .map(|messages| messages.len())
             .sum::<usize>()
@@ -55,24 +55,24 @@ impl Machine {
 
     /// Opens what was read, decides a move and takes claims. `None`: the last commit says it all, and nobody needs it
     /// to be said again.
-    pub fn compose(&mut self, moment: &Moment, limits: Limits) -> Result<Option<Draft>, Broken> {
+    pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
         if self.phase == Phase::Inquest && self.acked.as_ref() == Some(&self.progress) {
             // Nobody was in doubt: the commit of the number is all that the take-over needed.
             self.phase = Phase::Active;
         }
         if !self.is_taking_over() {
-            self.skip_cancelled(moment);
-            self.reopen(moment)?;
-            self.open_staged(moment)?;
+            self.skip_cancelled(view);
+            self.reopen(view)?;
+            self.open_staged(view)?;
             self.decide()?;
-            self.claim(moment, limits.claims)?;
+            self.claim(view, limits.claims)?;
         }
         // Messages under way stay claimed for as long as commits say so: a slow relay is no reason to let go of them.
         let renew = limits.renew && !self.handed.is_empty();
         let offset = if self.is_taking_over() {
             self.offset
         } else {
-            self.lowest(moment, limits.end)
+            self.lowest(view, limits.end)
         };
         // A claim taken back and taken again reads as before, but it is a new claim.
         let is_same = self.acked.as_ref() == Some(&self.progress) && offset == self.offset;
@@ -171,22 +171,22 @@ impl Machine {
         offset: Offset,
         open: &OpenChunk,
         opened: &'a Opened,
-        moment: &Moment,
+        view: &CycleView,
         limit: usize,
     ) -> Vec<Candidate<'a>> {
-        if moment.ledger.standing(open.run, moment.now) != Standing::Sending
-            || moment
+        if view.ledger.standing(open.run, view.now) != Standing::Sending
+            || view
                 .ledger
                 .expires_at(open.run)
-                .is_some_and(|at| at <= moment.now)
+                .is_some_and(|at| at <= view.now)
         {
             return Vec::new();
         }
         let free = opened.free(open).without(&opened.suppressed);
         opened
             .messages(free)
-            .filter(|(position, _)| self.is_due(opened, *position, moment.now))
-            .filter(|(_, message)| !(moment.is_closed)(&message.line.address))
+            .filter(|(position, _)| self.is_due(opened, *position, view.now))
+            .filter(|(_, message)| !(view.is_closed)(&message.line.address))
             .map(|(position, message)| Candidate {
                 reference: MessageRef { offset, position },
                 run: open.run,
@@ -198,11 +198,11 @@ impl Machine {
     }
 
     /// Runs take turns message by message; within a run the oldest chunk goes first.
-    fn claim(&mut self, moment: &Moment, claims: usize) -> Result<(), Broken> {
+    fn claim(&mut self, view: &CycleView, claims: usize) -> Result<(), Broken> {
         if self.phase != Phase::Active || claims == 0 {
             return Ok(());
         }
-        let taken = self.choose(moment, claims);
+        let taken = self.choose(view, claims);
         for message in &taken {
             let chunk = open_of(self.at, &mut self.progress.open, message.reference)?;
             chunk.claimed.add(message.reference.position);
@@ -211,13 +211,13 @@ impl Machine {
         Ok(())
     }
 
-    fn choose(&mut self, moment: &Moment, claims: usize) -> Vec<OpenMessage> {
+    fn choose(&mut self, view: &CycleView, claims: usize) -> Vec<OpenMessage> {
         let mut queues: BTreeMap<RunKey, Vec<Candidate>> = BTreeMap::new();
         for (offset, open, opened) in self.opened() {
             queues
                 .entry(open.run)
                 .or_default()
-                .extend(self.claimable_in(offset, open, opened, moment, claims));
+                .extend(self.claimable_in(offset, open, opened, view, claims));
         }
         let mut queues: Vec<_> = queues.into_values().map(Vec::into_iter).collect();
         let count = queues.len().max(1);
@@ -226,7 +226,7 @@ impl Machine {
         while taken.len() < claims && !queues.is_empty() {
             queues.retain_mut(|queue| {
                 let next = if taken.len() < claims {
-                    queue.find(|candidate| (moment.reserve)(&candidate.message.line.address))
+                    queue.find(|candidate| (view.reserve)(&candidate.message.line.address))
                 } else {
                     return true;
                 };
@@ -252,13 +252,13 @@ impl Machine {
     }
 
     /// Of a cancelled run nothing more is read.
-    fn skip_cancelled(&mut self, moment: &Moment) {
+    fn skip_cancelled(&mut self, view: &CycleView) {
         if !self.is_send() {
             return;
         }
         for (key, entry) in &mut self.progress.runs {
-            if moment.ledger.standing(*key, moment.now) == Standing::Cancelled
-                && let Some(last) = moment
+            if view.ledger.standing(*key, view.now) == Standing::Cancelled
+                && let Some(last) = view
                     .ledger
                     .run(*key)
                     .and_then(|run| run.last(self.at.partition))
@@ -270,15 +270,15 @@ impl Machine {
 
     /// The lowest of all cursors and open chunks, those of runs outside the string included: what is below it
     /// nobody needs. It never goes back.
-    fn lowest(&self, moment: &Moment, end: Option<Offset>) -> Offset {
+    fn lowest(&self, view: &CycleView, end: Option<Offset>) -> Offset {
         let open = self.progress.open.keys().copied();
         let lowest = if self.is_send() {
             let inside = self.progress.runs.values().map(|entry| entry.next);
-            let outside = moment
+            let outside = view
                 .ledger
                 .runs()
                 .filter(|run| !self.progress.runs.contains_key(&run.manifest.key));
-            let outside = outside.filter_map(|run| self.needed_by(run, moment));
+            let outside = outside.filter_map(|run| self.needed_by(run, view));
             open.chain(inside).chain(outside).min().or(end)
         } else {
             open.chain(std::iter::once(self.progress.next)).min()
@@ -290,9 +290,9 @@ impl Machine {
     fn needed_by(
         &self,
         run: &crate::protocol::ledger::RunFacts,
-        moment: &Moment,
+        view: &CycleView,
     ) -> Option<Offset> {
-        let standing = moment.ledger.standing(run.manifest.key, moment.now);
+        let standing = view.ledger.standing(run.manifest.key, view.now);
         if matches!(standing, Standing::Cancelled | Standing::Dropped) {
             return None;
         }

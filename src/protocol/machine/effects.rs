@@ -3,7 +3,7 @@
 
 use super::check::{no_entry, not_open, open_of};
 use super::{
-    Fate, Going, Machine, MessageRef, Moment, OpenMessage, Opened, Phase, Report, Waiting,
+    CycleView, Fate, Going, Machine, MessageRef, OpenMessage, Opened, Phase, Report, Waiting,
 };
 use crate::domain::counters::{Counters, Final};
 use crate::domain::event::{EventDetails, EventType};
@@ -61,16 +61,16 @@ impl Tell {
 }
 
 impl Machine {
-    /// What is to be appended now; [`Machine::told`] follows when all of it is durable. The ledger of the moment
+    /// What is to be appended now; [`Machine::told`] follows when all of it is durable. The ledger of the view
     /// has been read to the campaign topic's end.
-    pub fn tell(&mut self, moment: &Moment) -> Result<Tell, Broken> {
+    pub fn tell(&mut self, view: &CycleView) -> Result<Tell, Broken> {
         self.just_left.clear();
         self.is_telling = true;
         let mut tell = Tell::default();
         if self.phase == Phase::Numbering {
             return Ok(tell);
         }
-        self.check_runs(moment.ledger)?;
+        self.check_runs(view.ledger)?;
         if let Some(offset) = self.missing() {
             return Err(self.broken(
                 Invariant::MessageIsOpen,
@@ -78,24 +78,24 @@ impl Machine {
             ));
         }
         if self.phase == Phase::Inquest {
-            self.tell_in_doubt(moment, &mut tell);
+            self.tell_in_doubt(view, &mut tell);
             return Ok(tell);
         }
         tell.copy = self.copy()?;
-        self.tell_endings(moment, &mut tell)?;
+        self.tell_endings(view, &mut tell)?;
         // The reports leave the machine last: nothing above may fail and take them with it.
         self.tell_reports(&mut tell);
-        tell.left = self.leaving(moment, &tell);
+        tell.left = self.leaving(view, &tell);
         Ok(tell)
     }
 
-    fn tell_in_doubt(&self, moment: &Moment, tell: &mut Tell) {
+    fn tell_in_doubt(&self, view: &CycleView, tell: &mut Tell) {
         let note = Rc::new(EventDetails {
             reason: Some(Reason::WorkerLost),
             ..EventDetails::default()
         });
         for message in self.in_doubt() {
-            let held = self.is_held_in_doubt(&message, moment);
+            let held = self.is_held_in_doubt(&message, view);
             let then = if held {
                 Then::Go(Going::letter(LetterKind::InDoubt))
             } else {
@@ -122,20 +122,20 @@ impl Machine {
 
     /// Messages that end without an attempt (suppressed at enqueue, cancelled, expired), and those that are in the
     /// way of others (due but paused or held back): these are moved without an event.
-    fn tell_endings(&mut self, moment: &Moment, tell: &mut Tell) -> Result<(), Broken> {
-        let crowded = self.is_crowded(moment);
+    fn tell_endings(&mut self, view: &CycleView, tell: &mut Tell) -> Result<(), Broken> {
+        let crowded = self.is_crowded(view);
         let mut parked: Vec<MessageRef> = Vec::new();
         for (offset, open, opened) in self.opened() {
             let free = opened.free(open);
             if free.is_empty() {
                 continue;
             }
-            let standing = moment.ledger.standing(open.run, moment.now);
-            let expired = moment
+            let standing = view.ledger.standing(open.run, view.now);
+            let expired = view
                 .ledger
                 .expires_at(open.run)
-                .is_some_and(|at| at <= moment.now);
-            let parks = self.parked(opened, &free, standing, crowded, moment);
+                .is_some_and(|at| at <= view.now);
+            let parks = self.parked(opened, &free, standing, crowded, view);
             parked.extend(parks.iter().map(|position| MessageRef { offset, position }));
             let all_end = expired || standing == Standing::Cancelled;
             let candidates = if all_end {
@@ -169,7 +169,7 @@ impl Machine {
         free: &Positions,
         standing: Standing,
         crowded: bool,
-        moment: &Moment,
+        view: &CycleView,
     ) -> Positions {
         if self.phase == Phase::Draining || standing == Standing::Cancelled {
             return Positions::default();
@@ -183,8 +183,8 @@ impl Machine {
         }
         opened
             .messages(free)
-            .filter(|(position, _)| self.is_due(opened, *position, moment.now))
-            .filter(|(_, message)| (moment.is_closed)(&message.line.address))
+            .filter(|(position, _)| self.is_due(opened, *position, view.now))
+            .filter(|(_, message)| (view.is_closed)(&message.line.address))
             .map(|(position, _)| position)
             .collect()
     }
@@ -204,8 +204,8 @@ impl Machine {
     }
 
     /// Every open chunk waits for a lane: nothing else gets a place.
-    fn is_crowded(&self, moment: &Moment) -> bool {
-        self.progress.open.len() >= MAX_OPEN && self.claimable(moment, 1) == 0
+    fn is_crowded(&self, view: &CycleView) -> bool {
+        self.progress.open.len() >= MAX_OPEN && self.claimable(view, 1) == 0
     }
 
     fn copy(&self) -> Result<Option<Copy>, Broken> {

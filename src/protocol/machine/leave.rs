@@ -1,7 +1,7 @@
 //! Entries leave the string: when a run is paused, when nothing of it is left here, and in tiers when places run out.
 //! What leaves is exactly what the last acknowledged commit holds, with no claim and no move under way.
 
-use super::{Machine, Moment, Tell};
+use super::{CycleView, Machine, Tell};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::records::LeftEntry;
 use crate::protocol::invariant::{Broken, Invariant};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 impl Machine {
     /// Entries that may leave in this cycle.
-    pub(super) fn leaving(&self, moment: &Moment, tell: &Tell) -> Vec<LeftEntry> {
+    pub(super) fn leaving(&self, view: &CycleView, tell: &Tell) -> Vec<LeftEntry> {
         let Some(acked) = &self.acked else {
             return Vec::new();
         };
@@ -23,20 +23,20 @@ impl Machine {
         }
         let runs = self.progress.runs.iter();
         runs.filter(|(key, entry)| {
-            self.wants_out(**key, entry, moment) && self.is_settled(**key, acked, tell)
+            self.wants_out(**key, entry, view) && self.is_settled(**key, acked, tell)
         })
         .map(|(key, entry)| self.left(*key, entry))
         .collect()
     }
 
-    fn wants_out(&self, key: RunKey, entry: &RunEntry, moment: &Moment) -> bool {
-        let standing = moment.ledger.standing(key, moment.now);
+    fn wants_out(&self, key: RunKey, entry: &RunEntry, view: &CycleView) -> bool {
+        let standing = view.ledger.standing(key, view.now);
         if !self.is_send() {
             let crowded = self.progress.runs.len() + 1 >= MAX_RUNS;
             return self.open_count(key) == 0
                 && (crowded || self.is_draining() || standing != Standing::Sending);
         }
-        let run = moment.ledger.run(key);
+        let run = view.ledger.run(key);
         let last = run
             .filter(|run| run.is_complete())
             .and_then(|run| run.last(self.at.partition));

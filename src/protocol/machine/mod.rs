@@ -73,8 +73,8 @@ pub struct Rules {
     pub move_bytes: usize,
 }
 
-/// What is true at this moment, for everything that a cycle decides.
-pub struct Moment<'a> {
+/// What a cycle sees: the same for everything that is decided in it.
+pub struct CycleView<'a> {
     pub ledger: &'a super::ledger::Ledger,
     pub now: SystemTime,
     /// Whether mail to this domain is held back for now.

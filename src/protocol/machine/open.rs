@@ -1,7 +1,7 @@
 //! Which chunk is read next, and what opening it means: rows seen before are skipped, move numbers seen before too.
 
 use super::check::no_entry;
-use super::{Due, Machine, Moment, Opened, Phase};
+use super::{CycleView, Due, Machine, Opened, Phase};
 use crate::domain::chunk::Chunk;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -42,7 +42,7 @@ pub struct Found {
 
 impl Machine {
     /// At most one thing at a time; asked again when it came.
-    pub fn want(&self, moment: &Moment) -> Option<Want> {
+    pub fn want(&self, view: &CycleView) -> Option<Want> {
         if self.phase == Phase::Numbering {
             return None;
         }
@@ -60,7 +60,7 @@ impl Machine {
                 from: self.progress.next,
             });
         }
-        let (run, last) = self.next_run(moment)?;
+        let (run, last) = self.next_run(view)?;
         let (from, _) = self.cursor(run);
         let fingerprint = run.manifest.fingerprint.clone();
         (from <= last).then_some(Want::Next {
@@ -140,11 +140,11 @@ impl Machine {
 
     /// Oldest seal first, in turn, among the runs that have something to read here and may; with the last offset that
     /// counts.
-    fn next_run<'a>(&self, moment: &Moment<'a>) -> Option<(&'a RunFacts, Offset)> {
-        let ready: Vec<(&RunFacts, Offset)> = moment
+    fn next_run<'a>(&self, view: &CycleView<'a>) -> Option<(&'a RunFacts, Offset)> {
+        let ready: Vec<(&RunFacts, Offset)> = view
             .ledger
             .sealed()
-            .filter_map(|run| Some((run, self.readable(run, moment)?)))
+            .filter_map(|run| Some((run, self.readable(run, view)?)))
             .collect();
         let unopened = ready
             .iter()
@@ -162,16 +162,15 @@ impl Machine {
         })
     }
 
-    fn may_read(&self, run: &RunFacts, moment: &Moment) -> bool {
-        self.readable(run, moment).is_some()
+    fn may_read(&self, run: &RunFacts, view: &CycleView) -> bool {
+        self.readable(run, view).is_some()
     }
 
     /// The last offset of a run that has something to read here, and may be read now.
-    fn readable(&self, run: &RunFacts, moment: &Moment) -> Option<Offset> {
+    fn readable(&self, run: &RunFacts, view: &CycleView) -> Option<Offset> {
         let key = run.manifest.key;
         let last = run.last(self.at.partition)?;
-        if self.just_left.contains(&key)
-            || moment.ledger.standing(key, moment.now) != Standing::Sending
+        if self.just_left.contains(&key) || view.ledger.standing(key, view.now) != Standing::Sending
         {
             return None;
         }
@@ -211,11 +210,11 @@ impl Machine {
     }
 
     /// A run that comes back with chunks open has them opened before anything of it is read.
-    pub(super) fn reopen(&mut self, moment: &Moment) -> Result<(), Broken> {
+    pub(super) fn reopen(&mut self, view: &CycleView) -> Result<(), Broken> {
         if self.phase != Phase::Active || !self.is_send() {
             return Ok(());
         }
-        let outside = moment
+        let outside = view
             .ledger
             .sealed()
             .filter(|run| !self.progress.runs.contains_key(&run.manifest.key));
@@ -227,19 +226,19 @@ impl Machine {
             .collect();
         for run in back {
             // Each that comes back takes places from the next.
-            if self.may_read(run, moment) {
-                self.enter(run.manifest.key, moment)?;
+            if self.may_read(run, view) {
+                self.enter(run.manifest.key, view)?;
             }
         }
         Ok(())
     }
 
     /// Puts a run into the string: as it left, or from its start.
-    pub(super) fn enter(&mut self, key: RunKey, moment: &Moment) -> Result<(), Broken> {
+    pub(super) fn enter(&mut self, key: RunKey, view: &CycleView) -> Result<(), Broken> {
         if self.progress.runs.contains_key(&key) {
             return Ok(());
         }
-        let Some(run) = moment.ledger.run(key) else {
+        let Some(run) = view.ledger.run(key) else {
             return Err(self.broken(Invariant::RunHasManifest, format!("run {key}")));
         };
         let (next, _) = self.cursor(run);
@@ -267,7 +266,7 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn open_staged(&mut self, moment: &Moment) -> Result<(), Broken> {
+    pub(super) fn open_staged(&mut self, view: &CycleView) -> Result<(), Broken> {
         if self.phase != Phase::Active {
             self.staged = None;
             return Ok(());
@@ -276,26 +275,26 @@ impl Machine {
             return Ok(());
         };
         let due = self.due(&found.chunk, found.appended_at);
-        let is_early = due.is_some_and(|due| due.from > moment.now);
+        let is_early = due.is_some_and(|due| due.from > view.now);
         if is_early || self.progress.open.len() >= MAX_OPEN {
             self.staged = Some(found);
             return Ok(());
         }
         if self.is_send() {
-            self.open_send(found, moment)
+            self.open_send(found, view)
         } else {
-            self.open_due(found, moment)
+            self.open_due(found, view)
         }
     }
 
-    fn open_send(&mut self, found: Found, moment: &Moment) -> Result<(), Broken> {
+    fn open_send(&mut self, found: Found, view: &CycleView) -> Result<(), Broken> {
         let key = found.chunk.head.key;
-        let run = moment.ledger.run(key);
+        let run = view.ledger.run(key);
         // It was paused or cancelled while it was read; if it comes back it is read again.
-        if !run.is_some_and(|run| self.may_read(run, moment)) {
+        if !run.is_some_and(|run| self.may_read(run, view)) {
             return Ok(());
         }
-        self.enter(key, moment)?;
+        self.enter(key, view)?;
         let entry = self.progress.runs.get_mut(&key);
         let entry = entry.ok_or_else(|| no_entry(self.at, key))?;
         if entry.next != found.from {
@@ -320,7 +319,7 @@ impl Machine {
     }
 
     /// A tier's record counts when its move number is above the last seen from its source.
-    fn open_due(&mut self, found: Found, moment: &Moment) -> Result<(), Broken> {
+    fn open_due(&mut self, found: Found, view: &CycleView) -> Result<(), Broken> {
         if found.from != self.progress.next {
             return Err(unawaited(self.at, &found, self.progress.next));
         }
@@ -334,7 +333,7 @@ impl Machine {
             return Ok(());
         }
         *seen = number;
-        self.enter(found.chunk.head.key, moment)?;
+        self.enter(found.chunk.head.key, view)?;
         self.insert(found, Positions::default())
     }
 

@@ -2,7 +2,7 @@
 //! repeat its move and claim. Nothing is claimed and nothing leaves before that second commit.
 
 use super::check::check_progress;
-use super::{Machine, MessageRef, Moment, OpenMessage, Phase, Rules};
+use super::{CycleView, Machine, MessageRef, OpenMessage, Phase, Rules};
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::protocol::invariant::Broken;
@@ -89,10 +89,10 @@ impl Machine {
     }
 
     /// A person decides where the campaign says so, and where a cancelled run sends nothing any more.
-    pub(super) fn is_held_in_doubt(&self, message: &OpenMessage, moment: &Moment) -> bool {
-        let hold = moment.ledger.run(message.run).is_some_and(|run| {
+    pub(super) fn is_held_in_doubt(&self, message: &OpenMessage, view: &CycleView) -> bool {
+        let hold = view.ledger.run(message.run).is_some_and(|run| {
             run.manifest.in_doubt == crate::domain::records::InDoubtPolicy::Hold
         });
-        hold || moment.ledger.standing(message.run, moment.now) == Standing::Cancelled
+        hold || view.ledger.standing(message.run, view.now) == Standing::Cancelled
     }
 }

@@ -16,16 +16,16 @@ fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() 
     let (_, text) = claimed_two(&topics);
     let mut machine = gain(SEND, Some((0, text)));
     assert!(machine.is_numbering());
-    assert!(topics.at(0, |moment| machine.want(moment)).is_none());
-    let tell = topics.at(0, |moment| machine.tell(moment)).unwrap();
+    assert!(topics.at(0, |view| machine.want(view)).is_none());
+    let tell = topics.at(0, |view| machine.tell(view)).unwrap();
     assert!(tell.is_empty());
     let draft = topics
-        .at(0, |moment| machine.compose(moment, limits(9, None)))
+        .at(0, |view| machine.compose(view, limits(9, None)))
         .unwrap()
         .unwrap();
     assert!(draft.text.starts_with("mq1;o2,w;"), "{}", draft.text);
     assert!(machine.committed().unwrap().is_empty());
-    let wanted = topics.at(0, |moment| machine.want(moment));
+    let wanted = topics.at(0, |view| machine.want(view));
     assert_eq!(wanted, Some(Want::Contents(0)));
     supply(&mut machine, chunk(1, &[0, 1, 2, 3], None));
     let (tell, claimed) = cycle(&mut machine, &topics, 0, 9);
@@ -193,7 +193,7 @@ fn of_a_cancelled_run_what_is_open_ends_and_nothing_more_is_read() {
     let (tell, claimed) = cycle(&mut machine, &topics, 0, 9);
     assert_eq!(kinds(&tell), [EventType::Cancelled; 2]);
     assert!(claimed.is_empty());
-    assert!(topics.at(0, |moment| machine.want(moment)).is_none());
+    assert!(topics.at(0, |view| machine.want(view)).is_none());
     assert_eq!(machine.progress().runs[&key(1)].next, 6);
     report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
     cycle(&mut machine, &topics, 0, 9);
@@ -205,7 +205,7 @@ fn a_tier_is_read_when_due_and_each_move_once() {
     let topics = Topics::of_run(0);
     let mut machine = owned(TIER, None, &topics);
     for (offset, number) in [(0, 1), (1, 1), (2, 2), (3, 1)] {
-        let wanted = topics.at(0, |moment| machine.want(moment));
+        let wanted = topics.at(0, |view| machine.want(view));
         assert_eq!(wanted, Some(Want::Due { from: offset }));
         read(&mut machine, offset, chunk(1, &[0], Some((SEND, number))));
         cycle(&mut machine, &topics, 59, 9);
@@ -227,7 +227,7 @@ fn jitter_spreads_a_full_chunk_over_both_sides_of_the_delay() {
     assert!(machine.progress().open.is_empty());
     let due = |machine: &mut Machine, seconds| {
         cycle(machine, &topics, seconds, 0);
-        topics.at(seconds, |moment| machine.claimable(moment, 1_000))
+        topics.at(seconds, |view| machine.claimable(view, 1_000))
     };
     assert!((1..=10).contains(&due(&mut machine, 54)));
     assert!((240..=260).contains(&due(&mut machine, 60)));
@@ -239,9 +239,9 @@ fn the_offset_is_never_raised_past_what_somebody_may_still_need() {
     let mut topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
     let offset = |machine: &mut Machine, topics: &Topics, end| {
-        let tell = topics.at(0, |moment| machine.tell(moment)).unwrap();
+        let tell = topics.at(0, |view| machine.tell(view)).unwrap();
         machine.told(tell).unwrap();
-        let draft = topics.at(0, |moment| machine.compose(moment, limits(0, Some(end))));
+        let draft = topics.at(0, |view| machine.compose(view, limits(0, Some(end))));
         let offset = draft.unwrap().map(|draft| draft.offset);
         machine.committed().unwrap();
         offset
@@ -304,7 +304,7 @@ fn no_more_chunks_and_runs_than_a_string_holds() {
         assert!(machine.progress().runs.len() <= MAX_RUNS);
     }
     assert_eq!(machine.progress().open.len(), MAX_OPEN);
-    assert!(topics.at(0, |moment| machine.want(moment)).is_none());
+    assert!(topics.at(0, |view| machine.want(view)).is_none());
 }
 
 #[test]

@@ -25,8 +25,8 @@ impl Journal {
         let free = self.setup.max_uncommitted.saturating_sub(uncommitted);
         let claimable = {
             let gates = Gates::new(&self.lanes);
-            let moment = gates.moment(&self.followed.ledger, self.setup.clock.now());
-            self.partitions.claimable(&moment, free)
+            let view = gates.view(&self.followed.ledger, self.setup.clock.now());
+            self.partitions.claimable(&view, free)
         };
         let horizon = horizon(self.timing.slowest_cycle);
         self.timing.ask_slots_at = self.lanes.fill_paces(claimable, horizon).await;
@@ -80,14 +80,14 @@ impl Journal {
 
     fn compose(&mut self, claims: usize, ends: &BTreeMap<TopicPartition, Offset>) -> Vec<Commit> {
         let gates = Gates::new(&self.lanes);
-        let moment = gates.moment(&self.followed.ledger, self.setup.clock.now());
+        let view = gates.view(&self.followed.ledger, self.setup.clock.now());
         let renew_after = self.membership.lease() / 4;
         let limits = CommitLimits {
             claims,
             ends,
             renew_before: self.setup.clock.since_boot().checked_sub(renew_after),
         };
-        let (commits, broken) = self.partitions.compose(&moment, &limits);
+        let (commits, broken) = self.partitions.compose(&view, &limits);
         for error in broken {
             self.stand_still(error.at, error.to_string());
         }

@@ -49,12 +49,12 @@ impl Journal {
     /// What one partition tells, and its records. `None`: it waits for the contents of a chunk, or stands still now.
     fn tell_one(&mut self, at: TopicPartition) -> Option<(Tell, Records)> {
         let gates = Gates::new(&self.lanes);
-        let moment = gates.moment(&self.followed.ledger, self.setup.clock.now());
+        let view = gates.view(&self.followed.ledger, self.setup.clock.now());
         let machine = self.partitions.get_mut(at)?;
         if machine.missing().is_some() {
             return None;
         }
-        let told = machine.tell(&moment);
+        let told = machine.tell(&view);
         let tell = self.or_stand_still(at, told)?;
         let records = self.records_of(at, &tell);
         if records.is_err() {

@@ -2,7 +2,7 @@
 
 use crate::engine::worker::lanes::Lanes;
 use crate::protocol::Ledger;
-use crate::protocol::machine::Moment;
+use crate::protocol::machine::CycleView;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -22,8 +22,8 @@ impl<'a> Gates<'a> {
         }
     }
 
-    pub(super) fn moment<'b>(&'b self, ledger: &'b Ledger, now: SystemTime) -> Moment<'b> {
-        Moment {
+    pub(super) fn view<'b>(&'b self, ledger: &'b Ledger, now: SystemTime) -> CycleView<'b> {
+        CycleView {
             ledger,
             now,
             is_closed: self.is_closed.as_ref(),

@@ -5,7 +5,7 @@ use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::Machine;
 use crate::protocol::invariant::Broken;
-use crate::protocol::machine::{Limits, Moment, Want};
+use crate::protocol::machine::{CycleView, Limits, Want};
 use crate::queue::{Commit, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -177,7 +177,7 @@ impl Partitions {
 
     /// The reads to start now, within what may be held in memory. A tier that was found empty after `empty_since` is
     /// not read again yet.
-    pub fn reads(&mut self, moment: &Moment, empty_since: Option<Duration>) -> Vec<ReadJob> {
+    pub fn reads(&mut self, view: &CycleView, empty_since: Option<Duration>) -> Vec<ReadJob> {
         let mut held: usize = self.machines().map(Machine::decoded_bytes).sum();
         let mut jobs = Vec::new();
         for (at, owned) in &mut self.owned {
@@ -185,7 +185,7 @@ impl Partitions {
             if owned.is_reading || is_empty {
                 continue;
             }
-            let Some(want) = owned.machine.want(moment) else {
+            let Some(want) = owned.machine.want(view) else {
                 continue;
             };
             let is_new = matches!(want, Want::Next { .. } | Want::Due { .. });
@@ -209,13 +209,13 @@ impl Partitions {
     }
 
     /// How many messages could be claimed now, counted no further than `limit`.
-    pub fn claimable(&self, moment: &Moment, limit: usize) -> usize {
+    pub fn claimable(&self, view: &CycleView, limit: usize) -> usize {
         let mut count = 0;
         for machine in self.machines() {
             if count >= limit {
                 break;
             }
-            count += machine.claimable(moment, limit - count);
+            count += machine.claimable(view, limit - count);
         }
         count
     }
@@ -230,14 +230,14 @@ impl Partitions {
     /// work get equal parts of the claims.
     pub fn compose(
         &mut self,
-        moment: &Moment,
+        view: &CycleView,
         limits: &CommitLimits,
     ) -> (Vec<Commit>, Vec<Broken>) {
         let mut order = self.names();
         let count = order.len().max(1);
         order.rotate_left(self.turn % count);
         self.turn = self.turn.wrapping_add(1);
-        let has_work = |machine: &Machine| machine.claimable(moment, 1) > 0;
+        let has_work = |machine: &Machine| machine.claimable(view, 1) > 0;
         let mut sharers = self.machines().filter(|one| has_work(one)).count().max(1);
         let mut left = limits.claims;
         let (mut commits, mut broken) = (Vec::new(), Vec::new());
@@ -258,7 +258,7 @@ impl Partitions {
                 end: limits.ends.get(&at).copied(),
                 renew,
             };
-            match machine.compose(moment, own) {
+            match machine.compose(view, own) {
                 Ok(Some(draft)) => commits.push(Commit {
                     at,
                     token: machine.token(),

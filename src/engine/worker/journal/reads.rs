@@ -45,8 +45,8 @@ impl Journal {
     pub(super) fn start_reads(&mut self) {
         let empty_since = self.setup.clock.since_boot().checked_sub(super::TICK);
         let gates = Gates::new(&self.lanes);
-        let moment = gates.moment(&self.followed.ledger, self.setup.clock.now());
-        for job in self.partitions.reads(&moment, empty_since) {
+        let view = gates.view(&self.followed.ledger, self.setup.clock.now());
+        for job in self.partitions.reads(&view, empty_since) {
             let inbox = self.inbox.clone();
             let reader = Reader {
                 queue: self.setup.queue.clone(),

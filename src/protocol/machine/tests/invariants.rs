@@ -25,11 +25,11 @@ fn with_open_chunk(topics: &Topics, claimed: &str) -> Machine {
 }
 
 fn tell(machine: &mut Machine, topics: &Topics) -> Result<Tell, Broken> {
-    topics.at(0, |moment| machine.tell(moment))
+    topics.at(0, |view| machine.tell(view))
 }
 
 fn compose(machine: &mut Machine, topics: &Topics) -> Result<Option<Draft>, Broken> {
-    topics.at(0, |moment| machine.compose(moment, limits(1, None)))
+    topics.at(0, |view| machine.compose(view, limits(1, None)))
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_run_without_a_manifest_stops_every_step() {
 
     let mut tier = owned(TIER, None, &topics);
     read(&mut tier, 0, chunk(2, &[0], Some((SEND, 1))));
-    let opened = topics.at(99, |moment| tier.compose(moment, limits(1, None)));
+    let opened = topics.at(99, |view| tier.compose(view, limits(1, None)));
     assert_eq!(kind(opened), Invariant::RunHasManifest);
 }
 
@@ -140,7 +140,7 @@ fn only_what_was_asked_for_is_read() {
     for (at, moved_from) in [(SEND, None), (TIER, Some((SEND, 1)))] {
         let mut machine = owned(at, None, &topics);
         read(&mut machine, 5, chunk(1, &[0], moved_from));
-        let opened = topics.at(99, |moment| machine.compose(moment, limits(0, None)));
+        let opened = topics.at(99, |view| machine.compose(view, limits(0, None)));
         assert_eq!(kind(opened), Invariant::ReadIsAwaited);
     }
 }
@@ -199,7 +199,7 @@ fn a_copy_without_its_source_is_not_passed_over() {
     let topics = Topics::of_run(0);
     let mut machine = owned(TIER, None, &topics);
     read(&mut machine, 0, chunk(1, &[0], None));
-    let opened = topics.at(99, |moment| machine.compose(moment, limits(0, None)));
+    let opened = topics.at(99, |view| machine.compose(view, limits(0, None)));
     assert_eq!(kind(opened), Invariant::CopyNamesItsSource);
 }
 
@@ -239,8 +239,8 @@ fn a_text_that_no_commit_holds_is_not_committed() {
 fn what_is_needed_does_not_lie_below_the_raise_low_watermark() {
     let topics = Topics::of_run(9);
     let mut machine = owned(SEND, None, &topics);
-    machine.raise_low_watermark(3).unwrap();
-    let wanted = topics.at(0, |moment| machine.want(moment));
+    machine.low_mark(3).unwrap();
+    let wanted = topics.at(0, |view| machine.want(view));
     assert!(matches!(wanted, Some(Want::Next { from: 3, .. })));
 
     read(&mut machine, 3, chunk(1, &[0, 1], None));

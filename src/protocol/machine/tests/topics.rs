@@ -88,8 +88,8 @@ impl Topics {
         topics
     }
 
-    pub(super) fn at<T>(&self, seconds: u32, look: impl FnOnce(&Moment) -> T) -> T {
-        look(&Moment {
+    pub(super) fn at<T>(&self, seconds: u32, look: impl FnOnce(&CycleView) -> T) -> T {
+        look(&CycleView {
             ledger: &self.ledger,
             now: day() + SECOND * seconds,
             is_closed: &|_| false,
@@ -241,11 +241,9 @@ pub(super) fn try_cycle(
     seconds: u32,
     claims: usize,
 ) -> Result<(Tell, Vec<MessageRef>), Broken> {
-    let tell = topics.at(seconds, |moment| machine.tell(moment))?;
+    let tell = topics.at(seconds, |view| machine.tell(view))?;
     machine.told(tell.clone())?;
-    let draft = topics.at(seconds, |moment| {
-        machine.compose(moment, limits(claims, None))
-    })?;
+    let draft = topics.at(seconds, |view| machine.compose(view, limits(claims, None)))?;
     let claimed = match draft {
         Some(_) => references(&machine.committed()?),
         None => Vec::new(),
