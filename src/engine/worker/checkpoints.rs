@@ -1,8 +1,8 @@
 //! On queues that forget commits, each partition's commit is also written to the campaign topic: before the first claim,
 //! every minute, and marked clean when an ownership ends in good order. Where commits are kept, nothing is written.
 
+use super::records::{campaign_record, timestamp};
 use super::settings::{Setup, WorkerError};
-use super::told::{campaign_record, timestamp};
 use crate::domain::ids::Offset;
 use crate::domain::records::{CampaignRecord, Checkpoint};
 use crate::domain::topic::{Topic, TopicPartition};

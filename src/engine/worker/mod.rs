@@ -6,7 +6,7 @@
 //! - `inbox` changes of ownership and finished reads, for the journal
 //! - `lanes` where connections take their messages from; breakers and pace
 //! - `shares` this worker's part of limits that workers share out
-//! - `told` events, copies and letters as records
+//! - `records` events, moved messages and letters as records
 //! - `views` the campaign and suppression topics, followed
 //! - `settings` what a worker is given, what it reports
 
@@ -18,9 +18,9 @@ mod journal;
 mod lanes;
 mod pace;
 mod reader;
+mod records;
 pub mod settings;
 mod shares;
-mod told;
 mod truncation;
 mod views;
 

@@ -1,4 +1,4 @@
-//! What a cycle tells, as records: events, the copies of a move, letters.
+//! The effects of a cycle as records: events, moved messages, letters, entries of the campaign topic.
 
 use super::settings::Setup;
 use crate::domain::address;
@@ -13,15 +13,15 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::letters;
 use crate::protocol::Ledger;
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::machine::{Copy, MessageRef, OpenMessage, Telling};
+use crate::protocol::machine::{Copy, MessageRef, OpenMessage, PendingEvent};
 use crate::protocol::progress::{LetterKind, Target};
 use crate::queue::Record;
 use crate::queue::chunk::{self, Origin};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-/// Where the words of a cycle's records come from.
-pub struct Teller<'a> {
+/// What the records of a cycle have in common.
+pub struct RecordBuilder<'a> {
     pub setup: &'a Setup,
     pub ledger: &'a Ledger,
     /// RFC 3339, UTC.
@@ -62,15 +62,15 @@ pub fn timestamp(at: SystemTime) -> String {
         .to_string()
 }
 
-impl Teller<'_> {
-    pub fn event(&self, telling: &Telling) -> Result<Event, Broken> {
-        let message = &telling.message;
+impl RecordBuilder<'_> {
+    pub fn event(&self, event: &PendingEvent) -> Result<Event, Broken> {
+        let message = &event.message;
         self.about(
             &About::from(message),
             &message.message,
-            telling.kind,
-            telling.is_final,
-            &telling.note,
+            event.kind,
+            event.is_final,
+            &event.note,
         )
     }
 

@@ -19,8 +19,8 @@ use std::rc::Rc;
 /// Everything of one cycle that is to be appended. The order of kinds does not matter: none is believed before all
 /// are durable.
 #[derive(Debug, Clone, Default)]
-pub struct Tell {
-    pub events: Vec<Telling>,
+pub struct Effects {
+    pub events: Vec<PendingEvent>,
     /// The copies of the move that the last commit decided.
     pub copy: Option<Copy>,
     /// Entries for the campaign topic.
@@ -31,7 +31,7 @@ pub struct Tell {
 
 /// One event to write.
 #[derive(Debug, Clone)]
-pub struct Telling {
+pub struct PendingEvent {
     pub message: OpenMessage,
     pub kind: EventType,
     pub is_final: bool,
@@ -54,21 +54,21 @@ pub struct Copy {
     pub messages: Vec<OpenMessage>,
 }
 
-impl Tell {
+impl Effects {
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.copy.is_none() && self.left.is_empty()
     }
 }
 
 impl Machine {
-    /// What is to be appended now; [`Machine::told`] follows when all of it is durable. The ledger of the view
+    /// What is to be appended now; [`Machine::effects_durable`] follows when all of it is durable. The ledger of the view
     /// has been read to the campaign topic's end.
-    pub fn tell(&mut self, view: &CycleView) -> Result<Tell, Broken> {
+    pub fn effects(&mut self, view: &CycleView) -> Result<Effects, Broken> {
         self.just_left.clear();
-        self.is_telling = true;
-        let mut tell = Tell::default();
+        self.awaits_effects = true;
+        let mut effects = Effects::default();
         if self.phase == Phase::Numbering {
-            return Ok(tell);
+            return Ok(effects);
         }
         self.check_runs(view.ledger)?;
         if let Some(offset) = self.missing() {
@@ -78,18 +78,18 @@ impl Machine {
             ));
         }
         if self.phase == Phase::Inquest {
-            self.tell_in_doubt(view, &mut tell);
-            return Ok(tell);
+            self.add_in_doubt(view, &mut effects);
+            return Ok(effects);
         }
-        tell.copy = self.copy()?;
-        self.tell_endings(view, &mut tell)?;
+        effects.copy = self.copy()?;
+        self.add_endings(view, &mut effects)?;
         // The reports leave the machine last: nothing above may fail and take them with it.
-        self.tell_reports(&mut tell);
-        tell.left = self.leaving(view, &tell);
-        Ok(tell)
+        self.add_reports(&mut effects);
+        effects.left = self.leaving(view, &effects);
+        Ok(effects)
     }
 
-    fn tell_in_doubt(&self, view: &CycleView, tell: &mut Tell) {
+    fn add_in_doubt(&self, view: &CycleView, effects: &mut Effects) {
         let note = Rc::new(EventDetails {
             reason: Some(Reason::WorkerLost),
             ..EventDetails::default()
@@ -101,7 +101,7 @@ impl Machine {
             } else {
                 Then::Release
             };
-            tell.events.push(Telling {
+            effects.events.push(PendingEvent {
                 message,
                 kind: EventType::InDoubt,
                 is_final: held,
@@ -111,18 +111,18 @@ impl Machine {
         }
     }
 
-    fn tell_reports(&mut self, tell: &mut Tell) {
+    fn add_reports(&mut self, effects: &mut Effects) {
         for report in std::mem::take(&mut self.reports) {
-            match report.telling() {
-                Ok(telling) => tell.events.push(telling),
-                Err(unused) => tell.released.push(unused),
+            match report.event() {
+                Ok(event) => effects.events.push(event),
+                Err(unused) => effects.released.push(unused),
             }
         }
     }
 
     /// Messages that end without an attempt (suppressed at enqueue, cancelled, expired), and those that are in the
     /// way of others (due but paused or held back): these are moved without an event.
-    fn tell_endings(&mut self, view: &CycleView, tell: &mut Tell) -> Result<(), Broken> {
+    fn add_endings(&mut self, view: &CycleView, effects: &mut Effects) -> Result<(), Broken> {
         let crowded = self.is_crowded(view);
         let mut parked: Vec<MessageRef> = Vec::new();
         for (offset, open, opened) in self.opened() {
@@ -149,7 +149,7 @@ impl Machine {
                     continue;
                 };
                 let reference = MessageRef { offset, position };
-                tell.events.push(Telling {
+                effects.events.push(PendingEvent {
                     message: self.open_message(reference, open.run, &opened.chunk, message),
                     kind: EventType::from(end),
                     is_final: true,
@@ -227,27 +227,27 @@ impl Machine {
         Ok(Some(Copy { decided, messages }))
     }
 
-    /// Everything that [`Machine::tell`] gave is durable.
-    pub fn told(&mut self, tell: Tell) -> Result<(), Broken> {
-        if !std::mem::take(&mut self.is_telling) {
+    /// Everything that [`Machine::effects`] gave is durable.
+    pub fn effects_durable(&mut self, effects: Effects) -> Result<(), Broken> {
+        if !std::mem::take(&mut self.awaits_effects) {
             let detail = format!("number {}", self.number());
             return Err(self.broken(Invariant::EffectsAreAwaited, detail));
         }
-        for telling in tell.events {
-            let reference = telling.message.reference;
-            match telling.then {
+        for event in effects.events {
+            let reference = event.message.reference;
+            match event.then {
                 Then::Done(end) => self.finish(reference, |counters| counters.add(end))?,
                 Then::Go(going) => self.go(reference, going)?,
                 Then::Release => self.release_claim(reference)?,
             }
         }
-        for reference in tell.released {
+        for reference in effects.released {
             self.release_claim(reference)?;
         }
-        if let Some(copy) = tell.copy {
+        if let Some(copy) = effects.copy {
             self.moved(&copy)?;
         }
-        for left in tell.left {
+        for left in effects.left {
             self.remove_left(left.key)?;
         }
         if !self.is_taking_over() {
@@ -356,7 +356,7 @@ fn ending(
 
 impl Report {
     /// `Err`: nothing is said of a message that was not attempted, its claim is taken back.
-    fn telling(self) -> Result<Telling, MessageRef> {
+    fn event(self) -> Result<PendingEvent, MessageRef> {
         let letter = |kind| Then::Go(Going::letter(kind));
         let (kind, is_final, then) = match self.fate {
             Fate::Unused => return Err(self.message.reference),
@@ -377,7 +377,7 @@ impl Report {
             Fate::Dead => (EventType::Dead, true, letter(LetterKind::Dead)),
             Fate::Held => (EventType::InDoubt, true, letter(LetterKind::InDoubt)),
         };
-        Ok(Telling {
+        Ok(PendingEvent {
             message: self.message,
             kind,
             is_final,

@@ -1,7 +1,7 @@
 //! Entries leave the string: when a run is paused, when nothing of it is left here, and in tiers when places run out.
 //! What leaves is exactly what the last acknowledged commit holds, with no claim and no move under way.
 
-use super::{CycleView, Machine, Tell};
+use super::{CycleView, Effects, Machine};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::records::LeftEntry;
 use crate::protocol::invariant::{Broken, Invariant};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 impl Machine {
     /// Entries that may leave in this cycle.
-    pub(super) fn leaving(&self, view: &CycleView, tell: &Tell) -> Vec<LeftEntry> {
+    pub(super) fn leaving(&self, view: &CycleView, effects: &Effects) -> Vec<LeftEntry> {
         let Some(acked) = &self.acked else {
             return Vec::new();
         };
@@ -23,7 +23,7 @@ impl Machine {
         }
         let runs = self.progress.runs.iter();
         runs.filter(|(key, entry)| {
-            self.wants_out(**key, entry, view) && self.is_settled(**key, acked, tell)
+            self.wants_out(**key, entry, view) && self.is_settled(**key, acked, effects)
         })
         .map(|(key, entry)| self.left(*key, entry))
         .collect()
@@ -45,20 +45,20 @@ impl Machine {
         finished || cancelled || standing == Standing::Paused
     }
 
-    /// The last acknowledged commit holds exactly what is here, nothing of the run is claimed, and nothing of it is
-    /// being told.
-    fn is_settled(&self, key: RunKey, acked: &Progress, tell: &Tell) -> bool {
+    /// The last acknowledged commit holds exactly what is here, nothing of the run is claimed, and no effect of
+    /// this cycle is about it.
+    fn is_settled(&self, key: RunKey, acked: &Progress, effects: &Effects) -> bool {
         let open_here = open_of(&self.progress, key);
         let same = acked.runs.get(&key) == self.progress.runs.get(&key)
             && open_of(acked, key) == open_here;
         let claimed = open_here
             .values()
             .any(|chunk| !chunk.claimed.without(&chunk.done).is_empty());
-        let told = tell
+        let is_affected = effects
             .events
             .iter()
-            .any(|telling| open_here.contains_key(&telling.message.reference.offset))
-            || tell
+            .any(|event| open_here.contains_key(&event.message.reference.offset))
+            || effects
                 .released
                 .iter()
                 .any(|reference| open_here.contains_key(&reference.offset));
@@ -66,7 +66,7 @@ impl Machine {
             .going
             .keys()
             .any(|reference| open_here.contains_key(&reference.offset));
-        same && !claimed && !told && !going
+        same && !claimed && !is_affected && !going
     }
 
     fn left(&self, key: RunKey, entry: &RunEntry) -> LeftEntry {

@@ -1,27 +1,27 @@
 //! One owned partition. The shell turns it in cycles, and in each cycle asks in this order:
 //!
-//! 1. [`Machine::tell`]: what must be durable before the next commit (events, the copies of a decided move, entries
-//!    that leave); when it is, [`Machine::told`] takes it over into the sets.
+//! 1. [`Machine::effects`]: what must be durable before the next commit (events, the copies of a decided move, entries
+//!    that leave); when it is, [`Machine::effects_durable`] takes it over into the sets.
 //! 2. [`Machine::compose`]: opens chunks, decides the next move, claims, and gives the commit's text and offset;
 //!    when that is acknowledged, [`Machine::committed`] names the messages that may now be handed over.
 //!
 //! Between cycles it takes [`Machine::report`]s of attempts and chunks that were read ([`Machine::found`]).
-//! When ownership is lost the machine is dropped; [`Machine::abandon`] gives what was answered and not told yet. So it
+//! When ownership is lost the machine is dropped; [`Machine::abandon`] gives the answers that have no durable event yet. So it
 //! is when a step returns [`Broken`]: a machine that found a broken invariant must not be asked anything else.
 
 mod check;
 mod compose;
+mod effects;
 mod leave;
 mod message;
 mod open;
 mod takeover;
-mod tell;
 
 pub use compose::{Draft, Limits};
+pub use effects::{Copy, Effects, PendingEvent};
 pub use message::{MessageRef, OpenMessage};
 pub use open::{Found, READ_AHEAD, Want};
 pub use takeover::{Gain, GainError};
-pub use tell::{Copy, Tell, Telling};
 
 use super::invariant::{Broken, Invariant};
 use super::positions::Positions;
@@ -97,7 +97,7 @@ enum Phase {
 #[derive(Debug)]
 struct Opened {
     chunk: Rc<Chunk>,
-    /// Told, and waiting for a move to be decided.
+    /// Their events are durable, and they wait for a move to be decided.
     leaving: Positions,
     /// Lines without bytes: suppressed at enqueue.
     suppressed: Positions,
@@ -130,8 +130,8 @@ pub struct Machine {
     /// Read, and not opened yet.
     staged: Option<Found>,
     reports: Vec<Report>,
-    /// What was told is not known to be durable yet.
-    is_telling: bool,
+    /// The effects of this cycle are not known to be durable yet.
+    awaits_effects: bool,
     going: BTreeMap<MessageRef, Waiting>,
     /// Claims of the commit under way.
     claiming: Vec<OpenMessage>,
@@ -273,17 +273,17 @@ impl Machine {
         self.phase == Phase::Numbering
     }
 
-    /// Nothing under way: no claim, no answer that was not told, no move.
+    /// Nothing under way: no claim, no answer without its event, no move.
     fn is_at_rest(&self) -> bool {
         self.handed.is_empty()
             && self.claiming.is_empty()
             && self.reports.is_empty()
-            && !self.is_telling
+            && !self.awaits_effects
             && self.going.is_empty()
             && self.progress.moving.is_none()
     }
 
-    /// Answers that were not told: their events are still written, under this machine's number.
+    /// Answers without a durable event: their events are still written, under this machine's number.
     pub fn abandon(self) -> Vec<Report> {
         self.reports
     }

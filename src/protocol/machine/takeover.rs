@@ -67,7 +67,7 @@ impl Machine {
             chunks: BTreeMap::new(),
             staged: None,
             reports: Vec::new(),
-            is_telling: false,
+            awaits_effects: false,
             going: BTreeMap::new(),
             claiming: Vec::new(),
             handed: BTreeMap::new(),

@@ -17,8 +17,8 @@ fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() 
     let mut machine = gain(SEND, Some((0, text)));
     assert!(machine.is_numbering());
     assert!(topics.at(0, |view| machine.want(view)).is_none());
-    let tell = topics.at(0, |view| machine.tell(view)).unwrap();
-    assert!(tell.is_empty());
+    let effects = topics.at(0, |view| machine.effects(view)).unwrap();
+    assert!(effects.is_empty());
     let draft = topics
         .at(0, |view| machine.compose(view, limits(9, None)))
         .unwrap()
@@ -28,9 +28,9 @@ fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() 
     let wanted = topics.at(0, |view| machine.want(view));
     assert_eq!(wanted, Some(Want::Contents(0)));
     supply(&mut machine, chunk(1, &[0, 1, 2, 3], None));
-    let (tell, claimed) = cycle(&mut machine, &topics, 0, 9);
-    assert_eq!(kinds(&tell), [EventType::InDoubt; 2]);
-    assert!(tell.events.iter().all(|telling| !telling.is_final));
+    let (effects, claimed) = cycle(&mut machine, &topics, 0, 9);
+    assert_eq!(kinds(&effects), [EventType::InDoubt; 2]);
+    assert!(effects.events.iter().all(|event| !event.is_final));
     assert!(claimed.is_empty(), "claimed before the second commit");
     assert_eq!(machine.uncommitted(), 0);
     let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
@@ -55,14 +55,14 @@ fn what_is_in_doubt_and_held_or_cancelled_becomes_a_letter_and_stays_claimed_unt
         }
         let mut machine = owned(SEND, Some((0, text)), &topics);
         supply(&mut machine, chunk(1, &[0, 1, 2, 3], None));
-        let (tell, _) = cycle(&mut machine, &topics, 0, 0);
-        assert!(tell.events.iter().all(|telling| telling.is_final));
+        let (effects, _) = cycle(&mut machine, &topics, 0, 0);
+        assert!(effects.events.iter().all(|event| event.is_final));
         let moving = machine.progress().moving.clone().unwrap();
         assert_eq!(moving.target, Target::Letter(LetterKind::InDoubt));
         assert_eq!(machine.uncommitted(), 2);
-        let (tell, _) = cycle(&mut machine, &topics, 0, 0);
+        let (effects, _) = cycle(&mut machine, &topics, 0, 0);
         assert_eq!(
-            references(&tell.copy.unwrap().messages),
+            references(&effects.copy.unwrap().messages),
             [reference(0, 0), reference(0, 1)]
         );
         assert_eq!(counted(&machine, Final::InDoubt), 2);
@@ -76,15 +76,18 @@ fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     let (mut machine, _) = claimed_two(&topics);
     report(&mut machine, reference(0, 0), DEFERRED);
     report(&mut machine, reference(0, 1), Fate::Dead);
-    let (tell, _) = cycle(&mut machine, &topics, 0, 0);
-    assert_eq!(kinds(&tell), [EventType::Deferred, EventType::Dead]);
-    assert!(tell.copy.is_none(), "copied before it was decided");
+    let (effects, _) = cycle(&mut machine, &topics, 0, 0);
+    assert_eq!(kinds(&effects), [EventType::Deferred, EventType::Dead]);
+    assert!(effects.copy.is_none(), "copied before it was decided");
     let moving = machine.progress().moving.clone().unwrap();
     assert_eq!((moving.number, moving.target), (1, Target::Retry(SECOND)));
     let text = machine.progress().text();
 
-    let (tell, _) = cycle(&mut machine, &topics, 0, 0);
-    assert_eq!(references(&tell.copy.unwrap().messages), [reference(0, 0)]);
+    let (effects, _) = cycle(&mut machine, &topics, 0, 0);
+    assert_eq!(
+        references(&effects.copy.unwrap().messages),
+        [reference(0, 0)]
+    );
     let moving = machine.progress().moving.clone().unwrap();
     assert_eq!(moving.number, 2, "one at a time, one number each");
     cycle(&mut machine, &topics, 0, 0);
@@ -102,8 +105,8 @@ fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     let mut next = owned(SEND, Some((0, text)), &topics);
     supply(&mut next, chunk(1, &[0, 1, 2, 3], None));
     cycle(&mut next, &topics, 0, 0);
-    let (tell, _) = cycle(&mut next, &topics, 0, 0);
-    let copy = tell.copy.unwrap();
+    let (effects, _) = cycle(&mut next, &topics, 0, 0);
+    let copy = effects.copy.unwrap();
     assert_eq!(
         (copy.decided.number, references(&copy.messages)),
         (1, vec![reference(0, 0)])
@@ -117,17 +120,20 @@ fn a_paused_run_leaves_as_it_was_acknowledged_and_comes_back_exactly() {
     let mut topics = Topics::of_run(3);
     let (mut machine, _) = claimed_two(&topics);
     topics.pause(1, true);
-    let (tell, _) = cycle(&mut machine, &topics, 0, 9);
-    assert!(tell.left.is_empty(), "left with claims");
+    let (effects, _) = cycle(&mut machine, &topics, 0, 9);
+    assert!(effects.left.is_empty(), "left with claims");
     report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
     report(&mut machine, reference(0, 1), Fate::Unused);
-    let (tell, _) = cycle(&mut machine, &topics, 0, 9);
-    assert!(tell.left.is_empty(), "left before the commit that says so");
+    let (effects, _) = cycle(&mut machine, &topics, 0, 9);
+    assert!(
+        effects.left.is_empty(),
+        "left before the commit that says so"
+    );
     let before = machine.progress().clone();
-    let (tell, _) = cycle(&mut machine, &topics, 0, 9);
-    let left: LeftEntry = tell.left.first().unwrap().clone();
+    let (effects, _) = cycle(&mut machine, &topics, 0, 9);
+    let left: Left = effects.left.first().unwrap().clone();
     assert!(machine.progress().runs.is_empty() && machine.progress().open.is_empty());
-    topics.tell(CampaignRecord::Left(left));
+    topics.append(CampaignRecord::Left(left));
     cycle(&mut machine, &topics, 0, 9);
     assert!(machine.progress().runs.is_empty());
     topics.pause(1, false);
@@ -166,14 +172,14 @@ fn lines_without_bytes_and_expired_ones_end_without_a_claim() {
     read(&mut machine, 0, chunk(1, &[0, 99], None));
     let (_, claimed) = cycle(&mut machine, &topics, 9, 0);
     assert!(claimed.is_empty());
-    let (tell, claimed) = cycle(&mut machine, &topics, 9, 9);
-    assert_eq!(kinds(&tell), [EventType::Suppressed]);
+    let (effects, claimed) = cycle(&mut machine, &topics, 9, 9);
+    assert_eq!(kinds(&effects), [EventType::Suppressed]);
     assert_eq!(claimed, [reference(0, 0)]);
     report(&mut machine, reference(0, 0), Fate::Unused);
-    let (tell, claimed) = cycle(&mut machine, &topics, 10, 9);
-    assert!(tell.events.is_empty() && claimed.is_empty());
-    let (tell, _) = cycle(&mut machine, &topics, 10, 9);
-    assert_eq!(kinds(&tell), [EventType::Expired]);
+    let (effects, claimed) = cycle(&mut machine, &topics, 10, 9);
+    assert!(effects.events.is_empty() && claimed.is_empty());
+    let (effects, _) = cycle(&mut machine, &topics, 10, 9);
+    assert_eq!(kinds(&effects), [EventType::Expired]);
     assert_eq!(
         (
             counted(&machine, Final::Suppressed),
@@ -190,8 +196,8 @@ fn of_a_cancelled_run_what_is_open_ends_and_nothing_more_is_read() {
     let (mut machine, _) = claimed_two(&topics);
     topics.cancel(1);
     topics.pause(1, false);
-    let (tell, claimed) = cycle(&mut machine, &topics, 0, 9);
-    assert_eq!(kinds(&tell), [EventType::Cancelled; 2]);
+    let (effects, claimed) = cycle(&mut machine, &topics, 0, 9);
+    assert_eq!(kinds(&effects), [EventType::Cancelled; 2]);
     assert!(claimed.is_empty());
     assert!(topics.at(0, |view| machine.want(view)).is_none());
     assert_eq!(machine.progress().runs[&key(1)].next, 6);
@@ -239,8 +245,8 @@ fn the_offset_is_never_raised_past_what_somebody_may_still_need() {
     let mut topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
     let offset = |machine: &mut Machine, topics: &Topics, end| {
-        let tell = topics.at(0, |view| machine.tell(view)).unwrap();
-        machine.told(tell).unwrap();
+        let effects = topics.at(0, |view| machine.effects(view)).unwrap();
+        machine.effects_durable(effects).unwrap();
         let draft = topics.at(0, |view| machine.compose(view, limits(0, Some(end))));
         let offset = draft.unwrap().map(|draft| draft.offset);
         machine.committed().unwrap();

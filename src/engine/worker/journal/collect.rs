@@ -5,7 +5,7 @@ use super::ownership::late_kind;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::worker::answers::{self, HardBounce};
 use crate::engine::worker::lanes::{Answer, Handed};
-use crate::engine::worker::told::{About, unwritable};
+use crate::engine::worker::records::{About, unwritable};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::queue::Record;
 use crate::suppression::Entry;

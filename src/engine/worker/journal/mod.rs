@@ -17,8 +17,8 @@ use super::checkpoints::{self, Checkpoints};
 use super::goal::{GoalWatch, Look};
 use super::inbox::Inbox;
 use super::lanes::Lanes;
+use super::records::{self, LetterEvents};
 use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
-use super::told::{self, LetterEvents};
 use super::truncation::Truncation;
 use super::views::Followed;
 use crate::domain::ids::Offset;
@@ -185,7 +185,7 @@ impl Journal {
     }
 
     fn timestamp(&self) -> String {
-        told::timestamp(self.setup.clock.now())
+        records::timestamp(self.setup.clock.now())
     }
 
     /// Stops cleanly and then ends with this error.
@@ -259,7 +259,7 @@ impl Journal {
         self.follow_rate();
         self.take_back_held();
         // All effects are durable before the commit that builds on them.
-        let mut busy = self.tell().await?;
+        let mut busy = self.make_effects_durable().await?;
         let room = self.claim_room().await;
         busy |= self.commit(room, &ends).await?;
         let durable = self.checkpoints.now_and_then().await;

@@ -7,8 +7,8 @@ use crate::domain::event::{EventDetails, EventType};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::beginning::beginning;
 use crate::engine::worker::checkpoints::Durable;
+use crate::engine::worker::records::{self, About, RecordBuilder};
 use crate::engine::worker::settings::{Notice, WorkerError};
-use crate::engine::worker::told::{self, About, Teller};
 use crate::protocol::checkpoint::{Position, Start};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::machine::{Gain, Rules};
@@ -195,13 +195,13 @@ impl Journal {
         if !matches!(kind, EventType::Delivered | EventType::Bounced) {
             return;
         }
-        let teller = Teller {
+        let builder = RecordBuilder {
             setup: &self.setup,
             ledger: &self.followed.ledger,
             timestamp: self.timestamp(),
         };
-        let event = teller.about(about, message, kind, true, note);
-        let record = event.and_then(|event| told::record(about.at, &event));
+        let event = builder.about(about, message, kind, true, note);
+        let record = event.and_then(|event| records::record(about.at, &event));
         if let Some(record) = self.or_stand_still(about.at, record) {
             let to = TopicPartition::new(Topic::Event, about.at.partition);
             self.outbox.add(to, record);

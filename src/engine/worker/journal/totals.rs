@@ -2,7 +2,7 @@
 
 use crate::domain::event::EventType;
 use crate::engine::worker::settings::{LeftWork, Summary};
-use crate::protocol::machine::Telling;
+use crate::protocol::machine::PendingEvent;
 use std::time::Duration;
 
 pub struct Totals {
@@ -19,7 +19,7 @@ impl Totals {
     }
 
     /// Counts events that are durable.
-    pub fn count(&mut self, events: &[Telling]) {
+    pub fn count(&mut self, events: &[PendingEvent]) {
         for event in events {
             let counter = match event.kind {
                 EventType::Delivered => &mut self.summary.delivered,

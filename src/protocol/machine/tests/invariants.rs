@@ -24,8 +24,8 @@ fn with_open_chunk(topics: &Topics, claimed: &str) -> Machine {
     owned(SEND, Some((0, text)), topics)
 }
 
-fn tell(machine: &mut Machine, topics: &Topics) -> Result<Tell, Broken> {
-    topics.at(0, |view| machine.tell(view))
+fn effects(machine: &mut Machine, topics: &Topics) -> Result<Effects, Broken> {
+    topics.at(0, |view| machine.effects(view))
 }
 
 fn compose(machine: &mut Machine, topics: &Topics) -> Result<Option<Draft>, Broken> {
@@ -36,7 +36,7 @@ fn compose(machine: &mut Machine, topics: &Topics) -> Result<Option<Draft>, Brok
 fn a_run_without_a_manifest_stops_every_step() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
-    let found = tell(&mut machine, &Topics::new());
+    let found = effects(&mut machine, &Topics::new());
     assert_eq!(kind(found), Invariant::RunHasManifest);
 
     let mut tier = owned(TIER, None, &topics);
@@ -93,19 +93,25 @@ fn a_message_that_is_acted_on_lies_in_an_open_chunk() {
     for fate in [Fate::Ended(Final::Delivered), Fate::Unused, DEFERRED] {
         let (mut machine, _) = claimed_two(&topics);
         report(&mut machine, reference(0, 0), fate);
-        let told = tell(&mut machine, &topics).unwrap();
+        let effects = effects(&mut machine, &topics).unwrap();
         machine.progress.open.clear();
-        assert_eq!(kind(machine.told(told)), Invariant::MessageIsOpen);
+        assert_eq!(
+            kind(machine.effects_durable(effects)),
+            Invariant::MessageIsOpen
+        );
     }
 
     let (mut machine, _) = claimed_two(&topics);
     machine.chunks.clear();
-    assert_eq!(kind(tell(&mut machine, &topics)), Invariant::MessageIsOpen);
+    assert_eq!(
+        kind(effects(&mut machine, &topics)),
+        Invariant::MessageIsOpen
+    );
 
     let (mut machine, _) = claimed_two(&topics);
     report(&mut machine, reference(0, 0), DEFERRED);
-    let told = tell(&mut machine, &topics).unwrap();
-    machine.told(told).unwrap();
+    let effects = effects(&mut machine, &topics).unwrap();
+    machine.effects_durable(effects).unwrap();
     machine.progress.open.clear();
     let composed = compose(&mut machine, &topics);
     assert_eq!(kind(composed), Invariant::MessageIsOpen);
@@ -154,10 +160,10 @@ fn a_claim_is_taken_back_once_and_a_message_ends_once() {
     ] {
         let (mut machine, _) = claimed_two(&topics);
         report(&mut machine, reference(0, 0), fate);
-        let told = tell(&mut machine, &topics).unwrap();
+        let effects = effects(&mut machine, &topics).unwrap();
         let open = machine.progress.open.get_mut(&0).unwrap();
         (open.claimed, open.done) = (Positions::NONE, Positions::first(1));
-        assert_eq!(kind(machine.told(told)), invariant);
+        assert_eq!(kind(machine.effects_durable(effects)), invariant);
     }
 }
 
@@ -166,9 +172,12 @@ fn an_end_that_cannot_be_counted_is_not_done() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
     report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
-    let told = tell(&mut machine, &topics).unwrap();
+    let effects = effects(&mut machine, &topics).unwrap();
     machine.progress.runs.clear();
-    assert_eq!(kind(machine.told(told)), Invariant::OpenChunkHasRunEntry);
+    assert_eq!(
+        kind(machine.effects_durable(effects)),
+        Invariant::OpenChunkHasRunEntry
+    );
     let composed = compose(&mut machine, &topics);
     assert_eq!(kind(composed), Invariant::OpenChunkHasRunEntry);
 }
@@ -181,7 +190,7 @@ fn a_move_names_messages_and_all_of_its_run() {
         report(&mut machine, reference(0, 0), DEFERRED);
         cycle(&mut machine, &topics, 0, 0);
         change(&mut machine);
-        kind(tell(&mut machine, &topics))
+        kind(effects(&mut machine, &topics))
     };
     let none: fn(&mut Machine) = |machine| {
         let open = machine.progress.open.get_mut(&0).unwrap();
@@ -207,8 +216,8 @@ fn a_copy_without_its_source_is_not_passed_over() {
 fn effects_and_commits_are_awaited_once() {
     let topics = Topics::of_run(0);
     let mut machine = owned(SEND, None, &topics);
-    let told = machine.told(Tell::default());
-    assert_eq!(kind(told), Invariant::EffectsAreAwaited);
+    let effects = machine.effects_durable(Effects::default());
+    assert_eq!(kind(effects), Invariant::EffectsAreAwaited);
     assert_eq!(kind(machine.committed()), Invariant::CommitIsAwaited);
 }
 
@@ -219,10 +228,13 @@ fn an_entry_leaves_once() {
     read(&mut machine, 0, chunk(1, &[0], None));
     cycle(&mut machine, &topics, 0, 0);
     topics.pause(1, true);
-    let told = tell(&mut machine, &topics).unwrap();
-    assert_eq!(told.left.len(), 1);
+    let effects = effects(&mut machine, &topics).unwrap();
+    assert_eq!(effects.left.len(), 1);
     machine.progress.runs.clear();
-    assert_eq!(kind(machine.told(told)), Invariant::EntryLeavesOnce);
+    assert_eq!(
+        kind(machine.effects_durable(effects)),
+        Invariant::EntryLeavesOnce
+    );
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Topics {
         }
     }
 
-    pub(super) fn tell(&mut self, record: CampaignRecord) {
+    pub(super) fn append(&mut self, record: CampaignRecord) {
         self.try_tell(record).unwrap();
     }
 
@@ -56,15 +56,15 @@ impl Topics {
     }
 
     pub(super) fn manifest(&mut self, number: u64, first: u64, change: impl FnOnce(&mut Manifest)) {
-        self.tell(CampaignRecord::Manifest(manifest(number, first, change)));
+        self.append(CampaignRecord::Manifest(manifest(number, first, change)));
     }
 
     pub(super) fn seal(&mut self, number: u64, last: u64) {
-        self.tell(CampaignRecord::Seal(seal(number, last)));
+        self.append(CampaignRecord::Seal(seal(number, last)));
     }
 
     pub(super) fn pause(&mut self, number: u64, paused: bool) {
-        self.tell(CampaignRecord::Control(Control {
+        self.append(CampaignRecord::Control(Control {
             key: key(number),
             paused,
             at: String::new(),
@@ -73,7 +73,7 @@ impl Topics {
     }
 
     pub(super) fn cancel(&mut self, number: u64) {
-        self.tell(CampaignRecord::Cancel(Cancel {
+        self.append(CampaignRecord::Cancel(Cancel {
             key: key(number),
             at: String::new(),
             by: String::new(),
@@ -231,7 +231,7 @@ pub(super) fn cycle(
     topics: &Topics,
     seconds: u32,
     claims: usize,
-) -> (Tell, Vec<MessageRef>) {
+) -> (Effects, Vec<MessageRef>) {
     try_cycle(machine, topics, seconds, claims).unwrap()
 }
 
@@ -240,15 +240,15 @@ pub(super) fn try_cycle(
     topics: &Topics,
     seconds: u32,
     claims: usize,
-) -> Result<(Tell, Vec<MessageRef>), Broken> {
-    let tell = topics.at(seconds, |view| machine.tell(view))?;
-    machine.told(tell.clone())?;
+) -> Result<(Effects, Vec<MessageRef>), Broken> {
+    let effects = topics.at(seconds, |view| machine.effects(view))?;
+    machine.effects_durable(effects.clone())?;
     let draft = topics.at(seconds, |view| machine.compose(view, limits(claims, None)))?;
     let claimed = match draft {
         Some(_) => references(&machine.committed()?),
         None => Vec::new(),
     };
-    Ok((tell, claimed))
+    Ok((effects, claimed))
 }
 
 pub(super) fn references(messages: &[OpenMessage]) -> Vec<MessageRef> {
@@ -263,8 +263,8 @@ pub(super) fn reference(offset: Offset, position: usize) -> MessageRef {
     MessageRef { offset, position }
 }
 
-pub(super) fn kinds(tell: &Tell) -> Vec<EventType> {
-    tell.events.iter().map(|telling| telling.kind).collect()
+pub(super) fn kinds(effects: &Effects) -> Vec<EventType> {
+    effects.events.iter().map(|event| event.kind).collect()
 }
 
 pub(super) fn counted(machine: &Machine, end: Final) -> u64 {
