@@ -131,7 +131,7 @@ fn a_paused_run_leaves_as_it_was_acknowledged_and_comes_back_exactly() {
     );
     let before = machine.progress().clone();
     let (effects, _) = cycle(&mut machine, &topics, 0, 9);
-    let left: Left = effects.left.first().unwrap().clone();
+    let left: LeftEntry = effects.left.first().unwrap().clone();
     assert!(machine.progress().runs.is_empty() && machine.progress().open.is_empty());
     topics.append(CampaignRecord::Left(left));
     cycle(&mut machine, &topics, 0, 9);
