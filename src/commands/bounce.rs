@@ -6,7 +6,8 @@ use crate::bounce::classify;
 use crate::config::Flags;
 use crate::domain::duration;
 use crate::domain::outcome::{Class, Reply, Stage, Verdict};
-use crate::engine::policy::{Decision, Schedule, rejected};
+use crate::engine::policy::{Schedule, rejected};
+use crate::protocol::Outcome;
 use crate::smtp::parse_reply;
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -89,9 +90,9 @@ fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
 
 /// The delay of the retry if a first attempt gets this reply. `None`: no retry.
 fn retry_after(reply: &Reply, verdict: &Verdict, schedule: &Schedule) -> Option<Duration> {
-    let ruling = rejected(Stage::RcptTo, reply, verdict, 0, schedule);
-    match ruling.decision {
-        Decision::Retry { delay, .. } => Some(delay),
+    let (outcome, _) = rejected(Stage::RcptTo, reply, verdict, 0, schedule);
+    match outcome {
+        Some(Outcome::Retry { delay, .. }) => Some(delay),
         _ => None,
     }
 }

@@ -54,6 +54,21 @@ impl Signal {
     }
 }
 
+/// What an attempt tells the breakers of its relay and of its site. Trouble with a site or with what we send pauses the
+/// site's lane; the relay has answered all the same.
+pub fn signals(attempt: &Attempt, trouble: Trouble) -> (Option<Signal>, Option<Signal>) {
+    let Some(signal) = Signal::of(attempt, trouble) else {
+        return (None, None);
+    };
+    match (attempt, trouble) {
+        // One connection lost is no outage; most of them lost is.
+        (Attempt::Unanswered { why, .. }, _) => (Some(Signal::Deferred(why.clone())), None),
+        (_, Trouble::Relay) => (Some(signal), None),
+        (_, Trouble::None) => (Some(Signal::Fine), Some(Signal::Fine)),
+        (_, Trouble::Site | Trouble::Sender) => (Some(Signal::Fine), Some(signal)),
+    }
+}
+
 /// Whether a connection may be opened or a message begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permit {

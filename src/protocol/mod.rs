@@ -6,16 +6,19 @@
 //! - [`checkpoint`] where to begin on a queue that forgets commits
 //! - [`invariant`] what must always hold, and the error for when it does not
 //! - [`ledger`] what the campaign topic says of every run
+//! - [`outcome`] what becomes of a message
 //! - [`machine`] one owned partition: gained, results in, moves and claims out, left
 
 pub mod checkpoint;
 pub mod invariant;
 pub mod ledger;
 pub mod machine;
+pub mod outcome;
 pub mod positions;
 pub mod progress;
 
 pub use ledger::{Ledger, RunFacts};
-pub use machine::{Fate, Machine, MessageRef, OpenMessage};
+pub use machine::{Machine, MessageRef, OpenMessage};
+pub use outcome::Outcome;
 pub use positions::Positions;
 pub use progress::{Move, OpenChunk, Progress, RunEntry, Target};

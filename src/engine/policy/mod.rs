@@ -1,33 +1,18 @@
-//! Decides what happens after one attempt: (class, scope, stage, tries) -> decision. Pure: no clock, no I/O, one table.
+//! Decides what happens after one attempt: (class, scope, stage, tries) -> outcome. Pure: no clock, no I/O, one table.
 
+mod decision;
 mod schedule;
 
+pub use decision::{Decision, HardBounce};
 pub use schedule::{RetrySchedule, Schedule};
 
+use crate::domain::counters::Final;
 use crate::domain::outcome::{Class, Reason, Reply, Scope, Stage, Verdict};
 use crate::domain::records::InDoubtPolicy;
+use crate::protocol::Outcome;
 use std::time::Duration;
 
-/// What becomes of the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    Delivered,
-    /// The address is dead.
-    Bounced,
-    /// We stop trying.
-    Dead,
-    /// Into the tier of this delay.
-    Retry {
-        delay: Duration,
-        uses_try: bool,
-    },
-    /// Kept for a person: the relay may hold the mail.
-    HoldInDoubt,
-    /// Not sent: goes back unclaimed, nobody's try is used.
-    Unused,
-}
-
-/// What the breakers are told, beside what `End` tells them about connections.
+/// Which circuit breaker an attempt counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     None,
@@ -39,87 +24,64 @@ pub enum Trouble {
     Sender,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ruling {
-    pub decision: Decision,
-    pub trouble: Trouble,
-    /// The address goes into the suppression list.
-    pub suppress: bool,
-}
-
-impl Ruling {
-    pub const DELIVERED: Ruling = Ruling::new(Decision::Delivered, Trouble::None);
-    pub const NOT_SENT: Ruling = Ruling::new(Decision::Unused, Trouble::None);
-
-    const fn new(decision: Decision, trouble: Trouble) -> Ruling {
-        Ruling {
-            decision,
-            trouble,
-            suppress: false,
-        }
+/// The final dot was written and has no reply, so the relay may hold the mail (RFC 1047). Out of tries the message is
+/// in doubt, not dead: nobody refused it.
+fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Outcome {
+    if in_doubt == InDoubtPolicy::Hold || tries >= schedule.tries() {
+        return Outcome::HeldInDoubt;
+    }
+    Outcome::Retry {
+        delay: schedule.temporary(tries),
+        uses_try: true,
+        in_doubt: true,
     }
 }
 
-/// The final dot was written and has no reply, so the relay may hold the mail (RFC 1047). Out of tries the message is
-/// in doubt, not dead: nobody refused it.
-pub fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Ruling {
-    let mut ruling = match in_doubt {
-        InDoubtPolicy::Hold => Ruling::new(Decision::HoldInDoubt, Trouble::Relay),
-        InDoubtPolicy::Resend => retry_or(
-            Decision::HoldInDoubt,
-            schedule.temporary(tries),
-            tries,
-            schedule,
-        ),
-    };
-    ruling.trouble = Trouble::Relay;
-    ruling
-}
-
-/// The table: class × scope. `tries`: retries that the message had used before this attempt.
+/// The table: class × scope. `None`: the message was not attempted, nobody's try is used. `tries`: retries that the
+/// message had used before this attempt.
 pub fn rejected(
     stage: Stage,
     reply: &Reply,
     verdict: &Verdict,
     tries: u32,
     schedule: &Schedule,
-) -> Ruling {
+) -> (Option<Outcome>, Trouble) {
     let delay = schedule.delay(verdict, tries);
     match (verdict.class, verdict.scope) {
-        (Class::Hard, scope) => Ruling {
-            decision: Decision::Bounced,
-            trouble: Trouble::None,
-            suppress: scope == Scope::Recipient,
-        },
+        (Class::Hard, _) => (Some(Outcome::Ended(Final::Bounced)), Trouble::None),
         // Once a recipient was named the relay may mean only this one: the message makes room for the next probe.
-        (_, Scope::Relay) if stage >= Stage::RcptTo => Ruling::new(
-            Decision::Retry {
-                delay,
-                uses_try: false,
-            },
-            Trouble::Relay,
-        ),
-        (_, Scope::Relay) => Ruling::new(Decision::Unused, Trouble::Relay),
-        (Class::Temporary, Scope::Site) => Ruling::new(
-            Decision::Retry {
-                delay,
-                uses_try: false,
-            },
-            if reply.code == 421 {
-                Trouble::Relay
-            } else {
-                Trouble::Site
-            },
-        ),
-        (Class::Soft, Scope::Message | Scope::Sender) => {
-            Ruling::new(Decision::Dead, Trouble::Sender)
+        (_, Scope::Relay) if stage >= Stage::RcptTo => (retry(delay, false), Trouble::Relay),
+        (_, Scope::Relay) => (None, Trouble::Relay),
+        (Class::Temporary, Scope::Site) => {
+            let trouble = match reply.code {
+                421 => Trouble::Relay,
+                _ => Trouble::Site,
+            };
+            (retry(delay, false), trouble)
         }
+        (Class::Soft, Scope::Message | Scope::Sender) => (Some(Outcome::Dead), Trouble::Sender),
         (Class::Soft, Scope::Recipient | Scope::Site)
-        | (Class::Temporary, Scope::Recipient | Scope::Message | Scope::Sender) => Ruling {
-            trouble: wider(verdict, tries),
-            ..retry_or(Decision::Dead, delay, tries, schedule)
-        },
+        | (Class::Temporary, Scope::Recipient | Scope::Message | Scope::Sender) => {
+            let outcome = match tries < schedule.tries() {
+                true => retry(delay, true),
+                false => Some(Outcome::Dead),
+            };
+            (outcome, wider(verdict, tries))
+        }
     }
+}
+
+/// The address takes no mail, whatever is sent to it.
+fn is_hard_bounce(verdict: &Verdict) -> bool {
+    (verdict.class, verdict.scope) == (Class::Hard, Scope::Recipient)
+}
+
+fn retry(delay: Duration, uses_try: bool) -> Option<Outcome> {
+    Some(Outcome::Retry {
+        delay,
+        uses_try,
+        in_doubt: false,
+    })
 }
 
 /// A server's own error may be about everybody. Only first attempts are counted: what waits in the retry tiers is
@@ -132,18 +94,6 @@ fn wider(verdict: &Verdict, tries: u32) -> Trouble {
         }
         _ => Trouble::None,
     }
-}
-
-fn retry_or(end: Decision, delay: Duration, tries: u32, schedule: &Schedule) -> Ruling {
-    let decision = if tries < schedule.tries() {
-        Decision::Retry {
-            delay,
-            uses_try: true,
-        }
-    } else {
-        end
-    };
-    Ruling::new(decision, Trouble::None)
 }
 
 #[cfg(test)]
@@ -168,17 +118,13 @@ mod tests {
         }
     }
 
-    fn rule(stage: Stage, code: u16, verdict: &Verdict, tries: u32) -> Ruling {
+    fn rule(stage: Stage, code: u16, verdict: &Verdict, tries: u32) -> (Option<Outcome>, Trouble) {
         let reply = Reply {
             code,
             enhanced: None,
             text: String::new(),
         };
         rejected(stage, &reply, verdict, tries, &schedule())
-    }
-
-    fn retry(delay: Duration, uses_try: bool) -> Decision {
-        Decision::Retry { delay, uses_try }
     }
 
     /// Every scope × class × number of tries, at RCPT TO, of unknown reason.
@@ -190,33 +136,52 @@ mod tests {
             let temporary = schedule().temporary(tries);
             let or_dead = |delay| match tries {
                 0..3 => retry(delay, true),
-                _ => Decision::Dead,
+                _ => Some(Outcome::Dead),
             };
-            for (class, scope, decision, trouble) in [
+            for (class, scope, outcome, trouble) in [
                 (Temporary, Recipient, or_dead(temporary), Trouble::None),
                 (Temporary, Message, or_dead(temporary), Trouble::None),
                 (Temporary, Sender, or_dead(temporary), Trouble::None),
                 (Temporary, Site, retry(temporary, false), Trouble::Site),
                 (Temporary, Relay, retry(temporary, false), Trouble::Relay),
                 (Soft, Recipient, or_dead(minutes(30)), Trouble::None),
-                (Soft, Message, Decision::Dead, Trouble::Sender),
-                (Soft, Sender, Decision::Dead, Trouble::Sender),
+                (Soft, Message, Some(Outcome::Dead), Trouble::Sender),
+                (Soft, Sender, Some(Outcome::Dead), Trouble::Sender),
                 (Soft, Site, or_dead(minutes(30)), Trouble::None),
                 (Soft, Relay, retry(minutes(30), false), Trouble::Relay),
-                (Hard, Recipient, Decision::Bounced, Trouble::None),
-                (Hard, Message, Decision::Bounced, Trouble::None),
-                (Hard, Sender, Decision::Bounced, Trouble::None),
-                (Hard, Site, Decision::Bounced, Trouble::None),
-                (Hard, Relay, Decision::Bounced, Trouble::None),
+                (
+                    Hard,
+                    Recipient,
+                    Some(Outcome::Ended(Final::Bounced)),
+                    Trouble::None,
+                ),
+                (
+                    Hard,
+                    Message,
+                    Some(Outcome::Ended(Final::Bounced)),
+                    Trouble::None,
+                ),
+                (
+                    Hard,
+                    Sender,
+                    Some(Outcome::Ended(Final::Bounced)),
+                    Trouble::None,
+                ),
+                (
+                    Hard,
+                    Site,
+                    Some(Outcome::Ended(Final::Bounced)),
+                    Trouble::None,
+                ),
+                (
+                    Hard,
+                    Relay,
+                    Some(Outcome::Ended(Final::Bounced)),
+                    Trouble::None,
+                ),
             ] {
-                let ruling = rule(Stage::RcptTo, 450, &verdict(class, scope), tries);
-                let suppress = class == Hard && scope == Recipient;
-                let expected = Ruling {
-                    decision,
-                    trouble,
-                    suppress,
-                };
-                assert_eq!(ruling, expected, "{class} {scope} after {tries}");
+                let decided = rule(Stage::RcptTo, 450, &verdict(class, scope), tries);
+                assert_eq!(decided, (outcome, trouble), "{class} {scope} after {tries}");
             }
         }
     }
@@ -225,8 +190,8 @@ mod tests {
     fn nobodys_try_is_used_before_a_recipient_is_named() {
         for stage in [Stage::Connect, Stage::Ehlo, Stage::Auth, Stage::MailFrom] {
             for tries in 0..5 {
-                let ruling = rule(stage, 550, &verdict(Class::Temporary, Scope::Relay), tries);
-                assert_eq!(ruling, Ruling::new(Decision::Unused, Trouble::Relay));
+                let decided = rule(stage, 550, &verdict(Class::Temporary, Scope::Relay), tries);
+                assert_eq!(decided, (None, Trouble::Relay));
             }
         }
     }
@@ -234,26 +199,24 @@ mod tests {
     #[test]
     fn replies_may_lengthen_their_delay() {
         let mut asking = verdict(Class::Temporary, Scope::Recipient);
-        let decision = |verdict: &Verdict| rule(Stage::RcptTo, 451, verdict, 1).decision;
+        let outcome = |verdict: &Verdict| rule(Stage::RcptTo, 451, verdict, 1).0;
         for (asked, given) in [(10, 2), (121, 4), (241, 30), (7_200, 30)] {
             asking.delay = Some(Duration::from_secs(asked));
-            assert_eq!(decision(&asking), retry(minutes(given), true), "{asked}");
+            assert_eq!(outcome(&asking), retry(minutes(given), true), "{asked}");
         }
         asking.delay = None;
-        for slow in [Reason::Greylisted, Reason::MailboxFull] {
-            asking.reason = slow;
-            assert_eq!(decision(&asking), retry(minutes(30), true), "{slow}");
-        }
+        asking.reason = Reason::Greylisted;
+        assert_eq!(outcome(&asking), retry(minutes(30), true));
     }
 
     #[test]
     fn trouble_is_told_of_421_and_of_first_attempts() {
         let site = verdict(Class::Temporary, Scope::Site);
-        assert_eq!(rule(Stage::RcptTo, 421, &site, 0).trouble, Trouble::Relay);
+        assert_eq!(rule(Stage::RcptTo, 421, &site, 0).1, Trouble::Relay);
         let mut own = verdict(Class::Temporary, Scope::Recipient);
         own.reason = Reason::RemoteError;
-        assert_eq!(rule(Stage::RcptTo, 451, &own, 0).trouble, Trouble::Site);
-        assert_eq!(rule(Stage::RcptTo, 451, &own, 1).trouble, Trouble::None);
+        assert_eq!(rule(Stage::RcptTo, 451, &own, 0).1, Trouble::Site);
+        assert_eq!(rule(Stage::RcptTo, 451, &own, 1).1, Trouble::None);
     }
 
     #[test]
@@ -261,13 +224,16 @@ mod tests {
         let it = schedule();
         for tries in 0..5 {
             let held = unanswered(tries, &it, InDoubtPolicy::Hold);
-            assert_eq!(held, Ruling::new(Decision::HoldInDoubt, Trouble::Relay));
+            assert_eq!(held, Outcome::HeldInDoubt);
             let resent = match tries {
-                0..3 => retry(it.temporary(tries), true),
-                _ => Decision::HoldInDoubt,
+                0..3 => Outcome::Retry {
+                    delay: it.temporary(tries),
+                    uses_try: true,
+                    in_doubt: true,
+                },
+                _ => Outcome::HeldInDoubt,
             };
-            let ruling = unanswered(tries, &it, InDoubtPolicy::Resend);
-            assert_eq!(ruling, Ruling::new(resent, Trouble::Relay));
+            assert_eq!(unanswered(tries, &it, InDoubtPolicy::Resend), resent);
         }
     }
 }

@@ -10,7 +10,6 @@
 //! - `views` the campaign and suppression topics, followed
 //! - `settings` what a worker is given, what it reports
 
-mod answers;
 mod checkpoints;
 mod goal;
 mod inbox;

@@ -2,11 +2,9 @@
 
 use super::settings::Setup;
 use crate::domain::address;
-use crate::domain::chunk::{ChunkHead, Message, MessageLine};
+use crate::domain::chunk::{ChunkHead, MessageLine};
 use crate::domain::content::MessageContent;
-use crate::domain::event::{
-    Event, EventDetails, EventHeader, EventMetadata, EventPayload, EventType,
-};
+use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload};
 use crate::domain::ids::{RunId, RunKey};
 use crate::domain::records::{CampaignRecord, Letter, TopicPartitionText};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -64,31 +62,14 @@ pub fn timestamp(at: SystemTime) -> String {
 
 impl RecordBuilder<'_> {
     pub fn event(&self, event: &PendingEvent) -> Result<Event, Broken> {
-        let message = &event.message;
-        self.about(
-            &About::from(message),
-            &message.message,
-            event.kind,
-            event.is_final,
-            &event.note,
-        )
-    }
-
-    pub fn about(
-        &self,
-        about: &About,
-        message: &Message,
-        kind: EventType,
-        is_final: bool,
-        note: &EventDetails,
-    ) -> Result<Event, Broken> {
-        let line = &message.line;
-        let key = self.ledger.counts_for(about.run);
-        let id = self.run_id(about.at, key)?;
+        let (message, details) = (&event.message, &event.details);
+        let line = &message.message.line;
+        let key = self.ledger.counts_for(message.run);
+        let id = self.run_id(message.at, key)?;
         Ok(Event {
             header: EventHeader {
                 message_id: line.id.clone(),
-                event_type: kind,
+                event_type: event.outcome.event_type(),
                 event_version: 1,
                 timestamp: self.timestamp.clone(),
                 source: self.setup.name.clone(),
@@ -100,21 +81,21 @@ impl RecordBuilder<'_> {
                 key,
                 row: line.row,
                 address: line.address.clone(),
-                relay: note.relay.clone(),
+                relay: details.relay.clone(),
                 site: address::site_of(&line.address).to_string(),
-                reply: note.reply.clone(),
-                class: note.class,
-                reason: note.reason,
-                scope: note.scope,
-                is_final,
+                reply: details.reply.clone(),
+                class: details.class,
+                reason: details.reason,
+                scope: details.scope,
+                is_final: event.outcome.is_final(),
             },
             metadata: EventMetadata {
                 retry_count: line.tries,
                 tags: Vec::new(),
                 round: line.round,
                 hop: line.hop,
-                owner: about.number,
-                partition: about.at.to_string(),
+                owner: message.number,
+                partition: message.at.to_string(),
             },
         })
     }
@@ -202,24 +183,6 @@ impl RecordBuilder<'_> {
         Origin {
             timestamp: &self.timestamp,
             source: &self.setup.name,
-        }
-    }
-}
-
-/// Whom an event is about, beside its message.
-pub struct About {
-    pub at: TopicPartition,
-    /// The owner number under which it is written.
-    pub number: u64,
-    pub run: RunKey,
-}
-
-impl From<&OpenMessage> for About {
-    fn from(message: &OpenMessage) -> About {
-        About {
-            at: message.at,
-            number: message.number,
-            run: message.run,
         }
     }
 }

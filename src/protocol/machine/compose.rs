@@ -1,7 +1,7 @@
 //! The commit: decides the next move, claims what may be handed over, and gives the text that says so.
 
 use super::check::{check_progress, not_open, open_of};
-use super::{CycleView, Going, Machine, MessageRef, OpenMessage, Opened, Phase};
+use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::invariant::{Broken, Invariant};
@@ -125,19 +125,19 @@ impl Machine {
         if self.progress.moving.is_some() {
             return Ok(());
         }
-        let Some(first) = self.going.values().next().copied() else {
+        let Some(first) = self.waiting.values().next().copied() else {
             return Ok(());
         };
-        let chosen = self.companions(first.run, first.going);
+        let chosen = self.companions(&first);
         self.progress.last_move += 1;
         self.progress.moving = Some(Move {
             number: self.progress.last_move,
-            target: first.going.target,
+            target: first.target,
             run: first.run,
-            uses_try: first.going.uses_try,
+            uses_try: first.uses_try,
         });
         for reference in chosen {
-            self.going.remove(&reference);
+            self.waiting.remove(&reference);
             let opened = self.chunks.get_mut(&reference.offset);
             let opened = opened.ok_or_else(|| not_open(self.at, reference))?;
             opened.leaving.remove(reference.position);
@@ -148,11 +148,11 @@ impl Machine {
     }
 
     /// A move is one record, one run, one target: as much as fits, at least one message.
-    fn companions(&self, run: RunKey, going: Going) -> Vec<MessageRef> {
+    fn companions(&self, first: &WaitingMove) -> Vec<MessageRef> {
         let mut bytes = 0;
         let mut chosen: Vec<MessageRef> = Vec::new();
-        for (reference, waiting) in &self.going {
-            if waiting.going != going || waiting.run != run {
+        for (reference, waiting) in &self.waiting {
+            if !waiting.goes_with(first) {
                 continue;
             }
             let is_full = bytes + waiting.bytes > self.rules.move_bytes

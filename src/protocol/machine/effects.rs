@@ -2,16 +2,15 @@
 //! entries that leave. *Done* is set only when all of it is.
 
 use super::check::{no_entry, not_open, open_of};
-use super::{
-    CycleView, Fate, Going, Machine, MessageRef, OpenMessage, Opened, Phase, Report, Waiting,
-};
+use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
 use crate::domain::counters::{Counters, Final};
-use crate::domain::event::{EventDetails, EventType};
+use crate::domain::event::EventDetails;
 use crate::domain::outcome::Reason;
 use crate::domain::records::LeftEntry;
 use crate::domain::topic::Topic;
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::Standing;
+use crate::protocol::outcome::Outcome;
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::{LetterKind, MAX_OPEN, Move, Target};
 use std::rc::Rc;
@@ -29,21 +28,12 @@ pub struct Effects {
     pub(super) released: Vec<MessageRef>,
 }
 
-/// One event to write.
+/// An outcome whose event is not durable yet, with all that the event says.
 #[derive(Debug, Clone)]
 pub struct PendingEvent {
     pub message: OpenMessage,
-    pub kind: EventType,
-    pub is_final: bool,
-    pub note: Rc<EventDetails>,
-    then: Then,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Then {
-    Done(Final),
-    Go(Going),
-    Release,
+    pub outcome: Outcome,
+    pub details: Rc<EventDetails>,
 }
 
 /// Messages of a decided move, sorted by row: one record for a tier, one letter each for the dlq.
@@ -83,40 +73,28 @@ impl Machine {
         }
         effects.copy = self.copy()?;
         self.add_endings(view, &mut effects)?;
-        // The reports leave the machine last: nothing above may fail and take them with it.
-        self.add_reports(&mut effects);
+        // The answers leave the machine last: nothing above may fail and take them with it.
+        effects.events.append(&mut self.answered);
+        effects.released.append(&mut self.unused);
         effects.left = self.leaving(view, &effects);
         Ok(effects)
     }
 
     fn add_in_doubt(&self, view: &CycleView, effects: &mut Effects) {
-        let note = Rc::new(EventDetails {
+        let details = Rc::new(EventDetails {
             reason: Some(Reason::WorkerLost),
             ..EventDetails::default()
         });
         for message in self.in_doubt() {
-            let held = self.is_held_in_doubt(&message, view);
-            let then = if held {
-                Then::Go(Going::letter(LetterKind::InDoubt))
-            } else {
-                Then::Release
+            let outcome = match self.is_held_in_doubt(&message, view) {
+                true => Outcome::HeldInDoubt,
+                false => Outcome::Resend,
             };
             effects.events.push(PendingEvent {
                 message,
-                kind: EventType::InDoubt,
-                is_final: held,
-                note: note.clone(),
-                then,
+                outcome,
+                details: details.clone(),
             });
-        }
-    }
-
-    fn add_reports(&mut self, effects: &mut Effects) {
-        for report in std::mem::take(&mut self.reports) {
-            match report.event() {
-                Ok(event) => effects.events.push(event),
-                Err(unused) => effects.released.push(unused),
-            }
         }
     }
 
@@ -145,16 +123,14 @@ impl Machine {
             };
             for (position, message) in opened.messages(candidates.without(&parks)) {
                 let suppressed = message.line.suppressed.as_deref();
-                let Some((end, note)) = ending(suppressed, standing, expired) else {
+                let Some((end, details)) = ending(suppressed, standing, expired) else {
                     continue;
                 };
                 let reference = MessageRef { offset, position };
                 effects.events.push(PendingEvent {
                     message: self.open_message(reference, open.run, &opened.chunk, message),
-                    kind: EventType::from(end),
-                    is_final: true,
-                    note: Rc::new(note),
-                    then: Then::Done(end),
+                    outcome: Outcome::Ended(end),
+                    details: Rc::new(details),
                 });
             }
         }
@@ -194,13 +170,8 @@ impl Machine {
             Topic::Retry(own) => own,
             _ => self.rules.parking,
         };
-        let going = Going {
-            target: Target::Retry(delay),
-            uses_try: false,
-        };
-        parked
-            .into_iter()
-            .try_for_each(|reference| self.go(reference, going))
+        let mut parked = parked.into_iter();
+        parked.try_for_each(|reference| self.wait_for_move(reference, Target::Retry(delay), false))
     }
 
     /// Every open chunk waits for a lane: nothing else gets a place.
@@ -235,10 +206,18 @@ impl Machine {
         }
         for event in effects.events {
             let reference = event.message.reference;
-            match event.then {
-                Then::Done(end) => self.finish(reference, |counters| counters.add(end))?,
-                Then::Go(going) => self.go(reference, going)?,
-                Then::Release => self.release_claim(reference)?,
+            match event.outcome {
+                Outcome::Ended(end) => self.finish(reference, |counters| counters.add(end))?,
+                Outcome::Resend => self.release_claim(reference)?,
+                Outcome::Retry {
+                    delay, uses_try, ..
+                } => self.wait_for_move(reference, Target::Retry(delay), uses_try)?,
+                Outcome::Dead => {
+                    self.wait_for_move(reference, Target::Letter(LetterKind::Dead), false)?;
+                }
+                Outcome::HeldInDoubt => {
+                    self.wait_for_move(reference, Target::Letter(LetterKind::InDoubt), false)?;
+                }
             }
         }
         for reference in effects.released {
@@ -276,7 +255,12 @@ impl Machine {
         Ok(())
     }
 
-    fn go(&mut self, reference: MessageRef, going: Going) -> Result<(), Broken> {
+    fn wait_for_move(
+        &mut self,
+        reference: MessageRef,
+        target: Target,
+        uses_try: bool,
+    ) -> Result<(), Broken> {
         let at = self.at;
         let run = open_of(at, &mut self.progress.open, reference)?.run;
         let opened = self.chunks.get_mut(&reference.offset);
@@ -287,7 +271,13 @@ impl Machine {
             .content
             .len();
         opened.leaving.add(reference.position);
-        self.going.insert(reference, Waiting { going, run, bytes });
+        let waiting = WaitingMove {
+            target,
+            uses_try,
+            run,
+            bytes,
+        };
+        self.waiting.insert(reference, waiting);
         Ok(())
     }
 
@@ -351,47 +341,5 @@ fn ending(
         Some(why) => Some((Final::Suppressed, because(why.parse().ok()))),
         None if expired => Some((Final::Expired, because(Some(Reason::Expired)))),
         None => None,
-    }
-}
-
-impl Report {
-    /// `Err`: nothing is said of a message that was not attempted, its claim is taken back.
-    fn event(self) -> Result<PendingEvent, MessageRef> {
-        let letter = |kind| Then::Go(Going::letter(kind));
-        let (kind, is_final, then) = match self.fate {
-            Fate::Unused => return Err(self.message.reference),
-            Fate::Ended(end) => (EventType::from(end), true, Then::Done(end)),
-            Fate::Retry {
-                delay,
-                uses_try,
-                in_doubt,
-            } => {
-                let kind = if in_doubt {
-                    EventType::InDoubt
-                } else {
-                    EventType::Deferred
-                };
-                let target = Target::Retry(delay);
-                (kind, false, Then::Go(Going { target, uses_try }))
-            }
-            Fate::Dead => (EventType::Dead, true, letter(LetterKind::Dead)),
-            Fate::Held => (EventType::InDoubt, true, letter(LetterKind::InDoubt)),
-        };
-        Ok(PendingEvent {
-            message: self.message,
-            kind,
-            is_final,
-            note: self.note,
-            then,
-        })
-    }
-}
-
-impl Going {
-    fn letter(kind: LetterKind) -> Going {
-        Going {
-            target: Target::Letter(kind),
-            uses_try: false,
-        }
     }
 }

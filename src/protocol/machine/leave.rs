@@ -62,11 +62,11 @@ impl Machine {
                 .released
                 .iter()
                 .any(|reference| open_here.contains_key(&reference.offset));
-        let going = self
-            .going
+        let is_moving = self
+            .waiting
             .keys()
             .any(|reference| open_here.contains_key(&reference.offset));
-        same && !claimed && !is_affected && !going
+        same && !claimed && !is_affected && !is_moving
     }
 
     fn left(&self, key: RunKey, entry: &RunEntry) -> LeftEntry {

@@ -5,7 +5,7 @@
 //! 2. [`Machine::compose`]: opens chunks, decides the next move, claims, and gives the commit's text and offset;
 //!    when that is acknowledged, [`Machine::committed`] names the messages that may now be handed over.
 //!
-//! Between cycles it takes [`Machine::report`]s of attempts and chunks that were read ([`Machine::found`]).
+//! Between cycles it takes the outcomes of attempts ([`Machine::report`]) and chunks that were read ([`Machine::found`]).
 //! When ownership is lost the machine is dropped; [`Machine::abandon`] gives the answers that have no durable event yet. So it
 //! is when a step returns [`Broken`]: a machine that found a broken invariant must not be asked anything else.
 
@@ -24,43 +24,16 @@ pub use open::{Found, READ_AHEAD, Want};
 pub use takeover::{Gain, GainError};
 
 use super::invariant::{Broken, Invariant};
+use super::outcome::Outcome;
 use super::positions::Positions;
 use super::progress::{OpenChunk, Progress, Target};
 use crate::domain::chunk::{Chunk, Message};
-use crate::domain::counters::Final;
 use crate::domain::event::EventDetails;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-
-/// What the policy made of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// Delivered, bounced, suppressed or expired.
-    Ended(Final),
-    /// To a tier. `in_doubt`: the relay may have taken it, and that is said in an event of its own.
-    Retry {
-        delay: Duration,
-        uses_try: bool,
-        in_doubt: bool,
-    },
-    /// No more tries, or refused.
-    Dead,
-    /// A person must decide.
-    Held,
-    /// Not attempted: the claim is taken back.
-    Unused,
-}
-
-/// A message's attempt and its end.
-#[derive(Debug, Clone)]
-pub struct Report {
-    pub message: OpenMessage,
-    pub fate: Fate,
-    pub note: Rc<EventDetails>,
-}
 
 /// What the configuration says to a partition.
 #[derive(Debug, Clone, Copy)]
@@ -129,10 +102,14 @@ pub struct Machine {
     chunks: BTreeMap<Offset, Opened>,
     /// Read, and not opened yet.
     staged: Option<Found>,
-    reports: Vec<Report>,
+    /// Answers whose events are not durable yet.
+    answered: Vec<PendingEvent>,
+    /// Answered without an attempt: their claims are taken back.
+    unused: Vec<MessageRef>,
     /// The effects of this cycle are not known to be durable yet.
     awaits_effects: bool,
-    going: BTreeMap<MessageRef, Waiting>,
+    /// Messages that wait for a move to be decided.
+    waiting: BTreeMap<MessageRef, WaitingMove>,
     /// Claims of the commit under way.
     claiming: Vec<OpenMessage>,
     /// With the lanes or the relay.
@@ -143,19 +120,20 @@ pub struct Machine {
     turn: usize,
 }
 
-/// Where a message will be moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Going {
-    target: Target,
-    uses_try: bool,
-}
-
 /// A message that waits for its move, with what the move needs to know of it.
 #[derive(Debug, Clone, Copy)]
-struct Waiting {
-    going: Going,
+struct WaitingMove {
+    target: Target,
+    uses_try: bool,
     run: RunKey,
     bytes: usize,
+}
+
+impl WaitingMove {
+    /// Whether both can go in one record.
+    fn goes_with(&self, other: &WaitingMove) -> bool {
+        (self.target, self.uses_try, self.run) == (other.target, other.uses_try, other.run)
+    }
 }
 
 impl Opened {
@@ -225,12 +203,13 @@ impl Machine {
         messages.map(|message| message.content.len()).sum()
     }
 
-    /// Takes an attempt's end. The message was handed over under this machine's token and was not answered before.
+    /// Takes an attempt's outcome; `None`: the message was not attempted, so its claim is taken back without an event.
+    /// It was handed over under this machine's token and was not answered before.
     pub fn report(
         &mut self,
         reference: MessageRef,
-        fate: Fate,
-        note: Rc<EventDetails>,
+        outcome: Option<Outcome>,
+        details: Rc<EventDetails>,
     ) -> Result<(), Broken> {
         let Some(message) = self.handed.remove(&reference) else {
             let detail = format!(
@@ -239,11 +218,14 @@ impl Machine {
             );
             return Err(self.broken(Invariant::AnswerIsAwaited, detail));
         };
-        self.reports.push(Report {
-            message,
-            fate,
-            note,
-        });
+        match outcome {
+            Some(outcome) => self.answered.push(PendingEvent {
+                message,
+                outcome,
+                details,
+            }),
+            None => self.unused.push(reference),
+        }
         Ok(())
     }
 
@@ -277,15 +259,16 @@ impl Machine {
     fn is_at_rest(&self) -> bool {
         self.handed.is_empty()
             && self.claiming.is_empty()
-            && self.reports.is_empty()
+            && self.answered.is_empty()
+            && self.unused.is_empty()
             && !self.awaits_effects
-            && self.going.is_empty()
+            && self.waiting.is_empty()
             && self.progress.moving.is_none()
     }
 
     /// Answers without a durable event: their events are still written, under this machine's number.
-    pub fn abandon(self) -> Vec<Report> {
-        self.reports
+    pub fn abandon(self) -> Vec<PendingEvent> {
+        self.answered
     }
 
     fn is_send(&self) -> bool {

@@ -4,6 +4,7 @@ mod invariants;
 mod topics;
 
 use super::*;
+use crate::domain::counters::Final;
 use crate::domain::event::EventType;
 use crate::domain::records::{CampaignRecord, InDoubtPolicy, LeftEntry};
 use crate::protocol::ledger::Ledger;
@@ -30,7 +31,7 @@ fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() 
     supply(&mut machine, chunk(1, &[0, 1, 2, 3], None));
     let (effects, claimed) = cycle(&mut machine, &topics, 0, 9);
     assert_eq!(kinds(&effects), [EventType::InDoubt; 2]);
-    assert!(effects.events.iter().all(|event| !event.is_final));
+    assert!(effects.events.iter().all(|event| !event.outcome.is_final()));
     assert!(claimed.is_empty(), "claimed before the second commit");
     assert_eq!(machine.uncommitted(), 0);
     let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
@@ -56,7 +57,7 @@ fn what_is_in_doubt_and_held_or_cancelled_becomes_a_letter_and_stays_claimed_unt
         let mut machine = owned(SEND, Some((0, text)), &topics);
         supply(&mut machine, chunk(1, &[0, 1, 2, 3], None));
         let (effects, _) = cycle(&mut machine, &topics, 0, 0);
-        assert!(effects.events.iter().all(|event| event.is_final));
+        assert!(effects.events.iter().all(|event| event.outcome.is_final()));
         let moving = machine.progress().moving.clone().unwrap();
         assert_eq!(moving.target, Target::Letter(LetterKind::InDoubt));
         assert_eq!(machine.uncommitted(), 2);
@@ -75,7 +76,7 @@ fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
     report(&mut machine, reference(0, 0), DEFERRED);
-    report(&mut machine, reference(0, 1), Fate::Dead);
+    report(&mut machine, reference(0, 1), Some(Outcome::Dead));
     let (effects, _) = cycle(&mut machine, &topics, 0, 0);
     assert_eq!(kinds(&effects), [EventType::Deferred, EventType::Dead]);
     assert!(effects.copy.is_none(), "copied before it was decided");
@@ -122,8 +123,12 @@ fn a_paused_run_leaves_as_it_was_acknowledged_and_comes_back_exactly() {
     topics.pause(1, true);
     let (effects, _) = cycle(&mut machine, &topics, 0, 9);
     assert!(effects.left.is_empty(), "left with claims");
-    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
-    report(&mut machine, reference(0, 1), Fate::Unused);
+    report(
+        &mut machine,
+        reference(0, 0),
+        Some(Outcome::Ended(Final::Delivered)),
+    );
+    report(&mut machine, reference(0, 1), None);
     let (effects, _) = cycle(&mut machine, &topics, 0, 9);
     assert!(
         effects.left.is_empty(),
@@ -175,7 +180,7 @@ fn lines_without_bytes_and_expired_ones_end_without_a_claim() {
     let (effects, claimed) = cycle(&mut machine, &topics, 9, 9);
     assert_eq!(kinds(&effects), [EventType::Suppressed]);
     assert_eq!(claimed, [reference(0, 0)]);
-    report(&mut machine, reference(0, 0), Fate::Unused);
+    report(&mut machine, reference(0, 0), None);
     let (effects, claimed) = cycle(&mut machine, &topics, 10, 9);
     assert!(effects.events.is_empty() && claimed.is_empty());
     let (effects, _) = cycle(&mut machine, &topics, 10, 9);
@@ -201,7 +206,11 @@ fn of_a_cancelled_run_what_is_open_ends_and_nothing_more_is_read() {
     assert!(claimed.is_empty());
     assert!(topics.at(0, |view| machine.want(view)).is_none());
     assert_eq!(machine.progress().runs[&key(1)].next, 6);
-    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
+    report(
+        &mut machine,
+        reference(0, 0),
+        Some(Outcome::Ended(Final::Delivered)),
+    );
     cycle(&mut machine, &topics, 0, 9);
     assert_eq!(counted(&machine, Final::Delivered), 1);
 }
@@ -253,12 +262,24 @@ fn the_offset_is_never_raised_past_what_somebody_may_still_need() {
         offset
     };
     topics.manifest(2, 1, |_| ());
-    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
-    report(&mut machine, reference(0, 1), Fate::Ended(Final::Delivered));
+    report(
+        &mut machine,
+        reference(0, 0),
+        Some(Outcome::Ended(Final::Delivered)),
+    );
+    report(
+        &mut machine,
+        reference(0, 1),
+        Some(Outcome::Ended(Final::Delivered)),
+    );
     assert_eq!(offset(&mut machine, &topics, 9), Some(0), "a chunk is open");
     let (_, claimed) = cycle(&mut machine, &topics, 0, 9);
     for reference in claimed {
-        report(&mut machine, reference, Fate::Ended(Final::Bounced));
+        report(
+            &mut machine,
+            reference,
+            Some(Outcome::Ended(Final::Bounced)),
+        );
     }
     assert_eq!(
         offset(&mut machine, &topics, 9),
@@ -323,7 +344,7 @@ fn a_drain_claims_nothing_and_ends_what_is_under_way() {
     report(&mut machine, reference(0, 0), DEFERRED);
     cycle(&mut machine, &topics, 0, 9);
     assert!(!machine.is_drained(), "a move is under way");
-    report(&mut machine, reference(0, 1), Fate::Unused);
+    report(&mut machine, reference(0, 1), None);
     cycle(&mut machine, &topics, 0, 9);
     cycle(&mut machine, &topics, 0, 9);
     assert!(machine.is_drained());
@@ -335,7 +356,11 @@ fn a_drain_claims_nothing_and_ends_what_is_under_way() {
 fn an_answer_that_was_not_told_is_given_up_whole() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
-    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
+    report(
+        &mut machine,
+        reference(0, 0),
+        Some(Outcome::Ended(Final::Delivered)),
+    );
     let reports = machine.abandon();
     assert_eq!(reports.len(), 1);
     let message = &reports[0].message;

@@ -104,13 +104,9 @@ impl Journal {
         let claimed = machine.committed()?;
         let number = machine.number();
         let handed = claimed.into_iter().map(|open| Handed {
-            at: commit.at,
             token: commit.token,
-            number,
-            reference: open.reference,
-            run: open.run,
             site: address::site_of(&open.message.line.address).to_string(),
-            message: open.message,
+            open,
         });
         self.lanes.hand_over(handed.collect());
         // Where commits may be forgotten, checkpoints say what is not needed any more.

@@ -3,10 +3,9 @@
 use super::Journal;
 use super::gates::Gates;
 use super::rate::CAMPAIGN;
-use crate::domain::event::EventType;
 use crate::domain::records::CampaignRecord;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::worker::records::{self, About, RecordBuilder, campaign_record};
+use crate::engine::worker::records::{self, RecordBuilder, campaign_record};
 use crate::engine::worker::settings::WorkerError;
 use crate::protocol::Target;
 use crate::protocol::invariant::Broken;
@@ -60,8 +59,7 @@ impl Journal {
         if records.is_err() {
             // They have left the machine, and the partition is given up: the relay's answers still get their events.
             for event in &effects.events {
-                let about = About::from(&event.message);
-                self.late(&about, &event.message.message, event.kind, &event.note);
+                self.add_late(event);
             }
         }
         let records = self.or_stand_still(at, records)?;
@@ -79,7 +77,7 @@ impl Journal {
         for event in &effects.events {
             let written = builder.event(event)?;
             records.push((events_to, records::record(at, &written)?));
-            if event.is_final && matches!(event.kind, EventType::Dead | EventType::InDoubt) {
+            if event.outcome.is_letter() {
                 self.letter_events.add(at, event.message.reference, written);
             }
         }

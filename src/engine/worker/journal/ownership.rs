@@ -1,18 +1,15 @@
 //! Gaining partitions, giving them up, and losing them.
 
 use super::Journal;
-use crate::domain::chunk::Message;
-use crate::domain::counters::Final;
-use crate::domain::event::{EventDetails, EventType};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::beginning::beginning;
 use crate::engine::worker::checkpoints::Durable;
-use crate::engine::worker::records::{self, About, RecordBuilder};
+use crate::engine::worker::records::{self, RecordBuilder};
 use crate::engine::worker::settings::{Notice, WorkerError};
+use crate::protocol::Machine;
 use crate::protocol::checkpoint::{Position, Start};
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::machine::{Gain, Rules};
-use crate::protocol::{Fate, Machine};
+use crate::protocol::machine::{Gain, PendingEvent, Rules};
 use crate::queue::{Ownership, Token};
 use std::time::Duration;
 
@@ -160,7 +157,7 @@ impl Journal {
         self.lanes.take_back(at);
     }
 
-    /// Ownership is gone: what was answered and not told gets its event under the old number, nothing else.
+    /// Ownership is gone: answers without a durable event get one under the old number, and nothing else follows.
     pub(super) fn lose(&mut self, at: TopicPartition, token: Token) {
         self.checkpoints.forget(at, token);
         self.partitions.no_longer_standing_still(at);
@@ -176,34 +173,27 @@ impl Journal {
         tracing::info!(%at, number = machine.number(), "partition left");
         self.lanes.disown(at);
         self.letter_events.forget(at);
-        for report in machine.abandon() {
-            let about = About::from(&report.message);
-            if let Some(kind) = late_kind(report.fate) {
-                self.late(&about, &report.message.message, kind, &report.note);
-            }
+        for event in machine.abandon() {
+            self.add_late(&event);
         }
     }
 
-    /// A result of an earlier ownership: an event that the relay took or refused it, and nothing more.
-    pub(super) fn late(
-        &mut self,
-        about: &About,
-        message: &Message,
-        kind: EventType,
-        note: &EventDetails,
-    ) {
-        if !matches!(kind, EventType::Delivered | EventType::Bounced) {
+    /// An outcome of an earlier ownership: if it is certain it gets its event, under the owner number of its claim. It
+    /// touches no set, because the message is another owner's now.
+    pub(super) fn add_late(&mut self, event: &PendingEvent) {
+        if !event.outcome.is_certain() {
             return;
         }
+        let at = event.message.at;
         let builder = RecordBuilder {
             setup: &self.setup,
             ledger: &self.followed.ledger,
             timestamp: self.timestamp(),
         };
-        let event = builder.about(about, message, kind, true, note);
-        let record = event.and_then(|event| records::record(about.at, &event));
-        if let Some(record) = self.or_stand_still(about.at, record) {
-            let to = TopicPartition::new(Topic::Event, about.at.partition);
+        let event = builder.event(event);
+        let record = event.and_then(|event| records::record(at, &event));
+        if let Some(record) = self.or_stand_still(at, record) {
+            let to = TopicPartition::new(Topic::Event, at.partition);
             self.outbox.add(to, record);
         }
     }
@@ -233,13 +223,5 @@ impl Journal {
         for broken in durable.broken {
             self.stand_still(broken.at, broken.to_string());
         }
-    }
-}
-
-/// What is told of an attempt whose ownership is over: that the relay took the message, or refused it for good.
-pub(super) fn late_kind(fate: Fate) -> Option<EventType> {
-    match fate {
-        Fate::Ended(end @ (Final::Delivered | Final::Bounced)) => Some(EventType::from(end)),
-        _ => None,
     }
 }

@@ -21,7 +21,7 @@ impl Totals {
     /// Counts events that are durable.
     pub fn count(&mut self, events: &[PendingEvent]) {
         for event in events {
-            let counter = match event.kind {
+            let counter = match event.outcome.event_type() {
                 EventType::Delivered => &mut self.summary.delivered,
                 EventType::Deferred => &mut self.summary.deferred,
                 EventType::Bounced => &mut self.summary.bounced,
@@ -29,7 +29,7 @@ impl Totals {
                 EventType::Suppressed => &mut self.summary.suppressed,
                 EventType::Expired => &mut self.summary.expired,
                 EventType::Cancelled => &mut self.summary.cancelled,
-                EventType::InDoubt if event.is_final => &mut self.summary.in_doubt,
+                EventType::InDoubt if event.outcome.is_final() => &mut self.summary.in_doubt,
                 EventType::InDoubt => &mut self.summary.deferred,
             };
             *counter += 1;

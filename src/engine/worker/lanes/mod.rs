@@ -12,14 +12,14 @@ pub use connections::open_connections;
 use super::pace::Pace;
 use super::settings::{Notice, Observer, Setup};
 use super::views::Suppressions;
-use crate::domain::chunk::Message;
 use crate::domain::ids::RunKey;
 use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
-use crate::engine::breaker::{Breaker, Signal};
+use crate::engine::breaker::{Breaker, Signal, signals};
+use crate::engine::policy::Trouble;
 use crate::engine::shares::Term;
-use crate::protocol::machine::MessageRef;
+use crate::protocol::OpenMessage;
 use crate::smtp::Outgoing;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -30,13 +30,9 @@ use tokio::sync::Notify;
 /// A claimed message on its way to a relay and back.
 #[derive(Debug, Clone)]
 pub struct Handed {
-    pub at: TopicPartition,
+    /// Of the ownership under which it was claimed.
     pub token: u64,
-    /// The owner number of the claim.
-    pub number: u64,
-    pub reference: MessageRef,
-    pub run: RunKey,
-    pub message: Message,
+    pub open: OpenMessage,
     pub site: String,
 }
 
@@ -234,7 +230,7 @@ impl Lanes {
 
     /// Messages of a partition that have not begun come back unused.
     pub fn take_back(&self, at: TopicPartition) {
-        self.take_back_if(|handed| handed.at == at, "the partition was revoked");
+        self.take_back_if(|handed| handed.open.at == at, "the partition was revoked");
     }
 
     /// Messages that have not begun and may not now come back unused, so that others get their claims: those whose
@@ -257,10 +253,10 @@ impl Lanes {
         let kept = Cell::new(0usize);
         let goes = |handed: &Handed| {
             let holds = valid
-                .get(&handed.at)
+                .get(&handed.open.at)
                 .is_some_and(|(token, until)| *token == handed.token && now < *until);
             let goes = !holds
-                || is_held(handed.run)
+                || is_held(handed.open.run)
                 || sites.contains(&handed.site)
                 || (all_held && kept.get() > 0);
             kept.set(kept.get() + usize::from(!goes));
@@ -358,11 +354,12 @@ impl Lanes {
         }
     }
 
-    /// What an attempt tells the breakers of its relay and site.
-    pub fn judge(&self, answer: &Answer, relay: Option<Signal>, site: Option<Signal>) {
+    /// Reports an attempt to the breakers of its relay and site.
+    pub fn judge(&self, answer: &Answer, trouble: Trouble) {
         let Some(index) = self.relay_index(answer.relay.as_deref()) else {
             return;
         };
+        let (relay, site) = signals(&answer.attempt, trouble);
         if let Some(signal) = relay {
             self.signal(index, None, signal);
         }
@@ -394,7 +391,7 @@ impl Lanes {
         loop {
             let index = inner.next_for_site(&self.setup, now)?;
             let handed = inner.waiting.remove(index).ok_or(Blocked::Empty)?;
-            let suppressed = list.has(&self.setup.key, &handed.message.line.address);
+            let suppressed = list.has(&self.setup.key, &handed.open.message.line.address);
             if !suppressed && inner.holds(&handed, now) {
                 inner.use_slots(relay, &handed.site, now);
                 return Ok(handed);
@@ -421,13 +418,13 @@ impl Lanes {
         let mut inner = self.inner.borrow_mut();
         inner.next_ticket += 1;
         let ticket = inner.next_ticket;
-        let line = &handed.message.line;
+        let line = &handed.open.message.line;
         let outgoing = Outgoing {
             ticket,
             return_path: line.return_path.clone(),
             recipient: line.address.clone(),
             message_id: line.id.clone(),
-            content: handed.message.content.clone(),
+            content: handed.open.message.content.clone(),
         };
         inner.begun.insert(ticket, handed);
         outgoing

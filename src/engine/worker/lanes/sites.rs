@@ -113,7 +113,7 @@ impl Inner {
 
     /// The claim is known to hold: the partition is owned, and its last commit is young enough.
     pub(super) fn holds(&self, handed: &Handed, now: Duration) -> bool {
-        let valid = self.valid.get(&handed.at);
+        let valid = self.valid.get(&handed.open.at);
         valid.is_some_and(|(token, until)| *token == handed.token && now < *until)
     }
 

@@ -90,9 +90,9 @@ fn contents_must_be_of_the_run_and_hold_what_the_sets_name() {
 #[test]
 fn a_message_that_is_acted_on_lies_in_an_open_chunk() {
     let topics = Topics::of_run(0);
-    for fate in [Fate::Ended(Final::Delivered), Fate::Unused, DEFERRED] {
+    for outcome in [Some(Outcome::Ended(Final::Delivered)), None, DEFERRED] {
         let (mut machine, _) = claimed_two(&topics);
-        report(&mut machine, reference(0, 0), fate);
+        report(&mut machine, reference(0, 0), outcome);
         let effects = effects(&mut machine, &topics).unwrap();
         machine.progress.open.clear();
         assert_eq!(
@@ -154,12 +154,15 @@ fn only_what_was_asked_for_is_read() {
 #[test]
 fn a_claim_is_taken_back_once_and_a_message_ends_once() {
     let topics = Topics::of_run(0);
-    for (fate, invariant) in [
-        (Fate::Unused, Invariant::ReleasedWasClaimed),
-        (Fate::Ended(Final::Bounced), Invariant::MessageEndsOnce),
+    for (outcome, invariant) in [
+        (None, Invariant::ReleasedWasClaimed),
+        (
+            Some(Outcome::Ended(Final::Bounced)),
+            Invariant::MessageEndsOnce,
+        ),
     ] {
         let (mut machine, _) = claimed_two(&topics);
-        report(&mut machine, reference(0, 0), fate);
+        report(&mut machine, reference(0, 0), outcome);
         let effects = effects(&mut machine, &topics).unwrap();
         let open = machine.progress.open.get_mut(&0).unwrap();
         (open.claimed, open.done) = (Positions::NONE, Positions::first(1));
@@ -171,7 +174,11 @@ fn a_claim_is_taken_back_once_and_a_message_ends_once() {
 fn an_end_that_cannot_be_counted_is_not_done() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
-    report(&mut machine, reference(0, 0), Fate::Ended(Final::Delivered));
+    report(
+        &mut machine,
+        reference(0, 0),
+        Some(Outcome::Ended(Final::Delivered)),
+    );
     let effects = effects(&mut machine, &topics).unwrap();
     machine.progress.runs.clear();
     assert_eq!(

@@ -12,11 +12,11 @@ pub(super) const SEND: TopicPartition = TopicPartition::new(Topic::Send, 0);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const TIER: TopicPartition =
     TopicPartition::new(Topic::Retry(Duration::from_secs(60)), 0);
-pub(super) const DEFERRED: Fate = Fate::Retry {
+pub(super) const DEFERRED: Option<Outcome> = Some(Outcome::Retry {
     delay: SECOND,
     uses_try: true,
     in_doubt: false,
-};
+});
 
 pub(super) fn id(number: u64) -> RunId {
     RunId::new(format!("c{number}"), "r")
@@ -255,8 +255,8 @@ pub(super) fn references(messages: &[OpenMessage]) -> Vec<MessageRef> {
     messages.iter().map(|message| message.reference).collect()
 }
 
-pub(super) fn report(machine: &mut Machine, reference: MessageRef, fate: Fate) {
-    machine.report(reference, fate, Rc::default()).unwrap();
+pub(super) fn report(machine: &mut Machine, reference: MessageRef, outcome: Option<Outcome>) {
+    machine.report(reference, outcome, Rc::default()).unwrap();
 }
 
 pub(super) fn reference(offset: Offset, position: usize) -> MessageRef {
@@ -264,7 +264,11 @@ pub(super) fn reference(offset: Offset, position: usize) -> MessageRef {
 }
 
 pub(super) fn kinds(effects: &Effects) -> Vec<EventType> {
-    effects.events.iter().map(|event| event.kind).collect()
+    effects
+        .events
+        .iter()
+        .map(|event| event.outcome.event_type())
+        .collect()
 }
 
 pub(super) fn counted(machine: &Machine, end: Final) -> u64 {
