@@ -11,7 +11,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::letters;
 use crate::protocol::Ledger;
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::machine::{Copy, MessageRef, OpenMessage, PendingEvent};
+use crate::protocol::machine::{MessageRef, MoveRecord, OpenMessage, PendingEvent};
 use crate::protocol::progress::{LetterKind, Target};
 use crate::queue::Record;
 use crate::queue::chunk::{self, Origin};
@@ -38,8 +38,8 @@ impl LetterEvents {
     }
 
     /// Its letters are durable.
-    pub fn moved(&mut self, copy: &Copy) {
-        for message in &copy.messages {
+    pub fn moved(&mut self, moved: &MoveRecord) {
+        for message in &moved.messages {
             self.events.remove(&(message.at, message.reference));
         }
     }
@@ -101,25 +101,25 @@ impl RecordBuilder<'_> {
     }
 
     /// The record or records of a decided move, and where they go.
-    pub fn copies(
+    pub fn moved(
         &self,
         at: TopicPartition,
-        copy: &Copy,
+        moved: &MoveRecord,
         events: &LetterEvents,
     ) -> Result<(TopicPartition, Vec<Record>), Broken> {
-        match copy.decided.target {
+        match moved.decided.target {
             Target::Retry(delay) => {
-                let record = self.retry_copy(at, copy)?;
+                let record = self.retry_record(at, moved)?;
                 Ok((
                     TopicPartition::new(Topic::Retry(delay), at.partition),
                     vec![record],
                 ))
             }
             Target::Letter(_) => {
-                let letters = copy
+                let letters = moved
                     .messages
                     .iter()
-                    .map(|message| self.letter(copy, message, events));
+                    .map(|message| self.letter(moved, message, events));
                 Ok((
                     TopicPartition::new(Topic::Dlq, at.partition),
                     letters.collect::<Result<_, _>>()?,
@@ -128,20 +128,20 @@ impl RecordBuilder<'_> {
         }
     }
 
-    fn retry_copy(&self, at: TopicPartition, copy: &Copy) -> Result<Record, Broken> {
-        let Some(first) = copy.messages.first() else {
-            let detail = format!("move {}", copy.decided.number);
+    fn retry_record(&self, at: TopicPartition, moved: &MoveRecord) -> Result<Record, Broken> {
+        let Some(first) = moved.messages.first() else {
+            let detail = format!("move {}", moved.decided.number);
             return Err(Broken::new(at, Invariant::MoveNamesItsMessages, detail));
         };
         let head = ChunkHead {
-            moved_from: Some((at, copy.decided.number)),
+            moved_from: Some((at, moved.decided.number)),
             trace_id: self.setup.trace_id.clone(),
             ..first.chunk.head.clone()
         };
-        let messages = copy.messages.iter().map(|open| {
+        let messages = moved.messages.iter().map(|open| {
             let line = MessageLine {
                 hop: open.message.line.hop + 1,
-                tries: open.message.line.tries + u32::from(copy.decided.uses_try),
+                tries: open.message.line.tries + u32::from(moved.decided.uses_try),
                 ..open.message.line.clone()
             };
             (line, open.message.content.clone())
@@ -152,21 +152,21 @@ impl RecordBuilder<'_> {
 
     fn letter(
         &self,
-        copy: &Copy,
+        moved: &MoveRecord,
         open: &OpenMessage,
         events: &LetterEvents,
     ) -> Result<Record, Broken> {
-        let key = self.ledger.counts_for(copy.decided.run);
+        let key = self.ledger.counts_for(moved.decided.run);
         let id = self.run_id(open.at, key)?;
         let letter = Letter {
             key,
             campaign: id.campaign.clone(),
             run: id.run.clone(),
             event: events.of(open).cloned(),
-            in_doubt: copy.decided.target == Target::Letter(LetterKind::InDoubt),
+            in_doubt: moved.decided.target == Target::Letter(LetterKind::InDoubt),
             attempts: open.message.line.tries + 1,
             from: TopicPartitionText(open.at),
-            number: copy.decided.number,
+            number: moved.decided.number,
         };
         let content = (&open.message.line, &open.message.content);
         letters::record(&letter, &open.chunk.head, content, self.origin())

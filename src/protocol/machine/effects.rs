@@ -21,7 +21,7 @@ use std::rc::Rc;
 pub struct Effects {
     pub events: Vec<PendingEvent>,
     /// The copies of the move that the last commit decided.
-    pub copy: Option<Copy>,
+    pub move_record: Option<MoveRecord>,
     /// Entries for the campaign topic.
     pub left: Vec<LeftEntry>,
     /// Claims taken back without an event (the in-doubt ones of the last owner have theirs).
@@ -38,7 +38,7 @@ pub struct PendingEvent {
 
 /// Messages of a decided move, sorted by row: one record for a tier, one letter each for the dlq.
 #[derive(Debug, Clone)]
-pub struct Copy {
+pub struct MoveRecord {
     pub decided: Move,
     /// At least one.
     pub messages: Vec<OpenMessage>,
@@ -46,7 +46,7 @@ pub struct Copy {
 
 impl Effects {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.copy.is_none() && self.left.is_empty()
+        self.events.is_empty() && self.move_record.is_none() && self.left.is_empty()
     }
 }
 
@@ -71,7 +71,7 @@ impl Machine {
             self.add_in_doubt(view, &mut effects);
             return Ok(effects);
         }
-        effects.copy = self.copy()?;
+        effects.move_record = self.move_record()?;
         self.add_endings(view, &mut effects)?;
         // The answers leave the machine last: nothing above may fail and take them with it.
         effects.events.append(&mut self.answered);
@@ -179,7 +179,7 @@ impl Machine {
         self.progress.open.len() >= MAX_OPEN && self.claimable(view, 1) == 0
     }
 
-    fn copy(&self) -> Result<Option<Copy>, Broken> {
+    fn move_record(&self) -> Result<Option<MoveRecord>, Broken> {
         let Some(decided) = self.progress.moving.clone() else {
             return Ok(None);
         };
@@ -195,7 +195,7 @@ impl Machine {
             return Err(self.broken(Invariant::MoveNamesItsMessages, detail));
         }
         messages.sort_by_key(|open| open.message.line.row);
-        Ok(Some(Copy { decided, messages }))
+        Ok(Some(MoveRecord { decided, messages }))
     }
 
     /// Everything that [`Machine::effects`] gave is durable.
@@ -223,8 +223,8 @@ impl Machine {
         for reference in effects.released {
             self.release_claim(reference)?;
         }
-        if let Some(copy) = effects.copy {
-            self.moved(&copy)?;
+        if let Some(record) = effects.move_record {
+            self.moved(&record)?;
         }
         for left in effects.left {
             self.remove_left(left.key)?;
@@ -294,12 +294,12 @@ impl Machine {
         Ok(())
     }
 
-    fn moved(&mut self, copy: &Copy) -> Result<(), Broken> {
-        for message in &copy.messages {
+    fn moved(&mut self, record: &MoveRecord) -> Result<(), Broken> {
+        for message in &record.messages {
             let reference = message.reference;
             let chunk = open_of(self.at, &mut self.progress.open, reference)?;
             chunk.moving.remove(reference.position);
-            match copy.decided.target {
+            match record.decided.target {
                 Target::Retry(_) => self.finish(reference, |counters| counters.moved += 1)?,
                 Target::Letter(kind) => {
                     self.finish(reference, |counters| counters.add(kind.end()))?

@@ -18,7 +18,7 @@ mod open;
 mod takeover;
 
 pub use compose::{Draft, Limits};
-pub use effects::{Copy, Effects, PendingEvent};
+pub use effects::{Effects, MoveRecord, PendingEvent};
 pub use message::{MessageRef, OpenMessage};
 pub use open::{Found, READ_AHEAD, Want};
 pub use takeover::{Gain, GainError};

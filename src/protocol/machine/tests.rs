@@ -63,7 +63,7 @@ fn what_is_in_doubt_and_held_or_cancelled_becomes_a_letter_and_stays_claimed_unt
         assert_eq!(machine.uncommitted(), 2);
         let (effects, _) = cycle(&mut machine, &topics, 0, 0);
         assert_eq!(
-            references(&effects.copy.unwrap().messages),
+            references(&effects.move_record.unwrap().messages),
             [reference(0, 0), reference(0, 1)]
         );
         assert_eq!(counted(&machine, Final::InDoubt), 2);
@@ -79,14 +79,17 @@ fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     report(&mut machine, reference(0, 1), Some(Outcome::Dead));
     let (effects, _) = cycle(&mut machine, &topics, 0, 0);
     assert_eq!(kinds(&effects), [EventType::Deferred, EventType::Dead]);
-    assert!(effects.copy.is_none(), "copied before it was decided");
+    assert!(
+        effects.move_record.is_none(),
+        "copied before it was decided"
+    );
     let moving = machine.progress().moving.clone().unwrap();
     assert_eq!((moving.number, moving.target), (1, Target::Retry(SECOND)));
     let text = machine.progress().text();
 
     let (effects, _) = cycle(&mut machine, &topics, 0, 0);
     assert_eq!(
-        references(&effects.copy.unwrap().messages),
+        references(&effects.move_record.unwrap().messages),
         [reference(0, 0)]
     );
     let moving = machine.progress().moving.clone().unwrap();
@@ -107,7 +110,7 @@ fn a_move_is_decided_by_one_commit_and_done_by_a_later_one() {
     supply(&mut next, chunk(1, &[0, 1, 2, 3], None));
     cycle(&mut next, &topics, 0, 0);
     let (effects, _) = cycle(&mut next, &topics, 0, 0);
-    let copy = effects.copy.unwrap();
+    let copy = effects.move_record.unwrap();
     assert_eq!(
         (copy.decided.number, references(&copy.messages)),
         (1, vec![reference(0, 0)])

@@ -9,7 +9,7 @@ use crate::engine::worker::records::{self, RecordBuilder, campaign_record};
 use crate::engine::worker::settings::WorkerError;
 use crate::protocol::Target;
 use crate::protocol::invariant::Broken;
-use crate::protocol::machine::{Copy, Effects};
+use crate::protocol::machine::{Effects, MoveRecord};
 use crate::queue::Record;
 
 /// Records, and where each goes.
@@ -32,9 +32,9 @@ impl Journal {
         self.outbox.flush().await?;
         for (at, effects) in pending {
             self.totals.count(&effects.events);
-            if let Some(copy) = &effects.copy {
-                self.letter_events.moved(copy);
-                let tier = TopicPartition::new(copy_topic(copy), at.partition);
+            if let Some(moved) = &effects.move_record {
+                self.letter_events.moved(moved);
+                let tier = TopicPartition::new(topic_of(moved), at.partition);
                 self.partitions.appended_to(tier);
             }
             if let Some(machine) = self.partitions.get_mut(at) {
@@ -81,9 +81,9 @@ impl Journal {
                 self.letter_events.add(at, event.message.reference, written);
             }
         }
-        if let Some(copy) = &effects.copy {
-            let (to, copies) = builder.copies(at, copy, &self.letter_events)?;
-            records.extend(copies.into_iter().map(|record| (to, record)));
+        if let Some(moved) = &effects.move_record {
+            let (to, records_of_move) = builder.moved(at, moved, &self.letter_events)?;
+            records.extend(records_of_move.into_iter().map(|record| (to, record)));
         }
         for left in &effects.left {
             let record = campaign_record(at, &CampaignRecord::Left(left.clone()))?;
@@ -93,8 +93,8 @@ impl Journal {
     }
 }
 
-fn copy_topic(copy: &Copy) -> Topic {
-    match copy.decided.target {
+fn topic_of(moved: &MoveRecord) -> Topic {
+    match moved.decided.target {
         Target::Retry(delay) => Topic::Retry(delay),
         Target::Letter(_) => Topic::Dlq,
     }
