@@ -17,7 +17,7 @@ pub struct Inbox {
     changes: RefCell<VecDeque<Ownership>>,
     reads: RefCell<Vec<Finished>>,
     /// Notified when something was put in.
-    pub wake: Notify,
+    pub wake: Rc<Notify>,
 }
 
 impl Inbox {

@@ -1,7 +1,5 @@
 //! Looks at all workers' progress every few seconds, where limits are shared out, and keeps what it makes of it.
 
-use super::inbox::Inbox;
-use super::settings::Setup;
 use crate::clock::Clock;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::shares::{Census, LOOK_EVERY, Term, Texts, VIEW_LASTS};
@@ -33,6 +31,8 @@ struct Desk {
 
 /// This worker's part of what is shared, as far as it has looked.
 pub struct Shares {
+    name: String,
+    clock: Rc<dyn Clock>,
     desk: Rc<Desk>,
     term: Term,
     /// Of the last seconds, and when each was judged.
@@ -44,30 +44,34 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// `None` where all processes have one bucket. Second: the task that looks, to be run beside the worker.
+    /// `None` where all processes have one bucket. Second: the task that looks, to be run beside the worker; it notifies
+    /// `wake` after each look.
     pub fn open(
-        setup: &Setup,
-        inbox: Rc<Inbox>,
+        name: &str,
+        queue: Rc<dyn Queue>,
+        clock: Rc<dyn Clock>,
+        wake: Rc<Notify>,
     ) -> Option<(Shares, impl Future<Output = ()> + use<>)> {
-        let (queue, clock) = (setup.queue.clone(), setup.clock.clone());
         if queue.buckets().is_some() {
             return None;
         }
         let desk = Rc::new(Desk::default());
         let shares = Shares {
+            name: name.to_string(),
+            clock: clock.clone(),
             desk: desk.clone(),
-            term: Term::new(&setup.name),
+            term: Term::new(name),
             looks: VecDeque::new(),
             changes_at: None,
             is_unknown: false,
         };
-        Some((shares, watch(queue, clock, desk, inbox)))
+        Some((shares, watch(queue, clock, desk, wake)))
     }
 
     /// Judges a new look. What is in force now, where that may have changed. `owns`: a commit says that some partition
     /// is this worker's. While none does, others may go by that, and this worker knows nothing.
-    pub fn follow(&mut self, setup: &Setup, ledger: &Ledger, owns: bool) -> Option<&Term> {
-        let now = setup.clock.since_boot();
+    pub fn follow(&mut self, ledger: &Ledger, owns: bool) -> Option<&Term> {
+        let now = self.clock.since_boot();
         let look = self.desk.look.take();
         // New here: the sooner a view has this worker, the sooner it has a share.
         if owns && std::mem::take(&mut self.is_unknown) {
@@ -80,8 +84,8 @@ impl Shares {
         if let Some(look) = look {
             self.looks.retain(|(at, _)| look.read_at < *at + VIEW_LASTS);
             let before = self.looks.iter().map(|(_, texts)| texts);
-            let census = Census::take(&look.texts, before, ledger, setup.clock.now());
-            self.is_unknown = !census.owners.contains(&setup.name);
+            let census = Census::take(&look.texts, before, ledger, self.clock.now());
+            self.is_unknown = !census.owners.contains(&self.name);
             // The ledger is that of now.
             self.term.see(look.read_at, now, census);
             self.looks.push_back((now, look.texts));
@@ -99,14 +103,14 @@ impl Shares {
     }
 }
 
-async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, inbox: Rc<Inbox>) {
+async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, wake: Rc<Notify>) {
     loop {
         let read_at = clock.since_boot();
         let texts = read(queue.as_ref()).await;
         let pause = match texts {
             Ok(texts) => {
                 desk.look.replace(Some(Look { read_at, texts }));
-                inbox.wake.notify_one();
+                wake.notify_one();
                 (read_at + LOOK_EVERY).saturating_sub(clock.since_boot())
             }
             Err(error) => {

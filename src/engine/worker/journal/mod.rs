@@ -126,7 +126,7 @@ impl Journal {
         self.rate.take(&self.followed.ledger, &self.lanes);
         let reading = self
             .rate
-            .open_shares(&self.setup, self.inbox.clone(), &self.lanes);
+            .open_shares(&self.setup, self.inbox.wake.clone(), &self.lanes);
         self.tasks.extend(reading);
         Ok(())
     }
@@ -275,7 +275,7 @@ impl Journal {
         self.rate.follow(ledger, lanes, self.observer.as_ref());
         let mut machines = self.partitions.machines();
         let owns = machines.any(|machine| !machine.is_numbering());
-        self.rate.follow_shares(&self.setup, ledger, owns, lanes);
+        self.rate.follow_shares(ledger, owns, lanes);
     }
 
     /// Claims that cannot be used now are taken back: a paused run's within a tick, so that pause and cancel are prompt.

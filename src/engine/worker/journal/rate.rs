@@ -4,7 +4,6 @@
 use crate::domain::records::{CampaignRecord, RateInForce};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::shares::Term;
-use crate::engine::worker::inbox::Inbox;
 use crate::engine::worker::lanes::Lanes;
 use crate::engine::worker::records::campaign_record;
 use crate::engine::worker::settings::{Notice, Observer, Setup, WorkerError};
@@ -13,6 +12,7 @@ use crate::protocol::Ledger;
 use crate::queue::Record;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
@@ -49,19 +49,20 @@ impl RateControl {
     pub fn open_shares(
         &mut self,
         setup: &Setup,
-        inbox: Rc<Inbox>,
+        wake: Rc<Notify>,
         lanes: &Lanes,
     ) -> Option<JoinHandle<()>> {
-        let (shares, task) = Shares::open(setup, inbox)?;
+        let (queue, clock) = (setup.queue.clone(), setup.clock.clone());
+        let (shares, task) = Shares::open(&setup.name, queue, clock, wake)?;
         lanes.share(&Term::new(&setup.name));
         self.shares = Some(shares);
         Some(tokio::task::spawn_local(task))
     }
 
     /// The ledger has been read to its end: it says whose work may go. `owns`: a partition's commit names this worker.
-    pub fn follow_shares(&mut self, setup: &Setup, ledger: &Ledger, owns: bool, lanes: &Lanes) {
+    pub fn follow_shares(&mut self, ledger: &Ledger, owns: bool, lanes: &Lanes) {
         if let Some(shares) = &mut self.shares
-            && let Some(term) = shares.follow(setup, ledger, owns)
+            && let Some(term) = shares.follow(ledger, owns)
         {
             lanes.share(term);
         }
