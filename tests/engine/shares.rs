@@ -4,7 +4,7 @@ use mailq::domain::counters::Final;
 use mailq::domain::ids::{RunId, RunKey};
 use mailq::domain::records::{CampaignRecord, Cancel, Control};
 use mailq::domain::topic::{Topic, TopicPartition};
-use mailq::engine::shares::{Census, Texts};
+use mailq::engine::limits::shares::{Census, Texts};
 use mailq::protocol::Ledger;
 use mailq_testkit::story::{MINUTE, Script, minute, send};
 use std::time::{Duration, SystemTime};

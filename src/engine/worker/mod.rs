@@ -5,7 +5,6 @@
 //! - `checkpoints` commits in the campaign topic, for queues that forget them
 //! - `inbox` changes of ownership and finished reads, for the journal
 //! - `lanes` where connections take their messages from; breakers and pace
-//! - `shares` this worker's part of limits that workers share out
 //! - `records` events, moved messages and letters as records
 //! - `views` the campaign and suppression topics, followed
 //! - `settings` what a worker is given, what it reports
@@ -15,11 +14,9 @@ mod goal;
 mod inbox;
 mod journal;
 mod lanes;
-mod pace;
 mod reader;
 mod records;
 pub mod settings;
-mod shares;
 mod truncation;
 mod views;
 

@@ -3,11 +3,11 @@
 
 use crate::domain::records::{CampaignRecord, RateInForce};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::shares::Term;
+use crate::engine::limits::shares::Shares;
+use crate::engine::limits::shares::Term;
 use crate::engine::worker::lanes::Lanes;
 use crate::engine::worker::records::campaign_record;
 use crate::engine::worker::settings::{Notice, Observer, Setup, WorkerError};
-use crate::engine::worker::shares::Shares;
 use crate::protocol::Ledger;
 use crate::queue::Record;
 use std::rc::Rc;

@@ -9,7 +9,6 @@ mod slots;
 
 pub use connections::open_connections;
 
-use super::pace::Pace;
 use super::settings::{Notice, Observer, Setup};
 use super::views::Suppressions;
 use crate::domain::ids::RunKey;
@@ -17,8 +16,9 @@ use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
 use crate::engine::breaker::{Breaker, Signal, signals};
+use crate::engine::limits::pace::Pace;
+use crate::engine::limits::shares::Term;
 use crate::engine::policy::Trouble;
-use crate::engine::shares::Term;
 use crate::protocol::OpenMessage;
 use crate::smtp::Outgoing;
 use std::cell::{Cell, RefCell};

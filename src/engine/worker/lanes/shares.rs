@@ -2,7 +2,7 @@
 //! same proportion.
 
 use super::{Inner, Lanes};
-use crate::engine::shares::Term;
+use crate::engine::limits::shares::Term;
 use crate::engine::worker::settings::Notice;
 use std::time::Duration;
 

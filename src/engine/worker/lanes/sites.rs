@@ -4,8 +4,8 @@ use super::{Blocked, Handed, Inner, Lanes, MAX_SITES, SiteState};
 use crate::domain::address;
 use crate::domain::rate::Rate;
 use crate::engine::breaker::{Breaker, Permit};
-use crate::engine::shares::Term;
-use crate::engine::worker::pace::Pace;
+use crate::engine::limits::pace::Pace;
+use crate::engine::limits::shares::Term;
 use crate::engine::worker::settings::Setup;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The stocks of slots: of the whole queue, of each relay and of each site with a rate.
 
 use super::Lanes;
-use crate::engine::worker::pace::Pace;
+use crate::engine::limits::pace::Pace;
 use crate::engine::worker::settings::Notice;
 use std::time::Duration;
 

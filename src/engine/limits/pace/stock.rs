@@ -2,8 +2,8 @@
 //! the tolerance is given up, so lateness makes no burst: others may have taken those after it.
 
 use crate::domain::rate::Rate;
-use crate::engine::pacer;
-use crate::engine::shares::Portion;
+use crate::engine::limits::shares::Portion;
+use crate::engine::limits::token_bucket;
 use crate::queue::{Buckets, QueueError, SlotRequest};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Stock {
         now: Duration,
         horizon: Duration,
     ) -> Result<(), QueueError> {
-        let Some(interval) = pacer::interval(portion.rate) else {
+        let Some(interval) = token_bucket::interval(portion.rate) else {
             return Ok(());
         };
         let missing = want.saturating_sub(self.count(portion.rate, now));
@@ -80,7 +80,7 @@ impl Stock {
     }
 
     fn give_up(&mut self, rate: Rate, now: Duration) {
-        let Some(tolerance) = pacer::tolerance(rate) else {
+        let Some(tolerance) = token_bucket::tolerance(rate) else {
             return;
         };
         while self.slots.front().is_some_and(|at| *at + tolerance < now) {
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(stock.count(rate, seconds(9)), 3);
         stock.take(rate, seconds(10));
         assert_eq!(stock.first(rate, seconds(10)), Some(seconds(11)));
-        let late = seconds(11) + pacer::tolerance(rate).unwrap();
+        let late = seconds(11) + token_bucket::tolerance(rate).unwrap();
         assert_eq!(stock.count(rate, late), 2);
         assert_eq!(stock.count(rate, late + Duration::from_nanos(1)), 1);
     }

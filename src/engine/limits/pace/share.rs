@@ -1,7 +1,7 @@
 //! This worker's share of a limit: a bucket of its own, whose rate changes as workers come and go.
 
-use crate::engine::pacer::Bucket;
-use crate::engine::shares::Portion;
+use crate::engine::limits::shares::Portion;
+use crate::engine::limits::token_bucket::Bucket;
 use std::time::Duration;
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ mod share;
 mod stock;
 
 use crate::domain::rate::Rate;
-use crate::engine::shares::Portion;
+use crate::engine::limits::shares::Portion;
 use crate::queue::{Queue, QueueError};
 use share::Share;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Looks at all workers' progress every few seconds, where limits are shared out, and keeps what it makes of it.
 
+use super::{Census, LOOK_EVERY, Term, Texts, VIEW_LASTS};
 use crate::clock::Clock;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::shares::{Census, LOOK_EVERY, Term, Texts, VIEW_LASTS};
 use crate::protocol::Ledger;
 use crate::queue::{Queue, QueueError};
 use std::cell::RefCell;

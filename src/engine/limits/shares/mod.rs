@@ -1,5 +1,5 @@
 //! Limits shared out among workers whose buckets are their own: everyone looks at the same strings and comes to the
-//! same answer, without a coordinator. Pure; `engine/worker` reads, and paces by what is in force here.
+//! same answer, without a coordinator. All but `watch` is pure; that reads the strings for the worker.
 //!
 //! Why all of them together never exceed a limit. At each instant everyone uses what its share was [`VIEW_LASTS`]
 //! earlier, by a view read before that moment and one read after it, and where these differ the lower of both. So all
@@ -23,7 +23,9 @@
 mod census;
 mod split;
 mod term;
+mod watch;
 
 pub use census::{Census, Texts};
 pub use split::{Place, Portion};
 pub use term::{LOOK_EVERY, Term, VIEW_LASTS};
+pub use watch::Shares;
