@@ -1,8 +1,11 @@
 //! One limit as slots in time: of the rate, of a relay, or of a site. They come from the queue's bucket where it has
 //! one for all processes, else from this process's own, which is its share of the limit.
 
+mod next_slots;
 mod share;
 mod stock;
+
+pub use next_slots::NextSlots;
 
 use crate::domain::rate::Rate;
 use crate::engine::limits::shares::Portion;

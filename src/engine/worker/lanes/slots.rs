@@ -1,7 +1,7 @@
 //! The stocks of slots: of the whole queue, of each relay and of each site with a rate.
 
 use super::Lanes;
-use crate::engine::limits::pace::Pace;
+use crate::engine::limits::pace::{NextSlots, Pace};
 use crate::engine::worker::settings::Notice;
 use std::time::Duration;
 
@@ -15,28 +15,6 @@ enum PaceOf {
 /// Slots of one relay or site are not needed further ahead.
 const MOST_OF_A_LANE: usize = 64;
 
-/// When each limit has its next slot, where it lacks one.
-#[derive(Default)]
-struct Asks {
-    all: Option<Duration>,
-    relays: Vec<Option<Duration>>,
-    sites: Vec<Option<Duration>>,
-}
-
-impl Asks {
-    /// A message needs a slot of the rate and one of any relay; what waits for its site needs one of that.
-    fn first(self, relays: usize) -> Option<Duration> {
-        let is_any_free = self.relays.len() < relays || self.relays.contains(&None);
-        let relay = self.relays.into_iter().flatten().min();
-        // One that is free may be away or have its hands full: then the others' slots are what is waited for.
-        let next = self
-            .all
-            .max(relay.filter(|_| !is_any_free || self.all.is_none()));
-        let site = self.sites.into_iter().flatten().min();
-        [next, site].into_iter().flatten().min()
-    }
-}
-
 impl Lanes {
     /// Fills the stocks of slots for `claimable` messages. Returns when asking again makes sense; `None`: not before
     /// something else has changed.
@@ -49,7 +27,7 @@ impl Lanes {
         }
         // The stocks are taken out while the queue is asked: connections see none in the meantime, and wait.
         let mut paces = self.limited_paces();
-        let mut asks = Asks::default();
+        let mut next = NextSlots::default();
         for (which, pace) in &mut paces {
             let (want, waiting) = match which {
                 PaceOf::All => (wanted, waiting),
@@ -72,15 +50,15 @@ impl Lanes {
             let lacks = stock < want && stock <= waiting;
             let ask_at = pace.ask_at(now, horizon).filter(|_| lacks);
             match which {
-                PaceOf::All => asks.all = ask_at,
-                PaceOf::Relay(_) => asks.relays.push(ask_at),
-                PaceOf::Site(_) if waiting > 0 => asks.sites.push(ask_at),
+                PaceOf::All => next.all = ask_at,
+                PaceOf::Relay(_) => next.relays.push(ask_at),
+                PaceOf::Site(_) if waiting > 0 => next.sites.push(ask_at),
                 PaceOf::Site(_) => {}
             }
         }
         self.put_back(paces);
         self.wake();
-        asks.first(self.setup.relays.len())
+        next.first(self.setup.relays.len())
     }
 
     fn waiting_for(&self, site: &str) -> usize {
@@ -134,31 +112,5 @@ impl Lanes {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_slot_is_asked_for_when_a_message_could_use_it() {
-        let at = |seconds| Some(Duration::from_secs(seconds));
-        let first = |all, relays: &[Option<Duration>], sites: &[Option<Duration>], count| {
-            let (relays, sites) = (relays.to_vec(), sites.to_vec());
-            Asks { all, relays, sites }.first(count)
-        };
-        assert_eq!(first(None, &[], &[], 1), None);
-        assert_eq!(first(at(3), &[], &[], 1), at(3));
-        assert_eq!(first(at(3), &[at(5)], &[], 1), at(5));
-        // The other relay has no limit, or a slot left over.
-        assert_eq!(first(at(3), &[at(5)], &[], 2), at(3));
-        assert_eq!(first(at(3), &[at(5), None], &[], 2), at(3));
-        assert_eq!(first(None, &[at(5), at(4)], &[], 2), at(4));
-        assert_eq!(first(None, &[at(5)], &[], 2), at(5));
-        assert_eq!(first(None, &[at(5), None], &[], 2), at(5));
-        // A slow site keeps nobody else waiting.
-        assert_eq!(first(at(3), &[], &[at(60)], 1), at(3));
-        assert_eq!(first(None, &[], &[at(60), at(2)], 1), at(2));
     }
 }

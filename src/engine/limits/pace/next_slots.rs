@@ -1,0 +1,51 @@
+//! When asking for slots makes sense again, over all limits that lack one.
+
+use std::time::Duration;
+
+/// When each limit has its next slot, where it lacks one.
+#[derive(Default)]
+pub struct NextSlots {
+    pub all: Option<Duration>,
+    pub relays: Vec<Option<Duration>>,
+    pub sites: Vec<Option<Duration>>,
+}
+
+impl NextSlots {
+    /// A message needs a slot of the rate and one of any relay; what waits for its site needs one of that.
+    pub fn first(self, relays: usize) -> Option<Duration> {
+        let is_any_free = self.relays.len() < relays || self.relays.contains(&None);
+        let relay = self.relays.into_iter().flatten().min();
+        // One that is free may be away or have its hands full: then the others' slots are what is waited for.
+        let next = self
+            .all
+            .max(relay.filter(|_| !is_any_free || self.all.is_none()));
+        let site = self.sites.into_iter().flatten().min();
+        [next, site].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_slot_is_asked_for_when_a_message_could_use_it() {
+        let at = |seconds| Some(Duration::from_secs(seconds));
+        let first = |all, relays: &[Option<Duration>], sites: &[Option<Duration>], count| {
+            let (relays, sites) = (relays.to_vec(), sites.to_vec());
+            NextSlots { all, relays, sites }.first(count)
+        };
+        assert_eq!(first(None, &[], &[], 1), None);
+        assert_eq!(first(at(3), &[], &[], 1), at(3));
+        assert_eq!(first(at(3), &[at(5)], &[], 1), at(5));
+        // The other relay has no limit, or a slot left over.
+        assert_eq!(first(at(3), &[at(5)], &[], 2), at(3));
+        assert_eq!(first(at(3), &[at(5), None], &[], 2), at(3));
+        assert_eq!(first(None, &[at(5), at(4)], &[], 2), at(4));
+        assert_eq!(first(None, &[at(5)], &[], 2), at(5));
+        assert_eq!(first(None, &[at(5), None], &[], 2), at(5));
+        // A slow site keeps nobody else waiting.
+        assert_eq!(first(at(3), &[], &[at(60)], 1), at(3));
+        assert_eq!(first(None, &[], &[at(60), at(2)], 1), at(2));
+    }
+}
