@@ -20,7 +20,7 @@ pub enum Start {
     Lost,
 }
 
-/// Before an owner claims anything its number is committed, and then a checkpoint under that number is durable; `clean`
+/// Before an owner claims anything its epoch is committed, and then a checkpoint under that epoch is durable; `clean`
 /// it is only when nothing was committed after it. So of a partition without commit and checkpoint nothing was ever
 /// claimed, and a commit older than the checkpoint is not believed.
 /// Errors: a text that this version cannot read.
@@ -28,14 +28,14 @@ pub fn start(
     committed: Option<Position>,
     checkpoint: Option<&Checkpoint>,
 ) -> Result<Start, TextError> {
-    let number = match &committed {
-        Some((_, text)) => Progress::read(text)?.map(|progress| progress.number),
+    let epoch = match &committed {
+        Some((_, text)) => Progress::read(text)?.map(|progress| progress.epoch),
         None => None,
     };
     Ok(match (committed, checkpoint) {
         (Some(committed), None) => Start::Committed(committed),
         (None, None) => Start::Fresh,
-        (Some(committed), Some(last)) if number.is_some_and(|number| number >= last.owner) => {
+        (Some(committed), Some(last)) if epoch.is_some_and(|epoch| epoch >= last.owner) => {
             Start::Committed(committed)
         }
         (_, Some(last)) if last.clean => Start::Restored((last.offset, last.text.clone())),
@@ -44,7 +44,7 @@ pub fn start(
 }
 
 /// The beginning of a log that never held anything: nothing was claimed there, whatever is known of an earlier log of
-/// that name. Its numbers go on, since those given out before may stand in events and copies. Errors: a text that this
+/// that name. Its epochs and move numbers go on, because earlier ones may stand in events and moved chunks. Errors: a text that this
 /// version cannot read.
 pub fn anew(last: Option<&Checkpoint>) -> Result<Start, TextError> {
     let Some(last) = last else {
@@ -54,7 +54,7 @@ pub fn anew(last: Option<&Checkpoint>) -> Result<Start, TextError> {
     let moving = before.moving.as_ref().map_or(0, |decided| decided.number);
     let progress = Progress {
         owner: before.owner,
-        number: last.owner,
+        epoch: last.owner,
         last_move: before.last_move.max(moving),
         ..Progress::default()
     };
@@ -66,11 +66,11 @@ mod tests {
     use super::*;
     use crate::domain::topic::INITIAL_COMMIT;
 
-    fn string(number: u64) -> String {
+    fn string(epoch: u64) -> String {
         let owner = "w".to_string();
         Progress {
             owner,
-            number,
+            epoch,
             ..Progress::default()
         }
         .text()
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_never_held_anything_begins_under_the_next_number() {
+    fn a_log_that_never_held_anything_begins_under_the_next_epoch() {
         assert_eq!(anew(None), Ok(Start::Fresh));
         let text = "mq1;o4,w;n57;l8;ssend/0:3";
         let Ok(Start::Restored((0, text))) = anew(Some(&checkpoint(4, false, text.into()))) else {

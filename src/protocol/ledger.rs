@@ -19,7 +19,7 @@ pub struct Ledger {
     /// Oldest seal first.
     sealed: Vec<RunKey>,
     rate: Option<RateInForce>,
-    /// Of each partition the one with the highest owner number, then the last.
+    /// Of each partition the one with the highest epoch, then the last.
     checkpoints: BTreeMap<TopicPartition, Checkpoint>,
     /// Of the project's key.
     key_fingerprint: Option<String>,
@@ -45,7 +45,7 @@ pub struct RunFacts {
     pub control: Option<Control>,
     pub cancel: Option<Cancel>,
     pub dropped: Option<Dropped>,
-    /// Entries that left a commit string: of each partition the one with the highest owner number, then the last.
+    /// Entries that left a commit string: of each partition the one with the highest epoch, then the last.
     pub left: BTreeMap<TopicPartition, LeftEntry>,
 }
 

@@ -1,7 +1,7 @@
 //! What the commit of a partition holds: one ASCII line that replaces the last one atomically.
 //!
 //! Fields are separated by `;`, each begins with its letter:
-//! `mq1;o<number>,<owner>;n<next>;l<last move>;m<number>,<target>,<run>,<uses try>;s<source>:<number>,…`
+//! `mq1;o<epoch>,<owner>;n<next>;l<last move>;m<number>,<target>,<run>,<uses try>;s<source>:<number>,…`
 //! and then for each run `r<key>,<next>,<last row>,<counters>` and for each open chunk
 //! `k<offset>,<run>,<claimed>,<moving>,<done>`. A text that is not exactly this is damage, never skipped.
 
@@ -25,7 +25,7 @@ pub struct Progress {
     /// `host/pid/start`; separators are not allowed in it.
     pub owner: String,
     /// One more at every gain, also by the same worker.
-    pub number: u64,
+    pub epoch: u64,
     /// Retry tiers have one cursor for all runs, because move numbers are compared in log order.
     pub next: Offset,
     pub runs: BTreeMap<RunKey, RunEntry>,
@@ -116,7 +116,7 @@ impl Progress {
     pub fn text(&self) -> String {
         let mut text = format!(
             "{VERSION};o{},{};n{};l{}",
-            self.number, self.owner, self.next, self.last_move
+            self.epoch, self.owner, self.next, self.last_move
         );
         if let Some(m) = &self.moving {
             let _ = write!(
@@ -187,8 +187,8 @@ impl Progress {
         let (letter, rest) = field.split_at_checked(1)?;
         match letter {
             "o" => {
-                let (number, owner) = rest.split_once(',')?;
-                self.number = number.parse().ok()?;
+                let (epoch, owner) = rest.split_once(',')?;
+                self.epoch = epoch.parse().ok()?;
                 self.owner = owner.to_string();
             }
             "n" => self.next = rest.parse().ok()?,
@@ -367,9 +367,9 @@ mod tests {
             proptest::collection::btree_map(0u32..200, any::<u64>(), 0..5),
         )
             .prop_map(
-                |((owner, number, next, last_move), runs, open, moving, seen)| Progress {
+                |((owner, epoch, next, last_move), runs, open, moving, seen)| Progress {
                     owner,
-                    number,
+                    epoch,
                     next,
                     runs,
                     open,

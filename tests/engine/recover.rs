@@ -22,7 +22,7 @@ fn lose(script: &mut Script, checkpoints: &[(TopicPartition, Progress)]) {
     for (at, progress) in checkpoints {
         script.announce(CampaignRecord::Checkpoint(Checkpoint {
             at: at.to_string(),
-            owner: progress.number,
+            owner: progress.epoch,
             clean: false,
             offset: 0,
             text: progress.text(),
@@ -37,7 +37,7 @@ fn lose(script: &mut Script, checkpoints: &[(TopicPartition, Progress)]) {
 fn begun() -> Progress {
     Progress {
         owner: "story".into(),
-        number: 1,
+        epoch: 1,
         ..Progress::default()
     }
 }
@@ -123,7 +123,7 @@ fn events_letters_and_copies_say_what_is_done() {
             let open = &string.open[&0];
             assert_eq!(open.done, Positions::first(3));
             assert_eq!(open.claimed, [3].into_iter().collect());
-            assert!(string.number > 1 && string.last_move > before.last_move);
+            assert!(string.epoch > 1 && string.last_move > before.last_move);
             assert_eq!(findings(story).await, Vec::<String>::new());
         });
     }

@@ -113,7 +113,7 @@ fn a_string_that_moved_counts_like_work() {
     assert_eq!(names(take(&after, Some(&before))), ["anna", "ben"]);
     assert_eq!(names(take(&after, Some(&after))), ["ben"]);
     // A new owner's first commit is no work.
-    after.at(send(0)).number += 1;
+    after.at(send(0)).epoch += 1;
     assert_eq!(names(take(&after, Some(&before))), ["ben"]);
 }
 

@@ -183,7 +183,7 @@ impl Script {
     pub fn at(&mut self, at: TopicPartition) -> &mut Progress {
         self.progress.entry(at).or_insert_with(|| Progress {
             owner: "story".into(),
-            number: 1,
+            epoch: 1,
             ..Progress::default()
         })
     }
@@ -309,7 +309,7 @@ impl Script {
     pub fn end(&mut self, at: TopicPartition, offset: Offset, position: usize, end: Final) {
         let chunk = self.chunk(at, offset);
         let line = chunk.messages[position].line.clone();
-        let number = self.at(at).number;
+        let number = self.at(at).epoch;
         self.tell(at, &line, end.into(), true, number);
         if matches!(end, Final::Dead | Final::InDoubt) {
             self.at(at).last_move += 1;
@@ -347,7 +347,7 @@ impl Script {
 
     pub fn retry(&mut self, at: TopicPartition, offset: Offset, position: usize, tier: Topic) {
         let line = self.chunk(at, offset).messages[position].line.clone();
-        let number = self.at(at).number;
+        let number = self.at(at).epoch;
         self.tell(at, &line, EventType::Deferred, false, number);
         self.at(at).last_move += 1;
         self.copy(at, offset, position, tier);
@@ -399,7 +399,7 @@ impl Script {
             .into_iter()
             .partition(|(_, open)| open.run == key);
         progress.open = stay;
-        let owner = progress.number;
+        let owner = progress.epoch;
         // A tier has one cursor for all runs.
         let next = match at.topic {
             Topic::Send => entry.next,

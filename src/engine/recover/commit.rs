@@ -58,7 +58,7 @@ async fn commit_as(
             text: rebuilt.progress.text(),
         };
         let checkpoint = Checkpoint {
-            owner: rebuilt.progress.number,
+            owner: rebuilt.progress.epoch,
             clean: true,
             offset: commit.offset,
             text: commit.text.clone(),
@@ -115,7 +115,7 @@ async fn name_unclaimed(
     at: TopicPartition,
     rebuilt: &Rebuilt,
 ) -> Result<(), RecoverError> {
-    let epoch = rebuilt.progress.number;
+    let epoch = rebuilt.progress.epoch;
     let mut records = Vec::new();
     for (run, line) in &rebuilt.unclaimed {
         let event = in_doubt(recovery, view, (at, epoch), *run, line)?;

@@ -120,7 +120,7 @@ async fn rebuild(
     }
     let progress = &mut rebuilt.progress;
     progress.owner.clone_from(&recovery.name);
-    progress.number = lost.checkpoint.owner.max(evidence.last_epoch(at)) + 1;
+    progress.epoch = lost.checkpoint.owner.max(evidence.last_epoch(at)) + 1;
     let moving = last.moving.as_ref().map_or(0, |decided| decided.number);
     // A number given out twice would have its copy skipped. One that was decided and never seen may be taken.
     progress.last_move = last.last_move.max(moving).max(evidence.last_move(at)) + 1;

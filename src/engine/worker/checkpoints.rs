@@ -28,7 +28,7 @@ pub struct Checkpoints {
 
 struct Last {
     token: Token,
-    number: u64,
+    epoch: u64,
     offset: Offset,
     text: String,
     /// What is in the campaign topic, and since when.
@@ -61,7 +61,7 @@ pub struct Durable {
 }
 
 /// Every owned partition's commit must be there, or be known from a checkpoint. The ledger must have been read before
-/// the commits are: an owner commits its number before it writes a checkpoint, so a checkpoint in the ledger always has
+/// the commits are: an owner commits its epoch before it writes a checkpoint, so a checkpoint in the ledger always has
 /// a commit that is read here. Errors: `CommitsLost`.
 pub async fn require(queue: &dyn Queue, ledger: &Ledger) -> Result<(), WorkerError> {
     if !queue.commits_expire() {
@@ -98,7 +98,7 @@ impl Checkpoints {
     }
 
     /// A commit was acknowledged. Returns whether the partition must be checkpointed before anything is claimed.
-    pub fn acknowledged(&mut self, commit: &Commit, number: u64) -> bool {
+    pub fn acknowledged(&mut self, commit: &Commit, epoch: u64) -> bool {
         if !self.setup.queue.commits_expire() {
             return false;
         }
@@ -112,7 +112,7 @@ impl Checkpoints {
             None => {
                 let last = Last {
                     token: commit.token,
-                    number,
+                    epoch,
                     offset: commit.offset,
                     text: commit.text.clone(),
                     written: None,
@@ -209,7 +209,7 @@ impl Checkpoints {
         for (at, last) in known {
             let checkpoint = Checkpoint {
                 at: at.to_string(),
-                owner: last.number,
+                owner: last.epoch,
                 clean: kind == Kind::Clean,
                 offset: last.offset,
                 text: last.text.clone(),
@@ -232,7 +232,7 @@ impl Checkpoints {
     fn outdated(&self, at: TopicPartition, ledger: &Ledger) -> Option<Record> {
         let old = ledger.checkpoint(at)?;
         let new = self.last.get(&at)?;
-        (old.owner < new.number).then(|| Record {
+        (old.owner < new.epoch).then(|| Record {
             key: Some(Checkpoint::key(&old.at, old.owner)),
             headers: Vec::new(),
             payload: None,

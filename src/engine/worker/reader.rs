@@ -25,8 +25,8 @@ const ONE: usize = 1;
 pub struct Reader {
     pub queue: Rc<dyn Queue>,
     pub at: TopicPartition,
-    /// The owner number for which it is read.
-    pub number: u64,
+    /// The owner's epoch for which it is read.
+    pub epoch: u64,
     /// Decode on a thread of its own.
     pub threads: bool,
 }
@@ -53,12 +53,12 @@ impl Reader {
         }
     }
 
-    /// The last commit is of this owner number. Whoever drops records has committed under a number of its own before.
+    /// The last commit is of this epoch. A later owner commits its own epoch before it deletes records.
     async fn is_still_owned(&self) -> Result<bool, QueueError> {
         let committed = self.queue.committed(&[self.at]).await?;
         let last = committed.into_iter().flatten().next();
         let progress = last.map(|last| Progress::read(&last.text));
-        Ok(matches!(progress, Some(Ok(Some(progress))) if progress.number == self.number))
+        Ok(matches!(progress, Some(Ok(Some(progress))) if progress.epoch == self.epoch))
     }
 
     async fn contents(&self, offset: Offset) -> Result<Read, QueueError> {

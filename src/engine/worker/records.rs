@@ -94,7 +94,7 @@ impl RecordBuilder<'_> {
                 tags: Vec::new(),
                 round: line.round,
                 hop: line.hop,
-                owner: message.number,
+                owner: message.epoch,
                 partition: message.at.to_string(),
             },
         })

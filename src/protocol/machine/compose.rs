@@ -56,8 +56,8 @@ impl Machine {
     /// Opens what was read, decides a move and takes claims. `None`: the last commit says it all, and nobody needs it
     /// to be said again.
     pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
-        if self.phase == Phase::Inquest && self.acked.as_ref() == Some(&self.progress) {
-            // Nobody was in doubt: the commit of the number is all that the take-over needed.
+        if self.phase == Phase::SettlingClaims && self.acked.as_ref() == Some(&self.progress) {
+            // Nobody was in doubt: the commit of the epoch is all that the take-over needed.
             self.phase = Phase::Active;
         }
         if !self.is_taking_over() {
@@ -104,13 +104,13 @@ impl Machine {
         let Some(composed) = self.composed.take() else {
             return Err(self.broken(
                 Invariant::CommitIsAwaited,
-                format!("number {}", self.number()),
+                format!("epoch {}", self.epoch()),
             ));
         };
         self.acked = Some(composed);
         self.phase = match self.phase {
-            Phase::Numbering => Phase::Inquest,
-            Phase::Inquest => Phase::Active,
+            Phase::Fencing => Phase::SettlingClaims,
+            Phase::SettlingClaims => Phase::Active,
             other => other,
         };
         let claimed = std::mem::take(&mut self.claiming);

@@ -57,7 +57,7 @@ impl Machine {
         self.just_left.clear();
         self.awaits_effects = true;
         let mut effects = Effects::default();
-        if self.phase == Phase::Numbering {
+        if self.phase == Phase::Fencing {
             return Ok(effects);
         }
         self.check_runs(view.ledger)?;
@@ -67,7 +67,7 @@ impl Machine {
                 format!("offset {offset} is not read"),
             ));
         }
-        if self.phase == Phase::Inquest {
+        if self.phase == Phase::SettlingClaims {
             self.add_in_doubt(view, &mut effects);
             return Ok(effects);
         }
@@ -201,7 +201,7 @@ impl Machine {
     /// Everything that [`Machine::effects`] gave is durable.
     pub fn effects_durable(&mut self, effects: Effects) -> Result<(), Broken> {
         if !std::mem::take(&mut self.awaits_effects) {
-            let detail = format!("number {}", self.number());
+            let detail = format!("epoch {}", self.epoch());
             return Err(self.broken(Invariant::EffectsAreAwaited, detail));
         }
         for event in effects.events {

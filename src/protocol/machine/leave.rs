@@ -17,7 +17,7 @@ impl Machine {
         };
         if acked.moving.is_some()
             || self.progress.moving.is_some()
-            || acked.number != self.progress.number
+            || acked.epoch != self.progress.epoch
         {
             return Vec::new();
         }
@@ -74,7 +74,7 @@ impl Machine {
         LeftEntry {
             key,
             at: self.at.to_string(),
-            owner: self.progress.number,
+            owner: self.progress.epoch,
             next: match self.is_send() {
                 true => entry.next,
                 false => self.progress.next,

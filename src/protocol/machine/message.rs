@@ -1,4 +1,4 @@
-//! Messages of open chunks, whole: whoever gets one needs no second look at the machine.
+//! Messages of open chunks, with all that their records need, so that the worker never asks the machine again.
 
 use crate::domain::chunk::{Chunk, Message};
 use crate::domain::ids::{Offset, RunKey};
@@ -16,8 +16,8 @@ pub struct MessageRef {
 #[derive(Debug, Clone)]
 pub struct OpenMessage {
     pub at: TopicPartition,
-    /// The owner number under which events are written.
-    pub number: u64,
+    /// The owner's epoch, under which events are written.
+    pub epoch: u64,
     pub reference: MessageRef,
     pub run: RunKey,
     pub message: Message,

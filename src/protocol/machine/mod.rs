@@ -58,10 +58,10 @@ pub struct CycleView<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The new number is not committed yet: nothing is believed.
-    Numbering,
-    /// What the last owner had claimed is named in doubt and taken back.
-    Inquest,
+    /// The new epoch is not committed yet. Until it is, the last owner may still commit.
+    Fencing,
+    /// The claims of the last owner get their in-doubt events and are taken back.
+    SettlingClaims,
     Active,
     /// No claims and no new chunks: what is under way is brought to an end.
     Draining,
@@ -181,9 +181,9 @@ impl Machine {
         self.token
     }
 
-    /// The owner number under which events are written.
-    pub fn number(&self) -> u64 {
-        self.progress.number
+    /// The owner's epoch, under which events are written.
+    pub fn epoch(&self) -> u64 {
+        self.progress.epoch
     }
 
     pub fn progress(&self) -> &Progress {
@@ -242,7 +242,7 @@ impl Machine {
 
     /// Before its first claim; during this a partition that should be given up is simply given up.
     pub fn is_taking_over(&self) -> bool {
-        matches!(self.phase, Phase::Numbering | Phase::Inquest)
+        matches!(self.phase, Phase::Fencing | Phase::SettlingClaims)
     }
 
     /// Drained, and the last commit holds everything: the partition may be released.
@@ -250,9 +250,9 @@ impl Machine {
         self.is_draining() && self.is_at_rest() && self.acked.as_ref() == Some(&self.progress)
     }
 
-    /// Its number is not committed yet; it needs nothing read for that.
-    pub fn is_numbering(&self) -> bool {
-        self.phase == Phase::Numbering
+    /// Its epoch is not committed yet; it needs nothing read for that.
+    pub fn is_fencing(&self) -> bool {
+        self.phase == Phase::Fencing
     }
 
     /// Nothing under way: no claim, no answer without its event, no move.
@@ -266,7 +266,7 @@ impl Machine {
             && self.progress.moving.is_none()
     }
 
-    /// Answers without a durable event: their events are still written, under this machine's number.
+    /// Answers without a durable event: their events are still written, under this machine's epoch.
     pub fn abandon(self) -> Vec<PendingEvent> {
         self.answered
     }
@@ -290,7 +290,7 @@ impl Machine {
     ) -> OpenMessage {
         OpenMessage {
             at: self.at,
-            number: self.progress.number,
+            epoch: self.progress.epoch,
             reference,
             run,
             message: message.clone(),

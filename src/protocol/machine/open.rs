@@ -43,7 +43,7 @@ pub struct Found {
 impl Machine {
     /// At most one thing at a time; asked again when it came.
     pub fn want(&self, view: &CycleView) -> Option<Want> {
-        if self.phase == Phase::Numbering {
+        if self.phase == Phase::Fencing {
             return None;
         }
         if let Some(offset) = self.missing() {

@@ -1,4 +1,4 @@
-//! Taking over: read the string, commit a new number, name what the last owner had claimed, commit, and only then
+//! Taking over: read the string, commit a new epoch, name what the last owner had claimed, commit, and only then
 //! repeat its move and claim. Nothing is claimed and nothing leaves before that second commit.
 
 use super::check::check_progress;
@@ -53,12 +53,12 @@ impl Machine {
         };
         check_progress(gain.at, &progress)?;
         progress.owner = gain.owner;
-        progress.number += 1;
+        progress.epoch += 1;
         Ok(Machine {
             at: gain.at,
             token: gain.token,
             rules,
-            phase: Phase::Numbering,
+            phase: Phase::Fencing,
             progress,
             offset,
             low: gain.low,

@@ -16,7 +16,7 @@ fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() 
     let topics = Topics::of_run(0);
     let (_, text) = claimed_two(&topics);
     let mut machine = gain(SEND, Some((0, text)));
-    assert!(machine.is_numbering());
+    assert!(machine.is_fencing());
     assert!(topics.at(0, |view| machine.want(view)).is_none());
     let effects = topics.at(0, |view| machine.effects(view)).unwrap();
     assert!(effects.is_empty());
@@ -367,7 +367,7 @@ fn an_answer_that_was_not_told_is_given_up_whole() {
     let reports = machine.abandon();
     assert_eq!(reports.len(), 1);
     let message = &reports[0].message;
-    assert_eq!((message.run, message.number, message.at), (key(1), 1, SEND));
+    assert_eq!((message.run, message.epoch, message.at), (key(1), 1, SEND));
     assert_eq!(message.message.line.row, 0);
 }
 

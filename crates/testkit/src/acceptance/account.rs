@@ -66,7 +66,7 @@ impl Told {
     }
 }
 
-/// A delivered event: who told it, under which owner number.
+/// A delivered event: who told it, under which epoch.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery {
     pub process: u32,
@@ -77,7 +77,7 @@ pub struct Delivery {
 #[derive(Debug, Clone, Copy)]
 pub struct Doubt {
     pub at: Timestamp,
-    /// The owner number of whoever took the partition over.
+    /// The epoch of whoever took the partition over.
     pub owner: u64,
 }
 

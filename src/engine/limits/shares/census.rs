@@ -69,7 +69,7 @@ impl Census {
 fn has_moved(progress: &Progress, text: &str, before: &str) -> bool {
     let last = Some(before).filter(|last| *last != text);
     let last = last.and_then(|last| Progress::parse(last).ok());
-    last.is_some_and(|last| (last.number, last.owner) == (progress.number, progress.owner.clone()))
+    last.is_some_and(|last| (last.epoch, last.owner) == (progress.epoch, progress.owner.clone()))
 }
 
 struct Look<'a> {

@@ -54,9 +54,9 @@ impl Journal {
                 Some(CommitOutcome::Done) => {
                     self.lanes.renew(commit.at, commit.token, valid_until);
                     self.partitions.committed(commit.at, sent_at);
-                    let number = self.committed(&commit);
-                    if let Some(number) = self.or_stand_still(commit.at, number)
-                        && self.checkpoints.acknowledged(&commit, number)
+                    let epoch = self.committed(&commit);
+                    if let Some(epoch) = self.or_stand_still(commit.at, epoch)
+                        && self.checkpoints.acknowledged(&commit, epoch)
                     {
                         gained.push(commit.at);
                     }
@@ -94,7 +94,7 @@ impl Journal {
         commits
     }
 
-    /// The commit was acknowledged: its claims are handed over. Gives the owner's number.
+    /// The commit was acknowledged: its claims are handed over. Returns the owner's epoch.
     fn committed(&mut self, commit: &Commit) -> Result<u64, Broken> {
         let machine = self.partitions.under(commit.at, commit.token);
         let machine = machine.ok_or_else(|| {
@@ -102,7 +102,7 @@ impl Journal {
             Broken::new(commit.at, Invariant::CommitIsAwaited, detail)
         })?;
         let claimed = machine.committed()?;
-        let number = machine.number();
+        let epoch = machine.epoch();
         let handed = claimed.into_iter().map(|open| Handed {
             token: commit.token,
             site: address::site_of(&open.message.line.address).to_string(),
@@ -113,7 +113,7 @@ impl Journal {
         if !self.setup.queue.commits_expire() {
             self.truncation.allow(commit.at, commit.offset);
         }
-        Ok(number)
+        Ok(epoch)
     }
 
     /// Before anything is claimed in partitions whose first commit was acknowledged just now. Retried until durable.

@@ -274,7 +274,7 @@ impl Journal {
         let (ledger, lanes) = (&self.followed.ledger, &self.lanes);
         self.rate.follow(ledger, lanes, self.observer.as_ref());
         let mut machines = self.partitions.machines();
-        let owns = machines.any(|machine| !machine.is_numbering());
+        let owns = machines.any(|machine| !machine.is_fencing());
         self.rate.follow_shares(ledger, owns, lanes);
     }
 

@@ -42,7 +42,7 @@ impl Journal {
         }
         match self.take_over(at, token).await {
             Ok(machine) => {
-                tracing::info!(%at, number = machine.number(), "partition gained");
+                tracing::info!(%at, epoch = machine.epoch(), "partition gained");
                 self.partitions.gain(machine);
             }
             Err(_) if self.stopping.is_begun() => self.membership.release(at, token).await,
@@ -157,7 +157,7 @@ impl Journal {
         self.lanes.take_back(at);
     }
 
-    /// Ownership is gone: answers without a durable event get one under the old number, and nothing else follows.
+    /// Ownership is gone: answers without a durable event get one under the old epoch, and nothing else follows.
     pub(super) fn lose(&mut self, at: TopicPartition, token: Token) {
         self.checkpoints.forget(at, token);
         self.partitions.no_longer_standing_still(at);
@@ -170,7 +170,7 @@ impl Journal {
         let Some(machine) = self.partitions.remove(at) else {
             return;
         };
-        tracing::info!(%at, number = machine.number(), "partition left");
+        tracing::info!(%at, epoch = machine.epoch(), "partition left");
         self.lanes.disown(at);
         self.letter_events.forget(at);
         for event in machine.abandon() {
@@ -178,7 +178,7 @@ impl Journal {
         }
     }
 
-    /// An outcome of an earlier ownership: if it is certain it gets its event, under the owner number of its claim. It
+    /// An outcome of an earlier ownership: if it is certain it gets its event, under the epoch of its claim. It
     /// touches no set, because the message is another owner's now.
     pub(super) fn add_late(&mut self, event: &PendingEvent) {
         if !event.outcome.is_certain() {

@@ -30,7 +30,7 @@ struct Owned {
 pub struct ReadJob {
     pub at: TopicPartition,
     pub token: Token,
-    pub number: u64,
+    pub epoch: u64,
     pub want: Want,
 }
 
@@ -201,7 +201,7 @@ impl Partitions {
             jobs.push(ReadJob {
                 at: *at,
                 token: owned.machine.token(),
-                number: owned.machine.number(),
+                epoch: owned.machine.epoch(),
                 want,
             });
         }
@@ -247,8 +247,8 @@ impl Partitions {
             };
             let renew = owned.committed_at <= limits.renew_before;
             let machine = &mut owned.machine;
-            // Its number can be committed though nothing of it has been read.
-            if machine.missing().is_some() && !machine.is_numbering() {
+            // Its epoch can be committed though nothing of it has been read.
+            if machine.missing().is_some() && !machine.is_fencing() {
                 continue;
             }
             let has_work = has_work(machine);

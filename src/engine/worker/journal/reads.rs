@@ -51,7 +51,7 @@ impl Journal {
             let reader = Reader {
                 queue: self.setup.queue.clone(),
                 at: job.at,
-                number: job.number,
+                epoch: job.epoch,
                 threads: self.setup.decode_on_threads,
             };
             tokio::task::spawn_local(async move {

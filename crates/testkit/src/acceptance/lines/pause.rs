@@ -229,7 +229,7 @@ fn look_at(pause: &Pause, ledger: &Ledger, told: &[Told], woken: &mut Woken) {
     }
 }
 
-/// Whoever the next owner named in doubt while this one slept was its claim: that owner's number.
+/// Whoever the next owner named in doubt while this one slept was its claim: that owner's epoch.
 fn old_claims(pause: &Pause, told: &[Told]) -> Vec<Option<u64>> {
     let named = |told: &Told| {
         let mut doubts = told.doubts.iter();
