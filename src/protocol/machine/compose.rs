@@ -68,7 +68,7 @@ impl Machine {
             self.claim(view, limits.claims)?;
         }
         // Messages under way stay claimed for as long as commits say so: a slow relay is no reason to let go of them.
-        let renew = limits.renew && !self.handed.is_empty();
+        let renew = limits.renew && !self.in_flight.is_empty();
         let offset = if self.is_taking_over() {
             self.offset
         } else {
@@ -114,9 +114,9 @@ impl Machine {
             other => other,
         };
         let claimed = std::mem::take(&mut self.claiming);
-        let handed = claimed.iter().cloned();
-        self.handed
-            .extend(handed.map(|message| (message.reference, message)));
+        let in_flight = claimed.iter().cloned();
+        self.in_flight
+            .extend(in_flight.map(|message| (message.reference, message)));
         Ok(claimed)
     }
 

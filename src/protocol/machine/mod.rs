@@ -112,8 +112,8 @@ pub struct Machine {
     waiting: BTreeMap<MessageRef, WaitingMove>,
     /// Claims of the commit under way.
     claiming: Vec<OpenMessage>,
-    /// With the lanes or the relay.
-    handed: BTreeMap<MessageRef, OpenMessage>,
+    /// Handed to the lanes and not answered.
+    in_flight: BTreeMap<MessageRef, OpenMessage>,
     /// Runs whose entry left in this cycle: they come back at the earliest when the ledger has it.
     just_left: BTreeSet<RunKey>,
     /// Whose turn it is to be claimed from or opened next.
@@ -211,7 +211,7 @@ impl Machine {
         outcome: Option<Outcome>,
         details: Rc<EventDetails>,
     ) -> Result<(), Broken> {
-        let Some(message) = self.handed.remove(&reference) else {
+        let Some(message) = self.in_flight.remove(&reference) else {
             let detail = format!(
                 "offset {}, position {}",
                 reference.offset, reference.position
@@ -257,7 +257,7 @@ impl Machine {
 
     /// Nothing under way: no claim, no answer without its event, no move.
     fn is_at_rest(&self) -> bool {
-        self.handed.is_empty()
+        self.in_flight.is_empty()
             && self.claiming.is_empty()
             && self.answered.is_empty()
             && self.unused.is_empty()

@@ -71,7 +71,7 @@ impl Machine {
             awaits_effects: false,
             waiting: BTreeMap::new(),
             claiming: Vec::new(),
-            handed: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             just_left: BTreeSet::new(),
             turn: 0,
         })

@@ -18,14 +18,14 @@ const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
 impl Journal {
     pub(super) fn take_answers(&mut self) {
         for answer in self.lanes.answers() {
-            let at = answer.handed.open.at;
+            let at = answer.in_flight.open.at;
             let taken = self.take_answer(answer);
             self.or_stand_still(at, taken);
         }
     }
 
     fn take_answer(&mut self, answer: Answer) -> Result<(), Broken> {
-        let open = &answer.handed.open;
+        let open = &answer.in_flight.open;
         let (at, key) = (open.at, open.run);
         let run = self.followed.ledger.run(key);
         let run =
@@ -55,8 +55,8 @@ impl Journal {
             relay: answer.relay,
             ..decision.details
         });
-        let message = answer.handed.open;
-        if let Some(machine) = self.partitions.under(at, answer.handed.token) {
+        let message = answer.in_flight.open;
+        if let Some(machine) = self.partitions.under(at, answer.in_flight.token) {
             return machine.report(message.reference, outcome, details);
         }
         if let Some(outcome) = outcome {

@@ -9,7 +9,7 @@ use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::engine::limits::pace::horizon;
 use crate::engine::worker::checkpoints::Durable;
-use crate::engine::worker::lanes::Handed;
+use crate::engine::worker::lanes::InFlight;
 use crate::engine::worker::settings::{Notice, WorkerError};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::queue::{Commit, CommitOutcome};
@@ -103,12 +103,12 @@ impl Journal {
         })?;
         let claimed = machine.committed()?;
         let epoch = machine.epoch();
-        let handed = claimed.into_iter().map(|open| Handed {
+        let in_flight = claimed.into_iter().map(|open| InFlight {
             token: commit.token,
             site: address::site_of(&open.message.line.address).to_string(),
             open,
         });
-        self.lanes.hand_over(handed.collect());
+        self.lanes.hand_over(in_flight.collect());
         // Where commits may be forgotten, checkpoints say what is not needed any more.
         if !self.setup.queue.commits_expire() {
             self.truncation.allow(commit.at, commit.offset);

@@ -21,16 +21,16 @@ impl Lanes {
     /// Waits until a message waits that no open connection is there for, and the breaker lets one connect.
     /// `Some(true)`: as a probe. `None`: the worker is stopping.
     pub(super) async fn may_connect(&self, relay: usize) -> Option<bool> {
-        let door = self.doors.get(relay)?;
+        let connections = self.connection_queues.get(relay)?;
         loop {
-            let woken = door.unconnected.notified();
+            let woken = connections.unconnected.notified();
             let blocked = {
                 let now = self.setup.clock.since_boot();
                 let mut inner = self.inner.borrow_mut();
                 if inner.closing {
                     return None;
                 }
-                let wanted = inner.waiting.len() > door.connected_waiting.get();
+                let wanted = inner.waiting.len() > connections.connected_waiting.get();
                 let state = inner.relays.get_mut(relay).filter(|_| wanted);
                 match state.map(|state| state.breaker.may_try(now)) {
                     Some(Permit::Go) => return Some(false),

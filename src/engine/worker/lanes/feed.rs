@@ -18,9 +18,9 @@ pub(super) struct RelayFeed {
 
 impl RelayFeed {
     pub(super) fn pull(&self) -> Result<Outgoing, Blocked> {
-        let handed = self.lanes.take(self.relay, self.probe.get())?;
+        let in_flight = self.lanes.take(self.relay, self.probe.get())?;
         self.probe.set(false);
-        Ok(self.lanes.begin(handed))
+        Ok(self.lanes.begin(in_flight))
     }
 
     pub(super) fn relay_name(&self) -> Option<String> {
@@ -35,9 +35,9 @@ impl RelayFeed {
 #[async_trait(?Send)]
 impl Feed for RelayFeed {
     async fn next(&self) -> Option<Outgoing> {
-        let door = self.lanes.doors.get(self.relay)?;
+        let connections = self.lanes.connection_queues.get(self.relay)?;
         loop {
-            let woken = door.connected.notified();
+            let woken = connections.connected.notified();
             match self.pull() {
                 Ok(outgoing) => {
                     // Whoever waits beside this connection may have more to take.
@@ -48,7 +48,7 @@ impl Feed for RelayFeed {
                 }
                 Err(Blocked::Closing) => return None,
                 Err(blocked) => {
-                    let waiting = Waiting::begin(&door.connected_waiting);
+                    let waiting = Waiting::begin(&connections.connected_waiting);
                     self.lanes.wait(woken, blocked).await;
                     drop(waiting);
                 }
@@ -66,7 +66,7 @@ impl Feed for RelayFeed {
         inner
             .begun
             .get(&ticket)
-            .is_some_and(|handed| inner.holds(handed, now))
+            .is_some_and(|in_flight| inner.holds(in_flight, now))
     }
 
     fn begun(&self, _ticket: u64, _at: SystemTime) {
@@ -75,17 +75,17 @@ impl Feed for RelayFeed {
 
     fn done(&self, ticket: u64, attempt: Attempt) {
         let mut inner = self.lanes.inner.borrow_mut();
-        let Some(handed) = inner.begun.remove(&ticket) else {
+        let Some(in_flight) = inner.begun.remove(&ticket) else {
             return;
         };
-        if let Some(state) = inner.sites.get_mut(&handed.site) {
+        if let Some(state) = inner.sites.get_mut(&in_flight.site) {
             state.with_relay = state.with_relay.saturating_sub(1);
         }
         if let Some(state) = inner.relays.get_mut(self.relay) {
             state.with_relay = state.with_relay.saturating_sub(1);
         }
         drop(inner);
-        self.lanes.answer(handed, self.relay_name(), attempt);
+        self.lanes.answer(in_flight, self.relay_name(), attempt);
     }
 }
 

@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 
 /// A claimed message on its way to a relay and back.
 #[derive(Debug, Clone)]
-pub struct Handed {
+pub struct InFlight {
     /// Of the ownership under which it was claimed.
     pub token: u64,
     pub open: OpenMessage,
@@ -39,7 +39,7 @@ pub struct Handed {
 /// What a connection says of a message.
 #[derive(Debug)]
 pub struct Answer {
-    pub handed: Handed,
+    pub in_flight: InFlight,
     pub relay: Option<String>,
     pub attempt: Attempt,
     /// On the suppression list by the time its turn came.
@@ -55,23 +55,23 @@ pub struct Lanes {
     inner: RefCell<Inner>,
     /// Looked at right before a message begins.
     suppressions: Rc<RefCell<Suppressions>>,
-    /// Where connections wait, one for each relay.
-    doors: Vec<Door>,
+    /// One for each relay.
+    connection_queues: Vec<ConnectionQueue>,
     /// The journal is woken by answers.
     pub answered: Notify,
 }
 
-/// Connections of one relay wait here for messages: the open ones first, because the others must connect.
+/// Connections of one relay that wait for messages. Open ones are served first, because the others must connect.
 #[derive(Default)]
-struct Door {
+struct ConnectionQueue {
     connected: Notify,
     connected_waiting: Cell<usize>,
     unconnected: Notify,
 }
 
 struct Inner {
-    waiting: VecDeque<Handed>,
-    begun: HashMap<u64, Handed>,
+    waiting: VecDeque<InFlight>,
+    begun: HashMap<u64, InFlight>,
     /// Until when claims of a partition hold (boot time), for the ownership that the token names. Every acknowledged
     /// commit has the claims in it and so renews them.
     valid: BTreeMap<TopicPartition, (u64, Duration)>,
@@ -145,13 +145,17 @@ impl Lanes {
             attempts: 0,
             pace_of_answers: 0,
         };
-        let doors = setup.relays.iter().map(|_| Door::default()).collect();
+        let connection_queues = setup
+            .relays
+            .iter()
+            .map(|_| ConnectionQueue::default())
+            .collect();
         Rc::new(Lanes {
             setup,
             observer,
             inner: RefCell::new(inner),
             suppressions: Rc::default(),
-            doors,
+            connection_queues,
             answered: Notify::new(),
         })
     }
@@ -176,7 +180,7 @@ impl Lanes {
     }
 
     /// Claimed messages come in.
-    pub fn hand_over(&self, messages: Vec<Handed>) {
+    pub fn hand_over(&self, messages: Vec<InFlight>) {
         if messages.is_empty() {
             return;
         }
@@ -230,7 +234,10 @@ impl Lanes {
 
     /// Messages of a partition that have not begun come back unused.
     pub fn take_back(&self, at: TopicPartition) {
-        self.take_back_if(|handed| handed.open.at == at, "the partition was revoked");
+        self.take_back_if(
+            |in_flight| in_flight.open.at == at,
+            "the partition was revoked",
+        );
     }
 
     /// Messages that have not begun and may not now come back unused, so that others get their claims: those whose
@@ -251,13 +258,13 @@ impl Lanes {
             (inner.valid.clone(), sites, all_held)
         };
         let kept = Cell::new(0usize);
-        let goes = |handed: &Handed| {
+        let goes = |in_flight: &InFlight| {
             let holds = valid
-                .get(&handed.open.at)
-                .is_some_and(|(token, until)| *token == handed.token && now < *until);
+                .get(&in_flight.open.at)
+                .is_some_and(|(token, until)| *token == in_flight.token && now < *until);
             let goes = !holds
-                || is_held(handed.open.run)
-                || sites.contains(&handed.site)
+                || is_held(in_flight.open.run)
+                || sites.contains(&in_flight.site)
                 || (all_held && kept.get() > 0);
             kept.set(kept.get() + usize::from(!goes));
             goes
@@ -265,18 +272,18 @@ impl Lanes {
         self.take_back_if(goes, "the message is held");
     }
 
-    fn take_back_if(&self, which: impl Fn(&Handed) -> bool, why: &str) {
+    fn take_back_if(&self, which: impl Fn(&InFlight) -> bool, why: &str) {
         let mut inner = self.inner.borrow_mut();
         let waiting = std::mem::take(&mut inner.waiting);
-        let (back, stay): (VecDeque<Handed>, VecDeque<Handed>) =
-            waiting.into_iter().partition(|handed| which(handed));
+        let (back, stay): (VecDeque<InFlight>, VecDeque<InFlight>) =
+            waiting.into_iter().partition(|in_flight| which(in_flight));
         inner.waiting = stay;
-        for handed in back {
+        for in_flight in back {
             let attempt = Attempt::NotSent {
                 why: why.to_string(),
             };
             inner.answers.push(Answer {
-                handed,
+                in_flight,
                 relay: None,
                 attempt,
                 suppressed: false,
@@ -290,9 +297,9 @@ impl Lanes {
     /// No message is begun any more.
     pub fn close(&self) {
         self.inner.borrow_mut().closing = true;
-        for door in &self.doors {
-            door.connected.notify_waiters();
-            door.unconnected.notify_waiters();
+        for connections in &self.connection_queues {
+            connections.connected.notify_waiters();
+            connections.unconnected.notify_waiters();
         }
         self.take_back_if(|_| true, "the worker is stopping");
     }
@@ -321,11 +328,11 @@ impl Lanes {
 
     /// One connection of each relay looks for work: one may be held where another is not.
     pub(super) fn wake(&self) {
-        for door in &self.doors {
-            if door.connected_waiting.get() > 0 {
-                door.connected.notify_one();
+        for connections in &self.connection_queues {
+            if connections.connected_waiting.get() > 0 {
+                connections.connected.notify_one();
             } else {
-                door.unconnected.notify_one();
+                connections.unconnected.notify_one();
             }
         }
     }
@@ -364,7 +371,7 @@ impl Lanes {
             self.signal(index, None, signal);
         }
         if let Some(signal) = site {
-            self.signal(index, Some(&answer.handed.site), signal);
+            self.signal(index, Some(&answer.in_flight.site), signal);
         }
     }
 
@@ -377,7 +384,7 @@ impl Lanes {
     }
 
     /// Takes the next message for a relay, if one may begin this moment.
-    fn take(&self, relay: usize, has_probe: bool) -> Result<Handed, Blocked> {
+    fn take(&self, relay: usize, has_probe: bool) -> Result<InFlight, Blocked> {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
         if inner.closing {
@@ -390,11 +397,11 @@ impl Lanes {
         let list = self.suppressions.borrow();
         loop {
             let index = inner.next_for_site(&self.setup, now)?;
-            let handed = inner.waiting.remove(index).ok_or(Blocked::Empty)?;
-            let suppressed = list.has(&self.setup.key, &handed.open.message.line.address);
-            if !suppressed && inner.holds(&handed, now) {
-                inner.use_slots(relay, &handed.site, now);
-                return Ok(handed);
+            let in_flight = inner.waiting.remove(index).ok_or(Blocked::Empty)?;
+            let suppressed = list.has(&self.setup.key, &in_flight.open.message.line.address);
+            if !suppressed && inner.holds(&in_flight, now) {
+                inner.use_slots(relay, &in_flight.site, now);
+                return Ok(in_flight);
             }
             let why = if suppressed {
                 "suppressed"
@@ -405,7 +412,7 @@ impl Lanes {
                 why: why.to_string(),
             };
             inner.answers.push(Answer {
-                handed,
+                in_flight,
                 relay: None,
                 attempt,
                 suppressed,
@@ -414,25 +421,25 @@ impl Lanes {
         }
     }
 
-    pub(super) fn begin(&self, handed: Handed) -> Outgoing {
+    pub(super) fn begin(&self, in_flight: InFlight) -> Outgoing {
         let mut inner = self.inner.borrow_mut();
         inner.next_ticket += 1;
         let ticket = inner.next_ticket;
-        let line = &handed.open.message.line;
+        let line = &in_flight.open.message.line;
         let outgoing = Outgoing {
             ticket,
             return_path: line.return_path.clone(),
             recipient: line.address.clone(),
             message_id: line.id.clone(),
-            content: handed.open.message.content.clone(),
+            content: in_flight.open.message.content.clone(),
         };
-        inner.begun.insert(ticket, handed);
+        inner.begun.insert(ticket, in_flight);
         outgoing
     }
 
-    pub(super) fn answer(&self, handed: Handed, relay: Option<String>, attempt: Attempt) {
+    pub(super) fn answer(&self, in_flight: InFlight, relay: Option<String>, attempt: Attempt) {
         self.inner.borrow_mut().answers.push(Answer {
-            handed,
+            in_flight,
             relay,
             attempt,
             suppressed: false,

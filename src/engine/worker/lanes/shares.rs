@@ -28,7 +28,7 @@ impl Lanes {
         let (is_stuck, closed) = (inner.has_no_share(now), inner.closed_sites(now));
         drop(inner);
         self.take_back_if(
-            |handed| is_stuck || closed.contains(&handed.site),
+            |in_flight| is_stuck || closed.contains(&in_flight.site),
             "no share of the rate",
         );
         if before != after {

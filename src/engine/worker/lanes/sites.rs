@@ -1,6 +1,6 @@
 //! What relays and sites let through now: breakers, limits of messages at once, rates.
 
-use super::{Blocked, Handed, Inner, Lanes, MAX_SITES, SiteState};
+use super::{Blocked, InFlight, Inner, Lanes, MAX_SITES, SiteState};
 use crate::domain::address;
 use crate::domain::rate::Rate;
 use crate::engine::breaker::{Breaker, Permit};
@@ -51,7 +51,7 @@ impl Lanes {
         let waiting = inner
             .waiting
             .iter()
-            .filter(|handed| handed.site == site)
+            .filter(|in_flight| in_flight.site == site)
             .count();
         let with_relay = inner.sites.get(site).map_or(0, |state| state.with_relay);
         let reserved = inner.reserved.get(site).copied().unwrap_or(0);
@@ -112,16 +112,20 @@ impl Inner {
     }
 
     /// The claim is known to hold: the partition is owned, and its last commit is young enough.
-    pub(super) fn holds(&self, handed: &Handed, now: Duration) -> bool {
-        let valid = self.valid.get(&handed.open.at);
-        valid.is_some_and(|(token, until)| *token == handed.token && now < *until)
+    pub(super) fn holds(&self, in_flight: &InFlight, now: Duration) -> bool {
+        let valid = self.valid.get(&in_flight.open.at);
+        valid.is_some_and(|(token, until)| *token == in_flight.token && now < *until)
     }
 
     /// The first waiting message whose site takes mail now.
     pub(super) fn next_for_site(&mut self, setup: &Setup, now: Duration) -> Result<usize, Blocked> {
         let mut until: Option<Duration> = None;
         for index in 0..self.waiting.len() {
-            let Some(site) = self.waiting.get(index).map(|handed| handed.site.clone()) else {
+            let Some(site) = self
+                .waiting
+                .get(index)
+                .map(|in_flight| in_flight.site.clone())
+            else {
                 break;
             };
             match self.site_opens(setup, &site, now) {

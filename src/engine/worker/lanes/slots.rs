@@ -63,7 +63,10 @@ impl Lanes {
 
     fn waiting_for(&self, site: &str) -> usize {
         let inner = self.inner.borrow();
-        let of_site = inner.waiting.iter().filter(|handed| handed.site == site);
+        let of_site = inner
+            .waiting
+            .iter()
+            .filter(|in_flight| in_flight.site == site);
         of_site.count()
     }
 
