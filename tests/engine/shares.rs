@@ -4,7 +4,7 @@ use mailq::domain::counters::Final;
 use mailq::domain::ids::{RunId, RunKey};
 use mailq::domain::records::{CampaignRecord, Cancel, Control};
 use mailq::domain::topic::{Topic, TopicPartition};
-use mailq::engine::limits::shares::{Census, Texts};
+use mailq::engine::limits::shares::{Activity, Texts};
 use mailq::protocol::Ledger;
 use mailq_testkit::story::{MINUTE, Script, minute, send};
 use std::time::{Duration, SystemTime};
@@ -31,9 +31,9 @@ fn texts(script: &Script) -> Texts {
     progress.map(|(at, known)| (*at, known.text())).collect()
 }
 
-fn take(script: &Script, before: Option<&Script>) -> Census {
+fn take(script: &Script, before: Option<&Script>) -> Activity {
     let before = before.map(texts);
-    Census::take(&texts(script), before.iter(), &ledger(script), now())
+    Activity::take(&texts(script), before.iter(), &ledger(script), now())
 }
 
 fn senders(script: &Script) -> Vec<String> {
@@ -89,9 +89,9 @@ fn what_may_not_go_holds_no_share() {
     cancelled.announce(CampaignRecord::Cancel(Cancel { key, at, by }));
     assert!(senders(&cancelled).is_empty());
     // Then all owners share, so that whoever has the next message may send it at once.
-    let census = take(&cancelled, None);
-    assert_eq!(census.owners.len(), 3);
-    let place = census.place("cara").unwrap();
+    let activity = take(&cancelled, None);
+    assert_eq!(activity.owners.len(), 3);
+    let place = activity.place("cara").unwrap();
     assert_eq!((place.workers(), place.number_of(4)), (3, 1));
 }
 
@@ -109,7 +109,7 @@ fn a_string_that_moved_counts_like_work() {
     before.open(send(0), 0);
     let mut after = before.clone();
     after.end(send(0), 0, 0, Final::Delivered);
-    let names = |census: Census| census.senders.into_iter().collect::<Vec<_>>();
+    let names = |activity: Activity| activity.senders.into_iter().collect::<Vec<_>>();
     assert_eq!(names(take(&after, Some(&before))), ["anna", "ben"]);
     assert_eq!(names(take(&after, Some(&after))), ["ben"]);
     // A new owner's first commit is no work.
@@ -123,7 +123,7 @@ fn strings_from_elsewhere_name_nobody() {
     let mut texts = texts(&script);
     texts.insert(send(0), "mq9;o1,eve".to_string());
     texts.insert(send(1), "mq1;o1,".to_string());
-    let census = Census::take(&texts, [].iter(), &ledger(&script), now());
-    assert!(census.senders.is_empty());
-    assert_eq!(census.owners, ["cara".to_string()].into());
+    let activity = Activity::take(&texts, [].iter(), &ledger(&script), now());
+    assert!(activity.senders.is_empty());
+    assert_eq!(activity.owners, ["cara".to_string()].into());
 }

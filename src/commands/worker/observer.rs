@@ -52,9 +52,9 @@ impl Observer for TerminalObserver {
     fn notice(&self, notice: Notice) {
         match &notice {
             Notice::RateChanged { new, .. } => self.latest.rate.set(Some(new.rate)),
-            Notice::Share { limit, portion } => {
+            Notice::Share { limit, share } => {
                 self.latest.rate.set(Some(*limit));
-                self.latest.share.set(*portion);
+                self.latest.share.set(*share);
             }
             _ => {}
         }

@@ -127,7 +127,7 @@ pub enum Notice {
     /// This worker's part of the rate changed, where workers share it out; `None`: nothing for now.
     Share {
         limit: Rate,
-        portion: Option<Rate>,
+        share: Option<Rate>,
     },
     /// A limit has fewer messages in its window than workers have something to send, and this one waits.
     NoShare {

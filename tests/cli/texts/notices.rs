@@ -62,7 +62,7 @@ fn notices() -> Vec<Notice> {
         Notice::Waiting { until: later() },
         Notice::Share {
             limit: Rate::per_minute(30),
-            portion: Some(Rate::per_minute(10)),
+            share: Some(Rate::per_minute(10)),
         },
         Notice::NoShare {
             of: "the rate".into(),

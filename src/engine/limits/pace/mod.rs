@@ -2,15 +2,15 @@
 //! one for all processes, else from this process's own, which is its share of the limit.
 
 mod next_slots;
-mod share;
+mod own_bucket;
 mod stock;
 
 pub use next_slots::NextSlots;
 
 use crate::domain::rate::Rate;
-use crate::engine::limits::shares::Portion;
+use crate::engine::limits::shares::Share;
 use crate::queue::{Queue, QueueError};
-use share::Share;
+use own_bucket::OwnBucket;
 use std::time::Duration;
 use stock::Stock;
 
@@ -27,14 +27,14 @@ pub fn horizon(slowest_cycle: Duration) -> Duration {
 #[derive(Debug)]
 pub struct Pace {
     /// What is in force here: the limit, or this worker's share of it.
-    portion: Option<Portion>,
+    share: Option<Share>,
     slots: Slots,
 }
 
 #[derive(Debug)]
 enum Slots {
     Stock(Stock),
-    Share(Share),
+    Own(OwnBucket),
 }
 
 impl Pace {
@@ -42,12 +42,12 @@ impl Pace {
     pub fn new(queue: &dyn Queue, bucket: String, rate: Rate, burst: u32) -> Pace {
         match queue.buckets() {
             Some(_) => Pace {
-                portion: Some(Portion { rate, burst }),
+                share: Some(Share { rate, burst }),
                 slots: Slots::Stock(Stock::new(bucket)),
             },
             None => Pace {
-                portion: None,
-                slots: Slots::Share(Share::new()),
+                share: None,
+                slots: Slots::Own(OwnBucket::new()),
             },
         }
     }
@@ -55,58 +55,58 @@ impl Pace {
     /// Has no slots: stands in for one whose stock is being filled.
     pub fn none() -> Pace {
         Pace {
-            portion: None,
+            share: None,
             slots: Slots::Stock(Stock::new(String::new())),
         }
     }
 
     pub fn is_unlimited(&self) -> bool {
-        let rate = self.portion.map(|portion| portion.rate);
+        let rate = self.share.map(|share| share.rate);
         rate == Some(Rate::Unlimited)
     }
 
     /// Another limit; of one that is shared out another share comes too.
     pub fn set_rate(&mut self, rate: Rate, burst: u32) {
         if let Slots::Stock(stock) = &mut self.slots
-            && self.portion != Some(Portion { rate, burst })
+            && self.share != Some(Share { rate, burst })
         {
-            self.portion = Some(Portion { rate, burst });
+            self.share = Some(Share { rate, burst });
             stock.clear();
         }
     }
 
     /// From now until then this share of the limit; `None`: nothing.
-    pub fn set_portion(&mut self, (portion, until): (Option<Portion>, Duration), now: Duration) {
-        if let Slots::Share(share) = &mut self.slots {
-            share.ends_at = until;
-            if portion != self.portion {
-                share.set(portion, now);
-                self.portion = portion;
+    pub fn set_share(&mut self, (share, until): (Option<Share>, Duration), now: Duration) {
+        if let Slots::Own(own) = &mut self.slots {
+            own.ends_at = until;
+            if share != self.share {
+                own.set(share, now);
+                self.share = share;
             }
         }
     }
 
     /// What may be used of the limit, as last said.
-    pub fn portion(&self) -> Option<Rate> {
-        self.portion.map(|portion| portion.rate)
+    pub fn share(&self) -> Option<Rate> {
+        self.share.map(|share| share.rate)
     }
 
     /// Nothing of the limit may be used, for as long as that lasts.
     pub fn is_closed(&self, now: Duration) -> bool {
         match &self.slots {
             _ if self.is_unlimited() => false,
-            Slots::Stock(_) => self.portion.is_none(),
-            Slots::Share(share) => self.portion.is_none() || share.ends_at <= now,
+            Slots::Stock(_) => self.share.is_none(),
+            Slots::Own(own) => self.share.is_none() || own.ends_at <= now,
         }
     }
 
     /// Slots that are for this worker's next messages; without limit as many as one likes.
     pub fn stock(&mut self, now: Duration) -> usize {
         let is_closed = self.is_closed(now);
-        match (self.portion, &mut self.slots) {
-            (Some(portion), _) if portion.rate == Rate::Unlimited => usize::MAX,
-            (Some(portion), Slots::Stock(stock)) => stock.count(portion.rate, now),
-            (Some(_), Slots::Share(share)) if !is_closed => share.count(now),
+        match (self.share, &mut self.slots) {
+            (Some(share), _) if share.rate == Rate::Unlimited => usize::MAX,
+            (Some(share), Slots::Stock(stock)) => stock.count(share.rate, now),
+            (Some(_), Slots::Own(own)) if !is_closed => own.count(now),
             _ => 0,
         }
     }
@@ -114,10 +114,10 @@ impl Pace {
     /// When the first of them begins.
     pub fn opens(&mut self, now: Duration) -> Option<Duration> {
         let is_closed = self.is_closed(now);
-        match (self.portion?, &mut self.slots) {
-            (portion, _) if portion.rate == Rate::Unlimited => Some(now),
-            (portion, Slots::Stock(stock)) => stock.first(portion.rate, now),
-            (_, Slots::Share(share)) if !is_closed => share.first(now),
+        match (self.share?, &mut self.slots) {
+            (share, _) if share.rate == Rate::Unlimited => Some(now),
+            (share, Slots::Stock(stock)) => stock.first(share.rate, now),
+            (_, Slots::Own(own)) if !is_closed => own.first(now),
             _ => None,
         }
     }
@@ -125,9 +125,9 @@ impl Pace {
     /// Uses the slot that has begun.
     pub fn take(&mut self, now: Duration) {
         let is_closed = self.is_closed(now);
-        match (self.portion, &mut self.slots) {
-            (Some(portion), Slots::Stock(stock)) => stock.take(portion.rate, now),
-            (Some(_), Slots::Share(share)) if !is_closed => share.take(now),
+        match (self.share, &mut self.slots) {
+            (Some(share), Slots::Stock(stock)) => stock.take(share.rate, now),
+            (Some(_), Slots::Own(own)) if !is_closed => own.take(now),
             _ => {}
         }
     }
@@ -137,7 +137,7 @@ impl Pace {
         let next = match &self.slots {
             _ if self.is_unlimited() || self.is_closed(now) => return None,
             Slots::Stock(stock) => stock.next(),
-            Slots::Share(share) => share.next(),
+            Slots::Own(own) => own.next(),
         };
         Some(next.saturating_sub(horizon))
     }
@@ -150,12 +150,12 @@ impl Pace {
         now: Duration,
         horizon: Duration,
     ) -> Result<(), QueueError> {
-        match (self.portion, &mut self.slots, queue.buckets()) {
-            (Some(portion), Slots::Stock(stock), Some(buckets)) => {
-                stock.fill(buckets, portion, want, now, horizon).await
+        match (self.share, &mut self.slots, queue.buckets()) {
+            (Some(share), Slots::Stock(stock), Some(buckets)) => {
+                stock.fill(buckets, share, want, now, horizon).await
             }
-            (Some(_), Slots::Share(share), _) => {
-                share.look_ahead(want, now, horizon);
+            (Some(_), Slots::Own(own), _) => {
+                own.look_ahead(want, now, horizon);
                 Ok(())
             }
             _ => Ok(()),

@@ -2,7 +2,7 @@
 //! the tolerance is given up, so lateness makes no burst: others may have taken those after it.
 
 use crate::domain::rate::Rate;
-use crate::engine::limits::shares::Portion;
+use crate::engine::limits::shares::Share;
 use crate::engine::limits::token_bucket;
 use crate::queue::{Buckets, QueueError, SlotRequest};
 use std::collections::VecDeque;
@@ -54,15 +54,15 @@ impl Stock {
     pub async fn fill(
         &mut self,
         buckets: &dyn Buckets,
-        portion: Portion,
+        share: Share,
         want: usize,
         now: Duration,
         horizon: Duration,
     ) -> Result<(), QueueError> {
-        let Some(interval) = token_bucket::interval(portion.rate) else {
+        let Some(interval) = token_bucket::interval(share.rate) else {
             return Ok(());
         };
-        let missing = want.saturating_sub(self.count(portion.rate, now));
+        let missing = want.saturating_sub(self.count(share.rate, now));
         if missing == 0 || self.next.saturating_sub(horizon) > now {
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl Stock {
             bucket: self.bucket.clone(),
             want: u32::try_from(missing).unwrap_or(u32::MAX),
             interval,
-            burst: portion.burst,
+            burst: share.burst,
             horizon,
         };
         let slots = buckets.take_slots(request).await?;

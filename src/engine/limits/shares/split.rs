@@ -20,7 +20,7 @@ pub struct Place {
 
 /// What one worker may use of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Portion {
+pub struct Share {
     pub rate: Rate,
     pub burst: u32,
 }
@@ -48,14 +48,14 @@ impl Place {
     }
 
     /// `None`: there are fewer messages in a window than workers, and this one waits.
-    pub fn portion(&self, limit: Rate, burst: u32) -> Option<Portion> {
+    pub fn share(&self, limit: Rate, burst: u32) -> Option<Share> {
         let Rate::Limited { count, window } = limit else {
-            return Some(Portion { rate: limit, burst });
+            return Some(Share { rate: limit, burst });
         };
         let (count, window) = self.part(count, window);
         let extra = self.number_of(u64::from(burst.saturating_sub(1)));
         let count = self.number_of(count);
-        (count > 0).then(|| Portion {
+        (count > 0).then(|| Share {
             rate: Rate::Limited { count, window },
             burst: u32::try_from(extra).unwrap_or(u32::MAX).saturating_add(1),
         })
@@ -74,15 +74,15 @@ impl Place {
     }
 }
 
-impl Portion {
+impl Share {
     /// The lower of two, limit and burst each.
-    pub fn lower(self, other: Portion) -> Portion {
+    pub fn lower(self, other: Share) -> Share {
         let rate = if self.rate.per_second() <= other.rate.per_second() {
             self.rate
         } else {
             other.rate
         };
-        Portion {
+        Share {
             rate,
             burst: self.burst.min(other.burst),
         }
@@ -98,13 +98,13 @@ mod tests {
         (0..count).map(|n| format!("host/{n}/1")).collect()
     }
 
-    fn portions(limit: &str, workers: u64) -> Vec<Option<String>> {
+    fn shares(limit: &str, workers: u64) -> Vec<Option<String>> {
         let sharers = sharers(workers);
         let limit: Rate = limit.parse().unwrap();
-        let of = |name| Place::of(name, &sharers).unwrap().portion(limit, 1);
+        let of = |name| Place::of(name, &sharers).unwrap().share(limit, 1);
         sharers
             .iter()
-            .map(|name| of(name).map(|portion| portion.rate.to_string()))
+            .map(|name| of(name).map(|share| share.rate.to_string()))
             .collect()
     }
 
@@ -131,7 +131,7 @@ mod tests {
             ("1/day", 2, vec!["1/day", "-"]),
             ("unlimited", 2, vec!["unlimited", "unlimited"]),
         ] {
-            assert_eq!(portions(limit, workers), texts(&expected), "{limit}");
+            assert_eq!(shares(limit, workers), texts(&expected), "{limit}");
         }
         assert_eq!(Place::of("other", &sharers(3)), None);
     }
@@ -142,15 +142,13 @@ mod tests {
         let limit = Rate::per_minute(30);
         let bursts = all.iter().map(|name| {
             let place = Place::of(name, &all).unwrap();
-            place.portion(limit, 6).unwrap().burst
+            place.share(limit, 6).unwrap().burst
         });
         assert_eq!(bursts.collect::<Vec<_>>(), [3, 3, 2]);
     }
 
-    fn messages(portion: Option<Portion>, window: Duration) -> f64 {
-        portion.map_or(0.0, |portion| {
-            portion.rate.per_second() * window.as_secs_f64()
-        })
+    fn messages(share: Option<Share>, window: Duration) -> f64 {
+        share.map_or(0.0, |share| share.rate.per_second() * window.as_secs_f64())
     }
 
     proptest! {
@@ -167,9 +165,9 @@ mod tests {
             let (mut tokens, mut sum) = (0, 0.0);
             for place in places {
                 tokens += place.number_of(count);
-                let portion = place.portion(limit, 1);
-                prop_assert!(portion.is_some() || count < workers);
-                sum += messages(portion, window);
+                let share = place.share(limit, 1);
+                prop_assert!(share.is_some() || count < workers);
+                sum += messages(share, window);
             }
             prop_assert_eq!(tokens, count);
             prop_assert!(sum <= count as f64 * 1.000_001 && sum >= count as f64 * 0.994_999, "{}", sum);

@@ -1,6 +1,6 @@
-//! Looks at all workers' progress every few seconds, where limits are shared out, and keeps what it makes of it.
+//! Observes all workers' commits twice a second, where limits are shared out, and keeps this worker's schedule.
 
-use super::{Census, LOOK_EVERY, Term, Texts, VIEW_LASTS};
+use super::{Activity, EFFECTIVE_AFTER, OBSERVE_EVERY, ShareSchedule, Texts};
 use crate::clock::Clock;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::Ledger;
@@ -11,41 +11,42 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// After a look that failed the next comes this soon.
+/// The pause after a read that failed.
 const AGAIN: Duration = Duration::from_secs(1);
-/// One that is asked for early comes after this.
+/// The pause before a read that was asked for early.
 const EARLY: Duration = Duration::from_millis(100);
 
 /// Every partition's commit string, and when it was asked for.
-struct Look {
+struct Observation {
     read_at: Duration,
     texts: Texts,
 }
 
-/// What the looking task and the journal have in common.
+/// Passes observations from the task that reads to the journal.
 #[derive(Default)]
-struct Desk {
-    look: RefCell<Option<Look>>,
+struct Latest {
+    observation: RefCell<Option<Observation>>,
+    /// Asks for the next one early.
     early: Notify,
 }
 
-/// This worker's part of what is shared, as far as it has looked.
+/// This worker's share of every limit, from what it has observed.
 pub struct Shares {
     name: String,
     clock: Rc<dyn Clock>,
-    desk: Rc<Desk>,
-    term: Term,
-    /// Of the last seconds, and when each was judged.
-    looks: VecDeque<(Duration, Texts)>,
-    /// When what is in force changes without another look.
+    latest: Rc<Latest>,
+    schedule: ShareSchedule,
+    /// Those of the last seconds, and when each was evaluated.
+    observations: VecDeque<(Duration, Texts)>,
+    /// When the share changes without another observation.
     changes_at: Option<Duration>,
-    /// The last look named no partition of this worker's.
+    /// The last observation had no partition of this worker's.
     is_unknown: bool,
 }
 
 impl Shares {
-    /// `None` where all processes have one bucket. Second: the task that looks, to be run beside the worker; it notifies
-    /// `wake` after each look.
+    /// `None` where all processes have one bucket. Second: the task that reads, to be run beside the worker; it notifies
+    /// `wake` after each observation.
     pub fn open(
         name: &str,
         queue: Rc<dyn Queue>,
@@ -55,46 +56,48 @@ impl Shares {
         if queue.buckets().is_some() {
             return None;
         }
-        let desk = Rc::new(Desk::default());
+        let latest = Rc::new(Latest::default());
         let shares = Shares {
             name: name.to_string(),
             clock: clock.clone(),
-            desk: desk.clone(),
-            term: Term::new(name),
-            looks: VecDeque::new(),
+            latest: latest.clone(),
+            schedule: ShareSchedule::new(name),
+            observations: VecDeque::new(),
             changes_at: None,
             is_unknown: false,
         };
-        Some((shares, watch(queue, clock, desk, wake)))
+        Some((shares, watch(queue, clock, latest, wake)))
     }
 
-    /// Judges a new look. What is in force now, where that may have changed. `owns`: a commit says that some partition
-    /// is this worker's. While none does, others may go by that, and this worker knows nothing.
-    pub fn follow(&mut self, ledger: &Ledger, owns: bool) -> Option<&Term> {
+    /// Evaluates a new observation. Returns the schedule where this worker's share may have changed. The ledger must have
+    /// been read to its end. `owns`: a commit says that some partition is this worker's; while none does, the others may
+    /// have taken its share, so it has none.
+    pub fn follow(&mut self, ledger: &Ledger, owns: bool) -> Option<&ShareSchedule> {
         let now = self.clock.since_boot();
-        let look = self.desk.look.take();
-        // New here: the sooner a view has this worker, the sooner it has a share.
+        let observation = self.latest.observation.take();
+        // A new worker has a share only when it has been observed for a while, so the next read comes early.
         if owns && std::mem::take(&mut self.is_unknown) {
-            self.desk.early.notify_one();
+            self.latest.early.notify_one();
         }
         let is_over = self.changes_at.is_some_and(|at| at <= now);
-        if look.is_none() && owns && !is_over {
+        if observation.is_none() && owns && !is_over {
             return None;
         }
-        if let Some(look) = look {
-            self.looks.retain(|(at, _)| look.read_at < *at + VIEW_LASTS);
-            let before = self.looks.iter().map(|(_, texts)| texts);
-            let census = Census::take(&look.texts, before, ledger, self.clock.now());
-            self.is_unknown = !census.owners.contains(&self.name);
-            // The ledger is that of now.
-            self.term.see(look.read_at, now, census);
-            self.looks.push_back((now, look.texts));
+        if let Some(observation) = observation {
+            self.observations
+                .retain(|(at, _)| observation.read_at < *at + EFFECTIVE_AFTER);
+            let before = self.observations.iter().map(|(_, texts)| texts);
+            let activity = Activity::take(&observation.texts, before, ledger, self.clock.now());
+            self.is_unknown = !activity.owners.contains(&self.name);
+            // Known from now on, not from when it was read: the ledger that it was evaluated with is that of now.
+            self.schedule.observe(observation.read_at, now, activity);
+            self.observations.push_back((now, observation.texts));
         }
         if !owns {
-            self.term.forget();
+            self.schedule.forget();
         }
-        self.changes_at = self.term.changes_at(now);
-        Some(&self.term)
+        self.changes_at = self.schedule.changes_at(now);
+        Some(&self.schedule)
     }
 
     /// When what is in force may change without another look.
@@ -103,15 +106,17 @@ impl Shares {
     }
 }
 
-async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, wake: Rc<Notify>) {
+async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, latest: Rc<Latest>, wake: Rc<Notify>) {
     loop {
         let read_at = clock.since_boot();
         let texts = read(queue.as_ref()).await;
         let pause = match texts {
             Ok(texts) => {
-                desk.look.replace(Some(Look { read_at, texts }));
+                latest
+                    .observation
+                    .replace(Some(Observation { read_at, texts }));
                 wake.notify_one();
-                (read_at + LOOK_EVERY).saturating_sub(clock.since_boot())
+                (read_at + OBSERVE_EVERY).saturating_sub(clock.since_boot())
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot read the other workers' shares of the rate; trying again");
@@ -121,12 +126,12 @@ async fn watch(queue: Rc<dyn Queue>, clock: Rc<dyn Clock>, desk: Rc<Desk>, wake:
         tokio::select! {
             biased;
             () = tokio::time::sleep(pause) => {}
-            () = desk.early.notified() => tokio::time::sleep(EARLY).await,
+            () = latest.early.notified() => tokio::time::sleep(EARLY).await,
         }
     }
 }
 
-/// Commit strings of send and of every tier, those included that the configuration no longer names.
+/// Commit texts of send and of every tier, including tiers that the configuration no longer names.
 async fn read(queue: &dyn Queue) -> Result<Texts, QueueError> {
     let topics = queue.topics().await?.into_iter().filter(Topic::is_owned);
     let partitions = queue.partitions();

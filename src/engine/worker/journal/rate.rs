@@ -3,8 +3,8 @@
 
 use crate::domain::records::{CampaignRecord, RateInForce};
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::limits::shares::Shares;
-use crate::engine::limits::shares::Term;
 use crate::engine::worker::lanes::Lanes;
 use crate::engine::worker::records::campaign_record;
 use crate::engine::worker::settings::{Notice, Observer, Setup, WorkerError};
@@ -54,7 +54,7 @@ impl RateControl {
     ) -> Option<JoinHandle<()>> {
         let (queue, clock) = (setup.queue.clone(), setup.clock.clone());
         let (shares, task) = Shares::open(&setup.name, queue, clock, wake)?;
-        lanes.share(&Term::new(&setup.name));
+        lanes.set_shares(&ShareSchedule::new(&setup.name));
         self.shares = Some(shares);
         Some(tokio::task::spawn_local(task))
     }
@@ -62,9 +62,9 @@ impl RateControl {
     /// The ledger has been read to its end: it says whose work may go. `owns`: a partition's commit names this worker.
     pub fn follow_shares(&mut self, ledger: &Ledger, owns: bool, lanes: &Lanes) {
         if let Some(shares) = &mut self.shares
-            && let Some(term) = shares.follow(ledger, owns)
+            && let Some(schedule) = shares.follow(ledger, owns)
         {
-            lanes.share(term);
+            lanes.set_shares(schedule);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
 use crate::engine::breaker::{Breaker, Signal, signals};
 use crate::engine::limits::pace::Pace;
-use crate::engine::limits::shares::Term;
+use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::policy::Trouble;
 use crate::protocol::OpenMessage;
 use crate::smtp::Outgoing;
@@ -82,7 +82,7 @@ struct Inner {
     /// The limit of the whole queue, and its burst.
     limit: (Rate, u32),
     /// Where limits are shared out among workers: this one's part.
-    term: Option<Term>,
+    schedule: Option<ShareSchedule>,
     /// Limits of which this worker waits for a share, because they have fewer messages than there are workers.
     waits: BTreeSet<String>,
     next_ticket: u64,
@@ -137,7 +137,7 @@ impl Lanes {
             sites: BTreeMap::new(),
             pace: Pace::new(queue, "rate".to_string(), setup.rate.rate, setup.rate.burst),
             limit: (setup.rate.rate, setup.rate.burst),
-            term: None,
+            schedule: None,
             waits: BTreeSet::new(),
             next_ticket: 0,
             closing: false,
@@ -163,13 +163,13 @@ impl Lanes {
     pub fn set_rate(&self, rate: Rate, burst: u32) {
         let mut inner = self.inner.borrow_mut();
         inner.limit = (rate, burst);
-        let term = inner.term.clone();
-        if term.is_none() {
+        let schedule = inner.schedule.clone();
+        if schedule.is_none() {
             inner.pace.set_rate(rate, burst);
         }
         drop(inner);
-        match term {
-            Some(term) => self.share(&term),
+        match schedule {
+            Some(schedule) => self.set_shares(&schedule),
             None => self.wake(),
         }
     }

@@ -2,29 +2,29 @@
 //! same proportion.
 
 use super::{Inner, Lanes};
-use crate::engine::limits::shares::Term;
+use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::worker::settings::Notice;
 use std::time::Duration;
 
 impl Lanes {
     /// What may be used from now on. Messages that wait for a slot which will not come go back unused.
-    pub fn share(&self, term: &Term) {
+    pub fn set_shares(&self, schedule: &ShareSchedule) {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
-        let before = inner.pace.portion();
-        inner.term = Some(term.clone());
+        let before = inner.pace.share();
+        inner.schedule = Some(schedule.clone());
         let (limit, burst) = inner.limit;
-        inner.pace.set_portion(term.portion(now, limit, burst), now);
+        inner.pace.set_share(schedule.share(now, limit, burst), now);
         for (relay, lane) in inner.relays.iter_mut().zip(&self.setup.relays) {
-            relay.pace.set_portion(term.portion(now, lane.rate, 1), now);
+            relay.pace.set_share(schedule.share(now, lane.rate, 1), now);
         }
         for (site, limit) in &self.setup.sites {
-            let portion = term.portion(now, limit.rate, 1);
+            let share = schedule.share(now, limit.rate, 1);
             if let Some(pace) = &mut inner.site(&self.setup, site, now).pace {
-                pace.set_portion(portion, now);
+                pace.set_share(share, now);
             }
         }
-        let after = inner.pace.portion();
+        let after = inner.pace.share();
         let (is_stuck, closed) = (inner.has_no_share(now), inner.closed_sites(now));
         drop(inner);
         self.take_back_if(
@@ -32,17 +32,17 @@ impl Lanes {
             "no share of the rate",
         );
         if before != after {
-            tracing::info!(?limit, portion = ?after, "share of the rate");
-            let portion = after;
-            self.observer.notice(Notice::Share { limit, portion });
+            tracing::info!(?limit, share = ?after, "share of the rate");
+            let share = after;
+            self.observer.notice(Notice::Share { limit, share });
         }
-        self.tell_waiting(term);
+        self.tell_waiting(schedule);
         self.wake();
     }
 
     /// Says once where there are fewer messages in a window than workers, and this one is among those that wait.
-    fn tell_waiting(&self, term: &Term) {
-        let Some(place) = term.place() else {
+    fn tell_waiting(&self, schedule: &ShareSchedule) {
+        let Some(place) = schedule.place() else {
             return;
         };
         let all = ("the rate".to_string(), self.inner.borrow().limit.0);
@@ -52,7 +52,7 @@ impl Lanes {
         let sites = sites.map(|(site, limit)| (format!("site `{site}`"), limit.rate));
         for (of, limit) in std::iter::once(all).chain(relays).chain(sites) {
             let waits = &mut self.inner.borrow_mut().waits;
-            if place.portion(limit, 1).is_some() {
+            if place.share(limit, 1).is_some() {
                 waits.remove(&of);
             } else if waits.insert(of.clone()) {
                 let workers = place.workers();

@@ -5,7 +5,7 @@ use crate::domain::address;
 use crate::domain::rate::Rate;
 use crate::engine::breaker::{Breaker, Permit};
 use crate::engine::limits::pace::Pace;
-use crate::engine::limits::shares::Term;
+use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::worker::settings::Setup;
 use std::time::Duration;
 
@@ -168,12 +168,12 @@ impl Inner {
             self.sites
                 .retain(|_, s| s.with_relay > 0 || s.breaker.is_open() || s.pace.is_some());
         }
-        let term = self.term.as_ref();
+        let schedule = self.schedule.as_ref();
         self.sites.entry(site.to_string()).or_insert_with(|| {
             let limit = setup.sites.get(site);
             SiteState {
                 breaker: Breaker::new(format!("site `{site}`")),
-                pace: limit.map(|limit| site_pace(setup, (site, limit.rate), term, now)),
+                pace: limit.map(|limit| site_pace(setup, (site, limit.rate), schedule, now)),
                 with_relay: 0,
             }
         })
@@ -198,12 +198,12 @@ impl Inner {
 fn site_pace(
     setup: &Setup,
     (site, limit): (&str, Rate),
-    term: Option<&Term>,
+    schedule: Option<&ShareSchedule>,
     now: Duration,
 ) -> Pace {
     let mut pace = Pace::new(setup.queue.as_ref(), format!("site/{site}"), limit, 1);
-    if let Some(term) = term {
-        pace.set_portion(term.portion(now, limit, 1), now);
+    if let Some(schedule) = schedule {
+        pace.set_share(schedule.share(now, limit, 1), now);
     }
     pace
 }

@@ -1,4 +1,4 @@
-//! Who has something to send, from the commit strings and the campaign topic; no chunk is read for it.
+//! Which workers have something to send, from the commit texts and the campaign topic. No chunk is read for it.
 
 use super::split::Place;
 use crate::domain::ids::RunKey;
@@ -8,30 +8,30 @@ use crate::protocol::{Ledger, Progress, RunFacts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-/// The commit strings of every partition of send and the tiers; those without a commit are left out.
+/// The commit texts of every partition of send and the tiers; partitions without a commit are left out.
 pub type Texts = BTreeMap<TopicPartition, String>;
 
-/// Workers by name, as one view shows them.
+/// Workers by name, as one observation shows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Own a partition.
+pub struct Activity {
+    /// Workers that own a partition.
     pub owners: BTreeSet<String>,
-    /// Own one with something that may go now, or that was at work within [`super::VIEW_LASTS`].
+    /// Those with something to send now, or whose commits have moved within [`super::EFFECTIVE_AFTER`].
     pub senders: BTreeSet<String>,
 }
 
-impl Census {
-    /// A string that cannot be read names nobody: its partition stands still, wherever it is.
-    /// `before`: what was read within [`super::VIEW_LASTS`] before this. Views of two workers are no further apart, so what
-    /// one of them has seen at work the other sees too, that or its trace.
+impl Activity {
+    /// A text that cannot be read counts for nobody, because its partition is stopped wherever it is.
+    /// `before`: observations within [`super::EFFECTIVE_AFTER`] before this one. Observations of two workers are no further
+    /// apart, so work that one of them observes the other observes too, or observes that the commit has moved.
     pub fn take<'a>(
         texts: &Texts,
         before: impl Iterator<Item = &'a Texts> + Clone,
         ledger: &Ledger,
         now: SystemTime,
-    ) -> Census {
-        let look = Look { ledger, now };
-        let mut census = Census::default();
+    ) -> Activity {
+        let check = WorkCheck { ledger, now };
+        let mut activity = Activity::default();
         for (at, text) in texts {
             let Ok(progress) = Progress::parse(text) else {
                 continue;
@@ -41,12 +41,12 @@ impl Census {
             }
             let mut before = before.clone().filter_map(|texts| texts.get(at));
             let mut has_moved = || before.any(|before| has_moved(&progress, text, before));
-            if look.has_work(*at, &progress) || has_moved() {
-                census.senders.insert(progress.owner.clone());
+            if check.has_work(*at, &progress) || has_moved() {
+                activity.senders.insert(progress.owner.clone());
             }
-            census.owners.insert(progress.owner);
+            activity.owners.insert(progress.owner);
         }
-        census
+        activity
     }
 
     pub(super) fn remove(&mut self, gone: &BTreeSet<String>) {
@@ -54,8 +54,8 @@ impl Census {
         self.senders.retain(|name| !gone.contains(name));
     }
 
-    /// Those with something to send share; while nobody has anything all do, so that a first message need not wait
-    /// until its worker's share has grown.
+    /// Workers with something to send share the limit. While nobody has anything, all owners share it, so that a first
+    /// message need not wait until its worker's share has grown.
     pub fn place(&self, name: &str) -> Option<Place> {
         if self.senders.is_empty() {
             Place::of(name, &self.owners)
@@ -65,26 +65,29 @@ impl Census {
     }
 }
 
-/// The owner has committed something of its own since. Another owner's first commit says nothing of work.
+/// The owner has committed again since. The first commit of another owner says nothing of work.
 fn has_moved(progress: &Progress, text: &str, before: &str) -> bool {
     let last = Some(before).filter(|last| *last != text);
     let last = last.and_then(|last| Progress::parse(last).ok());
     last.is_some_and(|last| (last.epoch, last.owner) == (progress.epoch, progress.owner.clone()))
 }
 
-struct Look<'a> {
+struct WorkCheck<'a> {
     ledger: &'a Ledger,
     now: SystemTime,
 }
 
-impl Look<'_> {
-    /// Of a run that may be sent now, a chunk is open, or one in send is not read yet. What a tier holds unread is not
-    /// due: due chunks are opened at once, without a slot.
+impl WorkCheck<'_> {
+    /// A run that may be sent now has an open chunk here, or an unread one in send. Unread chunks of a tier are not due,
+    /// because due chunks are opened at once, without a slot.
     fn has_work(&self, at: TopicPartition, progress: &Progress) -> bool {
-        let is_open = progress.open.values().any(|chunk| self.goes(chunk.run));
+        let is_open = progress
+            .open
+            .values()
+            .any(|chunk| self.may_be_sent(chunk.run));
         is_open
             || self.ledger.sealed().any(|run| {
-                self.goes(run.manifest.key)
+                self.may_be_sent(run.manifest.key)
                     && !progress.runs.contains_key(&run.manifest.key)
                     && run.left.get(&at).is_some_and(|left| !left.open.is_empty())
             })
@@ -92,11 +95,11 @@ impl Look<'_> {
                 && self
                     .ledger
                     .sealed()
-                    .any(|run| is_unread(at, progress, run) && self.goes(run.manifest.key)))
+                    .any(|run| is_unread(at, progress, run) && self.may_be_sent(run.manifest.key)))
     }
 
     /// Paused, scheduled, unsealed, cancelled and expired messages need no slots.
-    fn goes(&self, run: RunKey) -> bool {
+    fn may_be_sent(&self, run: RunKey) -> bool {
         self.ledger.standing(run, self.now) == Standing::Sending
             && self.ledger.expires_at(run).is_none_or(|at| at > self.now)
     }

@@ -1,11 +1,11 @@
 //! This worker's share of a limit: a bucket of its own, whose rate changes as workers come and go.
 
-use crate::engine::limits::shares::Portion;
+use crate::engine::limits::shares::Share;
 use crate::engine::limits::token_bucket::Bucket;
 use std::time::Duration;
 
 #[derive(Debug)]
-pub struct Share {
+pub struct OwnBucket {
     /// No message may begin from then on.
     pub ends_at: Duration,
     /// `None`: nothing is this worker's, or there is no limit.
@@ -19,12 +19,12 @@ pub struct Share {
     next: Duration,
 }
 
-impl Share {
+impl OwnBucket {
     /// The first message comes at any moment of the first interval, as if this worker had always been here: then in
     /// the mean it begins as many as its share is worth however short it lives, also one that is started again and
     /// again. Always after a whole interval it would lose one, always at once it would gain one.
-    pub fn new() -> Share {
-        Share {
+    pub fn new() -> OwnBucket {
+        OwnBucket {
             ends_at: Duration::ZERO,
             bucket: None,
             credit: fastrand::f64(),
@@ -34,12 +34,12 @@ impl Share {
         }
     }
 
-    pub fn set(&mut self, portion: Option<Portion>, now: Duration) {
+    pub fn set(&mut self, share: Option<Share>, now: Duration) {
         if let Some(bucket) = &self.bucket {
             self.credit = bucket.credit(now);
         }
-        let bucket = |portion: Portion| Bucket::new(now, portion.rate, portion.burst, self.credit);
-        self.bucket = portion.and_then(bucket);
+        let bucket = |share: Share| Bucket::new(now, share.rate, share.burst, self.credit);
+        self.bucket = share.and_then(bucket);
         if self.bucket.is_none() {
             // The others have the burst meanwhile.
             self.credit = self.credit.min(1.0);
@@ -83,24 +83,21 @@ mod tests {
         Duration::from_secs(count)
     }
 
-    fn portion(per_minute: u64) -> Option<Portion> {
+    fn share(per_minute: u64) -> Option<Share> {
         let rate = Rate::per_minute(per_minute);
-        Some(Portion { rate, burst: 1 })
+        Some(Share { rate, burst: 1 })
     }
 
     #[test]
     fn what_has_gathered_outlasts_a_time_without_a_share() {
-        let mut share = Share::new();
-        share.credit = 0.0;
-        assert_eq!(share.first(seconds(10)), None);
-        share.set(portion(6), seconds(10));
-        share.set(None, seconds(15));
-        assert_eq!(
-            (share.first(seconds(70)), share.count(seconds(70))),
-            (None, 0)
-        );
-        share.set(portion(60), seconds(70));
-        let wait = share.first(seconds(70)).unwrap() - seconds(70);
+        let mut own = OwnBucket::new();
+        own.credit = 0.0;
+        assert_eq!(own.first(seconds(10)), None);
+        own.set(share(6), seconds(10));
+        own.set(None, seconds(15));
+        assert_eq!((own.first(seconds(70)), own.count(seconds(70))), (None, 0));
+        own.set(share(60), seconds(70));
+        let wait = own.first(seconds(70)).unwrap() - seconds(70);
         assert!((0.5..0.52).contains(&wait.as_secs_f64()), "{wait:?}");
     }
 
@@ -109,9 +106,9 @@ mod tests {
         fastrand::seed(7);
         let lives = 2_000u64;
         let begun = (0..lives).filter(|_| {
-            let mut share = Share::new();
-            share.set(portion(6), seconds(0));
-            share.first(seconds(0)).unwrap() <= seconds(3)
+            let mut own = OwnBucket::new();
+            own.set(share(6), seconds(0));
+            own.first(seconds(0)).unwrap() <= seconds(3)
         });
         let worth = 3.0 / 10.1;
         let each = begun.count() as f64 / lives as f64;
@@ -120,14 +117,14 @@ mod tests {
 
     #[test]
     fn slots_ahead_are_those_wanted_within_the_horizon() {
-        let mut share = Share::new();
-        share.credit = 1.0;
-        share.set(portion(60), seconds(10));
-        assert_eq!(share.count(seconds(10)), 0);
-        share.look_ahead(5, seconds(10), seconds(3));
-        assert_eq!(share.count(seconds(10)), 3);
-        assert!(share.next() > seconds(13));
-        share.take(seconds(10));
-        assert_eq!(share.count(seconds(10)), 2);
+        let mut own = OwnBucket::new();
+        own.credit = 1.0;
+        own.set(share(60), seconds(10));
+        assert_eq!(own.count(seconds(10)), 0);
+        own.look_ahead(5, seconds(10), seconds(3));
+        assert_eq!(own.count(seconds(10)), 3);
+        assert!(own.next() > seconds(13));
+        own.take(seconds(10));
+        assert_eq!(own.count(seconds(10)), 2);
     }
 }
