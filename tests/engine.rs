@@ -1,6 +1,5 @@
 //! What the engine makes of queues as workers and enqueue leave them: read, counted, proved, changed.
 
-mod beginning;
 mod control;
 mod enqueue;
 mod events;
@@ -11,5 +10,6 @@ mod remaining;
 mod replay;
 mod retention;
 mod shares;
+mod starting_point;
 mod status;
 mod verify;

@@ -1,7 +1,6 @@
 //! Floor 2: campaigns into the queue and messages out of it. Built from the floor below, knows nothing of commands.
 
 pub mod account;
-pub mod beginning;
 pub mod breaker;
 pub mod control;
 pub mod enqueue;
@@ -11,6 +10,7 @@ pub mod policy;
 pub mod read_model;
 pub mod recover;
 pub mod retention;
+pub mod starting_point;
 pub mod suppress;
 pub mod timestamp;
 pub mod worker;

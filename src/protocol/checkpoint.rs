@@ -1,28 +1,28 @@
-//! Where a new owner of a partition begins, on queues that forget commits: from the commit, from what the last owner
-//! left behind at its end, from the start where there never was an owner, and otherwise not at all.
+//! Where a new owner of a partition starts on a queue that forgets commits: from the commit, from the clean checkpoint of
+//! the last owner, from the log's start if there never was an owner, and otherwise not at all.
 
 use super::progress::{Progress, TextError};
 use crate::domain::ids::Offset;
 use crate::domain::records::Checkpoint;
 
-/// A commit as it is written: offset and text.
+/// A commit: offset and text.
 pub type Position = (Offset, String);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// The commit is there.
     Committed(Position),
-    /// The commit is gone, and this is what it was.
+    /// The commit is lost, and the last owner's clean checkpoint says what it was.
     Restored(Position),
-    /// Nobody ever owned the partition.
+    /// The partition never had an owner.
     Fresh,
-    /// There was a commit, and nobody knows what it said.
+    /// There was a commit, and no checkpoint says what it was.
     Lost,
 }
 
-/// Before an owner claims anything its epoch is committed, and then a checkpoint under that epoch is durable; `clean`
-/// it is only when nothing was committed after it. So of a partition without commit and checkpoint nothing was ever
-/// claimed, and a commit older than the checkpoint is not believed.
+/// An owner commits its epoch, then makes a checkpoint under that epoch durable, and only then claims anything. A
+/// checkpoint is `clean` only when nothing was committed after it. So nothing was ever claimed in a partition without
+/// commit and checkpoint, and a commit of an older epoch than the checkpoint's is not the last one.
 /// Errors: a text that this version cannot read.
 pub fn start(
     committed: Option<Position>,

@@ -8,9 +8,9 @@ use super::report::{PossibleDuplicate, RebuiltPartition, RecoverError, Recovered
 use super::visited::Visited;
 use super::{send, tier};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::beginning::{BeginningError, beginning};
 use crate::engine::read_model::view::progress;
 use crate::engine::read_model::{AccountError, View};
+use crate::engine::starting_point::{StartError, starting_point};
 use crate::protocol::checkpoint::Start;
 use crate::protocol::{Progress, RunEntry};
 use crate::queue::Queue;
@@ -68,10 +68,10 @@ async fn read(queue: &dyn Queue) -> Result<(View, Vec<LostPartition>), RecoverEr
     for (at, committed) in at.into_iter().zip(committed) {
         let checkpoint = view.ledger.checkpoint(at);
         let committed = committed.map(|last| (last.offset, last.text));
-        let begin = beginning(queue, at, committed, checkpoint).await;
+        let begin = starting_point(queue, at, committed, checkpoint).await;
         let begin = begin.map_err(|error| match error {
-            BeginningError::Text(error) => AccountError::Text { at, error },
-            BeginningError::Queue(error) => error.into(),
+            StartError::Text(error) => AccountError::Text { at, error },
+            StartError::Queue(error) => error.into(),
         })?;
         if let (Start::Lost, Some(checkpoint)) = (begin, checkpoint) {
             let low_watermark = queue.bounds(at).await?.low_watermark;

@@ -6,7 +6,7 @@ use super::settings::{Setup, WorkerError};
 use crate::domain::ids::Offset;
 use crate::domain::records::{CampaignRecord, Checkpoint};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::beginning::{BeginningError, beginning};
+use crate::engine::starting_point::{StartError, starting_point};
 use crate::protocol::Ledger;
 use crate::protocol::checkpoint::Start;
 use crate::protocol::invariant::Broken;
@@ -76,11 +76,11 @@ pub async fn require(queue: &dyn Queue, ledger: &Ledger) -> Result<(), WorkerErr
     let mut lost = Vec::new();
     for (at, committed) in at.into_iter().zip(committed) {
         let committed = committed.map(|last| (last.offset, last.text));
-        match beginning(queue, at, committed, ledger.checkpoint(at)).await {
+        match starting_point(queue, at, committed, ledger.checkpoint(at)).await {
             Ok(Start::Lost) => lost.push(at),
-            Err(BeginningError::Queue(error)) => return Err(error.into()),
+            Err(StartError::Queue(error)) => return Err(error.into()),
             // A text that cannot be read is the partition's own trouble, told when it is gained.
-            Ok(_) | Err(BeginningError::Text(_)) => {}
+            Ok(_) | Err(StartError::Text(_)) => {}
         }
     }
     match lost.is_empty() {

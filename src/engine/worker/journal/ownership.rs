@@ -2,7 +2,7 @@
 
 use super::Journal;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::beginning::beginning;
+use crate::engine::starting_point::starting_point;
 use crate::engine::worker::checkpoints::Durable;
 use crate::engine::worker::records::{self, RecordBuilder};
 use crate::engine::worker::settings::{Notice, WorkerError};
@@ -100,7 +100,7 @@ impl Journal {
             .await
             .map_err(|error| error.to_string())?;
         let checkpoint = self.followed.ledger.checkpoint(at);
-        let found = beginning(queue.as_ref(), at, committed, checkpoint).await;
+        let found = starting_point(queue.as_ref(), at, committed, checkpoint).await;
         match found.map_err(|error| error.to_string())? {
             Start::Committed(position) => Ok(Some(position)),
             Start::Restored(position) => {

@@ -2,7 +2,7 @@
 
 use mailq::domain::records::Checkpoint;
 use mailq::domain::topic::{Topic, TopicPartition};
-use mailq::engine::beginning::beginning;
+use mailq::engine::starting_point::starting_point;
 use mailq::protocol::checkpoint::Start;
 use mailq::queue::{Queue, Record};
 use mailq_testkit::memory::{Faults, MemoryLog};
@@ -35,13 +35,17 @@ async fn a_tier_is_begun_anew_only_where_nothing_ever_was() {
     let anew = Start::Restored((0, "mq1;o4,w;n0;l8".to_string()));
     for clean in [false, true] {
         let last = checkpoint(TIER, clean);
-        let found = beginning(&queue, TIER, None, Some(&last)).await.unwrap();
+        let found = starting_point(&queue, TIER, None, Some(&last))
+            .await
+            .unwrap();
         assert_eq!(found, anew);
     }
-    let found = beginning(&queue, TIER, None, None).await.unwrap();
+    let found = starting_point(&queue, TIER, None, None).await.unwrap();
     assert_eq!(found, Start::Fresh);
     let lost = checkpoint(SEND, false);
-    let found = beginning(&queue, SEND, None, Some(&lost)).await.unwrap();
+    let found = starting_point(&queue, SEND, None, Some(&lost))
+        .await
+        .unwrap();
     assert_eq!(found, Start::Lost);
 
     let record = Record {
@@ -52,6 +56,8 @@ async fn a_tier_is_begun_anew_only_where_nothing_ever_was() {
     queue.append(TIER, vec![record]).await.unwrap();
     queue.drop_below(TIER, 1).await.unwrap();
     let lost = checkpoint(TIER, false);
-    let found = beginning(&queue, TIER, None, Some(&lost)).await.unwrap();
+    let found = starting_point(&queue, TIER, None, Some(&lost))
+        .await
+        .unwrap();
     assert_eq!(found, Start::Lost);
 }

@@ -1,5 +1,5 @@
-//! Where a partition of a queue that forgets commits is begun: what its commit and checkpoint say, unless it is a tier
-//! that was made while workers were at work, of which there is nothing to know.
+//! Where the owner of a partition starts on a queue that forgets commits: where its commit and checkpoint say, or from
+//! nothing in a tier that was created while workers were running.
 
 use crate::domain::records::Checkpoint;
 use crate::domain::topic::{Topic, TopicPartition};
@@ -8,7 +8,7 @@ use crate::protocol::progress::TextError;
 use crate::queue::{Bounds, Queue, QueueError};
 
 #[derive(Debug, thiserror::Error)]
-pub enum BeginningError {
+pub enum StartError {
     #[error(transparent)]
     Text(#[from] TextError),
     #[error(transparent)]
@@ -20,14 +20,14 @@ const UNUSED: Bounds = Bounds {
     end: 0,
 };
 
-/// Kafka takes commits from nobody but members while there are any, so who creates a tier then cannot commit its
-/// beginning, and its owner does.
-pub async fn beginning(
+/// Kafka takes commits from members only while a group has any. A process that creates a tier then cannot commit its
+/// start, so a tier that never held a record starts from nothing, whatever is missing.
+pub async fn starting_point(
     queue: &dyn Queue,
     at: TopicPartition,
     committed: Option<Position>,
     checkpoint: Option<&Checkpoint>,
-) -> Result<Start, BeginningError> {
+) -> Result<Start, StartError> {
     let found = start(committed, checkpoint)?;
     let is_doubtful = matches!(found, Start::Lost | Start::Restored(_));
     let is_tier = matches!(at.topic, Topic::Retry(_));
