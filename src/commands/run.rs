@@ -133,7 +133,9 @@ fn unfinished(summary: &Summary) -> String {
     match summary.left_work {
         None => String::new(),
         Some(LeftWork::Paused) => "; the run is paused".to_string(),
-        Some(LeftWork::StandingStill) => "; some partitions have stopped, see above".to_string(),
+        Some(LeftWork::PartitionsStopped) => {
+            "; some partitions have stopped, see above".to_string()
+        }
         Some(LeftWork::RelaysAway) => "; no relay is available".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
         Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", duration::human(wait)),

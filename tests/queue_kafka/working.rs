@@ -48,7 +48,7 @@ struct Watcher(Cell<u64>);
 impl Observer for Watcher {
     fn notice(&self, notice: Notice) {
         if let Notice::PartitionStopped { partition, why } = notice {
-            panic!("partition {partition} stands still: {why}");
+            panic!("partition {partition} is stopped: {why}");
         }
     }
     fn progress(&self, summary: &Summary) {

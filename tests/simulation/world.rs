@@ -77,7 +77,7 @@ impl Observer for Watcher {
             self.changes.borrow_mut().push((now, self.id));
         }
         if let Notice::PartitionStopped { partition, why } = notice {
-            panic!("partition {partition} stands still: {why}");
+            panic!("partition {partition} is stopped: {why}");
         }
     }
     fn progress(&self, _: &Summary) {}

@@ -86,7 +86,7 @@ pub fn closing_line(summary: &Summary) -> String {
 pub fn exit(summary: &Summary, signal: Option<StopSignal>, drains: bool) -> Exit {
     match (signal, summary.left_work) {
         (Some(StopSignal::Interrupt), _) => Exit::Interrupted,
-        (_, Some(LeftWork::StandingStill)) => Exit::NeedsAttention,
+        (_, Some(LeftWork::PartitionsStopped)) => Exit::NeedsAttention,
         (_, Some(_)) if drains => Exit::TryLater,
         _ if summary.dead + summary.in_doubt > 0 => Exit::NeedsAttention,
         _ => Exit::Done,

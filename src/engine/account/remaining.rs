@@ -153,7 +153,7 @@ impl Look<'_> {
             });
             match may_go {
                 true => ControlFlow::Break(()),
-                // The worker that owns the partition stands still at a chunk that cannot be read, and names it.
+                // The worker that owns the partition stops it at a chunk that cannot be read, and names the chunk.
                 false => ControlFlow::Continue(()),
             }
         })

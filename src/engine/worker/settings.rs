@@ -114,7 +114,7 @@ pub enum Notice {
         old: RateInForce,
         new: RateInForce,
     },
-    /// A partition stands still: what cannot be read, and why.
+    /// A partition is owned and not worked on any more, because something in it cannot be read or an invariant is broken.
     PartitionStopped {
         partition: String,
         why: String,
@@ -161,7 +161,7 @@ pub enum LeftWork {
     Paused,
     Stopped,
     /// Partitions with something that cannot be read; everything else is done.
-    StandingStill,
+    PartitionsStopped,
     /// No relay has taken anything for longer than `max_wait`.
     RelaysAway,
 }

@@ -20,7 +20,7 @@ impl Journal {
         for answer in self.lanes.answers() {
             let at = answer.in_flight.open.at;
             let taken = self.take_answer(answer);
-            self.or_stand_still(at, taken);
+            self.or_stop_partition(at, taken);
         }
     }
 

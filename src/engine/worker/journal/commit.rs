@@ -55,7 +55,7 @@ impl Journal {
                     self.lanes.renew(commit.at, commit.token, valid_until);
                     self.partitions.committed(commit.at, sent_at);
                     let epoch = self.committed(&commit);
-                    if let Some(epoch) = self.or_stand_still(commit.at, epoch)
+                    if let Some(epoch) = self.or_stop_partition(commit.at, epoch)
                         && self.checkpoints.acknowledged(&commit, epoch)
                     {
                         gained.push(commit.at);
@@ -70,7 +70,7 @@ impl Journal {
                 None => {
                     let invariant = Invariant::QueueAnswersForEach;
                     let broken = Broken::new(commit.at, invariant, "commits");
-                    self.stand_still(commit.at, broken.to_string());
+                    self.stop_partition(commit.at, broken.to_string());
                 }
             }
         }
@@ -89,7 +89,7 @@ impl Journal {
         };
         let (commits, broken) = self.partitions.compose(&view, &limits);
         for error in broken {
-            self.stand_still(error.at, error.to_string());
+            self.stop_partition(error.at, error.to_string());
         }
         commits
     }

@@ -39,13 +39,13 @@ impl Journal {
             }
             if let Some(machine) = self.partitions.get_mut(at) {
                 let taken = machine.effects_durable(effects);
-                self.or_stand_still(at, taken);
+                self.or_stop_partition(at, taken);
             }
         }
         Ok(busy)
     }
 
-    /// The effects of one partition, and their records. `None`: it waits for the contents of a chunk, or stands still now.
+    /// The effects of one partition, and their records. `None`: it waits for the contents of a chunk, or is stopped now.
     fn effects_of(&mut self, at: TopicPartition) -> Option<(Effects, Records)> {
         let gates = Gates::new(&self.lanes);
         let view = gates.view(&self.followed.ledger, self.setup.clock.now());
@@ -54,7 +54,7 @@ impl Journal {
             return None;
         }
         let effects = machine.effects(&view);
-        let effects = self.or_stand_still(at, effects)?;
+        let effects = self.or_stop_partition(at, effects)?;
         let records = self.records_of(at, &effects);
         if records.is_err() {
             // They have left the machine, and the partition is given up: the relay's answers still get their events.
@@ -62,7 +62,7 @@ impl Journal {
                 self.add_late(event);
             }
         }
-        let records = self.or_stand_still(at, records)?;
+        let records = self.or_stop_partition(at, records)?;
         Some((effects, records))
     }
 

@@ -41,7 +41,7 @@ pub const STOP_DRAIN: Duration = Duration::from_secs(25);
 /// Without anything to do the topics are looked at this often: control takes effect within 2 s.
 const TICK: Duration = Duration::from_millis(250);
 /// A drain with damaged partitions ends when the others have been idle for this long.
-const STANDING_STILL_AFTER: Duration = Duration::from_secs(3);
+const STOPPED_ONLY_AFTER: Duration = Duration::from_secs(3);
 
 pub struct Journal {
     setup: Rc<Setup>,
@@ -227,7 +227,7 @@ impl Journal {
             .await?
         {
             Look::GoOn if self.only_damage_is_left() => {
-                self.begin_stop(Some(LeftWork::StandingStill))
+                self.begin_stop(Some(LeftWork::PartitionsStopped))
             }
             Look::GoOn => {}
             Look::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
@@ -236,13 +236,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Partitions stand still, and the others have had nothing to do for a while.
+    /// Partitions are stopped, and the others have had nothing to do for a while.
     fn only_damage_is_left(&self) -> bool {
         let now = self.setup.clock.since_boot();
         let idle_since = self.timing.idle_since;
-        let is_idle = idle_since.is_some_and(|since| since + STANDING_STILL_AFTER <= now);
+        let is_idle = idle_since.is_some_and(|since| since + STOPPED_ONLY_AFTER <= now);
         let next_due = self.partitions.next_due(self.setup.clock.now());
-        self.partitions.is_any_standing_still() && is_idle && next_due.is_none()
+        self.partitions.is_any_stopped() && is_idle && next_due.is_none()
     }
 
     /// One cycle. `false`: there was nothing to do.

@@ -38,7 +38,7 @@ impl Journal {
         }
         if self.partitions.get(at).is_some() {
             let broken = Broken::new(at, Invariant::OwnedOnce, format!("token {token}"));
-            return self.stand_still(at, broken.to_string());
+            return self.stop_partition(at, broken.to_string());
         }
         match self.take_over(at, token).await {
             Ok(machine) => {
@@ -46,7 +46,7 @@ impl Journal {
                 self.partitions.gain(machine);
             }
             Err(_) if self.stopping.is_begun() => self.membership.release(at, token).await,
-            Err(why) => self.stand_still(at, why),
+            Err(why) => self.stop_partition(at, why),
         }
     }
 
@@ -119,9 +119,9 @@ impl Journal {
 
     /// A partition with something that cannot be read, or with a broken invariant, is kept and not worked on; the others
     /// go on. Nothing more is committed there, so its next owner finds everything as it was acknowledged last.
-    pub(super) fn stand_still(&mut self, at: TopicPartition, why: String) {
+    pub(super) fn stop_partition(&mut self, at: TopicPartition, why: String) {
         // Before it is forgotten: what was answered there may break the same invariant, and is not worth a notice each.
-        if self.partitions.stand_still(at) {
+        if self.partitions.stop_partition(at) {
             let partition = at.topic.name(&self.setup.env) + "/" + &at.partition.to_string();
             self.observer
                 .notice(Notice::PartitionStopped { partition, why });
@@ -129,7 +129,7 @@ impl Journal {
         self.forget(at);
     }
 
-    pub(super) fn or_stand_still<T>(
+    pub(super) fn or_stop_partition<T>(
         &mut self,
         at: TopicPartition,
         step: Result<T, Broken>,
@@ -137,7 +137,7 @@ impl Journal {
         match step {
             Ok(done) => Some(done),
             Err(broken) => {
-                self.stand_still(at, broken.to_string());
+                self.stop_partition(at, broken.to_string());
                 None
             }
         }
@@ -160,7 +160,7 @@ impl Journal {
     /// Ownership is gone: answers without a durable event get one under the old epoch, and nothing else follows.
     pub(super) fn lose(&mut self, at: TopicPartition, token: Token) {
         self.checkpoints.forget(at, token);
-        self.partitions.no_longer_standing_still(at);
+        self.partitions.no_longer_stopped(at);
         if self.partitions.under(at, token).is_some() {
             self.forget(at);
         }
@@ -192,7 +192,7 @@ impl Journal {
         };
         let event = builder.event(event);
         let record = event.and_then(|event| records::record(at, &event));
-        if let Some(record) = self.or_stand_still(at, record) {
+        if let Some(record) = self.or_stop_partition(at, record) {
             let to = TopicPartition::new(Topic::Event, at.partition);
             self.outbox.add(to, record);
         }
@@ -221,7 +221,7 @@ impl Journal {
             self.truncation.allow(at, offset);
         }
         for broken in durable.broken {
-            self.stand_still(broken.at, broken.to_string());
+            self.stop_partition(broken.at, broken.to_string());
         }
     }
 }

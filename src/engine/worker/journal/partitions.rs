@@ -48,14 +48,14 @@ pub struct CommitLimits<'a> {
 pub struct Partitions {
     owned: BTreeMap<TopicPartition, Owned>,
     /// Owned and not worked on.
-    standing_still: BTreeSet<TopicPartition>,
+    stopped: BTreeSet<TopicPartition>,
     /// Which partition claims first in the next commit.
     turn: usize,
 }
 
 impl Partitions {
     pub fn gain(&mut self, machine: Machine) {
-        self.standing_still.remove(&machine.at());
+        self.stopped.remove(&machine.at());
         let owned = Owned {
             is_reading: false,
             empty_at: None,
@@ -71,17 +71,17 @@ impl Partitions {
     }
 
     /// Marks a partition as owned and not worked on. `false`: it was already.
-    pub fn stand_still(&mut self, at: TopicPartition) -> bool {
-        self.standing_still.insert(at)
+    pub fn stop_partition(&mut self, at: TopicPartition) -> bool {
+        self.stopped.insert(at)
     }
 
-    pub fn is_any_standing_still(&self) -> bool {
-        !self.standing_still.is_empty()
+    pub fn is_any_stopped(&self) -> bool {
+        !self.stopped.is_empty()
     }
 
     /// Another worker may own it now.
-    pub fn no_longer_standing_still(&mut self, at: TopicPartition) {
-        self.standing_still.remove(&at);
+    pub fn no_longer_stopped(&mut self, at: TopicPartition) {
+        self.stopped.remove(&at);
     }
 
     pub fn is_empty(&self) -> bool {

@@ -27,7 +27,7 @@ impl Journal {
                     machine.raise_low_watermark(low_watermark)
                 }
                 Err(error @ (QueueError::BadRecord { .. } | QueueError::Damaged { .. })) => {
-                    self.stand_still(at, error.to_string());
+                    self.stop_partition(at, error.to_string());
                     Ok(())
                 }
                 Err(error) => {
@@ -37,7 +37,7 @@ impl Journal {
                 }
             };
             self.partitions.read_ended(at);
-            self.or_stand_still(at, taken);
+            self.or_stop_partition(at, taken);
         }
     }
 
