@@ -158,7 +158,7 @@ pub fn campaign_record(bytes: &[u8]) {
     let now = std::time::SystemTime::UNIX_EPOCH;
     for run in ledger.runs() {
         let _ = (
-            ledger.standing(run.manifest.key, now),
+            ledger.run_state(run.manifest.key, now),
             ledger.expires_at(run.manifest.key),
         );
         let _ = (

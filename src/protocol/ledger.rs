@@ -51,7 +51,7 @@ pub struct RunFacts {
 
 /// What may be done with a run's messages now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum RunState {
     /// Not sealed yet: nothing of it may be sent.
     Enqueuing,
     /// Not before this time.
@@ -232,18 +232,18 @@ impl Ledger {
     }
 
     /// A replay stands as the run whose letters it sends, where that is paused or cancelled.
-    pub fn standing(&self, key: RunKey, now: SystemTime) -> Standing {
+    pub fn run_state(&self, key: RunKey, now: SystemTime) -> RunState {
         let Some(run) = self.runs.get(&key) else {
-            return Standing::Dropped;
+            return RunState::Dropped;
         };
-        let own = run.standing(now);
+        let own = run.state(now);
         match run
             .manifest
             .replay_of
             .and_then(|origin| self.runs.get(&origin))
-            .map(|origin| origin.standing(now))
+            .map(|origin| origin.state(now))
         {
-            Some(held @ (Standing::Paused | Standing::Cancelled)) if own == Standing::Sending => {
+            Some(held @ (RunState::Paused | RunState::Cancelled)) if own == RunState::Sending => {
                 held
             }
             _ => own,
@@ -336,22 +336,22 @@ impl RunFacts {
         }
     }
 
-    fn standing(&self, now: SystemTime) -> Standing {
+    fn state(&self, now: SystemTime) -> RunState {
         if self.dropped.is_some() {
-            return Standing::Dropped;
+            return RunState::Dropped;
         }
         if self.cancel.is_some() {
-            return Standing::Cancelled;
+            return RunState::Cancelled;
         }
         if self.seal.is_none() {
-            return Standing::Enqueuing;
+            return RunState::Enqueuing;
         }
         if self.control.as_ref().is_some_and(|control| control.paused) {
-            return Standing::Paused;
+            return RunState::Paused;
         }
         match self.not_before() {
-            Some(start) if start > now => Standing::Scheduled(start),
-            _ => Standing::Sending,
+            Some(start) if start > now => RunState::Scheduled(start),
+            _ => RunState::Sending,
         }
     }
 

@@ -13,7 +13,7 @@ use mailq::domain::outcome::Class;
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account;
 use mailq::engine::letters::{Naming, namings};
-use mailq::protocol::ledger::Standing;
+use mailq::protocol::ledger::RunState;
 use mailq::protocol::{Ledger, Progress};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,8 +44,8 @@ pub fn what_is_left(world: &World) -> String {
     for run in ledger.runs() {
         let key = run.manifest.key;
         if matches!(
-            ledger.standing(key, now),
-            Standing::Cancelled | Standing::Dropped
+            ledger.run_state(key, now),
+            RunState::Cancelled | RunState::Dropped
         ) {
             continue;
         }
@@ -64,9 +64,9 @@ pub fn what_is_left(world: &World) -> String {
             let entered = entry.map(|entry| entry.next);
             let next = entered.or(run.left.get(&at).map(|left| left.next));
             if next.is_none_or(|next| next <= last) {
-                let standing = ledger.standing(key, now);
+                let state = ledger.run_state(key, now);
                 left.push(format!(
-                    "{} {at}: {next:?} of {last}, {standing:?}",
+                    "{} {at}: {next:?} of {last}, {state:?}",
                     run.manifest.id
                 ));
             }

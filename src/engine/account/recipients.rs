@@ -7,10 +7,10 @@ use crate::engine::read_model::collect::{collect_named, collect_places};
 use crate::engine::read_model::event::{Progress, read_events};
 use crate::engine::read_model::fact::{Detail, EventFact, Fact};
 use crate::engine::read_model::facts::{Facts, Subject};
-use crate::engine::read_model::history::{History, Standing};
+use crate::engine::read_model::history::{History, RecipientState};
 use crate::engine::read_model::places::{PlaceKind, Scope};
 use crate::engine::read_model::{AccountError, View};
-use crate::protocol::ledger::Standing as RunStanding;
+use crate::protocol::ledger::RunState;
 use crate::queue::Queue;
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -58,7 +58,7 @@ pub async fn recipients(
         key: asked.run,
         name: run.manifest.id.to_string(),
         rows: enqueued(run),
-        is_cancelled: view.ledger.standing(asked.run, asked.now) == RunStanding::Cancelled,
+        is_cancelled: view.ledger.run_state(asked.run, asked.now) == RunState::Cancelled,
     };
     let mut facts = Facts::new(vec![subject], asked.folder);
     let scope = Scope {
@@ -120,11 +120,13 @@ async fn collect_events(
 /// Of a cancelled run what has not ended is cancelled at once; of others what cannot be found is called pending, and
 /// `verify` says what is wrong.
 fn state(subject: &Subject, history: &History) -> &'static str {
-    match history.standing() {
-        Standing::Ended(end) => end.name(),
+    match history.state() {
+        RecipientState::Ended(end) => end.name(),
         _ if subject.is_cancelled => "cancelled",
-        Standing::Queued(PlaceKind::Retrying) => "retrying",
-        Standing::Queued(PlaceKind::Pending) | Standing::Replayed | Standing::Unknown => "pending",
+        RecipientState::Queued(PlaceKind::Retrying) => "retrying",
+        RecipientState::Queued(PlaceKind::Pending)
+        | RecipientState::Replayed
+        | RecipientState::Unknown => "pending",
     }
 }
 

@@ -6,7 +6,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
 use crate::engine::read_model::chunks::{Limits, WaitingChunk, due, waiting};
 use crate::engine::read_model::view::{Strings, refresh};
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::{Ledger, RunFacts};
 use crate::queue::Queue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,8 +100,8 @@ impl Look<'_> {
         remaining: &mut Remaining,
     ) -> Result<(), AccountError> {
         let key = run.manifest.key;
-        let standing = self.ledger.standing(key, self.now);
-        if matches!(standing, Standing::Cancelled | Standing::Dropped) || !self.is_asked(key) {
+        let state = self.ledger.run_state(key, self.now);
+        if matches!(state, RunState::Cancelled | RunState::Dropped) || !self.is_asked(key) {
             return Ok(());
         }
         if !run.is_complete() {
@@ -119,18 +119,18 @@ impl Look<'_> {
             return;
         }
         let origin = self.ledger.counts_for(key);
-        match self.ledger.standing(key, self.now) {
-            Standing::Cancelled | Standing::Dropped => {}
-            Standing::Enqueuing => {
+        match self.ledger.run_state(key, self.now) {
+            RunState::Cancelled | RunState::Dropped => {}
+            RunState::Enqueuing => {
                 remaining.unsealed.insert(origin);
             }
-            Standing::Scheduled(at) => {
+            RunState::Scheduled(at) => {
                 remaining.scheduled.insert(origin, at);
             }
-            Standing::Paused => {
+            RunState::Paused => {
                 remaining.paused.insert(origin);
             }
-            Standing::Sending => {
+            RunState::Sending => {
                 remaining.pending.insert(origin);
             }
         }
@@ -170,7 +170,7 @@ impl Look<'_> {
         if !self.is_asked(run) {
             return false;
         }
-        if self.ledger.standing(run, self.now) != Standing::Sending {
+        if self.ledger.run_state(run, self.now) != RunState::Sending {
             self.note(run, remaining);
             return false;
         }

@@ -6,7 +6,7 @@ use crate::domain::records::Tally;
 use crate::engine::read_model::View;
 use crate::engine::read_model::naming::Naming;
 use crate::protocol::RunFacts;
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use serde::Serialize;
 use std::time::SystemTime;
 
@@ -49,14 +49,14 @@ pub enum State {
 
 impl CampaignRow {
     /// `pending` is the remainder. Of a cancelled run what is pending or retrying counts as cancelled at once.
-    pub fn new(run: &RunFacts, standing: Standing, finals: [u64; 7], retrying: u64) -> CampaignRow {
+    pub fn new(run: &RunFacts, state: RunState, finals: [u64; 7], retrying: u64) -> CampaignRow {
         let get = |end: Final| finals.get(end as usize).copied().unwrap_or_default();
         let enqueued = enqueued(run);
         let unfinished = enqueued.saturating_sub(finals.iter().sum());
         let retrying = retrying.min(unfinished);
-        let is_cancelled = standing == Standing::Cancelled;
+        let is_cancelled = state == RunState::Cancelled;
         let live = |count: u64| if is_cancelled { 0 } else { count };
-        let state = State::of(run, standing, unfinished);
+        let state = State::of(run, state, unfinished);
         let not_before = run.manifest.not_before.clone();
         CampaignRow {
             key: run.manifest.key,
@@ -98,14 +98,14 @@ impl CampaignRow {
 }
 
 impl State {
-    fn of(run: &RunFacts, standing: Standing, unfinished: u64) -> State {
-        match standing {
-            Standing::Enqueuing | Standing::Dropped => State::Enqueuing,
-            Standing::Cancelled => State::Cancelled,
+    fn of(run: &RunFacts, state: RunState, unfinished: u64) -> State {
+        match state {
+            RunState::Enqueuing | RunState::Dropped => State::Enqueuing,
+            RunState::Cancelled => State::Cancelled,
             _ if unfinished == 0 && run.is_complete() => State::Done,
-            Standing::Paused => State::Paused,
-            Standing::Scheduled(_) => State::Scheduled,
-            Standing::Sending => State::Sending,
+            RunState::Paused => State::Paused,
+            RunState::Scheduled(_) => State::Scheduled,
+            RunState::Sending => State::Sending,
         }
     }
 }
@@ -166,7 +166,7 @@ pub fn counted(view: &View, namings: &[Naming], run: &RunFacts, now: SystemTime)
         }
     }
     let retrying = all.moved.saturating_sub(tiers.left());
-    let mut row = CampaignRow::new(run, view.ledger.standing(key, now), finals, retrying);
+    let mut row = CampaignRow::new(run, view.ledger.run_state(key, now), finals, retrying);
     row.waits_for_turn = row.state == State::Sending && view.strings.leave_no_room_for(key);
     row
 }

@@ -17,7 +17,7 @@ use crate::engine::read_model::letter::{key, read};
 use crate::engine::read_model::naming::{By, Naming, namings};
 use crate::engine::read_model::scan::record_at;
 use crate::engine::timestamp::timestamp;
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::{Ledger, RunFacts};
 use crate::queue::Queue;
 use crate::queue::chunk::{Origin, pack};
@@ -128,8 +128,8 @@ impl Replayer<'_> {
     fn is_sendable(&self, letter: &ListedLetter, ledger: &Ledger) -> bool {
         let now = self.clock.now();
         let is_expired = ledger.expires_at(letter.origin).is_some_and(|at| at <= now);
-        let standing = ledger.standing(letter.origin, now);
-        !is_expired && !matches!(standing, Standing::Cancelled | Standing::Dropped)
+        let state = ledger.run_state(letter.origin, now);
+        !is_expired && !matches!(state, RunState::Cancelled | RunState::Dropped)
     }
 
     /// Names the letters, then opens the run.

@@ -17,7 +17,7 @@ pub struct History {
 
 /// What became of a recipient, as far as the facts say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum RecipientState {
     Queued(PlaceKind),
     Ended(Final),
     /// Its letter was sent again, and nothing is known of it after that.
@@ -84,7 +84,7 @@ impl History {
     }
 
     /// A place in the queue counts before any final event: the event was written, and what it says is not committed.
-    pub fn standing(&self) -> Standing {
+    pub fn state(&self) -> RecipientState {
         let end = self.end();
         let (mut queued, mut moving) = (None, None);
         for fact in self.facts() {
@@ -101,12 +101,12 @@ impl History {
         let moving = moving.filter(|(place, _)| is_behind(*place));
         let place = queued.or(moving.map(|(_, kind)| kind));
         match (place, end) {
-            (Some(kind), _) => Standing::Queued(kind),
+            (Some(kind), _) => RecipientState::Queued(kind),
             (None, Some((rank, end))) if needs_letter(end) && self.is_replayed(rank.round) => {
-                Standing::Replayed
+                RecipientState::Replayed
             }
-            (None, Some((_, end))) => Standing::Ended(end),
-            (None, None) => Standing::Unknown,
+            (None, Some((_, end))) => RecipientState::Ended(end),
+            (None, None) => RecipientState::Unknown,
         }
     }
 

@@ -8,7 +8,7 @@ use super::view::{Cursor, View};
 use crate::domain::chunk::{Chunk, ChunkHead, MessageLine};
 use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::{OpenChunk, Positions, RunFacts};
 use crate::queue::{Queue, Stored};
 use std::collections::BTreeMap;
@@ -97,9 +97,9 @@ struct Reading<'a> {
 impl Walk<'_> {
     fn is_asked(&self, key: RunKey) -> bool {
         let ledger = &self.view.ledger;
-        let standing = ledger.standing(key, self.scope.now);
-        standing != Standing::Dropped
-            && (standing != Standing::Cancelled || self.scope.with_cancelled)
+        let state = ledger.run_state(key, self.scope.now);
+        state != RunState::Dropped
+            && (state != RunState::Cancelled || self.scope.with_cancelled)
             && self
                 .scope
                 .only

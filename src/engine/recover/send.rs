@@ -8,7 +8,7 @@ use crate::engine::read_model::AccountError;
 use crate::engine::read_model::chunks::head;
 use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::view::left_open;
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::machine::READ_AHEAD;
 use crate::protocol::progress::MAX_OPEN;
 use crate::protocol::{OpenChunk, RunEntry, RunFacts};
@@ -95,7 +95,7 @@ pub async fn rebuild(
                 }
             }
         }
-        if sources.view.ledger.standing(key, sources.now) != Standing::Dropped {
+        if sources.view.ledger.run_state(key, sources.now) != RunState::Dropped {
             go_on(sources, at, run, &mut course, &mut rebuilt).await?;
         }
         let is_new = !course.is_inside && !course.is_touched;

@@ -5,7 +5,7 @@ use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingM
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::progress::{Move, OpenChunk};
 use std::collections::BTreeMap;
 
@@ -174,7 +174,7 @@ impl Machine {
         view: &CycleView,
         limit: usize,
     ) -> Vec<Candidate<'a>> {
-        if view.ledger.standing(open.run, view.now) != Standing::Sending
+        if view.ledger.run_state(open.run, view.now) != RunState::Sending
             || view
                 .ledger
                 .expires_at(open.run)
@@ -257,7 +257,7 @@ impl Machine {
             return;
         }
         for (key, entry) in &mut self.progress.runs {
-            if view.ledger.standing(*key, view.now) == Standing::Cancelled
+            if view.ledger.run_state(*key, view.now) == RunState::Cancelled
                 && let Some(last) = view
                     .ledger
                     .run(*key)
@@ -292,8 +292,8 @@ impl Machine {
         run: &crate::protocol::ledger::RunFacts,
         view: &CycleView,
     ) -> Option<Offset> {
-        let standing = view.ledger.standing(run.manifest.key, view.now);
-        if matches!(standing, Standing::Cancelled | Standing::Dropped) {
+        let state = view.ledger.run_state(run.manifest.key, view.now);
+        if matches!(state, RunState::Cancelled | RunState::Dropped) {
             return None;
         }
         let last = match &run.seal {

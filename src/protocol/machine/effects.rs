@@ -9,7 +9,7 @@ use crate::domain::outcome::Reason;
 use crate::domain::records::LeftEntry;
 use crate::domain::topic::Topic;
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::outcome::Outcome;
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::{LetterKind, MAX_OPEN, Move, Target};
@@ -108,14 +108,14 @@ impl Machine {
             if free.is_empty() {
                 continue;
             }
-            let standing = view.ledger.standing(open.run, view.now);
+            let state = view.ledger.run_state(open.run, view.now);
             let expired = view
                 .ledger
                 .expires_at(open.run)
                 .is_some_and(|at| at <= view.now);
-            let parks = self.parked(opened, &free, standing, crowded, view);
+            let parks = self.parked(opened, &free, state, crowded, view);
             parked.extend(parks.iter().map(|position| MessageRef { offset, position }));
-            let all_end = expired || standing == Standing::Cancelled;
+            let all_end = expired || state == RunState::Cancelled;
             let candidates = if all_end {
                 free
             } else {
@@ -123,7 +123,7 @@ impl Machine {
             };
             for (position, message) in opened.messages(candidates.without(&parks)) {
                 let suppressed = message.line.suppressed.as_deref();
-                let Some((end, details)) = ending(suppressed, standing, expired) else {
+                let Some((end, details)) = ending(suppressed, state, expired) else {
                     continue;
                 };
                 let reference = MessageRef { offset, position };
@@ -143,18 +143,18 @@ impl Machine {
         &self,
         opened: &Opened,
         free: &Positions,
-        standing: Standing,
+        state: RunState,
         crowded: bool,
         view: &CycleView,
     ) -> Positions {
-        if self.phase == Phase::Draining || standing == Standing::Cancelled {
+        if self.phase == Phase::Draining || state == RunState::Cancelled {
             return Positions::default();
         }
         let free = free.without(&opened.suppressed);
-        if !self.is_send() && standing != Standing::Sending {
+        if !self.is_send() && state != RunState::Sending {
             return free;
         }
-        if self.is_send() && !(crowded && standing == Standing::Sending) {
+        if self.is_send() && !(crowded && state == RunState::Sending) {
             return Positions::default();
         }
         opened
@@ -326,10 +326,10 @@ impl Machine {
 /// How a message ends that is not attempted any more.
 fn ending(
     suppressed: Option<&str>,
-    standing: Standing,
+    state: RunState,
     expired: bool,
 ) -> Option<(Final, EventDetails)> {
-    if standing == Standing::Cancelled {
+    if state == RunState::Cancelled {
         return Some((Final::Cancelled, EventDetails::default()));
     }
     let because = |reason| EventDetails {

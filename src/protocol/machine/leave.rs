@@ -5,7 +5,7 @@ use super::{CycleView, Effects, Machine};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::records::LeftEntry;
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::progress::{MAX_RUNS, OpenChunk, Progress, RunEntry};
 use std::collections::BTreeMap;
 
@@ -30,19 +30,19 @@ impl Machine {
     }
 
     fn wants_out(&self, key: RunKey, entry: &RunEntry, view: &CycleView) -> bool {
-        let standing = view.ledger.standing(key, view.now);
+        let state = view.ledger.run_state(key, view.now);
         if !self.is_send() {
             let crowded = self.progress.runs.len() + 1 >= MAX_RUNS;
             return self.open_count(key) == 0
-                && (crowded || self.is_draining() || standing != Standing::Sending);
+                && (crowded || self.is_draining() || state != RunState::Sending);
         }
         let run = view.ledger.run(key);
         let last = run
             .filter(|run| run.is_complete())
             .and_then(|run| run.last(self.at.partition));
         let finished = self.open_count(key) == 0 && last.is_some_and(|last| entry.next > last);
-        let cancelled = self.open_count(key) == 0 && standing == Standing::Cancelled;
-        finished || cancelled || standing == Standing::Paused
+        let cancelled = self.open_count(key) == 0 && state == RunState::Cancelled;
+        finished || cancelled || state == RunState::Paused
     }
 
     /// The last acknowledged commit holds exactly what is here, nothing of the run is claimed, and no effect of

@@ -6,7 +6,7 @@ use crate::domain::chunk::Chunk;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::ledger::{RunFacts, Standing};
+use crate::protocol::ledger::{RunFacts, RunState};
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::{MAX_OPEN, MAX_RUNS, OpenChunk, RunEntry};
 use std::rc::Rc;
@@ -170,7 +170,8 @@ impl Machine {
     fn readable(&self, run: &RunFacts, view: &CycleView) -> Option<Offset> {
         let key = run.manifest.key;
         let last = run.last(self.at.partition)?;
-        if self.just_left.contains(&key) || view.ledger.standing(key, view.now) != Standing::Sending
+        if self.just_left.contains(&key)
+            || view.ledger.run_state(key, view.now) != RunState::Sending
         {
             return None;
         }

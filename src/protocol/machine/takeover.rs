@@ -6,7 +6,7 @@ use super::{CycleView, Machine, MessageRef, OpenMessage, Phase, Rules};
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::protocol::invariant::Broken;
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::progress::{Progress, TextError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,6 +94,6 @@ impl Machine {
         let hold = view.ledger.run(message.run).is_some_and(|run| {
             run.manifest.in_doubt == crate::domain::records::InDoubtPolicy::Hold
         });
-        hold || view.ledger.standing(message.run, view.now) == Standing::Cancelled
+        hold || view.ledger.run_state(message.run, view.now) == RunState::Cancelled
     }
 }

@@ -3,7 +3,7 @@
 use crate::domain::counters::Final;
 use crate::engine::read_model::facts::Subject;
 use crate::engine::read_model::findings::Findings;
-use crate::engine::read_model::history::{History, Standing, ends_as};
+use crate::engine::read_model::history::{History, RecipientState, ends_as};
 use crate::engine::read_model::places::PlaceKind;
 
 /// What a run's recipients add up to.
@@ -21,21 +21,21 @@ impl Sums {
             findings.add(format!("row {row} of {name} {what}"));
         };
         look(history, &mut find);
-        match history.standing() {
-            Standing::Queued(PlaceKind::Retrying) => self.retrying += 1,
-            Standing::Queued(PlaceKind::Pending) => {}
-            Standing::Ended(end) => {
+        match history.state() {
+            RecipientState::Queued(PlaceKind::Retrying) => self.retrying += 1,
+            RecipientState::Queued(PlaceKind::Pending) => {}
+            RecipientState::Ended(end) => {
                 if let Some(count) = self.finals.get_mut(end as usize) {
                     *count += 1;
                 }
             }
-            Standing::Replayed if !subject.is_cancelled => find(
+            RecipientState::Replayed if !subject.is_cancelled => find(
                 "was sent again from the dlq, and has neither a final event of it nor a place in the queue",
             ),
-            Standing::Unknown if !subject.is_cancelled => {
+            RecipientState::Unknown if !subject.is_cancelled => {
                 find("has neither a final event nor a place in the queue");
             }
-            Standing::Replayed | Standing::Unknown => {}
+            RecipientState::Replayed | RecipientState::Unknown => {}
         }
     }
 }
@@ -55,7 +55,7 @@ fn look(history: &History, find: &mut dyn FnMut(&str)) {
         let (round, end) = (letter.round, name(ends_as(letter.in_doubt)));
         find(&format!("has a letter of round {round} and is not {end}"));
     }
-    if let (Standing::Ended(end), Some((rank, _))) = (history.standing(), history.end())
+    if let (RecipientState::Ended(end), Some((rank, _))) = (history.state(), history.end())
         && matches!(end, Final::Dead | Final::InDoubt)
         && !history.has_letter(rank, end)
     {

@@ -14,7 +14,7 @@ use crate::engine::read_model::places::Scope;
 use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::{AccountError, View};
 use crate::engine::timestamp::timestamp;
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::queue::Queue;
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -130,7 +130,7 @@ fn subjects(
             key,
             name,
             rows: if run.seal.is_some() { enqueued(run) } else { 0 },
-            is_cancelled: view.ledger.standing(key, now) == Standing::Cancelled,
+            is_cancelled: view.ledger.run_state(key, now) == RunState::Cancelled,
         });
     }
     (subjects, too_old)
@@ -160,8 +160,8 @@ fn close(
         let Some(run) = before.ledger.run(subject.key) else {
             continue;
         };
-        let standing = before.ledger.standing(subject.key, now);
-        let row = CampaignRow::new(run, standing, sums.finals, sums.retrying);
+        let state = before.ledger.run_state(subject.key, now);
+        let row = CampaignRow::new(run, state, sums.finals, sums.retrying);
         let later = after.ledger.run(subject.key).unwrap_or(run);
         let by_workers = [
             counted(before, &names_before, run, now),

@@ -58,8 +58,8 @@ fn named(round: u32, is_replayed: bool) -> Fact<'static> {
     }
 }
 
-fn standing(facts: &[Fact<'_>]) -> Standing {
-    History::of(facts).standing()
+fn state(facts: &[Fact<'_>]) -> RecipientState {
+    History::of(facts).state()
 }
 
 #[test]
@@ -69,11 +69,11 @@ fn the_highest_rank_counts() {
         end(Final::Delivered, rank(1, 1)),
         end(Final::Dead, LOW),
     ];
-    assert_eq!(standing(&facts), Standing::Ended(Final::Delivered));
-    assert_eq!(standing(&[]), Standing::Unknown);
+    assert_eq!(state(&facts), RecipientState::Ended(Final::Delivered));
+    assert_eq!(state(&[]), RecipientState::Unknown);
     assert_eq!(
-        standing(&[event(EventType::Deferred, HIGH, false)]),
-        Standing::Unknown
+        state(&[event(EventType::Deferred, HIGH, false)]),
+        RecipientState::Unknown
     );
 }
 
@@ -123,8 +123,8 @@ fn a_place_in_the_queue_counts_before_an_event_that_is_not_committed() {
     let delivered = end(Final::Delivered, LOW);
     let retrying = queued(PlaceKind::Retrying);
     assert_eq!(
-        standing(&[retrying, delivered]),
-        Standing::Queued(PlaceKind::Retrying)
+        state(&[retrying, delivered]),
+        RecipientState::Queued(PlaceKind::Retrying)
     );
     assert!(!History::of(&[retrying]).is_queued_twice());
     assert!(History::of(&[retrying, queued(PlaceKind::Pending)]).is_queued_twice());
@@ -133,18 +133,15 @@ fn a_place_in_the_queue_counts_before_an_event_that_is_not_committed() {
 
 #[test]
 fn what_moves_may_be_where_it_goes_already() {
-    let pending = Standing::Queued(PlaceKind::Pending);
+    let pending = RecipientState::Queued(PlaceKind::Pending);
+    assert_eq!(state(&[moving(0), end(Final::Dead, rank(0, 9))]), pending);
     assert_eq!(
-        standing(&[moving(0), end(Final::Dead, rank(0, 9))]),
-        pending
+        state(&[moving(0), end(Final::Delivered, rank(1, 1))]),
+        RecipientState::Ended(Final::Delivered)
     );
     assert_eq!(
-        standing(&[moving(0), end(Final::Delivered, rank(1, 1))]),
-        Standing::Ended(Final::Delivered)
-    );
-    assert_eq!(
-        standing(&[moving(0), queued(PlaceKind::Retrying)]),
-        Standing::Queued(PlaceKind::Retrying)
+        state(&[moving(0), queued(PlaceKind::Retrying)]),
+        RecipientState::Queued(PlaceKind::Retrying)
     );
 }
 
@@ -194,18 +191,18 @@ fn dead_recipients_and_letters_go_together() {
 #[test]
 fn a_letter_that_was_sent_again_is_no_end() {
     let dead = end(Final::Dead, LOW);
-    assert_eq!(standing(&[dead, named(0, true)]), Standing::Replayed);
+    assert_eq!(state(&[dead, named(0, true)]), RecipientState::Replayed);
     assert_eq!(
-        standing(&[dead, named(0, true), queued(PlaceKind::Pending)]),
-        Standing::Queued(PlaceKind::Pending)
+        state(&[dead, named(0, true), queued(PlaceKind::Pending)]),
+        RecipientState::Queued(PlaceKind::Pending)
     );
     let again = Rank {
         round: 1,
         ..Rank::default()
     };
     assert_eq!(
-        standing(&[dead, named(0, true), end(Final::Dead, again)]),
-        Standing::Ended(Final::Dead)
+        state(&[dead, named(0, true), end(Final::Dead, again)]),
+        RecipientState::Ended(Final::Dead)
     );
 }
 

@@ -24,7 +24,7 @@ use super::views::Followed;
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::Schedule;
-use crate::protocol::ledger::Standing;
+use crate::protocol::ledger::RunState;
 use crate::protocol::machine::Machine;
 use crate::queue::Membership;
 use outbox::Outbox;
@@ -283,7 +283,7 @@ impl Journal {
         let now = self.setup.clock.now();
         self.lanes.take_back_held(|run| {
             let ledger = &self.followed.ledger;
-            ledger.standing(run, now) != Standing::Sending
+            ledger.run_state(run, now) != RunState::Sending
                 || ledger.expires_at(run).is_some_and(|at| at <= now)
         });
     }
