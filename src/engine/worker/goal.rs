@@ -1,4 +1,4 @@
-//! When a worker that drains is done: judged from cursors, sets and ends of logs, never from counters.
+//! When a worker that drains is done. Decided from cursors, sets and log ends, never from counters.
 
 use super::settings::{Goal, LeftWork, WorkerError};
 use crate::clock::Clock;
@@ -8,35 +8,35 @@ use crate::protocol::Ledger;
 use crate::queue::Queue;
 use std::time::{Duration, SystemTime};
 
-/// How often the queue is asked what is left, once nothing is under way here.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// How often the queue is asked what is left, once nothing is in flight here.
+const CHECK_EVERY: Duration = Duration::from_millis(300);
 
 pub struct GoalWatch {
     goal: Goal,
-    looked_at: Option<Duration>,
-    /// Since when no relay is there.
+    checked_at: Option<Duration>,
+    /// Since when no relay is available.
     away_since: Option<Duration>,
-    /// Told already: waiting until this.
-    told: Option<SystemTime>,
+    /// The operator knows that the worker waits until then.
+    announced: Option<SystemTime>,
 }
 
-/// What a look at the queue says to the worker.
+/// What is left in the queue means this for the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    GoOn,
-    /// Nothing to do before this; said once.
+pub enum GoalStatus {
+    Continue,
+    /// Nothing to do before this. Returned once.
     WaitUntil(SystemTime),
-    /// The goal is reached, or as near as it will get.
-    End(Option<LeftWork>),
+    /// The goal is reached, or cannot be.
+    Done(Option<LeftWork>),
 }
 
 impl GoalWatch {
     pub fn new(goal: Goal) -> GoalWatch {
         GoalWatch {
             goal,
-            looked_at: None,
+            checked_at: None,
             away_since: None,
-            told: None,
+            announced: None,
         }
     }
 
@@ -47,7 +47,7 @@ impl GoalWatch {
         }
     }
 
-    /// Whether all relays have been away for longer than is waited.
+    /// Whether all relays have been unavailable for longer than the worker waits.
     pub fn gives_up(&mut self, are_relays_away: bool, now: Duration) -> bool {
         let since = self.away_since.unwrap_or(now);
         self.away_since = are_relays_away.then_some(since);
@@ -55,45 +55,45 @@ impl GoalWatch {
         are_relays_away && self.max_wait().is_some_and(|most| away_for > most)
     }
 
-    /// Looks now and then. The ledger is brought to the campaign topic's end.
-    pub async fn look(
+    /// Checks now and then; reads the ledger to the campaign topic's end for it.
+    pub async fn check(
         &mut self,
         queue: &dyn Queue,
         ledger: &mut Ledger,
         clock: &dyn Clock,
-    ) -> Result<Look, WorkerError> {
+    ) -> Result<GoalStatus, WorkerError> {
         let only = match self.goal {
-            Goal::Serve => return Ok(Look::GoOn),
+            Goal::Serve => return Ok(GoalStatus::Continue),
             Goal::Drain { .. } => None,
             Goal::Run { run, .. } => Some(run),
         };
         let now = clock.since_boot();
-        if self.looked_at.is_some_and(|last| now < last + LOOK_EVERY) {
-            return Ok(Look::GoOn);
+        if self.checked_at.is_some_and(|last| now < last + CHECK_EVERY) {
+            return Ok(GoalStatus::Continue);
         }
-        self.looked_at = Some(now);
+        self.checked_at = Some(now);
         let left = remaining(queue, ledger, only, clock.now()).await?;
         Ok(self.judge(&left, only, clock.now()))
     }
 
-    fn judge(&mut self, left: &Remaining, only: Option<RunKey>, now: SystemTime) -> Look {
+    fn judge(&mut self, left: &Remaining, only: Option<RunKey>, now: SystemTime) -> GoalStatus {
         if !left.pending.is_empty() {
-            return Look::GoOn;
+            return GoalStatus::Continue;
         }
-        // A drain does not wait for what is scheduled; the run that was asked for is waited for.
+        // A drain does not wait for scheduled runs; a worker for one run waits for that one.
         let scheduled = left.scheduled.values().copied().filter(|_| only.is_some());
         let Some(due) = left.next_due().into_iter().chain(scheduled).min() else {
             let paused = only.is_some() && !left.paused.is_empty();
-            return Look::End(paused.then_some(LeftWork::Paused));
+            return GoalStatus::Done(paused.then_some(LeftWork::Paused));
         };
         let wait = due.duration_since(now).unwrap_or_default();
         if self.max_wait().is_some_and(|most| wait > most) {
-            return Look::End(Some(LeftWork::DueLater(wait)));
+            return GoalStatus::Done(Some(LeftWork::DueLater(wait)));
         }
-        if wait.is_zero() || self.told.is_some_and(|told| told >= due) {
-            return Look::GoOn;
+        if wait.is_zero() || self.announced.is_some_and(|announced| announced >= due) {
+            return GoalStatus::Continue;
         }
-        self.told = Some(due);
-        Look::WaitUntil(due)
+        self.announced = Some(due);
+        GoalStatus::WaitUntil(due)
     }
 }

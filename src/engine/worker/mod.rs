@@ -6,10 +6,11 @@
 //! - `inbox` changes of ownership and finished reads, for the journal
 //! - `lanes` where connections take their messages from; breakers and pace
 //! - `records` events, moved messages and letters as records
-//! - `views` the campaign and suppression topics, followed
+//! - `followed` the campaign and suppression topics, read as they grow
 //! - `settings` what a worker is given, what it reports
 
 mod checkpoints;
+mod followed;
 mod goal;
 mod inbox;
 mod journal;
@@ -18,7 +19,6 @@ mod reader;
 mod records;
 pub mod settings;
 mod truncation;
-mod views;
 
 pub use settings::{
     Goal, LeftWork, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,

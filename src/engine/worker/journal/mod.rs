@@ -1,7 +1,7 @@
 //! The journal: one cycle after the other, each with one round of appends and one commit for all partitions.
 //! There is no lingering: what came in while a cycle ran goes into the next.
 
-mod collect;
+mod answers;
 mod commit;
 mod effects;
 mod gates;
@@ -14,13 +14,13 @@ mod stopping;
 mod totals;
 
 use super::checkpoints::{self, Checkpoints};
-use super::goal::{GoalWatch, Look};
+use super::followed::Followed;
+use super::goal::{GoalStatus, GoalWatch};
 use super::inbox::Inbox;
 use super::lanes::Lanes;
 use super::records::{self, LetterEvents};
 use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
 use super::truncation::Truncation;
-use super::views::Followed;
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::Schedule;
@@ -223,15 +223,15 @@ impl Journal {
         let clock = self.setup.clock.clone();
         match self
             .goal
-            .look(queue.as_ref(), &mut self.followed.ledger, clock.as_ref())
+            .check(queue.as_ref(), &mut self.followed.ledger, clock.as_ref())
             .await?
         {
-            Look::GoOn if self.only_damage_is_left() => {
+            GoalStatus::Continue if self.only_damage_is_left() => {
                 self.begin_stop(Some(LeftWork::PartitionsStopped))
             }
-            Look::GoOn => {}
-            Look::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
-            Look::End(left) => self.begin_stop(left),
+            GoalStatus::Continue => {}
+            GoalStatus::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
+            GoalStatus::Done(left) => self.begin_stop(left),
         }
         Ok(())
     }

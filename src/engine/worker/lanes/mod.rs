@@ -9,8 +9,8 @@ mod slots;
 
 pub use connections::open_connections;
 
+use super::followed::Suppressions;
 use super::settings::{Notice, Observer, Setup};
-use super::views::Suppressions;
 use crate::domain::ids::RunKey;
 use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
