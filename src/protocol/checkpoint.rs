@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_is_there_is_gone_on_from() {
+    fn an_owner_continues_from_a_commit_that_is_there() {
         let (three, four) = (string(3), string(4));
         let clean = Some(checkpoint(3, true, three));
         let unclean = Some(checkpoint(4, false, four.clone()));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_never_held_anything_begins_under_the_next_epoch() {
+    fn a_log_that_never_had_a_record_starts_under_the_next_epoch() {
         assert_eq!(anew(None), Ok(Start::Fresh));
         let text = "mq1;o4,w;n57;l8;ssend/0:3";
         let Ok(Start::Restored((0, text))) = anew(Some(&checkpoint(4, false, text.into()))) else {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_is_gone_is_known_from_a_clean_end_only() {
+    fn only_a_clean_checkpoint_replaces_a_lost_commit() {
         let (three, four) = (string(3), string(4));
         let clean = Some(checkpoint(3, true, three.clone()));
         let cases: [Case; 3] = [

@@ -161,7 +161,7 @@ impl Progress {
         }
     }
 
-    /// The text of a beginning is an empty progress.
+    /// The text of an initial commit is an empty progress.
     pub fn parse(text: &str) -> Result<Progress, TextError> {
         if text == INITIAL_COMMIT {
             return Ok(Progress::default());
@@ -296,7 +296,7 @@ mod tests {
     use crate::domain::topic::Topic;
 
     #[test]
-    fn the_text_of_a_beginning_is_an_empty_progress() {
+    fn the_initial_text_is_an_empty_progress() {
         assert_eq!(Progress::parse(INITIAL_COMMIT), Ok(Progress::default()));
         assert!(Progress::parse("mq1;inix").is_err());
     }
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fullest_string_fits_a_commit() {
+    fn the_longest_text_fits_a_commit() {
         let full = Positions::first(500);
         let counters = Counters {
             finals: [9_999_999; 7],

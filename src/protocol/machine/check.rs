@@ -1,4 +1,4 @@
-//! The invariants that can be seen from a commit and the contents of its chunks.
+//! Invariants of a commit and of the contents of its chunks.
 
 use super::{Machine, MessageRef};
 use crate::domain::chunk::{Chunk, MAX_ROWS};
@@ -15,7 +15,7 @@ impl Machine {
         Broken::new(self.at, invariant, detail)
     }
 
-    /// Every run here has a manifest. Without one nothing is known of its policy, and its events have no names.
+    /// Every run here has a manifest. Without one its policy is unknown, and its events have no names.
     pub(super) fn check_runs(&self, ledger: &Ledger) -> Result<(), Broken> {
         let open = self.progress.open.values().map(|chunk| chunk.run);
         let mut runs = self.progress.runs.keys().copied().chain(open);
@@ -25,7 +25,7 @@ impl Machine {
         }
     }
 
-    /// Contents of an open chunk that were just read.
+    /// Checks the contents of an open chunk when they have been read.
     pub(super) fn check_contents(
         &self,
         offset: Offset,
@@ -55,7 +55,7 @@ impl Machine {
     }
 }
 
-/// What a commit says must agree with itself, whoever wrote it.
+/// Checks that the parts of a commit agree, in one that was read as in one that is about to be sent.
 pub(super) fn check_progress(at: TopicPartition, progress: &Progress) -> Result<(), Broken> {
     let mut is_move_named = false;
     for (offset, chunk) in &progress.open {

@@ -1,4 +1,4 @@
-//! The commit: decides the next move, claims what may be handed over, and gives the text that says so.
+//! The commit: decides the next move, claims messages, and writes both into the text and the offset.
 
 use super::check::{check_progress, not_open, open_of};
 use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
@@ -23,11 +23,11 @@ pub struct Limits {
     pub claims: usize,
     /// The log's end as it was before the ledger was read to its end.
     pub end: Option<Offset>,
-    /// The last commit is a while ago: commit again if claims hang on it.
+    /// The last commit is old: commit again if messages are in flight, because their claims expire with it.
     pub renew: bool,
 }
 
-/// Commit texts are at most this long: claiming stops rather than be cut short.
+/// Commit texts are at most this long. Claims that do not fit are not made.
 pub const MAX_TEXT: usize = 3_500;
 
 /// A message that may be claimed.
@@ -53,11 +53,11 @@ impl Machine {
             .min(limit)
     }
 
-    /// Opens what was read, decides a move and takes claims. `None`: the last commit says it all, and nobody needs it
-    /// to be said again.
+    /// Opens what was read, decides a move and claims messages. `None`: nothing has changed since the last commit, and no
+    /// claim needs to be renewed.
     pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
         if self.phase == Phase::SettlingClaims && self.acked.as_ref() == Some(&self.progress) {
-            // Nobody was in doubt: the commit of the epoch is all that the take-over needed.
+            // No claim was left to settle, so no second commit is needed.
             self.phase = Phase::Active;
         }
         if !self.is_taking_over() {
@@ -67,14 +67,15 @@ impl Machine {
             self.decide()?;
             self.claim(view, limits.claims)?;
         }
-        // Messages under way stay claimed for as long as commits say so: a slow relay is no reason to let go of them.
+        // Claims expire two thirds of a lease after the last commit that has them. A relay may take longer than that before
+        // the final dot, so the commit is repeated while messages are in flight.
         let renew = limits.renew && !self.in_flight.is_empty();
         let offset = if self.is_taking_over() {
             self.offset
         } else {
             self.lowest(view, limits.end)
         };
-        // A claim taken back and taken again reads as before, but it is a new claim.
+        // A message that was released and claimed again makes the same text, but is a new claim that must be acknowledged.
         let is_same = self.acked.as_ref() == Some(&self.progress) && offset == self.offset;
         if is_same && self.claiming.is_empty() && !renew {
             return Ok(None);
@@ -99,7 +100,7 @@ impl Machine {
         Ok(text)
     }
 
-    /// The last draft is acknowledged: these may be handed over now.
+    /// The last draft is acknowledged. Returns the messages that it claimed: they may be handed over now.
     pub fn committed(&mut self) -> Result<Vec<OpenMessage>, Broken> {
         let Some(composed) = self.composed.take() else {
             return Err(self.broken(
@@ -120,7 +121,8 @@ impl Machine {
         Ok(claimed)
     }
 
-    /// One move at a time: the oldest that waits decides the target, and takes with it what goes there of its run.
+    /// Decides one move at a time: the oldest waiting message and those of its run with the same target. One at a time,
+    /// because the commit names only one, and the next owner repeats it under the same number.
     fn decide(&mut self) -> Result<(), Broken> {
         if self.progress.moving.is_some() {
             return Ok(());
@@ -147,7 +149,7 @@ impl Machine {
         Ok(())
     }
 
-    /// A move is one record, one run, one target: as much as fits, at least one message.
+    /// As many messages as fit into one record, at least one.
     fn companions(&self, first: &WaitingMove) -> Vec<MessageRef> {
         let mut bytes = 0;
         let mut chosen: Vec<MessageRef> = Vec::new();
@@ -251,7 +253,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Of a cancelled run nothing more is read.
+    /// Nothing more of a cancelled run is read.
     fn skip_cancelled(&mut self, view: &CycleView) {
         if !self.is_send() {
             return;
@@ -268,8 +270,8 @@ impl Machine {
         }
     }
 
-    /// The lowest of all cursors and open chunks, those of runs outside the string included: what is below it
-    /// nobody needs. It never goes back.
+    /// The lowest cursor or open chunk, including those of runs outside the commit: nobody needs records below it. It
+    /// never goes back.
     fn lowest(&self, view: &CycleView, end: Option<Offset>) -> Offset {
         let open = self.progress.open.keys().copied();
         let lowest = if self.is_send() {
@@ -286,7 +288,7 @@ impl Machine {
         lowest.unwrap_or(self.offset).max(self.offset)
     }
 
-    /// The lowest offset here that a run outside the string still needs.
+    /// The lowest offset here that a run outside the commit still needs.
     fn needed_by(
         &self,
         run: &crate::protocol::ledger::RunFacts,

@@ -1,5 +1,5 @@
-//! What must be durable before a commit may build on it: events first, then the copies of a decided move, and
-//! entries that leave. *Done* is set only when all of it is.
+//! What must be durable before the next commit: events, the record of the move that the last commit decided, and entries
+//! that leave. A message is marked done only when all of it is durable.
 
 use super::check::{no_entry, not_open, open_of};
 use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
@@ -15,16 +15,15 @@ use crate::protocol::positions::Positions;
 use crate::protocol::progress::{LetterKind, MAX_OPEN, Move, Target};
 use std::rc::Rc;
 
-/// Everything of one cycle that is to be appended. The order of kinds does not matter: none is believed before all
-/// are durable.
+/// Everything that one cycle appends. It may be appended in any order, because nothing counts before all is durable.
 #[derive(Debug, Clone, Default)]
 pub struct Effects {
     pub events: Vec<PendingEvent>,
-    /// The copies of the move that the last commit decided.
+    /// The move that the last commit decided.
     pub move_record: Option<MoveRecord>,
     /// Entries for the campaign topic.
     pub left: Vec<LeftEntry>,
-    /// Claims taken back without an event (the in-doubt ones of the last owner have theirs).
+    /// Claims to take back without an event: the messages were not attempted.
     pub(super) released: Vec<MessageRef>,
 }
 
@@ -51,8 +50,8 @@ impl Effects {
 }
 
 impl Machine {
-    /// What is to be appended now; [`Machine::effects_durable`] follows when all of it is durable. The ledger of the view
-    /// has been read to the campaign topic's end.
+    /// What must be appended now; [`Machine::effects_durable`] follows when all of it is durable. The view's ledger must
+    /// have been read to the campaign topic's end in this cycle: a run that came back from a pause has its entry there.
     pub fn effects(&mut self, view: &CycleView) -> Result<Effects, Broken> {
         self.just_left.clear();
         self.awaits_effects = true;
@@ -73,7 +72,7 @@ impl Machine {
         }
         effects.move_record = self.move_record()?;
         self.add_endings(view, &mut effects)?;
-        // The answers leave the machine last: nothing above may fail and take them with it.
+        // The answers leave the machine last, so that an error above cannot lose them.
         effects.events.append(&mut self.answered);
         effects.released.append(&mut self.unused);
         effects.left = self.leaving(view, &effects);
@@ -98,8 +97,8 @@ impl Machine {
         }
     }
 
-    /// Messages that end without an attempt (suppressed at enqueue, cancelled, expired), and those that are in the
-    /// way of others (due but paused or held back): these are moved without an event.
+    /// Messages that end without an attempt (suppressed at enqueue, cancelled, expired), and those that block others (due,
+    /// but paused or held back), which are moved without an event.
     fn add_endings(&mut self, view: &CycleView, effects: &mut Effects) -> Result<(), Broken> {
         let crowded = self.is_crowded(view);
         let mut parked: Vec<MessageRef> = Vec::new();
@@ -137,8 +136,8 @@ impl Machine {
         self.park(parked)
     }
 
-    /// In a tier: what a paused run has here, and what is due to a lane that is closed. In send: what a closed lane
-    /// keeps from being sent while it fills the open chunks, so that other sites' mail is not behind it.
+    /// In a tier: messages of a paused run, and due ones to a closed lane. In send: messages to a closed lane that fill the
+    /// open chunks, so that other sites' mail does not wait behind them.
     fn parked(
         &self,
         opened: &Opened,
@@ -174,7 +173,7 @@ impl Machine {
         parked.try_for_each(|reference| self.wait_for_move(reference, Target::Retry(delay), false))
     }
 
-    /// Every open chunk waits for a lane: nothing else gets a place.
+    /// Every open chunk waits for a closed lane, so no other chunk can be opened.
     fn is_crowded(&self, view: &CycleView) -> bool {
         self.progress.open.len() >= MAX_OPEN && self.claimable(view, 1) == 0
     }
@@ -198,7 +197,7 @@ impl Machine {
         Ok(Some(MoveRecord { decided, messages }))
     }
 
-    /// Everything that [`Machine::effects`] gave is durable.
+    /// Everything that [`Machine::effects`] returned is durable.
     pub fn effects_durable(&mut self, effects: Effects) -> Result<(), Broken> {
         if !std::mem::take(&mut self.awaits_effects) {
             let detail = format!("epoch {}", self.epoch());
@@ -310,7 +309,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Chunks of which nothing is left make room.
+    /// Closes chunks whose messages are all done.
     fn close_finished(&mut self) {
         let finished = self
             .opened()
@@ -323,7 +322,7 @@ impl Machine {
     }
 }
 
-/// How a message ends that is not attempted any more.
+/// How a message ends that will not be attempted.
 fn ending(
     suppressed: Option<&str>,
     state: RunState,
@@ -336,7 +335,7 @@ fn ending(
         reason,
         ..EventDetails::default()
     };
-    // The reason is a word of the version that enqueued the message; one that is unknown here is left out.
+    // A newer version may have enqueued the message with a reason that this one does not know.
     match suppressed {
         Some(why) => Some((Final::Suppressed, because(why.parse().ok()))),
         None if expired => Some((Final::Expired, because(Some(Reason::Expired)))),

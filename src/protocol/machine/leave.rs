@@ -1,5 +1,6 @@
-//! Entries leave the string: when a run is paused, when nothing of it is left here, and in tiers when places run out.
-//! What leaves is exactly what the last acknowledged commit holds, with no claim and no move under way.
+//! Entries leave the commit for the campaign topic: when a run is paused, when nothing of it is left here, and in tiers
+//! when the commit is full. An entry leaves exactly as the last acknowledged commit has it, without claims or a move:
+//! if the next commit fails, the entry that left and the one in the commit must say the same.
 
 use super::{CycleView, Effects, Machine};
 use crate::domain::ids::{Offset, RunKey};
@@ -45,8 +46,8 @@ impl Machine {
         finished || cancelled || state == RunState::Paused
     }
 
-    /// The last acknowledged commit holds exactly what is here, nothing of the run is claimed, and no effect of
-    /// this cycle is about it.
+    /// The last acknowledged commit has the entry as it is here, no message of the run is claimed, and no effect of this
+    /// cycle is about it.
     fn is_settled(&self, key: RunKey, acked: &Progress, effects: &Effects) -> bool {
         let open_here = open_of(&self.progress, key);
         let same = acked.runs.get(&key) == self.progress.runs.get(&key)
@@ -88,7 +89,7 @@ impl Machine {
         }
     }
 
-    /// The entry is in the campaign topic: it leaves the string with the next commit.
+    /// The entry is durable in the campaign topic, so the next commit no longer has it.
     pub(super) fn remove_left(&mut self, key: RunKey) -> Result<(), Broken> {
         if self.progress.runs.remove(&key).is_none() {
             return Err(self.broken(Invariant::EntryLeavesOnce, format!("run {key}")));

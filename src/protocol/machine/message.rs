@@ -5,14 +5,14 @@ use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::TopicPartition;
 use std::rc::Rc;
 
-/// Where a message lies: the offset of its chunk and its position therein.
+/// Where a message is: the offset of its chunk and its position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageRef {
     pub offset: Offset,
     pub position: usize,
 }
 
-/// A message of an open chunk, with all that its records must say.
+/// A message of an open chunk.
 #[derive(Debug, Clone)]
 pub struct OpenMessage {
     pub at: TopicPartition,
@@ -21,6 +21,6 @@ pub struct OpenMessage {
     pub reference: MessageRef,
     pub run: RunKey,
     pub message: Message,
-    /// The chunk that it lies in.
+    /// The chunk that has it.
     pub chunk: Rc<Chunk>,
 }

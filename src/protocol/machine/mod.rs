@@ -1,13 +1,13 @@
-//! One owned partition. The shell turns it in cycles, and in each cycle asks in this order:
+//! One owned partition. The worker runs it in cycles, and calls it in each cycle in this order:
 //!
-//! 1. [`Machine::effects`]: what must be durable before the next commit (events, the copies of a decided move, entries
-//!    that leave); when it is, [`Machine::effects_durable`] takes it over into the sets.
-//! 2. [`Machine::compose`]: opens chunks, decides the next move, claims, and gives the commit's text and offset;
-//!    when that is acknowledged, [`Machine::committed`] names the messages that may now be handed over.
+//! 1. [`Machine::effects`]: what must be durable before the next commit (events, the record of a decided move, entries
+//!    that leave). When it is durable, [`Machine::effects_durable`] updates the sets.
+//! 2. [`Machine::compose`]: opens chunks, decides the next move, claims messages, and returns the commit's text and
+//!    offset. When the commit is acknowledged, [`Machine::committed`] returns the messages that may be handed over.
 //!
 //! Between cycles it takes the outcomes of attempts ([`Machine::report`]) and chunks that were read ([`Machine::found`]).
-//! When ownership is lost the machine is dropped; [`Machine::abandon`] gives the answers that have no durable event yet. So it
-//! is when a step returns [`Broken`]: a machine that found a broken invariant must not be asked anything else.
+//! When ownership is lost, or a step returns [`Broken`], the machine is dropped: after a broken invariant nothing it says
+//! can be relied on. [`Machine::abandon`] returns the answers that have no durable event yet.
 
 mod check;
 mod compose;
@@ -35,14 +35,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// What the configuration says to a partition.
+/// Settings of a partition.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Share of a tier's delay by which messages of a full chunk are spread, both ways.
+    /// Messages of a full chunk are spread over this part of a tier's delay, before and after it.
     pub jitter: f64,
-    /// Where messages go that cannot be tried now and are in the way: the shortest tier.
+    /// Delay of the shortest tier. Messages that cannot be tried now and block others are moved there.
     pub parking: Duration,
-    /// Rendered bytes of one move's copy.
+    /// Rendered bytes of one move at most.
     pub move_bytes: usize,
 }
 
@@ -52,7 +52,7 @@ pub struct CycleView<'a> {
     pub now: SystemTime,
     /// Whether mail to this domain is held back for now.
     pub is_closed: &'a dyn Fn(&str) -> bool,
-    /// Asks for one more to this address's site in this cycle, and counts it if the answer is yes.
+    /// Reserves one more message to this address's site in this cycle. `false`: the site's limits are reached.
     pub reserve: &'a dyn Fn(&str) -> bool,
 }
 
@@ -63,7 +63,7 @@ enum Phase {
     /// The claims of the last owner get their in-doubt events and are taken back.
     SettlingClaims,
     Active,
-    /// No claims and no new chunks: what is under way is brought to an end.
+    /// No claims and no new chunks; messages in flight and moves are finished.
     Draining,
 }
 
@@ -93,14 +93,14 @@ pub struct Machine {
     progress: Progress,
     /// The offset of the last commit; it never goes back.
     offset: Offset,
-    /// Low mark at the gain: a run that was not begun starts here at the lowest.
+    /// The log's low watermark, as far as it is known. A run that has no entry yet starts here or above.
     low: Offset,
-    /// What the last acknowledged commit holds.
+    /// The last acknowledged commit.
     acked: Option<Progress>,
     composed: Option<Progress>,
     /// Contents of the open chunks, as far as they have been read.
     chunks: BTreeMap<Offset, Opened>,
-    /// Read, and not opened yet.
+    /// A chunk that has been read and is not open yet.
     staged: Option<Found>,
     /// Answers whose events are not durable yet.
     answered: Vec<PendingEvent>,
@@ -114,9 +114,9 @@ pub struct Machine {
     claiming: Vec<OpenMessage>,
     /// Handed to the lanes and not answered.
     in_flight: BTreeMap<MessageRef, OpenMessage>,
-    /// Runs whose entry left in this cycle: they come back at the earliest when the ledger has it.
+    /// Runs whose entry left in this cycle. They may come back only when the ledger has the entry, so not in this cycle.
     just_left: BTreeSet<RunKey>,
-    /// Whose turn it is to be claimed from or opened next.
+    /// Which run is claimed from or opened next.
     turn: usize,
 }
 
@@ -161,7 +161,7 @@ impl Opened {
         all.filter(move |(position, _)| positions.has(*position))
     }
 
-    /// Messages that nothing is happening to.
+    /// Messages that are not claimed, done, moving or waiting for a move.
     fn free(&self, open: &OpenChunk) -> Positions {
         let busy = open
             .claimed
@@ -229,7 +229,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Stops claiming and opening; what is under way is brought to an end.
+    /// Stops claiming and opening; messages in flight and moves are finished.
     pub fn drain(&mut self) {
         if self.phase == Phase::Active {
             self.phase = Phase::Draining;
@@ -240,12 +240,12 @@ impl Machine {
         self.phase == Phase::Draining
     }
 
-    /// Before its first claim; during this a partition that should be given up is simply given up.
+    /// Has not claimed anything yet, so a partition that is revoked now can be released at once.
     pub fn is_taking_over(&self) -> bool {
         matches!(self.phase, Phase::Fencing | Phase::SettlingClaims)
     }
 
-    /// Drained, and the last commit holds everything: the partition may be released.
+    /// Drained, and the last acknowledged commit says so: the partition may be released.
     pub fn is_drained(&self) -> bool {
         self.is_draining() && self.is_at_rest() && self.acked.as_ref() == Some(&self.progress)
     }
@@ -255,7 +255,7 @@ impl Machine {
         self.phase == Phase::Fencing
     }
 
-    /// Nothing under way: no claim, no answer without its event, no move.
+    /// No message in flight, no answer without its event, no move.
     fn is_at_rest(&self) -> bool {
         self.in_flight.is_empty()
             && self.claiming.is_empty()

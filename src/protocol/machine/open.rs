@@ -1,4 +1,5 @@
-//! Which chunk is read next, and what opening it means: rows seen before are skipped, move numbers seen before too.
+//! Which chunk is read next, and how it is opened. Rows and moves that were read before are skipped, because records may
+//! have been appended twice.
 
 use super::check::no_entry;
 use super::{CycleView, Due, Machine, Opened, Phase};
@@ -12,13 +13,13 @@ use crate::protocol::progress::{MAX_OPEN, MAX_RUNS, OpenChunk, RunEntry};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// Fewer free messages of a run than this, and its next chunk is read.
+/// The next chunk of a run is read when fewer of its messages than this are free.
 pub const READ_AHEAD: usize = 128;
 
-/// What the shell should read now.
+/// What the worker should read now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
-    /// The contents of a chunk that the string has open: [`Machine::supply`].
+    /// The contents of a chunk that is open in the commit: [`Machine::supply`].
     Contents(Offset),
     /// The next chunk of this run with this fingerprint, from `from` up to and including `last`: [`Machine::found`].
     Next {
@@ -31,7 +32,7 @@ pub enum Want {
     Due { from: Offset },
 }
 
-/// The next chunk that counts; what lies between `from` and it is passed.
+/// The next chunk of the run. Records between `from` and it are not of this run.
 #[derive(Debug, Clone)]
 pub struct Found {
     pub from: Offset,
@@ -41,7 +42,7 @@ pub struct Found {
 }
 
 impl Machine {
-    /// At most one thing at a time; asked again when it came.
+    /// At most one thing at a time; asked again when it was read.
     pub fn want(&self, view: &CycleView) -> Option<Want> {
         if self.phase == Phase::Fencing {
             return None;
@@ -71,7 +72,7 @@ impl Machine {
         })
     }
 
-    /// An open chunk whose contents are not here.
+    /// An open chunk whose contents have not been read.
     pub fn missing(&self) -> Option<Offset> {
         self.progress
             .open
@@ -122,7 +123,7 @@ impl Machine {
         Ok(())
     }
 
-    /// When the next staged chunk or open message of a tier is due, to be woken then.
+    /// When the next message of a tier is due: the worker sleeps no longer.
     pub fn next_due(&self, now: SystemTime) -> Option<SystemTime> {
         let staged = self
             .staged
@@ -138,8 +139,8 @@ impl Machine {
         staged.chain(open).filter(|at| *at > now).min()
     }
 
-    /// Oldest seal first, in turn, among the runs that have something to read here and may; with the last offset that
-    /// counts.
+    /// The run to read from next and the last offset of its seal: runs with something to read take turns, oldest seal
+    /// first.
     fn next_run<'a>(&self, view: &CycleView<'a>) -> Option<(&'a RunFacts, Offset)> {
         let ready: Vec<(&RunFacts, Offset)> = view
             .ledger
@@ -166,7 +167,7 @@ impl Machine {
         self.readable(run, view).is_some()
     }
 
-    /// The last offset of a run that has something to read here, and may be read now.
+    /// The last offset of the run's seal, if something is left to read here and it may be read now.
     fn readable(&self, run: &RunFacts, view: &CycleView) -> Option<Offset> {
         let key = run.manifest.key;
         let last = run.last(self.at.partition)?;
@@ -184,7 +185,7 @@ impl Machine {
         (has_room && (next <= last || left_open > 0)).then_some(last)
     }
 
-    /// Where a run is read from here, and how many chunks it has open outside the string.
+    /// Where the run is read from, and how many chunks its entry that left has open.
     pub(super) fn cursor(&self, run: &RunFacts) -> (Offset, usize) {
         if let Some(entry) = self.progress.runs.get(&run.manifest.key) {
             return (entry.next, 0);
@@ -210,7 +211,7 @@ impl Machine {
             .sum()
     }
 
-    /// A run that comes back with chunks open has them opened before anything of it is read.
+    /// Opens the chunks of runs whose entries left with open chunks, before anything more of these runs is read.
     pub(super) fn reopen(&mut self, view: &CycleView) -> Result<(), Broken> {
         if self.phase != Phase::Active || !self.is_send() {
             return Ok(());
@@ -226,7 +227,7 @@ impl Machine {
             })
             .collect();
         for run in back {
-            // Each that comes back takes places from the next.
+            // Asked again for each, because each one that comes back leaves less room.
             if self.may_read(run, view) {
                 self.enter(run.manifest.key, view)?;
             }
@@ -234,7 +235,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Puts a run into the string: as it left, or from its start.
+    /// Puts a run into the commit: as its entry left, or from its start.
     pub(super) fn enter(&mut self, key: RunKey, view: &CycleView) -> Result<(), Broken> {
         if self.progress.runs.contains_key(&key) {
             return Ok(());
@@ -291,7 +292,7 @@ impl Machine {
     fn open_send(&mut self, found: Found, view: &CycleView) -> Result<(), Broken> {
         let key = found.chunk.head.key;
         let run = view.ledger.run(key);
-        // It was paused or cancelled while it was read; if it comes back it is read again.
+        // It was paused or cancelled during the read. If it comes back the chunk is read again.
         if !run.is_some_and(|run| self.may_read(run, view)) {
             return Ok(());
         }
@@ -319,7 +320,8 @@ impl Machine {
         self.insert(found, done)
     }
 
-    /// A tier's record counts when its move number is above the last seen from its source.
+    /// A record of a tier counts only if its move number is above the last one from the same source: an owner that repeats
+    /// a move uses the same number.
     fn open_due(&mut self, found: Found, view: &CycleView) -> Result<(), Broken> {
         if found.from != self.progress.next {
             return Err(unawaited(self.at, &found, self.progress.next));
@@ -352,8 +354,8 @@ impl Machine {
         Ok(())
     }
 
-    /// A tier's chunk is due after the tier's delay; a full one is spread over the jitter both ways, a small one
-    /// need not be spread.
+    /// A chunk of a tier is due after the tier's delay, spread in proportion to its size: a full one over the whole jitter,
+    /// so that its messages do not arrive at once, a single message not at all.
     fn due(&self, chunk: &Chunk, appended_at: SystemTime) -> Option<Due> {
         let Topic::Retry(delay) = self.at.topic else {
             return None;
@@ -366,7 +368,7 @@ impl Machine {
         })
     }
 
-    /// With every place taken and more of the tier overdue, spreading would only hold it up.
+    /// A tier with as many open chunks as there may be is behind: then spreading would only delay it further.
     pub(super) fn is_due(&self, opened: &Opened, position: usize, now: SystemTime) -> bool {
         let behind = self.progress.open.len() >= MAX_OPEN;
         due_at(opened, position).is_none_or(|at| at <= now || behind)

@@ -1,5 +1,6 @@
-//! Taking over: read the string, commit a new epoch, name what the last owner had claimed, commit, and only then
-//! repeat its move and claim. Nothing is claimed and nothing leaves before that second commit.
+//! Taking over, in this order: read the commit, commit a new epoch, append in-doubt events for the claims of the last
+//! owner, commit again, and only then repeat its move and claim. The epoch comes first, so that two owners never append
+//! events under one epoch. Nothing is claimed and no entry leaves before the second commit.
 
 use super::check::check_progress;
 use super::{CycleView, Machine, MessageRef, OpenMessage, Phase, Rules};
@@ -15,20 +16,20 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Gain {
     pub at: TopicPartition,
     pub token: u64,
-    /// This worker's name; it stands in the string.
+    /// This worker's name, for the commit.
     pub owner: String,
     /// The last commit, whoever made it: offset and text. `None`: the partition was never owned.
     pub committed: Option<(Offset, String)>,
     pub low: Offset,
 }
 
-/// Why a partition cannot be taken over; it stays as it is.
+/// Why a partition cannot be taken over. Nothing has been committed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GainError {
     /// This version cannot read the commit.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// What the commit says does not agree with itself.
+    /// The parts of the commit do not agree.
     #[error(transparent)]
     Broken(#[from] Broken),
 }
@@ -77,7 +78,7 @@ impl Machine {
         })
     }
 
-    /// Claimed by the last owner, and neither done nor named by its move.
+    /// Messages that the last owner had claimed, and that are neither done nor part of its move.
     pub(super) fn in_doubt(&self) -> Vec<OpenMessage> {
         let mut found = Vec::new();
         for (offset, open, opened) in self.opened() {
@@ -89,7 +90,7 @@ impl Machine {
         found
     }
 
-    /// A person decides where the campaign says so, and where a cancelled run sends nothing any more.
+    /// Whether a person decides: the campaign says so, or the run is cancelled and sends nothing more.
     pub(super) fn is_held_in_doubt(&self, message: &OpenMessage, view: &CycleView) -> bool {
         let hold = view.ledger.run(message.run).is_some_and(|run| {
             run.manifest.in_doubt == crate::domain::records::InDoubtPolicy::Hold

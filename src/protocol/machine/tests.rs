@@ -1,4 +1,4 @@
-//! One partition, step by step, as tables: what is committed, told and handed over in which order.
+//! One partition step by step: what is committed, appended and handed over, in which order.
 
 mod invariants;
 mod topics;
@@ -12,7 +12,7 @@ use crate::protocol::progress::{LetterKind, MAX_OPEN, MAX_RUNS};
 use topics::*;
 
 #[test]
-fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() {
+fn a_take_over_commits_its_epoch_and_settles_old_claims_before_it_claims() {
     let topics = Topics::of_run(0);
     let (_, text) = claimed_two(&topics);
     let mut machine = gain(SEND, Some((0, text)));
@@ -39,7 +39,7 @@ fn a_take_over_commits_its_number_names_what_was_claimed_and_only_then_claims() 
 }
 
 #[test]
-fn what_is_in_doubt_and_held_or_cancelled_becomes_a_letter_and_stays_claimed_until_then() {
+fn an_old_claim_of_a_holding_or_cancelled_run_stays_claimed_until_its_letter_is_durable() {
     for is_cancelled in [true, false] {
         let mut topics = Topics::new();
         topics.manifest(1, 0, |manifest| {
@@ -172,7 +172,7 @@ fn rows_seen_before_are_done_and_not_counted() {
 }
 
 #[test]
-fn lines_without_bytes_and_expired_ones_end_without_a_claim() {
+fn suppressed_and_expired_messages_end_without_a_claim() {
     let mut topics = Topics::new();
     topics.manifest(1, 0, |manifest| manifest.expires_after_seconds = Some(10));
     topics.seal(1, 0);
@@ -199,7 +199,7 @@ fn lines_without_bytes_and_expired_ones_end_without_a_claim() {
 }
 
 #[test]
-fn of_a_cancelled_run_what_is_open_ends_and_nothing_more_is_read() {
+fn a_cancelled_run_ends_its_open_messages_and_is_not_read_further() {
     let mut topics = Topics::of_run(5);
     let (mut machine, _) = claimed_two(&topics);
     topics.cancel(1);
@@ -253,7 +253,7 @@ fn jitter_spreads_a_full_chunk_over_both_sides_of_the_delay() {
 }
 
 #[test]
-fn the_offset_is_never_raised_past_what_somebody_may_still_need() {
+fn the_offset_is_never_raised_past_a_needed_record() {
     let mut topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
     let offset = |machine: &mut Machine, topics: &Topics, end| {
@@ -318,7 +318,7 @@ fn runs_take_turns_message_by_message() {
 }
 
 #[test]
-fn no_more_chunks_and_runs_than_a_string_holds() {
+fn a_commit_has_no_more_chunks_and_runs_than_fit() {
     let mut topics = Topics::new();
     for number in 0..12 {
         topics.manifest(number, number, |_| ());
@@ -338,7 +338,7 @@ fn no_more_chunks_and_runs_than_a_string_holds() {
 }
 
 #[test]
-fn a_drain_claims_nothing_and_ends_what_is_under_way() {
+fn a_drain_claims_nothing_and_finishes_messages_in_flight() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
     machine.drain();
@@ -356,7 +356,7 @@ fn a_drain_claims_nothing_and_ends_what_is_under_way() {
 }
 
 #[test]
-fn an_answer_that_was_not_told_is_given_up_whole() {
+fn an_answer_without_its_event_is_returned_when_the_machine_is_dropped() {
     let topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
     report(

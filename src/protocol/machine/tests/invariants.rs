@@ -211,7 +211,7 @@ fn a_move_names_messages_and_all_of_its_run() {
 }
 
 #[test]
-fn a_copy_without_its_source_is_not_passed_over() {
+fn a_moved_chunk_without_its_source_is_refused() {
     let topics = Topics::of_run(0);
     let mut machine = owned(TIER, None, &topics);
     read(&mut machine, 0, chunk(1, &[0], None));
@@ -245,7 +245,7 @@ fn an_entry_leaves_once() {
 }
 
 #[test]
-fn a_text_that_no_commit_holds_is_not_committed() {
+fn a_text_that_is_too_long_is_not_committed() {
     let topics = Topics::of_run(0);
     let mut machine = owned(SEND, None, &topics);
     let seen = (0..400).map(|partition| (TopicPartition::new(Topic::Send, partition), 1));
@@ -255,7 +255,7 @@ fn a_text_that_no_commit_holds_is_not_committed() {
 }
 
 #[test]
-fn what_is_needed_does_not_lie_below_the_raise_low_watermark() {
+fn needed_records_are_not_below_the_low_watermark() {
     let topics = Topics::of_run(9);
     let mut machine = owned(SEND, None, &topics);
     machine.low_mark(3).unwrap();
@@ -283,7 +283,7 @@ fn what_is_needed_does_not_lie_below_the_raise_low_watermark() {
 }
 
 #[test]
-fn a_set_that_cannot_be_read_is_not_an_empty_one() {
+fn a_set_that_cannot_be_read_is_refused() {
     let mut topics = Topics::of_run(9);
     let mut leave = |open: &str, at: &str| {
         topics.try_tell(CampaignRecord::Left(LeftEntry {
@@ -302,7 +302,7 @@ fn a_set_that_cannot_be_read_is_not_an_empty_one() {
 }
 
 #[test]
-fn times_that_cannot_be_read_are_not_passed_over() {
+fn times_that_cannot_be_read_are_refused() {
     let mut topics = Topics::new();
     let soon = manifest(1, 0, |manifest| manifest.not_before = Some("soon".into()));
     assert!(topics.try_tell(CampaignRecord::Manifest(soon)).is_err());
