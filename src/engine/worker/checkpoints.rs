@@ -31,7 +31,7 @@ struct Last {
     epoch: u64,
     offset: Offset,
     text: String,
-    /// What is in the campaign topic, and since when.
+    /// The text in the last checkpoint, and when it was written.
     written: Option<(String, Duration)>,
 }
 

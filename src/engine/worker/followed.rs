@@ -1,4 +1,4 @@
-//! The topics that a worker follows: campaign (what may be sent) and suppression (who may not be mailed).
+//! The topics that a worker reads as they grow: campaign (what may be sent) and suppression (who may not be mailed).
 
 use super::settings::WorkerError;
 use crate::domain::ids::Offset;
@@ -80,7 +80,7 @@ pub struct Suppressions {
 }
 
 impl Suppressions {
-    /// Reads the suppression topic to its end. A record that is no entry is passed over: it suppresses nobody.
+    /// Reads the suppression topic to its end. A record that is no entry is skipped, because it names no address.
     pub async fn refresh(
         list: &RefCell<Suppressions>,
         queue: &dyn Queue,

@@ -1,4 +1,4 @@
-//! What tasks beside the journal leave for it: changes of ownership and finished reads.
+//! What other tasks pass to the journal: changes of ownership and finished reads.
 
 use super::lanes::Lanes;
 use super::reader::Read;

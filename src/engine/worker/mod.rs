@@ -1,7 +1,7 @@
-//! A worker: owns partitions, hands their messages to relays, and commits what became of them. The rules are
-//! `protocol::machine`'s; here is the shell that carries them out, in one thread.
+//! A worker: owns partitions, hands their messages to relays, and commits the outcomes. `protocol::machine` has the rules;
+//! the worker carries them out, in one thread.
 //!
-//! - `journal` the journal: results in, events and copies appended, one commit, claims out
+//! - `journal` the cycle: outcomes in, effects appended, one commit, claims out
 //! - `checkpoints` commits in the campaign topic, for queues that forget them
 //! - `inbox` changes of ownership and finished reads, for the journal
 //! - `lanes` where connections take their messages from; breakers and pace
@@ -29,9 +29,9 @@ use lanes::Lanes;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Who begins has nothing in flight: a stop waits no longer for a queue that is away.
+/// A worker that is opening has nothing in flight, so a stop waits no longer than this for an unavailable queue.
 const STOP_OPENING: Duration = Duration::from_secs(5);
-/// A journal that gets answers ends by itself when its drain is over; one that waits for the queue is cut off now.
+/// A journal whose queue answers ends by itself when its drain is over; one that still waits for the queue is cut off.
 const CUT_OFF: Duration = STOP_DRAIN.saturating_add(Duration::from_secs(2));
 
 /// Works until told to stop, or until the goal of the setup is reached; then drains and leaves. Must run inside a
@@ -52,7 +52,7 @@ pub async fn run(
         connection.abort();
     }
     match ended {
-        // What was cut off is in no known state: as after a kill, the next owner finds out.
+        // After a cut the last commit is unknown: no checkpoint, and the next owner settles the claims as after a kill.
         Err(WorkerError::CutOff) => journal.abandon(),
         _ => journal.leave().await,
     }
@@ -60,7 +60,8 @@ pub async fn run(
     Ok(journal.summary())
 }
 
-/// Waits for something as long as it takes, but no longer than this once a stop was asked for.
+/// Waits for something, but no longer than this once a stop was asked for. Then it drops the future at whatever await it
+/// is, so every await in the journal must be safe to cancel: what must outlive the worker is in the queue before it.
 async fn within<T>(
     work: impl Future<Output = Result<T, WorkerError>>,
     stop: &Stop,
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_for_ever_is_cut_off_after_a_stop_only() {
+    async fn only_a_stop_cuts_off_work_that_never_ends() {
         let stop = Stop::default();
         let slow = async {
             tokio::time::sleep(Duration::from_secs(3_600)).await;

@@ -1,4 +1,4 @@
-//! Reading what a machine wants: in a task of its own, decoded off the journal's thread.
+//! Reads what a machine wants, in a task of its own, and decodes it off the journal's thread.
 
 use crate::domain::chunk::Chunk;
 use crate::domain::ids::{Offset, RunKey};
@@ -9,16 +9,16 @@ use crate::queue::{Queue, QueueError, Stored, chunk};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// What came of a read.
+/// The result of a read.
 pub enum Read {
     /// The contents of an open chunk.
     Contents(Offset, Rc<Chunk>, SystemTime),
     Found(Found),
-    /// Nothing there yet.
+    /// No record there yet.
     Nothing,
 }
 
-/// Records are read one at a time: a chunk is large.
+/// Bytes of a fetch: one record at least, and a chunk is large, so one at a time.
 const ONE: usize = 1;
 
 /// Reads one partition.
@@ -82,8 +82,8 @@ impl Reader {
         }
     }
 
-    /// Passes what is of other runs, or of this one with other inputs. The record at `last` is of this run: its seal
-    /// names it.
+    /// Skips records of other runs, and those of this run with other inputs. The record at `last` is of this run, because
+    /// its seal names it.
     async fn next(
         &self,
         run: RunKey,
@@ -95,7 +95,7 @@ impl Reader {
         loop {
             let stored = self.first(cursor).await?;
             let Some(stored) = stored.filter(|stored| stored.offset <= last) else {
-                // Passed over, the run would seem to end before.
+                // Without it the run would seem to end here.
                 return Err(self.bad(
                     last,
                     &format!("the seal of run {run} names it, and it is gone"),

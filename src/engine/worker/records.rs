@@ -26,7 +26,7 @@ pub struct RecordBuilder<'a> {
     pub timestamp: String,
 }
 
-/// The final events of messages on their way to the dlq: the letter carries them.
+/// Final events of messages that move to the dlq: the letter contains the event.
 #[derive(Default)]
 pub struct LetterEvents {
     events: BTreeMap<(TopicPartition, MessageRef), Event>,
@@ -100,7 +100,7 @@ impl RecordBuilder<'_> {
         })
     }
 
-    /// The record or records of a decided move, and where they go.
+    /// The records of a decided move, and the partition that they go to.
     pub fn moved(
         &self,
         at: TopicPartition,
@@ -187,7 +187,7 @@ impl RecordBuilder<'_> {
     }
 }
 
-/// An event's record. `at`: the partition that it is of.
+/// An event's record. `at`: the partition that the message is in.
 pub fn record(at: TopicPartition, event: &Event) -> Result<Record, Broken> {
     let payload = serde_json::to_vec(event).map_err(|error| unwritable(at, error))?;
     Ok(Record {

@@ -1,4 +1,4 @@
-//! Second half of a cycle: how much may be claimed, one commit for all partitions, and what it claimed to the lanes.
+//! Second half of a cycle: how much may be claimed, one commit for all partitions, and its claims to the lanes.
 
 use super::Journal;
 use super::gates::Gates;
@@ -16,7 +16,7 @@ use crate::queue::{Commit, CommitOutcome};
 use std::collections::BTreeMap;
 
 impl Journal {
-    /// How many messages may be claimed in this cycle, after the stock of slots was filled for what is there.
+    /// How many messages may be claimed in this cycle. Takes slots of the limits for them first.
     pub(super) async fn claim_room(&mut self) -> usize {
         if self.stopping.is_begun() {
             return 0;
@@ -33,8 +33,8 @@ impl Journal {
         self.lanes.room(free)
     }
 
-    /// Second half of a cycle: one commit for all partitions, and what it claimed goes to the lanes. `ends`: as they
-    /// were before the ledger was read.
+    /// Makes one commit for all partitions and hands its claims to the lanes. `ends`: log ends as they were before the
+    /// ledger was read.
     pub(super) async fn commit(
         &mut self,
         room: usize,
@@ -44,6 +44,7 @@ impl Journal {
         if commits.is_empty() {
             return Ok(false);
         }
+        // Claims count from before the commit was sent: the queue may have taken it at any time after that.
         let sent_at = self.setup.clock.since_boot();
         let outcomes = self.membership.commit(commits.clone()).await;
         let valid_until = sent_at + self.membership.lease() * 2 / 3;
@@ -94,7 +95,7 @@ impl Journal {
         commits
     }
 
-    /// The commit was acknowledged: its claims are handed over. Returns the owner's epoch.
+    /// The commit was acknowledged: hands its claims over. Returns the owner's epoch.
     fn committed(&mut self, commit: &Commit) -> Result<u64, Broken> {
         let machine = self.partitions.under(commit.at, commit.token);
         let machine = machine.ok_or_else(|| {
@@ -109,14 +110,15 @@ impl Journal {
             open,
         });
         self.lanes.hand_over(in_flight.collect());
-        // Where commits may be forgotten, checkpoints say what is not needed any more.
+        // Where commits may be lost, `recover` reads on from the last checkpoint, so only that allows truncation.
         if !self.setup.queue.commits_expire() {
             self.truncation.allow(commit.at, commit.offset);
         }
         Ok(epoch)
     }
 
-    /// Before anything is claimed in partitions whose first commit was acknowledged just now. Retried until durable.
+    /// Writes the first checkpoint of partitions whose first commit was acknowledged, until it is durable. Nothing is
+    /// claimed there before: a lost commit without a checkpoint would then look like a partition that never had an owner.
     async fn first_checkpoints(&mut self, gained: &[TopicPartition]) -> Result<(), WorkerError> {
         if gained.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What the lanes say of sites, as the machines ask it.
+//! The lanes' answers about sites, in the form in which the machines ask.
 
 use crate::engine::worker::lanes::Lanes;
 use crate::protocol::Ledger;
@@ -6,7 +6,7 @@ use crate::protocol::machine::CycleView;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// What the lanes say of sites, as the machines ask it.
+/// Borrowed by a [`CycleView`].
 pub(super) struct Gates<'a> {
     is_closed: Box<dyn Fn(&str) -> bool + 'a>,
     reserve: Box<dyn Fn(&str) -> bool + 'a>,

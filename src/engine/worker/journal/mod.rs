@@ -1,5 +1,13 @@
-//! The journal: one cycle after the other, each with one round of appends and one commit for all partitions.
-//! There is no lingering: what came in while a cycle ran goes into the next.
+//! The journal runs cycle after cycle, each with one round of appends and one commit for all partitions. It does not
+//! wait to fill a batch: what comes in while a cycle runs goes into the next.
+//!
+//! Each part owns its data: `partitions` what is known of owned partitions, `outbox` records to append, `rate`,
+//! `stopping`, `totals`; the worker's checkpoints, truncation and followed topics beside them. The other files here are
+//! steps of the cycle.
+//!
+//! `within` may drop the journal's future at any await, when a stop takes too long. Nothing is used after that but
+//! `abandon`, so it is enough that each await is as safe as a kill there: effects before the commit that builds on them,
+//! the commit before its claims are handed over.
 
 mod answers;
 mod commit;
@@ -36,11 +44,11 @@ use std::time::Duration;
 use stopping::Stopping;
 use totals::Totals;
 
-/// What is in flight at a clean stop is finished within this.
+/// Messages in flight at a clean stop are finished within this.
 pub const STOP_DRAIN: Duration = Duration::from_secs(25);
-/// Without anything to do the topics are looked at this often: control takes effect within 2 s.
+/// An idle worker reads the topics this often, so that control takes effect within 2 s.
 const TICK: Duration = Duration::from_millis(250);
-/// A drain with damaged partitions ends when the others have been idle for this long.
+/// A drain with stopped partitions ends when the others have been idle for this long.
 const STOPPED_ONLY_AFTER: Duration = Duration::from_secs(3);
 
 pub struct Journal {
@@ -67,7 +75,7 @@ pub struct Journal {
 /// How long cycles take, and when the next one may find something to do.
 #[derive(Default)]
 struct Timing {
-    /// Of the last cycles, slowly forgotten.
+    /// The longest of the last cycles; decays slowly.
     slowest_cycle: Duration,
     /// Since when cycles have found nothing to do.
     idle_since: Option<Duration>,
@@ -76,7 +84,7 @@ struct Timing {
 }
 
 impl Journal {
-    /// Reads the topics that are followed, publishes the rate, and joins. Errors: a topic that is missing.
+    /// Reads the followed topics, joins, and publishes the rate. Errors: a topic that is missing.
     pub async fn open(
         setup: Rc<Setup>,
         lanes: Rc<Lanes>,
@@ -131,7 +139,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Cycle after cycle, until stopped and drained.
+    /// Runs cycles until stopped and drained.
     pub async fn work(&mut self, stop: &Stop) -> Result<(), WorkerError> {
         loop {
             if stop.is_asked() && !self.stopping.is_begun() {
@@ -207,7 +215,7 @@ impl Journal {
         self.partitions.drain_all(by);
     }
 
-    /// Ends by itself when the goal of the setup is reached.
+    /// Stops when the goal of the setup is reached.
     async fn watch_goal(&mut self) -> Result<(), WorkerError> {
         if self.stopping.is_begun() {
             return Ok(());
@@ -249,8 +257,8 @@ impl Journal {
     async fn cycle(&mut self) -> Result<bool, WorkerError> {
         let queue = self.setup.queue.clone();
         let begun = self.setup.clock.since_boot();
-        // Log ends before the ledger: a chunk below an end has its run's manifest in the ledger then. Read the other way
-        // round, a run that begins between the two would be missing, and the offset be raised past its chunks.
+        // Log ends before the ledger, so that the ledger has the manifest of every chunk below an end. In the other order a
+        // run that starts between the two reads is missing, and the offset may be raised past its chunks.
         let ends = self.log_ends().await;
         self.followed.refresh_ledger(queue.as_ref()).await?;
         self.followed
@@ -278,7 +286,7 @@ impl Journal {
         self.rate.follow_shares(ledger, owns, lanes);
     }
 
-    /// Claims that cannot be used now are taken back: a paused run's within a tick, so that pause and cancel are prompt.
+    /// Takes back claims that cannot be used now, so that pause and cancel take effect within a tick.
     fn take_back_held(&self) {
         let now = self.setup.clock.now();
         self.lanes.take_back_held(|run| {

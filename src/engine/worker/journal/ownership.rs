@@ -13,14 +13,14 @@ use crate::protocol::machine::{Gain, PendingEvent, Rules};
 use crate::queue::{Ownership, Token};
 use std::time::Duration;
 
-/// A partition that another worker should have is drained for at most this long.
+/// A partition that is revoked drains for at most this long.
 const REBALANCE_DRAIN: Duration = Duration::from_secs(10);
-/// Rendered bytes of one move, so that its one record fits compressed too.
+/// Rendered bytes of one move: its one record fits then, whatever it compresses to.
 const MOVE_BYTES: usize = 512 * 1024;
 
 impl Journal {
-    /// Takes in what has changed of ownership by now, in order. What changes meanwhile waits for the next time: a
-    /// worker that stops gives back whatever it is given, and may be given it again for as long as it does nothing else.
+    /// Takes the changes of ownership so far, in order. Changes that come during it wait for the next cycle, because a
+    /// worker that stops releases what it gains, and may gain it again at once: it would do nothing else.
     pub(super) async fn take_changes(&mut self) {
         for change in self.inbox.changes() {
             match change {
@@ -85,7 +85,7 @@ impl Journal {
         Machine::gain(gain, rules).map_err(|error| error.to_string())
     }
 
-    /// Where to begin in a partition that was gained. Errors: nobody knows, and the worker stops; the queue's.
+    /// Where to start in a partition that was gained. Errors: the queue's; or the commit is lost, and the worker stops.
     async fn starting_point(
         &mut self,
         at: TopicPartition,
@@ -117,10 +117,11 @@ impl Journal {
         }
     }
 
-    /// A partition with something that cannot be read, or with a broken invariant, is kept and not worked on; the others
-    /// go on. Nothing more is committed there, so its next owner finds everything as it was acknowledged last.
+    /// Stops work on a partition with a record that cannot be read, or a broken invariant. It stays owned, because the next
+    /// owner would fail in the same way; the others go on. Nothing more is committed there, so its next owner continues
+    /// from the last acknowledged commit.
     pub(super) fn stop_partition(&mut self, at: TopicPartition, why: String) {
-        // Before it is forgotten: what was answered there may break the same invariant, and is not worth a notice each.
+        // Marked before it is forgotten, because its late answers may break the same invariant again.
         if self.partitions.stop_partition(at) {
             let partition = at.topic.name(&self.setup.env) + "/" + &at.partition.to_string();
             self.observer
@@ -198,7 +199,7 @@ impl Journal {
         }
     }
 
-    /// Releases what is drained, or has been drained for long enough.
+    /// Releases partitions that are drained or out of time.
     pub(super) async fn release_drained(&mut self) {
         let over = self.partitions.to_release(self.setup.clock.since_boot());
         let ending: Vec<TopicPartition> = over.iter().map(|(at, _)| *at).collect();

@@ -1,4 +1,4 @@
-//! Opening connections: only when something waits for one, and as the breaker lets.
+//! Opens connections: only when a message waits for one and the breaker allows it.
 
 use super::feed::RelayFeed;
 use super::{Blocked, Lanes};
@@ -18,7 +18,7 @@ impl Lanes {
         }
     }
 
-    /// Waits until a message waits that no open connection is there for, and the breaker lets one connect.
+    /// Waits until a message has no open connection to take it and the breaker allows a connection.
     /// `Some(true)`: as a probe. `None`: the worker is stopping.
     pub(super) async fn may_connect(&self, relay: usize) -> Option<bool> {
         let connections = self.connection_queues.get(relay)?;

@@ -1,4 +1,4 @@
-//! The lanes as one connection sees them.
+//! One connection's view of the lanes.
 
 use super::{Blocked, Lanes};
 use crate::domain::outcome::Attempt;
@@ -40,7 +40,7 @@ impl Feed for RelayFeed {
             let woken = connections.connected.notified();
             match self.pull() {
                 Ok(outgoing) => {
-                    // Whoever waits beside this connection may have more to take.
+                    // Another waiting connection may take the next message.
                     if !self.lanes.inner.borrow().waiting.is_empty() {
                         self.lanes.wake();
                     }

@@ -1,5 +1,5 @@
-//! Where connections take their messages from: claimed messages wait here for a connection, a slot of the rate, and
-//! a relay and site that take mail. Everything that is handed over comes back exactly once, as an [`Answer`].
+//! Claimed messages wait here for a connection, a slot of each limit, and a relay and site that take mail. Every message
+//! that is handed over comes back exactly once, as an [`Answer`].
 
 mod connections;
 mod feed;
@@ -36,28 +36,28 @@ pub struct InFlight {
     pub site: String,
 }
 
-/// What a connection says of a message.
+/// The result of a message in flight.
 #[derive(Debug)]
 pub struct Answer {
     pub in_flight: InFlight,
     pub relay: Option<String>,
     pub attempt: Attempt,
-    /// On the suppression list by the time its turn came.
+    /// The address was on the suppression list when the message's turn came.
     pub suppressed: bool,
 }
 
-/// The breakers of more sites than this are forgotten, the quiet ones first.
+/// With more sites than this, those without messages, limit or open breaker are forgotten.
 const MAX_SITES: usize = 10_000;
 
 pub struct Lanes {
     setup: Rc<Setup>,
     observer: Rc<dyn Observer>,
     inner: RefCell<Inner>,
-    /// Looked at right before a message begins.
+    /// Checked right before a message begins.
     suppressions: Rc<RefCell<Suppressions>>,
     /// One for each relay.
     connection_queues: Vec<ConnectionQueue>,
-    /// The journal is woken by answers.
+    /// Wakes the journal when there are answers.
     pub answered: Notify,
 }
 
@@ -81,16 +81,16 @@ struct Inner {
     pace: Pace,
     /// The limit of the whole queue, and its burst.
     limit: (Rate, u32),
-    /// Where limits are shared out among workers: this one's part.
+    /// This worker's shares, where limits are shared out among workers.
     schedule: Option<ShareSchedule>,
-    /// Limits of which this worker waits for a share, because they have fewer messages than there are workers.
+    /// Limits without a share for this worker, because they allow fewer messages than there are workers.
     waits: BTreeSet<String>,
     next_ticket: u64,
     closing: bool,
-    /// Claimed in the cycle under way, by limited site.
+    /// Claimed in this cycle, by limited site.
     reserved: BTreeMap<String, usize>,
     attempts: u64,
-    /// Answers between two looks of the journal, smoothed: what the connections do while a commit is under way.
+    /// Answers in one cycle, smoothed: what the connections finish while a commit is made.
     pace_of_answers: usize,
 }
 
@@ -110,7 +110,7 @@ struct SiteState {
     with_relay: usize,
 }
 
-/// Why nothing can be taken now.
+/// Why no message can begin now.
 enum Blocked {
     Empty,
     Until(Duration),
@@ -174,12 +174,12 @@ impl Lanes {
         }
     }
 
-    /// The suppression list, for whoever keeps it up to date.
+    /// The suppression list, for the journal, which keeps it up to date.
     pub fn suppressions(&self) -> Rc<RefCell<Suppressions>> {
         self.suppressions.clone()
     }
 
-    /// Claimed messages come in.
+    /// Takes claimed messages.
     pub fn hand_over(&self, messages: Vec<InFlight>) {
         if messages.is_empty() {
             return;
@@ -188,7 +188,7 @@ impl Lanes {
         self.wake();
     }
 
-    /// What came back since the last call.
+    /// The answers since the last call.
     pub fn answers(&self) -> Vec<Answer> {
         let mut inner = self.inner.borrow_mut();
         let answers = std::mem::take(&mut inner.answers);
@@ -217,8 +217,7 @@ impl Lanes {
         self.inner.borrow_mut().valid.insert(at, (token, until));
     }
 
-    /// It is not known whether claims under this token hold: nothing of them is begun or finished, unless they are
-    /// renewed.
+    /// Claims under this token may be void: none is begun or finished unless a commit renews them.
     pub fn doubt(&self, at: TopicPartition, token: u64) {
         let mut inner = self.inner.borrow_mut();
         if inner.valid.get(&at).is_some_and(|(held, _)| *held == token) {
@@ -226,13 +225,13 @@ impl Lanes {
         }
     }
 
-    /// Ownership is gone, or about to go: nothing of the partition is begun or finished any more.
+    /// Ownership is gone or ends now: no message of the partition is begun or finished any more.
     pub fn disown(&self, at: TopicPartition) {
         self.inner.borrow_mut().valid.remove(&at);
         self.take_back(at);
     }
 
-    /// Messages of a partition that have not begun come back unused.
+    /// Returns messages of a partition that have not begun, unused.
     pub fn take_back(&self, at: TopicPartition) {
         self.take_back_if(
             |in_flight| in_flight.open.at == at,
@@ -240,8 +239,8 @@ impl Lanes {
         );
     }
 
-    /// Messages that have not begun and may not now come back unused, so that others get their claims: those whose
-    /// claim is not known to hold, of a run that is held, of a site that is held; and all but one when every relay is.
+    /// Returns messages that cannot begin now, unused, so that others can be claimed: those whose claim has expired, of a
+    /// held run, or of a held site; and all but one, the probe, while every relay is held.
     pub fn take_back_held(&self, is_held: impl Fn(RunKey) -> bool) {
         let now = self.setup.clock.since_boot();
         let (valid, sites, all_held) = {
@@ -294,7 +293,7 @@ impl Lanes {
         }
     }
 
-    /// No message is begun any more.
+    /// From now on no message begins.
     pub fn close(&self) {
         self.inner.borrow_mut().closing = true;
         for connections in &self.connection_queues {
@@ -304,8 +303,8 @@ impl Lanes {
         self.take_back_if(|_| true, "the worker is stopping");
     }
 
-    /// How many of `most` messages may be claimed now: while every relay is held one for the probe, under a rate as
-    /// many as there are slots, else what the connections can take before the next commit.
+    /// How many of `most` messages may be claimed now: one for the probe while every relay is held, else as many as there
+    /// are slots, and no more than the connections can take before the next commit.
     pub fn room(&self, most: usize) -> usize {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
@@ -326,7 +325,7 @@ impl Lanes {
         most.min(slots).min(reach.saturating_sub(outstanding))
     }
 
-    /// One connection of each relay looks for work: one may be held where another is not.
+    /// Wakes one connection of each relay, because one relay may be held where another is not.
     pub(super) fn wake(&self) {
         for connections in &self.connection_queues {
             if connections.connected_waiting.get() > 0 {
@@ -337,7 +336,7 @@ impl Lanes {
         }
     }
 
-    /// Feeds a breaker and tells the operator where it changed.
+    /// Feeds a breaker, and tells the operator when its state changes.
     fn signal(&self, relay: usize, site: Option<&str>, signal: Signal) {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
@@ -383,7 +382,7 @@ impl Lanes {
             .position(|lane| lane.relay.name() == name)
     }
 
-    /// Takes the next message for a relay, if one may begin this moment.
+    /// Takes the next message for a relay, if one may begin now.
     fn take(&self, relay: usize, has_probe: bool) -> Result<InFlight, Blocked> {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();

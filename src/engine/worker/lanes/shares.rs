@@ -7,7 +7,7 @@ use crate::engine::worker::settings::Notice;
 use std::time::Duration;
 
 impl Lanes {
-    /// What may be used from now on. Messages that wait for a slot which will not come go back unused.
+    /// Sets what may be used from now on. Messages that wait for a slot that will not come are returned unused.
     pub fn set_shares(&self, schedule: &ShareSchedule) {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
@@ -40,7 +40,7 @@ impl Lanes {
         self.wake();
     }
 
-    /// Says once where there are fewer messages in a window than workers, and this one is among those that wait.
+    /// Tells the operator once that a limit allows fewer messages than there are workers, and this one waits.
     fn tell_waiting(&self, schedule: &ShareSchedule) {
         let Some(place) = schedule.place() else {
             return;

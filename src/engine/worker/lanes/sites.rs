@@ -1,4 +1,4 @@
-//! What relays and sites let through now: breakers, limits of messages at once, rates.
+//! What relays and sites take now: breakers, messages at once, rates.
 
 use super::{Blocked, InFlight, Inner, Lanes, MAX_SITES, SiteState};
 use crate::domain::address;
@@ -21,7 +21,7 @@ impl Lanes {
             .is_some_and(|state| state.breaker.is_holding(now))
     }
 
-    /// Counts one more for the address's site among those claimed in this cycle, if its limits let.
+    /// Counts one more message for the address's site in this cycle, if its limits allow one.
     pub fn reserve(&self, address: &str) -> bool {
         let room = self.site_room(address);
         if room == usize::MAX {
@@ -34,7 +34,7 @@ impl Lanes {
         room > 0
     }
 
-    /// A new cycle claims.
+    /// A new cycle starts to claim.
     pub fn begin_reserving(&self) {
         self.inner.borrow_mut().reserved.clear();
     }
@@ -90,8 +90,7 @@ impl Inner {
         }
     }
 
-    /// Relays that can take something now share the work by weight. One that is held or has its hands full is not
-    /// waited for.
+    /// Relays share the work by weight. One that is held or has no free connection is not waited for.
     fn is_turn_of(&self, relay: usize) -> bool {
         let Some(me) = self.relays.get(relay) else {
             return false;
@@ -104,14 +103,14 @@ impl Inner {
         others.all(|other| me.taken * other.weight <= (other.taken + other.weight) * me.weight)
     }
 
-    /// After a relay was away its share is not made up for.
+    /// A relay that was unavailable does not catch up.
     pub(super) fn even_out_shares(&mut self) {
         for relay in &mut self.relays {
             relay.taken = 0;
         }
     }
 
-    /// The claim is known to hold: the partition is owned, and its last commit is young enough.
+    /// The claim holds: the partition is owned, and its last commit is young enough.
     pub(super) fn holds(&self, in_flight: &InFlight, now: Duration) -> bool {
         let valid = self.valid.get(&in_flight.open.at);
         valid.is_some_and(|(token, until)| *token == in_flight.token && now < *until)

@@ -16,8 +16,8 @@ enum PaceOf {
 const MOST_OF_A_LANE: usize = 64;
 
 impl Lanes {
-    /// Fills the stocks of slots for `claimable` messages. Returns when asking again makes sense; `None`: not before
-    /// something else has changed.
+    /// Takes slots for `claimable` messages. Returns when asking again makes sense; `None`: only after something else has
+    /// changed.
     pub async fn fill_paces(&self, claimable: usize, horizon: Duration) -> Option<Duration> {
         let now = self.setup.clock.since_boot();
         let waiting = self.inner.borrow().waiting.len();
@@ -25,14 +25,15 @@ impl Lanes {
         if wanted == 0 || self.inner.borrow().has_no_share(now) {
             return None;
         }
-        // The stocks are taken out while the queue is asked: connections see none in the meantime, and wait.
+        // The stocks are taken out while the queue is asked, because nothing may be borrowed across an await. Connections see
+        // none in the meantime, and wait.
         let mut paces = self.limited_paces();
         let mut next = NextSlots::default();
         for (which, pace) in &mut paces {
             let (want, waiting) = match which {
                 PaceOf::All => (wanted, waiting),
                 PaceOf::Relay(_) => (wanted.min(MOST_OF_A_LANE), waiting),
-                // Others may have messages for this site where this worker has none.
+                // Only for messages that wait: other workers may have messages for this site.
                 PaceOf::Site(site) => {
                     let waiting = self.waiting_for(site);
                     (waiting.min(MOST_OF_A_LANE), waiting)
@@ -45,7 +46,7 @@ impl Lanes {
                 self.observer
                     .notice(Notice::QueueTrouble(error.to_string()));
             }
-            // With slots left over it is not slots that are waited for.
+            // A message that waits although there are slots waits for something else.
             let stock = pace.stock(now);
             let lacks = stock < want && stock <= waiting;
             let ask_at = pace.ask_at(now, horizon).filter(|_| lacks);
