@@ -205,8 +205,10 @@ mod tests {
             assert_eq!(outcome(&asking), retry(minutes(given), true), "{asked}");
         }
         asking.delay = None;
-        asking.reason = Reason::Greylisted;
-        assert_eq!(outcome(&asking), retry(minutes(30), true));
+        for slow in [Reason::Greylisted, Reason::MailboxFull] {
+            asking.reason = slow;
+            assert_eq!(outcome(&asking), retry(minutes(30), true), "{slow}");
+        }
     }
 
     #[test]

@@ -108,8 +108,8 @@ impl Machine {
         Ok(())
     }
 
-    /// A read has found the low watermark higher than it was known to be, and the partition is still owned: then only what
-    /// is not begun here may lie below it, since the offset is never raised past what is needed.
+    /// A read of the partition, which is still owned, found a higher low watermark. Only records of runs that have not
+    /// started here may be below it, because the offset is never raised past a needed record.
     pub fn raise_low_watermark(&mut self, low: Offset) -> Result<(), Broken> {
         let open = self.progress.open.keys().copied();
         let tier = (!self.is_send()).then_some(self.progress.next);

@@ -258,7 +258,7 @@ fn a_text_that_is_too_long_is_not_committed() {
 fn needed_records_are_not_below_the_low_watermark() {
     let topics = Topics::of_run(9);
     let mut machine = owned(SEND, None, &topics);
-    machine.low_mark(3).unwrap();
+    machine.raise_low_watermark(3).unwrap();
     let wanted = topics.at(0, |view| machine.want(view));
     assert!(matches!(wanted, Some(Want::Next { from: 3, .. })));
 
