@@ -1,5 +1,5 @@
-//! Pauses a relay or a site that is in trouble and probes it, so that an outage uses up nobody's tries and makes no
-//! storm of connections. A pure state machine: time comes in as boot time.
+//! Circuit breaker: pauses a relay or a site that fails and probes it, so that an outage uses up no tries and makes no
+//! storm of connections. A pure state machine over boot time.
 
 use super::policy::Trouble;
 use crate::domain::duration;
@@ -16,29 +16,29 @@ const PROBES: [Duration; 3] = [
 ];
 /// After refusals of what we send every probe costs a message.
 const SENDER_PROBE: Duration = Duration::from_secs(60);
-/// Trouble again so soon after the last continues the last one's waits.
+/// An outage that follows the last one so soon continues its waits.
 const RELAPSE: Duration = Duration::from_secs(10);
 /// Replies over which deferrals are counted; half of them open the breaker.
 const WINDOW: usize = 20;
-/// Refusals of what we send, one after the other, that open it.
+/// So many refusals of what we send in a row open it.
 const SENDER_REFUSALS: u32 = 5;
 const MAX_WORDS: usize = 200;
 
-/// What the breaker hears of. The text is the relay's words or the error's.
+/// An event for a breaker. The text is the relay's reply or the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// A message got an answer that is no trouble.
+    /// A reply that is no failure of the relay or site.
     Fine,
     /// 4xx of relay or site scope.
     Deferred(String),
-    /// No connection, no TLS, no login, 421, relay access denied: no use going on.
+    /// No connection, no TLS, no login, 421, relay access denied: further messages would fail too.
     Refused(String),
     /// 5xx of sender or message scope.
     SenderRefused(String),
 }
 
 impl Signal {
-    /// What an attempt tells; nothing where it says nothing of the other side.
+    /// The signal of an attempt; `None` if it says nothing about the other side.
     pub fn of(attempt: &Attempt, trouble: Trouble) -> Option<Signal> {
         let words = match attempt {
             Attempt::NotSent { .. } => return None,
@@ -54,14 +54,14 @@ impl Signal {
     }
 }
 
-/// What an attempt tells the breakers of its relay and of its site. Trouble with a site or with what we send pauses the
-/// site's lane; the relay has answered all the same.
+/// The signals of an attempt for the breakers of its relay and of its site. Trouble with a site, or with what we send,
+/// pauses the site's lane, because the relay itself has answered.
 pub fn signals(attempt: &Attempt, trouble: Trouble) -> (Option<Signal>, Option<Signal>) {
     let Some(signal) = Signal::of(attempt, trouble) else {
         return (None, None);
     };
     match (attempt, trouble) {
-        // One connection lost is no outage; most of them lost is.
+        // One lost connection is no outage, but many are.
         (Attempt::Unanswered { why, .. }, _) => (Some(Signal::Deferred(why.clone())), None),
         (_, Trouble::Relay) => (Some(signal), None),
         (_, Trouble::None) => (Some(Signal::Fine), Some(Signal::Fine)),
@@ -118,7 +118,7 @@ struct Open {
     about_us: bool,
     failed_probes: usize,
     next_probe_at: Duration,
-    /// A probe is out.
+    /// A probe is in flight.
     probing: bool,
 }
 
@@ -169,7 +169,7 @@ impl Breaker {
         Permit::Probe
     }
 
-    /// Takes what was heard. Says something only when the state changes.
+    /// Takes a signal. Returns a notice when the state changes.
     pub fn report(&mut self, now: Duration, signal: Signal) -> Option<Notice> {
         if self.open.is_some() {
             return self.report_open(now, &signal);
@@ -191,7 +191,7 @@ impl Breaker {
         opens.then(|| self.open(now, about_us, &words))
     }
 
-    /// Only a probe says anything about the present: answers to what was begun before the trouble are old.
+    /// Only probes count: other answers are to messages that began before the outage.
     fn report_open(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {
         let open = self.open.as_mut().filter(|open| open.probing)?;
         let works = match signal {
@@ -250,7 +250,7 @@ impl Breaker {
     }
 }
 
-/// The relay's words for a terminal: no control characters, not too many.
+/// The relay's reply for a terminal: without control characters, shortened.
 fn printable(words: &str) -> String {
     words
         .chars()

@@ -3,7 +3,7 @@
 //! Nothing from outside can break these: a record or a commit that cannot be read has an error of its own. A broken
 //! invariant is a defect of mailq, or a queue that does not keep its contract. The machine that finds one must not be
 //! used any further: the worker stops working on the partition and commits nothing more there, so no message is marked
-//! done and none is skipped, and the next owner goes on from the last acknowledged commit.
+//! done and none is skipped, and the next owner continues from the last acknowledged commit.
 
 use crate::domain::topic::TopicPartition;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::fmt;
 pub struct Broken {
     pub at: TopicPartition,
     pub invariant: Invariant,
-    /// Which offset, position, run or number.
+    /// Which offset, position, run or epoch.
     pub detail: String,
 }
 
@@ -33,9 +33,9 @@ impl Broken {
 pub enum Invariant {
     /// Events, moves and counters need the run's names and policy.
     RunHasManifest,
-    /// Its counters stand there: without them a message's end is not counted.
+    /// The entry has the counters, in which each message's end must be counted.
     OpenChunkHasRunEntry,
-    /// A position outside the chunk names no message, so nothing could ever be said of it.
+    /// A position outside the chunk is no message, so it could never be done.
     SetsFitTheChunk,
     /// Another run's contents under an open offset would be sent in its name.
     ContentsAreOfTheRun,
@@ -45,19 +45,19 @@ pub enum Invariant {
     /// An answer is of a message that this ownership has handed over, and comes once.
     AnswerIsAwaited,
     ReadIsAwaited,
-    /// A claim that is taken back was in the string.
+    /// A claim that is taken back was in the commit.
     ReleasedWasClaimed,
     MessageEndsOnce,
     /// A move names at least one message, and all of them are of its run.
     MoveNamesItsMessages,
-    /// Without a source and a number a copy cannot be told from its repetition.
+    /// Without a source and a number a moved chunk cannot be told from its repetition.
     CopyNamesItsSource,
     EntryLeavesOnce,
     EffectsAreAwaited,
     CommitIsAwaited,
-    /// A longer one is refused by the queue, and would be for ever.
+    /// The queue refuses a longer one every time.
     TextFitsACommit,
-    /// What is open or not read yet lies at or above the low watermark.
+    /// Open and unread records are at or above the low watermark.
     NeededRecordsAreKept,
     /// A queue answers for each partition that it was asked about.
     QueueAnswersForEach,

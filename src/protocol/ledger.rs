@@ -33,7 +33,7 @@ pub struct Ledger {
 /// One run.
 #[derive(Debug, Clone)]
 pub struct RunFacts {
-    /// The manifest that counts, and where it stands in the log.
+    /// The manifest that counts, and its offset.
     pub manifest: Manifest,
     pub manifest_offset: Offset,
     /// The seal that counts; with `--stream` the one that reaches farthest.
@@ -59,7 +59,7 @@ pub enum RunState {
     Sending,
     Paused,
     Cancelled,
-    /// Void: nobody will send it and it holds back nothing.
+    /// Void: it is never sent, and its chunks need not be kept.
     Dropped,
 }
 
@@ -114,8 +114,8 @@ impl Ledger {
         })
     }
 
-    /// Errors: what is wrong with a record whose words cannot be read. Passed over, a schedule would not be kept, or a
-    /// message that is done would be sent again.
+    /// Errors: what is wrong with a record that cannot be read. If it were skipped, a message might be sent before its
+    /// time, or again.
     fn fold(&mut self, offset: Offset, record: CampaignRecord) -> Result<(), String> {
         match record {
             CampaignRecord::Manifest(manifest) => self.manifest(offset, manifest)?,
@@ -191,7 +191,7 @@ impl Ledger {
         }
     }
 
-    /// A record of a run that has no manifest says nothing: nobody could have sent anything of that run.
+    /// Ignores a record of a run without a manifest: nothing of that run can have been sent.
     fn with(&mut self, key: RunKey, change: impl FnOnce(&mut RunFacts)) {
         if let Some(run) = self.runs.get_mut(&key) {
             change(run);
@@ -231,7 +231,7 @@ impl Ledger {
         self.sealed.iter().filter_map(|key| self.runs.get(key))
     }
 
-    /// A replay stands as the run whose letters it sends, where that is paused or cancelled.
+    /// A replay is paused or cancelled with the run whose letters it sends.
     pub fn run_state(&self, key: RunKey, now: SystemTime) -> RunState {
         let Some(run) = self.runs.get(&key) else {
             return RunState::Dropped;
@@ -250,7 +250,7 @@ impl Ledger {
         }
     }
 
-    /// The run that a run's messages count for: itself, or what it replays.
+    /// The run that a run's messages count for: itself, or the one that it replays.
     pub fn counts_for(&self, key: RunKey) -> RunKey {
         self.run(key)
             .and_then(|run| run.manifest.replay_of)
@@ -355,7 +355,7 @@ impl RunFacts {
         }
     }
 
-    /// No more chunks will come.
+    /// No more chunks will be appended.
     pub fn is_complete(&self) -> bool {
         self.seal
             .as_ref()
@@ -391,7 +391,7 @@ impl RunFacts {
             .checked_add(after)
     }
 
-    /// How far an entry that left had come in a partition of the send topic: nothing is left there.
+    /// Whether an entry that left had nothing more to read in a partition of the send topic.
     pub fn is_finished_at(&self, partition: Partition) -> bool {
         let Some(last) = self.last(partition) else {
             return self.is_complete();

@@ -1,4 +1,4 @@
-//! What the commit of a partition holds: one ASCII line that replaces the last one atomically.
+//! What the commit of a partition contains: one ASCII line that replaces the last one atomically.
 //!
 //! Fields are separated by `;`, each begins with its letter:
 //! `mq1;o<epoch>,<owner>;n<next>;l<last move>;m<number>,<target>,<run>,<uses try>;s<source>:<number>,…`
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const VERSION: &str = "mq1";
 
-/// At most this many runs are at work in a partition; the others wait, oldest seal first.
+/// A partition works on at most this many runs; the others wait, oldest seal first.
 pub const MAX_RUNS: usize = 8;
 /// At most this many chunks are open in a partition.
 pub const MAX_OPEN: usize = 4;
@@ -24,7 +24,7 @@ pub const MAX_OPEN: usize = 4;
 pub struct Progress {
     /// `host/pid/start`; separators are not allowed in it.
     pub owner: String,
-    /// One more at every gain, also by the same worker.
+    /// Grows by one at every gain, also by the same worker.
     pub epoch: u64,
     /// Retry tiers have one cursor for all runs, because move numbers are compared in log order.
     pub next: Offset,
@@ -39,9 +39,9 @@ pub struct Progress {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunEntry {
-    /// Where reading goes on; unused in retry tiers.
+    /// Where reading continues; unused in retry tiers.
     pub next: Offset,
-    /// Rows not above this are done with or open: what is read twice is skipped.
+    /// Rows up to this one have been read, so a chunk that was appended twice is skipped.
     pub last_row: Option<Row>,
     pub counters: Counters,
 }
@@ -49,9 +49,9 @@ pub struct RunEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OpenChunk {
     pub run: RunKey,
-    /// May be with the relay. Stays set when the message is done.
+    /// May be with a relay. Stays set when the message is done.
     pub claimed: Positions,
-    /// Named by the move under way.
+    /// Part of the decided move.
     pub moving: Positions,
     pub done: Positions,
 }
@@ -105,7 +105,7 @@ pub enum TextError {
 }
 
 impl Progress {
-    /// Claimed and not done, the messages of a move included: what a kill can leave in doubt here.
+    /// Claimed and not done, including the messages of a move: a kill may leave so many in doubt here.
     pub fn uncommitted(&self) -> usize {
         self.open
             .values()
@@ -153,7 +153,7 @@ impl Progress {
         text
     }
 
-    /// What a commit's text says. `None`: nobody has owned the partition yet.
+    /// Reads a commit's text. `None`: the partition has had no owner yet.
     pub fn read(text: &str) -> Result<Option<Progress>, TextError> {
         match text {
             "" | INITIAL_COMMIT => Ok(None),

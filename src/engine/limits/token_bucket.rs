@@ -1,14 +1,14 @@
-//! Rates as slots in time: GCRA, a token bucket in one instant. Pure. Buckets for all processes are the queue's
-//! (`Buckets::take_slots`); the one here is one process's, for its share of a limit.
+//! A rate as slots in time: GCRA, a token bucket whose state is one instant. Pure. The queue has the buckets for all
+//! processes (`Buckets::take_slots`); the one here is for one process and its share of a limit.
 
 use crate::domain::rate::Rate;
 use std::time::Duration;
 
-/// Pacing stays this far under the limit, so that lateness makes no message too many in a window: more than
-/// [`LATENESS_PER_MILLE`], which is what it has to cover.
+/// Pacing stays this far under the limit, so that late messages never exceed it in any window. It must be more than
+/// [`LATENESS_PER_MILLE`].
 const MARGIN_PER_MILLE: u128 = 10;
 const LATENESS_PER_MILLE: u32 = 5;
-/// Longer windows are judged in equal parts of at least this, so that a day's rate cannot pile up for minutes.
+/// Longer windows are divided into equal parts of at least this, so that a daily rate does not gather for minutes.
 const PART: Duration = Duration::from_secs(60);
 
 /// The distance between slots, 1 % more than the rate's own, rounded up to the nanosecond; `None` when unlimited.
@@ -23,8 +23,8 @@ pub fn interval(rate: Rate) -> Option<Duration> {
     ))
 }
 
-/// How much later than its slot a message may begin; later than that it gives the slot up and takes another. 0.5 % of
-/// the window, of windows over a minute 0.5 % of a minute (or of the interval where that is longer).
+/// How much later than its slot a message may begin; after that the slot is given up. 0.5 % of the window, or of a minute
+/// for longer windows (or of the interval if that is longer).
 pub fn tolerance(rate: Rate) -> Option<Duration> {
     let Rate::Limited { window, .. } = rate else {
         return None;
@@ -33,8 +33,8 @@ pub fn tolerance(rate: Rate) -> Option<Duration> {
     Some(part * LATENESS_PER_MILLE / 1_000)
 }
 
-/// The bucket of one process, whose rate changes as its share does. What has gathered by then, in messages, stays: a
-/// worker is at no time more than one message, or its burst, ahead of the shares that it had.
+/// The bucket of one process, whose rate changes with its share. Tokens are kept at a change, so a worker is never more
+/// than one message, or its burst, ahead of the shares that it had.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
     interval: Duration,
@@ -45,7 +45,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// `credit`: so many messages have gathered; from 1 on one may begin. `None`: without limit.
+    /// `credit`: tokens at the start; from 1 on a message may begin. `None`: there is no limit.
     pub fn new(now: Duration, rate: Rate, burst: u32, credit: f64) -> Option<Bucket> {
         let interval = interval(rate)?;
         let burst = burst.max(1);
@@ -61,7 +61,7 @@ impl Bucket {
         })
     }
 
-    /// Messages that have gathered, a part of one included: `burst` at most.
+    /// Tokens, a part of one included: `burst` at most.
     pub fn credit(&self, now: Duration) -> f64 {
         let missing = self.due.saturating_sub(now).as_secs_f64() / self.interval.as_secs_f64();
         (f64::from(self.burst) - missing).max(0.0)
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_of_a_message_is_waited_for() {
+    fn a_message_waits_for_the_missing_part_of_a_token() {
         for (burst, credit, seconds) in [
             (1, 0.0, 1.0101),
             (1, 0.75, 0.2525),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_rate_keeps_what_has_gathered() {
+    fn a_changed_rate_keeps_the_tokens() {
         let mut old = bucket("60/min", 1, 1.0);
         assert!(old.take(SECOND * 100) && !old.take(SECOND * 100));
         // Half of a message later the half that is missing comes at the new rate.
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_makes_room_for_one_burst() {
+    fn an_idle_time_allows_one_burst() {
         let mut bucket = bucket("60/min", 3, 3.0);
         let mut round = |now: Duration| (0..5).filter(|_| bucket.take(now)).count();
         assert_eq!(round(SECOND * 100), 3);

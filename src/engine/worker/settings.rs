@@ -1,4 +1,4 @@
-//! What a worker is given and what it tells.
+//! What a worker needs, and what it reports.
 
 use crate::clock::Clock;
 use crate::domain::ids::RunKey;
@@ -25,24 +25,24 @@ pub struct Setup {
     /// Limits of receiving sites, by site name.
     pub sites: BTreeMap<String, SiteLimit>,
     pub retry: RetrySchedule,
-    /// K: claimed and not done, over all partitions.
+    /// K: messages claimed and not done at most, over all partitions.
     pub max_uncommitted: usize,
-    /// `host/pid/start`, unique among the living; stands in commit strings and events.
+    /// `host/pid/start`, unique among running workers; part of commits and events.
     pub name: String,
     pub trace_id: String,
     pub key: ProjectKey,
-    /// In force where the queue has none; published at start if `publish_rate`.
+    /// Published if the queue has none; if `publish_rate`, also if the queue has another.
     pub rate: RateInForce,
     /// The rate was given (flag, variable or file), not the default.
     pub publish_rate: bool,
     /// First part of topic names, for messages.
     pub env: String,
-    /// Chunks are decoded on threads of their own; the simulation, which must replay exactly, does without.
+    /// Decode chunks on threads of their own. The simulation does not, because it must replay exactly.
     pub decode_on_threads: bool,
     pub goal: Goal,
 }
 
-/// One relay with its limits; rates are for all workers together, connections for this one.
+/// One relay with its limits. Rates are for all workers together, connections for this one.
 #[derive(Clone)]
 pub struct RelayLane {
     pub relay: Rc<dyn Relay>,
@@ -54,7 +54,7 @@ pub struct RelayLane {
 #[derive(Debug, Clone, Copy)]
 pub struct SiteLimit {
     pub rate: Rate,
-    /// Messages of this site with this worker's relays at once.
+    /// Messages to this site in flight at once, of this worker.
     pub connections: usize,
 }
 
@@ -63,8 +63,8 @@ pub struct SiteLimit {
 pub enum Goal {
     /// Never.
     Serve,
-    /// When nothing that may go is pending or retrying; with `max_wait`, also when all that is left is due later, or
-    /// no relay was there for so long.
+    /// When nothing that may be sent is pending or retrying. With `max_wait`, also when everything left is due later than
+    /// that, or no relay was available for so long.
     Drain { max_wait: Option<Duration> },
     /// The same for one run.
     Run {
@@ -73,7 +73,7 @@ pub enum Goal {
     },
 }
 
-/// Asks a worker to end: once for a clean stop.
+/// Asks a worker for a clean stop.
 #[derive(Debug, Default)]
 pub struct Stop {
     asked: Cell<bool>,
@@ -98,7 +98,7 @@ impl Stop {
     }
 }
 
-/// What happens, for whoever watches.
+/// Receives what happens in a worker.
 pub trait Observer {
     /// One line that an operator should see.
     fn notice(&self, notice: Notice);
@@ -124,12 +124,12 @@ pub enum Notice {
     Waiting {
         until: SystemTime,
     },
-    /// This worker's part of the rate changed, where workers share it out; `None`: nothing for now.
+    /// This worker's share of the rate changed, where workers share it out. `None`: it has none for now.
     Share {
         limit: Rate,
         share: Option<Rate>,
     },
-    /// A limit has fewer messages in its window than workers have something to send, and this one waits.
+    /// A limit allows fewer messages in its window than there are workers with something to send, and this one waits.
     NoShare {
         /// `the rate`, ``relay `…` `` or ``site `…` ``.
         of: String,
@@ -151,7 +151,7 @@ pub struct Summary {
     pub in_doubt: u64,
     pub attempts: u64,
     pub elapsed: Duration,
-    /// The goal was not reached: what is left is due later than `max_wait`, or the run is paused.
+    /// Why the goal was not reached.
     pub left_work: Option<LeftWork>,
 }
 
@@ -160,7 +160,7 @@ pub enum LeftWork {
     DueLater(Duration),
     Paused,
     Stopped,
-    /// Partitions with something that cannot be read; everything else is done.
+    /// Some partitions are stopped; everything else is done.
     PartitionsStopped,
     /// No relay has taken anything for longer than `max_wait`.
     RelaysAway,
@@ -180,7 +180,7 @@ pub enum WorkerError {
     MissingTopic(String),
     #[error("the queue did not answer during the stop, so some outcomes were not recorded")]
     CutOff,
-    /// The last owner of these was killed and its commits were forgotten since.
+    /// The last owner of these was killed, and the queue has forgotten its commits since.
     #[error("the commits of {} are lost, and their last worker did not stop cleanly", names(.0))]
     CommitsLost(Vec<TopicPartition>),
 }

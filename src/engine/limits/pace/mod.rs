@@ -1,5 +1,5 @@
-//! One limit as slots in time: of the rate, of a relay, or of a site. They come from the queue's bucket where it has
-//! one for all processes, else from this process's own, which is its share of the limit.
+//! The slots of one limit: of the whole queue, of a relay, or of a site. They come from the queue's bucket if it has one
+//! for all processes, else from a bucket of this process with its share of the limit.
 
 mod next_slots;
 mod own_bucket;
@@ -14,8 +14,8 @@ use own_bucket::OwnBucket;
 use std::time::Duration;
 use stock::Stock;
 
-/// Slots are taken this long before they begin, or as long as a commit takes to come back where that is longer: what
-/// is claimed for a slot should be acknowledged when it begins.
+/// Slots are taken this long before they begin, or as long as a commit takes if that is longer: a claim should be
+/// acknowledged when its slot begins.
 const SHORTEST_HORIZON: Duration = Duration::from_millis(60);
 const LONGEST_HORIZON: Duration = Duration::from_secs(1);
 
@@ -26,7 +26,7 @@ pub fn horizon(slowest_cycle: Duration) -> Duration {
 
 #[derive(Debug)]
 pub struct Pace {
-    /// What is in force here: the limit, or this worker's share of it.
+    /// The limit, or this worker's share of it.
     share: Option<Share>,
     slots: Slots,
 }
@@ -38,7 +38,7 @@ enum Slots {
 }
 
 impl Pace {
-    /// Shared out where the queue has no buckets: then nothing may be used before a share is set.
+    /// Without buckets in the queue the limit is shared out, and nothing may be used before a share is set.
     pub fn new(queue: &dyn Queue, bucket: String, rate: Rate, burst: u32) -> Pace {
         match queue.buckets() {
             Some(_) => Pace {
@@ -52,7 +52,7 @@ impl Pace {
         }
     }
 
-    /// Has no slots: stands in for one whose stock is being filled.
+    /// Without slots: the placeholder while the real one asks the queue for slots.
     pub fn none() -> Pace {
         Pace {
             share: None,
@@ -65,7 +65,7 @@ impl Pace {
         rate == Some(Rate::Unlimited)
     }
 
-    /// Another limit; of one that is shared out another share comes too.
+    /// Sets another limit. Does nothing where the limit is shared out, because the new share is set separately.
     pub fn set_rate(&mut self, rate: Rate, burst: u32) {
         if let Slots::Stock(stock) = &mut self.slots
             && self.share != Some(Share { rate, burst })
@@ -75,7 +75,7 @@ impl Pace {
         }
     }
 
-    /// From now until then this share of the limit; `None`: nothing.
+    /// Sets the share of the limit, from now until then; `None`: nothing.
     pub fn set_share(&mut self, (share, until): (Option<Share>, Duration), now: Duration) {
         if let Slots::Own(own) = &mut self.slots {
             own.ends_at = until;
@@ -86,12 +86,12 @@ impl Pace {
         }
     }
 
-    /// What may be used of the limit, as last said.
+    /// What may be used of the limit, as last set.
     pub fn share(&self) -> Option<Rate> {
         self.share.map(|share| share.rate)
     }
 
-    /// Nothing of the limit may be used, for as long as that lasts.
+    /// Nothing of the limit may be used now.
     pub fn is_closed(&self, now: Duration) -> bool {
         match &self.slots {
             _ if self.is_unlimited() => false,
@@ -100,7 +100,7 @@ impl Pace {
         }
     }
 
-    /// Slots that are for this worker's next messages; without limit as many as one likes.
+    /// Slots for this worker's next messages; `usize::MAX` without a limit.
     pub fn stock(&mut self, now: Duration) -> usize {
         let is_closed = self.is_closed(now);
         match (self.share, &mut self.slots) {
@@ -132,7 +132,7 @@ impl Pace {
         }
     }
 
-    /// The earliest moment at which asking for slots makes sense again; `None`: there is no limit, or nothing may be used.
+    /// When asking for slots makes sense again. `None`: there is no limit, or nothing may be used.
     pub fn ask_at(&self, now: Duration, horizon: Duration) -> Option<Duration> {
         let next = match &self.slots {
             _ if self.is_unlimited() || self.is_closed(now) => return None,
@@ -142,7 +142,7 @@ impl Pace {
         Some(next.saturating_sub(horizon))
     }
 
-    /// Sees to `want` slots that begin soon.
+    /// Takes slots until there are `want` that begin soon.
     pub async fn fill(
         &mut self,
         queue: &dyn Queue,

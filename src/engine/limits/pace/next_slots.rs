@@ -1,8 +1,8 @@
-//! When asking for slots makes sense again, over all limits that lack one.
+//! When asking for slots makes sense again, over all limits that have none left.
 
 use std::time::Duration;
 
-/// When each limit has its next slot, where it lacks one.
+/// The next slot of each limit that has none left.
 #[derive(Default)]
 pub struct NextSlots {
     pub all: Option<Duration>,
@@ -11,11 +11,11 @@ pub struct NextSlots {
 }
 
 impl NextSlots {
-    /// A message needs a slot of the rate and one of any relay; what waits for its site needs one of that.
+    /// A message needs a slot of the whole queue and one of any relay. A message that waits for its site needs one of it.
     pub fn first(self, relays: usize) -> Option<Duration> {
         let is_any_free = self.relays.len() < relays || self.relays.contains(&None);
         let relay = self.relays.into_iter().flatten().min();
-        // One that is free may be away or have its hands full: then the others' slots are what is waited for.
+        // A relay with slots left may be unavailable or busy. Then the messages wait for slots of the others.
         let next = self
             .all
             .max(relay.filter(|_| !is_any_free || self.all.is_none()));

@@ -1,4 +1,4 @@
-//! This worker's share of a limit: a bucket of its own, whose rate changes as workers come and go.
+//! The token bucket of this process for its share of a limit. Its rate changes as workers come and go.
 
 use crate::engine::limits::shares::Share;
 use crate::engine::limits::token_bucket::Bucket;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub struct OwnBucket {
-    /// No message may begin from then on.
+    /// No message may begin from then on, unless the share is set again.
     pub ends_at: Duration,
-    /// `None`: nothing is this worker's, or there is no limit.
+    /// `None`: this worker has no share, or there is no limit.
     bucket: Option<Bucket>,
-    /// Messages that have gathered, while there is no bucket.
+    /// Tokens kept while there is no bucket, a part of one included.
     credit: f64,
-    /// As many slots are looked ahead to, for this long.
+    /// Slots to look ahead to, and for how long.
     want: usize,
     horizon: Duration,
     /// When the slot after these begins.
@@ -20,9 +20,9 @@ pub struct OwnBucket {
 }
 
 impl OwnBucket {
-    /// The first message comes at any moment of the first interval, as if this worker had always been here: then in
-    /// the mean it begins as many as its share is worth however short it lives, also one that is started again and
-    /// again. Always after a whole interval it would lose one, always at once it would gain one.
+    /// Starts with a random part of a token, as if the worker had always been running. On average it then begins what its
+    /// share is worth, however short it runs and however often it is started. An empty bucket would lose one message at
+    /// each start, a full one would gain one.
     pub fn new() -> OwnBucket {
         OwnBucket {
             ends_at: Duration::ZERO,
@@ -41,7 +41,7 @@ impl OwnBucket {
         let bucket = |share: Share| Bucket::new(now, share.rate, share.burst, self.credit);
         self.bucket = share.and_then(bucket);
         if self.bucket.is_none() {
-            // The others have the burst meanwhile.
+            // Without a share the burst belongs to the others, so at most one token is kept.
             self.credit = self.credit.min(1.0);
         }
         self.next = now;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_gathered_outlasts_a_time_without_a_share() {
+    fn tokens_are_kept_while_there_is_no_share() {
         let mut own = OwnBucket::new();
         own.credit = 0.0;
         assert_eq!(own.first(seconds(10)), None);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_lives_shortly_begins_what_its_share_is_worth() {
+    fn a_short_lived_worker_begins_what_its_share_is_worth() {
         fastrand::seed(7);
         let lives = 2_000u64;
         let begun = (0..lives).filter(|_| {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_ahead_are_those_wanted_within_the_horizon() {
+    fn slots_ahead_are_those_within_the_horizon() {
         let mut own = OwnBucket::new();
         own.credit = 1.0;
         own.set(share(60), seconds(10));

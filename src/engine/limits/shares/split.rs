@@ -1,14 +1,14 @@
-//! One limit over several workers: integers that add up to it, the same from everybody's view.
+//! Divides one limit among workers: whole numbers that add up to it. Every worker computes the same.
 
 use crate::domain::rate::Rate;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Longer windows are shared out in equal parts of at least this.
+/// Longer windows are divided into equal parts of at least this.
 const PART: Duration = Duration::from_secs(60);
 /// Parts of a day; no window is longer.
 const MOST_PARTS: u64 = 24 * 60;
-/// Of the count so much must be left when each part is rounded down to whole messages.
+/// This much of the count must remain when each part is rounded down to whole messages.
 const KEPT_PER_MILLE: u128 = 995;
 
 /// A worker's place among those that share, by name.
@@ -39,15 +39,15 @@ impl Place {
         self.workers
     }
 
-    /// By largest remainder: all have the same weight, so remainders are equal and names decide. One worker more makes
-    /// nobody's number larger.
+    /// By largest remainder: the weights are equal, so the remainders are too, and names decide. Another worker makes no
+    /// number larger.
     pub fn number_of(&self, count: u64) -> u64 {
         count
             .saturating_sub(self.rank)
             .div_ceil(self.workers.max(1))
     }
 
-    /// `None`: there are fewer messages in a window than workers, and this one waits.
+    /// `None`: the window has fewer messages than there are workers, and this one waits.
     pub fn share(&self, limit: Rate, burst: u32) -> Option<Share> {
         let Rate::Limited { count, window } = limit else {
             return Some(Share { rate: limit, burst });
@@ -61,7 +61,7 @@ impl Place {
         })
     }
 
-    /// The shortest of the window's equal parts in which everybody has a message and next to nothing is rounded away.
+    /// The shortest equal part of the window in which every worker has a message and almost nothing is rounded away.
     fn part(&self, count: u64, window: Duration) -> (u64, Duration) {
         let most = (window.as_secs() / PART.as_secs()).min(MOST_PARTS);
         let fits = |parts: &u64| {
