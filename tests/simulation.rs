@@ -1,7 +1,7 @@
 //! The engine on virtual time: workers that are killed, stopped and lose partitions, a queue with every
 //! fault that Kafka may show, a relay that answers anything. Every promise is checked at the end of every run.
 //!
-//! Fixed seeds guard what once held; seeds of the day explore. A failing seed is printed and replayed with
+//! Fixed seeds guard against regressions; seeds of the day explore. A failing seed is printed and replayed with
 //! `MAILQ_SEEDS=17..18 cargo test --test tests simulation`.
 
 mod broken_queue;

@@ -1,5 +1,5 @@
-//! A queue that breaks its contract in one way: the worker says so and works no more on what that concerns. It does not
-//! take the lie for an empty partition, and marks nothing done.
+//! A queue that breaks its contract in one way: the worker reports it and stops the partition. It does not treat the
+//! partition as empty, and marks nothing done.
 
 use super::campaign;
 use super::profile::Profile;
@@ -20,15 +20,15 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lie {
-    /// The answer about commits holds none of the partitions that were asked about.
+    /// Asked for commits, it answers for no partition.
     CommitsAreLeftOut,
     /// Commits have no outcome.
     OutcomesAreLeftOut,
-    /// What is gained is gained once more.
+    /// A partition is gained a second time.
     GainedTwice,
-    /// Chunks that are durable are not there.
+    /// Durable chunks are missing.
     RecordsAreGone,
-    /// Chunks that are needed were dropped, and nobody else owns the partition.
+    /// Needed chunks were deleted while the partition is still owned.
     RecordsAreDropped,
 }
 
@@ -168,7 +168,7 @@ impl Observer for Heard {
     fn progress(&self, _: &Summary) {}
 }
 
-/// Why partitions were given up, and how many messages the commits have done.
+/// Why partitions were stopped, and how many messages are done in the commits.
 fn work_with(lie: Lie) -> (Vec<String>, usize) {
     fastrand::seed(1);
     let runtime = tokio::runtime::Builder::new_current_thread()

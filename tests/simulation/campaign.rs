@@ -27,7 +27,7 @@ const CHUNK_ROWS: u64 = 4;
 pub struct Plan {
     pub id: RunId,
     pub rows: u64,
-    /// The second is enqueued while the first is sent.
+    /// The second campaign is enqueued while the first is sent.
     pub begins_after: Duration,
     pub in_doubt: InDoubtPolicy,
     /// Rows on the suppression list of the process that enqueues.
@@ -128,7 +128,7 @@ fn content(row: u64, id: &str) -> Vec<u8> {
     format!("Message-ID: <{id}>\r\nSubject: {row}\r\n\r\nhello\r\n").into_bytes()
 }
 
-/// One process that enqueues; killed at any await it is simply begun again.
+/// One process that enqueues. After a kill at any await it is started again.
 pub async fn enqueue(queue: &dyn Queue, clock: VirtualClock, plan: &Plan) {
     let job = plan.job();
     loop {
@@ -141,8 +141,8 @@ pub async fn enqueue(queue: &dyn Queue, clock: VirtualClock, plan: &Plan) {
     }
 }
 
-/// Another version of mailq that enqueues the same run and cuts chunks elsewhere, as it may where a range does not fit
-/// in its own rendering.
+/// Another version of mailq that enqueues the same run and divides it into other chunks, as it may if its rendering is
+/// larger.
 pub async fn enqueue_otherwise(queue: &dyn Queue, plan: &Plan, draws: &mut fastrand::Rng) {
     let run = loop {
         let ledger = read_ledger(queue, false).await.unwrap();
@@ -172,7 +172,7 @@ pub async fn enqueue_otherwise(queue: &dyn Queue, plan: &Plan, draws: &mut fastr
         rows_below: None,
     };
     let mut draw = || draws.u64(..);
-    tell(queue, || {
+    append_until_durable(queue, || {
         CampaignRecord::Seal(Seal {
             draw: draw(),
             ..seal.clone()
@@ -181,7 +181,7 @@ pub async fn enqueue_otherwise(queue: &dyn Queue, plan: &Plan, draws: &mut fastr
     .await;
 }
 
-/// The highest offsets; `None`: somebody else has sealed or cancelled the run.
+/// The highest offsets; `None`: another process has sealed or cancelled the run.
 async fn write_batches(queue: &dyn Queue, plan: &Plan, run: &RunFacts) -> Option<Vec<Option<u64>>> {
     let partitions = u64::from(queue.partitions());
     let mut last: Vec<Option<u64>> = vec![None; partitions as usize];
@@ -221,7 +221,7 @@ async fn write_batches(queue: &dyn Queue, plan: &Plan, run: &RunFacts) -> Option
             last: last.clone(),
             tally,
         };
-        tell(queue, || CampaignRecord::Batch(state.clone())).await;
+        append_until_durable(queue, || CampaignRecord::Batch(state.clone())).await;
     }
     let _ = run;
     Some(last)
@@ -293,8 +293,8 @@ pub async fn append(queue: &dyn Queue, at: TopicPartition, record: Record) -> u6
     }
 }
 
-/// What is repeated after an answer that did not come is made anew: seals draw a number for each append.
-async fn tell(queue: &dyn Queue, mut record: impl FnMut() -> CampaignRecord) {
+/// Made anew for each append, because seals draw a number.
+async fn append_until_durable(queue: &dyn Queue, mut record: impl FnMut() -> CampaignRecord) {
     let at = TopicPartition::new(Topic::Campaign, 0);
     loop {
         let record = record();

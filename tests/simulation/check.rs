@@ -1,4 +1,4 @@
-//! What must be true at the end of every run, from the log alone.
+//! Checks every promise at the end of a run, from the log alone.
 
 use super::campaign::message_id;
 use super::profile::Profile;
@@ -36,8 +36,8 @@ pub fn strings(world: &World) -> BTreeMap<TopicPartition, Progress> {
         .collect()
 }
 
-/// Empty when every run is at its end: by cursors, sets and ends of logs.
-pub fn what_is_left(world: &World) -> String {
+/// What is left to do, by cursors, sets and log ends; empty when every run is finished.
+pub fn remaining_work(world: &World) -> String {
     let (ledger, strings) = (ledger(world), strings(world));
     let mut left = Vec::new();
     let now = world.log.clock().now();
@@ -50,7 +50,7 @@ pub fn what_is_left(world: &World) -> String {
             continue;
         }
         if run.seal.is_none() {
-            // A killed client's manifest may land when nobody finishes replays any more.
+            // A killed client's manifest may land after the last replay.
             let is_replay = run.manifest.replay_of.is_some();
             left.extend((!is_replay).then(|| format!("{} is not sealed", run.manifest.id)));
             continue;
@@ -189,7 +189,7 @@ impl Books<'_> {
         Ok(counted)
     }
 
-    /// Sent again: whatever ended this round does not count any more.
+    /// Whether the message was sent again, so that this round's end no longer counts.
     fn is_replayed(&self, id: &str, round: u32) -> bool {
         let mut named = self.namings.iter().filter(|naming| naming.is_replayed());
         named.any(|naming| {
@@ -221,7 +221,7 @@ impl Books<'_> {
         let end = last.map(|(end, _)| end).filter(|_| !is_replayed);
         let facts = self.ledger.run(run.key()).ok_or("no manifest")?;
         let is_cancelled = facts.cancel.is_some();
-        let story = || format!("{id}: accepted {accepted}, {end:?}, {}", tell(events));
+        let history = || format!("{id}: accepted {accepted}, {end:?}, {}", describe(events));
         totals.accepted += u64::from(accepted);
         totals.extra += u64::from(accepted.saturating_sub(1));
         totals.named += u64::from(named);
@@ -233,7 +233,7 @@ impl Books<'_> {
                 event.payload.is_final && event.header.event_type == EventType::InDoubt
             }));
         if accepted > 1 && named < accepted - 1 {
-            return Err(format!("unnamed duplicate: {}", story()));
+            return Err(format!("unnamed duplicate: {}", history()));
         }
         let finals = events.iter().filter(|event| event.payload.is_final);
         let delivered: BTreeSet<_> = finals
@@ -241,29 +241,29 @@ impl Books<'_> {
             .map(Event::rank)
             .collect();
         if delivered.len() > 1 + named as usize {
-            return Err(format!("delivered twice and not named: {}", story()));
+            return Err(format!("delivered twice and not named: {}", history()));
         }
         match end {
-            None if !is_cancelled => return Err(format!("lost: {}", story())),
+            None if !is_cancelled => return Err(format!("lost: {}", history())),
             Some(Final::Delivered) if accepted == 0 => {
-                return Err(format!("delivered to nobody: {}", story()));
+                return Err(format!("delivered to nobody: {}", history()));
             }
             Some(Final::Delivered | Final::InDoubt) => {}
             _ if accepted > 0 && named == 0 => {
-                return Err(format!("accepted and not delivered: {}", story()));
+                return Err(format!("accepted and not delivered: {}", history()));
             }
             _ => {}
         }
         if accepted > 0 && facts.seal.is_none() {
-            return Err(format!("sent before the seal: {}", story()));
+            return Err(format!("sent before the seal: {}", history()));
         }
         if self.world.profile == Profile::Clean && named > 0 {
-            return Err(format!("in doubt though nothing was lost: {}", story()));
+            return Err(format!("in doubt though nothing was lost: {}", history()));
         }
         Ok(end)
     }
 
-    /// What workers counted, less what was sent again, is what the events say.
+    /// The workers' counters, less messages that were sent again, agree with the events.
     fn counters(&self, ends: &Ends) -> Result<(), String> {
         for plan in &self.world.plans {
             let key = plan.id.key();
@@ -306,7 +306,7 @@ impl Books<'_> {
         Ok(())
     }
 
-    /// A letter for every dead row, and no other that is not void.
+    /// There is a letter for every dead row, and no other valid one.
     fn letters(&self) -> Result<(), String> {
         let void: BTreeSet<String> = self
             .namings
@@ -341,7 +341,7 @@ impl Books<'_> {
             let id = extra.rsplit_once('/').unwrap().0;
             return Err(format!(
                 "a letter without a dead row: {extra}: {}",
-                tell(&self.events[id])
+                describe(&self.events[id])
             ));
         }
         if let Some(missing) = dead.difference(&letters).next() {
@@ -350,7 +350,7 @@ impl Books<'_> {
         Ok(())
     }
 
-    /// Out of tries means that all tries were used.
+    /// Messages that are out of tries have used all of them.
     fn tries(&self) -> Result<(), String> {
         let tries = super::world::schedule().tries;
         for event in self.events.values().flatten() {
@@ -364,7 +364,7 @@ impl Books<'_> {
         Ok(())
     }
 
-    /// The product's own account says the same.
+    /// The product's own `verify` agrees.
     async fn account(&self, ends: &Ends) -> Result<(), String> {
         let queue = self.world.log.start_process();
         let now = self.world.log.clock().now();
@@ -410,7 +410,7 @@ impl Books<'_> {
         Ok(())
     }
 
-    /// As many as were claimed where an ownership ended, and one for each answer that never came.
+    /// Messages in doubt are at most those that were claimed when an ownership ended, and those without a reply.
     fn bound(&self, totals: &Totals) -> Result<(), String> {
         let transactions = self.world.mailbox.transactions.borrow();
         let unanswered = transactions.iter().filter(|t| t.unanswered).count() as u64;
@@ -428,7 +428,7 @@ impl Books<'_> {
     }
 }
 
-fn tell(events: &[Event]) -> String {
+fn describe(events: &[Event]) -> String {
     let lines = events.iter().map(|event| {
         let kind = event.header.event_type;
         let mark = if event.payload.is_final { "!" } else { "" };

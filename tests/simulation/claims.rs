@@ -1,5 +1,5 @@
-//! The commit strings, one after the other: never more than K claimed, nothing with a relay that is not claimed by
-//! whom it is sent, and nothing while its claim is not young.
+//! Checks the commits one by one: at most K messages are claimed, and a message is with a relay only while the worker
+//! that sends it has a valid claim.
 
 use super::relay::Transaction;
 use super::totals::Totals;
@@ -11,7 +11,7 @@ use mailq_testkit::memory::{ProcessId, WrittenCommit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// One message as one written commit has it claimed.
+/// A message that is claimed in one commit.
 #[derive(Debug, Clone)]
 pub struct Claim {
     pub process: ProcessId,
@@ -19,7 +19,7 @@ pub struct Claim {
     pub reference: MessageRef,
     sent_at: Duration,
     written_at: Duration,
-    /// The commit before it did not have it.
+    /// Not claimed in the commit before it.
     is_new: bool,
 }
 
@@ -29,7 +29,7 @@ pub type Claims = BTreeMap<String, Vec<Claim>>;
 struct Owned {
     process: ProcessId,
     progress: Progress,
-    /// What the first commit had from the owner before.
+    /// Claims of the owner before, in the first commit.
     inherited: BTreeSet<MessageRef>,
 }
 
@@ -154,7 +154,7 @@ fn read(commit: &WrittenCommit) -> Result<Progress, String> {
     Progress::parse(&commit.text).map_err(|error| error.to_string())
 }
 
-/// Contents of chunks, read when they are asked for.
+/// Contents of chunks, read when needed.
 struct Ids<'a> {
     world: &'a World,
     chunks: BTreeMap<TopicPartition, Vec<Option<Vec<String>>>>,
@@ -186,7 +186,7 @@ impl Ids<'_> {
     }
 }
 
-/// The claims under which a transaction may have been begun. Every acknowledged commit renews the claims in it.
+/// The claims under which a transaction may have begun. Every acknowledged commit renews its claims.
 pub fn valid<'a>(transaction: &Transaction, claims: &'a Claims) -> Vec<&'a Claim> {
     covering(transaction, transaction.begun_at, claims)
 }

@@ -1,4 +1,4 @@
-//! What people and cron do while workers work. A client that is killed is begun again.
+//! Commands of people and cron while workers run. A client that is killed is started again.
 
 use super::campaign::{self, Plan, project_key};
 use mailq::clock::Clock;
@@ -47,12 +47,12 @@ pub async fn run(
         Job::PauseAndResume(campaign) => {
             for wish in [Wish::Pause, Wish::Resume] {
                 pause().await;
-                until_told(&queue, clock, &campaign, wish).await;
+                until_done(&queue, clock, &campaign, wish).await;
             }
         }
         Job::Cancel(campaign) => {
             pause().await;
-            until_told(&queue, clock, &campaign, Wish::Cancel).await;
+            until_done(&queue, clock, &campaign, Wish::Cancel).await;
         }
         Job::Replay => {
             pause().await;
@@ -66,8 +66,8 @@ pub async fn run(
     }
 }
 
-/// As a person does: again until it worked. A campaign that is not there yet is waited for.
-pub async fn until_told(queue: &dyn Queue, clock: VirtualClock, campaign: &str, wish: Wish) {
+/// Repeats a command until it succeeds, as a person would. Waits for a campaign that does not exist yet.
+pub async fn until_done(queue: &dyn Queue, clock: VirtualClock, campaign: &str, wish: Wish) {
     for _ in 0..2_000 {
         match control(queue, campaign, wish, "simulation", clock.now()).await {
             Ok(_) => return,
@@ -80,7 +80,7 @@ pub async fn until_told(queue: &dyn Queue, clock: VirtualClock, campaign: &str, 
     panic!("no campaign `{campaign}`, still");
 }
 
-/// What is dead and what is in doubt, again until it worked.
+/// Replays dead and in-doubt messages, and repeats that until it succeeds.
 pub async fn replay(queue: &dyn Queue, clock: VirtualClock) {
     let replayer = Replayer {
         queue,

@@ -1,4 +1,4 @@
-//! Everything that has its time: schedules, expiry, tiers, the suppression list, tries.
+//! Checks times: schedules, expiry, tiers, the suppression list, tries.
 
 use super::claims::{Claims, valid};
 use super::profile::Profile;
@@ -21,7 +21,7 @@ pub fn check(world: &World, ledger: &Ledger, claims: &Claims) -> Result<(), Stri
     check_tries(world)
 }
 
-/// A retry is not begun before its tier's delay less the jitter.
+/// No retry begins before its tier's delay less the jitter.
 fn check_tiers(world: &World, claims: &Claims) -> Result<(), String> {
     let clock = world.log.clock();
     let origin = clock.now() - clock.since_boot();
@@ -81,7 +81,7 @@ fn check_schedules(world: &World, ledger: &Ledger) -> Result<(), String> {
             if start.is_some_and(|start| transaction.begun_at < start) {
                 return Err(format!("sent before --at: {transaction:?}"));
             }
-            // What was claimed in time may go as long as its claim is young.
+            // A message that was claimed in time may be sent as long as its claim is valid.
             if end.is_some_and(|end| transaction.begun_at >= end + LEASE * 2 / 3) {
                 return Err(format!("sent after it had expired: {transaction:?}"));
             }
@@ -108,7 +108,7 @@ fn check_suppressed(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// A copy has used no more tries than there were answers that use one.
+/// A moved message has used at most as many tries as there were replies that use one.
 fn check_tries(world: &World) -> Result<(), String> {
     let mut used: BTreeMap<String, u32> = BTreeMap::new();
     for transaction in world

@@ -1,5 +1,5 @@
-//! Nobody is at work for so long that the queue forgets every commit: after clean stops the next worker goes on, after
-//! a kill it refuses, and `recover` says who may get a mail twice.
+//! No worker runs for so long that the queue forgets every commit. After clean stops the next worker continues; after a
+//! kill it refuses, and `recover` lists the recipients who may get a duplicate.
 
 use super::profile::Profile;
 use super::world::{LEASE, Watcher, World};
@@ -9,7 +9,7 @@ use mailq_testkit::memory::Faults;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub async fn happen(world: &mut World) -> Result<(), String> {
+pub async fn run(world: &mut World) -> Result<(), String> {
     let faults = world.profile.faults();
     world.wake_all();
     world.log.set_faults(Faults::none());
@@ -32,7 +32,7 @@ pub async fn happen(world: &mut World) -> Result<(), String> {
     while !world.log.expire_commits() {
         world.drive(LEASE, false).await;
     }
-    // Whom a fault had killed before, and whose partitions nobody took over, did not stop cleanly either.
+    // A worker that was killed earlier, and whose partitions were not taken over, did not stop cleanly either.
     let may_refuse = !is_clean || world.profile.has_faults();
     match refusal(world).await {
         true if may_refuse => repair(world).await?,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::task::LocalSet;
 
-/// A frozen process is not polled; everything that it was waiting for goes on without it.
+/// A frozen process is not polled; everything else continues.
 pub struct Process {
     set: LocalSet,
     main: tokio::task::JoinHandle<()>,

@@ -1,4 +1,4 @@
-//! What kind of run a seed makes: everything at once, or one promise looked at closely.
+//! The kind of run that a seed makes: all faults at once, or one promise in detail.
 
 use mailq::domain::rate::Rate;
 use mailq_testkit::memory::Faults;
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Kills, stops, lost partitions, a queue as bad as Kafka may be, a relay that answers anything.
+    /// Kills, stops, lost partitions, every fault that Kafka may show, a relay that answers anything.
     Faults,
-    /// The same, and what is in doubt is kept for a person.
+    /// The same, and messages in doubt are held for a person.
     Hold,
-    /// Nothing is lost: workers come and go by clean stops, partitions are asked for. No duplicate, nothing in doubt.
+    /// No faults: workers start and stop cleanly, partitions are revoked. No duplicate, nothing in doubt.
     Clean,
-    /// A rate, and workers that come and go.
+    /// A rate, and workers that start and stop.
     Paced,
     /// The same where each process has a bucket of its own, so that workers share the rate out.
     Shared,
-    /// Nobody comes or goes, buckets are the processes' own, and all the work lies in one partition.
+    /// Shared out among workers that all run throughout, with all the work in one partition.
     Alone,
 }
 
@@ -79,7 +79,7 @@ impl Profile {
         let choices: &[(u64, u64)] = match self {
             Profile::Paced => &[(30, 60), (120, 60), (2, 1), (10, 1), (1_800, 3_600)],
             Profile::Shared => &[(30, 60), (60, 60), (2, 1), (3, 1), (5, 1), (1_000, 3_600)],
-            // More would take more than K messages under way.
+            // A higher rate would need more than K messages in flight.
             Profile::Alone => &[(30, 60), (300, 60), (900, 3_600)],
             _ => return Rate::Unlimited,
         };

@@ -1,4 +1,4 @@
-//! The rate is the rate, and it is used.
+//! Checks that the rate is never exceeded, and that it is used.
 
 use super::profile::Profile;
 use super::world::World;
@@ -7,7 +7,7 @@ use mailq_testkit::memory::ProcessId;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// While there is work and nobody comes or goes at least this much of the rate is used.
+/// At least this much of the rate is used while there is work and no worker starts or stops.
 const USED: f64 = 0.98;
 
 pub fn check(world: &World) -> Result<(), String> {
@@ -36,12 +36,13 @@ pub fn check(world: &World) -> Result<(), String> {
     check_used(world, &begun, window.as_secs_f64() / count as f64)
 }
 
-/// Where all have something to send, those who have finished leave their share idle until the others' have grown.
+/// Whether the rate must be used up. With work in all partitions a worker that has finished leaves its share unused until
+/// the others' have grown.
 fn must_be_used(profile: Profile) -> bool {
     matches!(profile, Profile::Paced | Profile::Alone)
 }
 
-/// Where workers share the rate out, those that came, went or changed their share may be one message ahead each.
+/// Workers that started, stopped or changed their share of the rate: each may be one message ahead.
 fn changed(world: &World, from: Duration, until: Duration) -> u64 {
     if !world.profile.is_shared() {
         return 0;
@@ -56,13 +57,13 @@ fn check_used(world: &World, begun: &[Duration], interval: f64) -> Result<(), St
     let (Some(first), Some(last)) = (begun.first(), begun.last()) else {
         return Ok(());
     };
-    // By the second a slot may be 5 ms late, and a commit of the queue in memory takes up to 20 ms.
+    // With windows of a second a slot may be 5 ms late, and a commit of the queue in memory takes up to 20 ms.
     let is_by_the_second =
         matches!(world.rate, Rate::Limited { window, .. } if window < Duration::from_secs(60));
     if !must_be_used(world.profile) || world.kills + world.rebalances > 0 || is_by_the_second {
         return Ok(());
     }
-    // One slot is lost where the workers that start together share the partitions out.
+    // One slot is lost while workers that start together divide the partitions.
     let span = (*last - *first).as_secs_f64() - interval;
     let used = (begun.len() - 1) as f64 * interval / span.max(interval);
     if used < USED {

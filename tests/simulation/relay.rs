@@ -1,4 +1,4 @@
-//! A relay that answers anything and remembers everything.
+//! A relay that answers anything and records everything.
 
 use super::profile::Profile;
 use async_trait::async_trait;
@@ -10,24 +10,24 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// One MAIL FROM and what came of it. Times are of the log's clock.
+/// One MAIL FROM and its result. Times are of the log's clock.
 #[derive(Debug, Clone)]
 pub struct Transaction {
     pub process: ProcessId,
     pub id: String,
     pub address: String,
     pub begun_at: Duration,
-    /// The final dot; the message was accepted then, or may have been.
+    /// The final dot, when the message was, or may have been, accepted.
     pub dot_at: Option<Duration>,
     pub accepted: bool,
     pub unanswered: bool,
-    /// Answered with something that uses a try.
+    /// The reply uses a try.
     pub uses_try: bool,
-    /// When the worker learnt of the end, if it did.
+    /// When the worker got the result, if it did.
     pub ended_at: Option<Duration>,
 }
 
-/// What reached the relay, over all processes and their lives.
+/// What reached the relay, from all processes.
 pub struct Mailbox {
     pub transactions: RefCell<Vec<Transaction>>,
     /// Set when faults are over: everything is accepted.
@@ -105,7 +105,7 @@ impl FaultyRelay {
         feed.done(ticket, attempt);
     }
 
-    /// Anything that may be said before the content.
+    /// Any reply before the content.
     fn early(&self, dice: u32) -> Option<(Stage, Reply, bool)> {
         Some(match dice {
             0..15 => (Stage::RcptTo, reply(451, (4, 2, 0), "not now"), true),

@@ -1,14 +1,14 @@
-//! What happened over many runs: a simulation without faults proves nothing.
+//! Totals over many runs, because a simulation in which no fault happened proves nothing.
 
 use std::ops::AddAssign;
 
-/// That faults happened at all: over many runs each of these must be large.
+/// Faults that happened: over many runs each of these must be large.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Totals {
     pub runs: u64,
     pub accepted: u64,
     pub extra: u64,
-    /// Ownerships that ended with something claimed.
+    /// Ownerships that ended with claims.
     pub losses: u64,
     pub named: u64,
     pub transactions: u64,

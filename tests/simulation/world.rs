@@ -40,9 +40,9 @@ pub struct World {
     pub kills: u32,
     /// The queue forgets commits, and has done so once.
     pub is_forgetful: bool,
-    /// What `recover` said may be sent twice.
+    /// Recipients who may get a duplicate, by `recover`.
     pub recovered: Option<Recovered>,
-    /// Clean stops and starts of workers, and partitions that were asked for.
+    /// Clean stops and starts of workers, and revoked partitions.
     pub rebalances: u32,
     pub changes: Changes,
     pub random: fastrand::Rng,
@@ -64,7 +64,7 @@ pub struct Watcher {
     pub changes: Changes,
 }
 
-/// When which worker came, went, or changed its share of the rate.
+/// When each worker started, stopped, or changed its share of the rate.
 pub type Changes = Rc<RefCell<Vec<(Duration, ProcessId)>>>;
 
 impl Observer for Watcher {
@@ -84,7 +84,7 @@ impl Observer for Watcher {
 }
 
 pub fn run(seed: u64, profile: Profile) -> Result<Totals, String> {
-    // What the product draws, it draws from this thread's numbers.
+    // The product draws its random numbers from this thread's generator.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -184,7 +184,7 @@ impl World {
         for _ in 0..self.random.u32(workers) {
             self.start_worker();
             if self.profile == Profile::Shared {
-                // Apart, so that they look at each other at different times.
+                // Started at different times, so that they observe each other at different times.
                 let apart = Duration::from_millis(self.random.u64(..5_000));
                 self.drive(apart, false).await;
             }
@@ -192,7 +192,7 @@ impl World {
         let faults_for = Duration::from_secs(self.random.u64(span));
         self.drive(faults_for, true).await;
         if self.is_forgetful {
-            outage::happen(&mut self).await?;
+            outage::run(&mut self).await?;
         }
         self.settle().await;
         for round in 0..4_000 {
@@ -202,14 +202,14 @@ impl World {
                 self.resume_all().await;
             }
             if self.is_quiet() {
-                // Whatever was still to be committed or appended has its time.
+                // Time for the last commits and appends.
                 self.drive(Duration::from_secs(3), false).await;
                 return check::check(&self).await;
             }
         }
         Err(format!(
             "stuck: {}; {:?}",
-            check::what_is_left(&self),
+            check::remaining_work(&self),
             self.log.commits()
         ))
     }
@@ -259,7 +259,7 @@ impl World {
         let asked = stop.clone();
         let process = Process::start(async move {
             match worker::run(setup, asked, observer).await {
-                // The queue was away for the whole of its stop: to the others it is as after a kill.
+                // The queue was unavailable during the whole stop, so for the others it is as after a kill.
                 Ok(_) | Err(WorkerError::CutOff) => {}
                 Err(error) => panic!("a worker ends without error: {error}"),
             }
@@ -324,7 +324,7 @@ impl World {
         let until = clock.since_boot() + span;
         while clock.since_boot() < until {
             self.log.tick();
-            // Everyone wakes by timers of its own; ticks only let happen what nobody waits for.
+            // Processes wake by their own timers; ticks only let other things happen.
             let longest = if self.profile.is_shared() { 100 } else { 20 };
             let step = Duration::from_millis(self.random.u64(1..longest));
             self.poll_for(step).await;
@@ -332,9 +332,9 @@ impl World {
             if faults && self.random.u32(..60) == 0 {
                 match self.profile {
                     Profile::Faults | Profile::Hold => self.fault(),
-                    Profile::Clean => self.shift(),
-                    Profile::Paced => self.come_and_go(),
-                    Profile::Shared => self.share_otherwise(),
+                    Profile::Clean => self.clean_change(),
+                    Profile::Paced => self.start_and_stop(),
+                    Profile::Shared => self.change_shares(),
                     Profile::Alone => {}
                 }
             }
@@ -371,8 +371,8 @@ impl World {
         }
     }
 
-    /// What loses nothing.
-    fn shift(&mut self) {
+    /// An event that loses nothing.
+    fn clean_change(&mut self) {
         match self.random.u32(..100) {
             0..10 => self.stop_worker(),
             10..50 => {
@@ -385,10 +385,10 @@ impl World {
     }
 
     /// Rarely, so that there is time to judge the rate in between.
-    fn come_and_go(&mut self) {
+    fn start_and_stop(&mut self) {
         match self.random.u32(..100) {
             0..5 => self.stop_worker(),
-            5..8 if self.rate_is_killed() => self.kill_worker(),
+            5..8 if self.rate_has_kills() => self.kill_worker(),
             8..10 if self.workers.len() < 4 => {
                 self.rebalances += 1;
                 self.start_worker();
@@ -397,8 +397,8 @@ impl World {
         }
     }
 
-    /// As rarely as a group may settle in between, or not.
-    fn share_otherwise(&mut self) {
+    /// Sometimes so rarely that shares settle in between, sometimes not.
+    fn change_shares(&mut self) {
         match self.random.u32(..100) {
             0..3 => self.stop_worker(),
             3..6 => self.kill_worker(),
@@ -415,7 +415,7 @@ impl World {
         }
     }
 
-    /// SIGTERM, and nobody takes its place.
+    /// SIGTERM, without a replacement.
     fn end_worker(&mut self) {
         if let Some(index) = self.any_worker() {
             self.rebalances += 1;
@@ -424,7 +424,7 @@ impl World {
         }
     }
 
-    /// A worker came, went, or has another share.
+    /// A worker started, stopped, or has another share.
     fn note_change(&self, id: ProcessId) {
         let now = self.log.clock().since_boot();
         self.changes.borrow_mut().push((now, id));
@@ -439,7 +439,7 @@ impl World {
     }
 
     /// Half of the paced runs have no kills: there the rate must be used.
-    fn rate_is_killed(&self) -> bool {
+    fn rate_has_kills(&self) -> bool {
         self.plans[0].rows.is_multiple_of(2)
     }
 
@@ -454,7 +454,7 @@ impl World {
         }
     }
 
-    /// SIGTERM; another takes its place at once.
+    /// SIGTERM; another worker replaces it at once.
     fn stop_worker(&mut self) {
         if let Some(index) = self.any_worker() {
             self.rebalances += 1;
@@ -474,7 +474,7 @@ impl World {
         }
     }
 
-    /// SIGSTOP; its leases and what it has under way go on without it.
+    /// SIGSTOP; its leases and messages in flight continue without it.
     fn freeze_client(&mut self) {
         let running = self
             .clients
@@ -517,7 +517,7 @@ impl World {
         (!self.workers.is_empty()).then(|| self.random.usize(..self.workers.len()))
     }
 
-    /// The end of all faults: everyone runs, everything paused is resumed.
+    /// Ends all faults: every process runs, every paused campaign is resumed.
     async fn settle(&mut self) {
         self.wake_all();
         self.log.set_faults(Faults::none());
@@ -549,11 +549,11 @@ impl World {
     async fn resume_all(&self) {
         let queue = self.log.start_process();
         for plan in &self.plans {
-            clients::until_told(&queue, self.log.clock(), &plan.id.campaign, Wish::Resume).await;
+            clients::until_done(&queue, self.log.clock(), &plan.id.campaign, Wish::Resume).await;
         }
     }
 
     fn is_quiet(&self) -> bool {
-        check::what_is_left(self).is_empty() && !self.log.is_anything_in_flight()
+        check::remaining_work(self).is_empty() && !self.log.is_anything_in_flight()
     }
 }
