@@ -69,7 +69,7 @@ pub fn signals(attempt: &Attempt, trouble: Trouble) -> (Option<Signal>, Option<S
     }
 }
 
-/// Whether a connection may be opened or a message begun.
+/// Whether a connection may be opened or a message may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permit {
     Go,

@@ -3,7 +3,7 @@
 
 use crate::domain::records::Checkpoint;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::protocol::checkpoint::{Position, Start, anew, start};
+use crate::protocol::checkpoint::{Position, Start, start, start_of_empty_log};
 use crate::protocol::progress::TextError;
 use crate::queue::{Bounds, Queue, QueueError};
 
@@ -32,7 +32,7 @@ pub async fn starting_point(
     let is_doubtful = matches!(found, Start::Lost | Start::Restored(_));
     let is_tier = matches!(at.topic, Topic::Retry(_));
     match is_doubtful && is_tier && queue.bounds(at).await? == UNUSED {
-        true => Ok(anew(checkpoint)?),
+        true => Ok(start_of_empty_log(checkpoint)?),
         false => Ok(found),
     }
 }

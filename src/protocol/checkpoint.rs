@@ -43,10 +43,9 @@ pub fn start(
     })
 }
 
-/// The beginning of a log that never held anything: nothing was claimed there, whatever is known of an earlier log of
-/// that name. Its epochs and move numbers go on, because earlier ones may stand in events and moved chunks. Errors: a text that this
+/// The start of a log that never had a record: nothing was claimed there, whatever an earlier log of that name had. Its epochs and move numbers go on, because earlier ones may stand in events and moved chunks. Errors: a text that this
 /// version cannot read.
-pub fn anew(last: Option<&Checkpoint>) -> Result<Start, TextError> {
+pub fn start_of_empty_log(last: Option<&Checkpoint>) -> Result<Start, TextError> {
     let Some(last) = last else {
         return Ok(Start::Fresh);
     };
@@ -120,13 +119,15 @@ mod tests {
 
     #[test]
     fn a_log_that_never_had_a_record_starts_under_the_next_epoch() {
-        assert_eq!(anew(None), Ok(Start::Fresh));
+        assert_eq!(start_of_empty_log(None), Ok(Start::Fresh));
         let text = "mq1;o4,w;n57;l8;ssend/0:3";
-        let Ok(Start::Restored((0, text))) = anew(Some(&checkpoint(4, false, text.into()))) else {
+        let Ok(Start::Restored((0, text))) =
+            start_of_empty_log(Some(&checkpoint(4, false, text.into())))
+        else {
             panic!("not from the log's start");
         };
         assert_eq!(text, "mq1;o4,w;n0;l8");
-        assert!(anew(Some(&checkpoint(4, true, "mq9;x".into()))).is_err());
+        assert!(start_of_empty_log(Some(&checkpoint(4, true, "mq9;x".into()))).is_err());
     }
 
     #[test]

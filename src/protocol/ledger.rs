@@ -212,7 +212,7 @@ impl Ledger {
             .map(|(at, checkpoint)| (*at, checkpoint))
     }
 
-    /// Of the key that the queue belongs to; `None`: the queue says so elsewhere, or nobody has said so yet.
+    /// Fingerprint of the project key that the queue belongs to; `None`: not in the campaign topic.
     pub fn key_fingerprint(&self) -> Option<&str> {
         self.key_fingerprint.as_deref()
     }

@@ -79,7 +79,7 @@ pub async fn require(queue: &dyn Queue, ledger: &Ledger) -> Result<(), WorkerErr
         match starting_point(queue, at, committed, ledger.checkpoint(at)).await {
             Ok(Start::Lost) => lost.push(at),
             Err(StartError::Queue(error)) => return Err(error.into()),
-            // A text that cannot be read is the partition's own trouble, told when it is gained.
+            // A text that cannot be read stops only its partition, when that is gained.
             Ok(_) | Err(StartError::Text(_)) => {}
         }
     }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use tokio::sync::Notify;
 
-/// A read, and the ownership that it was begun for.
+/// A read, and the ownership for which it was started.
 pub type Finished = (TopicPartition, Token, Result<Read, QueueError>);
 
 #[derive(Default)]

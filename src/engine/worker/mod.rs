@@ -34,7 +34,7 @@ const STOP_OPENING: Duration = Duration::from_secs(5);
 /// A journal whose queue answers ends by itself when its drain is over; one that still waits for the queue is cut off.
 const CUT_OFF: Duration = STOP_DRAIN.saturating_add(Duration::from_secs(2));
 
-/// Works until told to stop, or until the goal of the setup is reached; then drains and leaves. Must run inside a
+/// Works until a stop is asked for or the goal of the setup is reached; then drains and leaves the group. Must run inside a
 /// `LocalSet`: connections and reads are tasks of it.
 pub async fn run(
     setup: Setup,

@@ -30,7 +30,7 @@ pub(super) fn day() -> SystemTime {
     SystemTime::UNIX_EPOCH + SECOND * 1_767_225_600
 }
 
-/// The ledger, and what is told in it so far.
+/// The campaign topic so far, as a ledger.
 pub(super) struct Topics {
     pub(super) ledger: Ledger,
     end: u64,
@@ -225,7 +225,7 @@ pub(super) fn found(offset: Offset, chunk: Rc<Chunk>) -> Found {
     }
 }
 
-/// What a cycle told, claimed and committed; everything is durable and acknowledged.
+/// Runs a cycle in which everything is durable and acknowledged. Returns its effects and claims.
 pub(super) fn cycle(
     machine: &mut Machine,
     topics: &Topics,
