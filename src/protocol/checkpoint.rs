@@ -1,5 +1,5 @@
-//! Where a new owner of a partition starts on a queue that forgets commits: from the commit, from the clean checkpoint of
-//! the last owner, from the log's start if there never was an owner, and otherwise not at all.
+//! Where a new owner of a partition starts on a queue that forgets commits: from the commit, from the clean checkpoint
+//! of the last owner, from the log's start if there never was an owner, and otherwise not at all.
 
 use super::progress::{Progress, TextError};
 use crate::domain::ids::Offset;
@@ -43,7 +43,8 @@ pub fn start(
     })
 }
 
-/// The start of a log that never had a record: nothing was claimed there, whatever an earlier log of that name had. Its epochs and move numbers go on, because earlier ones may stand in events and moved chunks. Errors: a text that this
+/// The start of a log that never had a record: nothing was claimed there, whatever an earlier log of that name had. Its
+/// epochs and move numbers go on, because earlier ones may stand in events and moved chunks. Errors: a text that this
 /// version cannot read.
 pub fn start_of_empty_log(last: Option<&Checkpoint>) -> Result<Start, TextError> {
     let Some(last) = last else {

@@ -36,8 +36,8 @@ pub fn check(world: &World) -> Result<(), String> {
     check_used(world, &begun, window.as_secs_f64() / count as f64)
 }
 
-/// Whether the rate must be used up. With work in all partitions a worker that has finished leaves its share unused until
-/// the others' have grown.
+/// Whether the rate must be used up. With work in all partitions a worker that has finished leaves its share unused
+/// until the others' have grown.
 fn must_be_used(profile: Profile) -> bool {
     matches!(profile, Profile::Paced | Profile::Alone)
 }

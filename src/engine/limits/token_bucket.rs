@@ -23,8 +23,8 @@ pub fn interval(rate: Rate) -> Option<Duration> {
     ))
 }
 
-/// How much later than its slot a message may begin; after that the slot is given up. 0.5 % of the window, or of a minute
-/// for longer windows (or of the interval if that is longer).
+/// How much later than its slot a message may begin; after that the slot is given up. 0.5 % of the window, or of a
+/// minute for longer windows (or of the interval if that is longer).
 pub fn tolerance(rate: Rate) -> Option<Duration> {
     let Rate::Limited { window, .. } = rate else {
         return None;

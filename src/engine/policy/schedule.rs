@@ -118,9 +118,9 @@ impl Schedule {
         above.unwrap_or(self.longest())
     }
 
-    /// How long this failure waits. Soft failures wait for the fixed interval. So do greylisting and a full mailbox when
-    /// they are reported with a 4xx code, because neither ends within minutes. Others wait for the exponential delay, or
-    /// longer if the reply asks for it.
+    /// How long this failure waits. Soft failures wait for the fixed interval. So do greylisting and a full mailbox
+    /// when they are reported with a 4xx code, because neither ends within minutes. Others wait for the exponential
+    /// delay, or longer if the reply asks for it.
     pub(super) fn delay(&self, verdict: &Verdict, tries: u32) -> Duration {
         let ends_slowly = matches!(verdict.reason, Reason::Greylisted | Reason::MailboxFull);
         if verdict.class == Class::Soft || ends_slowly {

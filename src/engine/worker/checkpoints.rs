@@ -1,5 +1,6 @@
-//! On queues that forget commits, each partition's commit is also written to the campaign topic: before the first claim,
-//! every minute, and marked clean when an ownership ends in good order. Where commits are kept, nothing is written.
+//! On queues that forget commits, each partition's commit is also written to the campaign topic: before the first
+//! claim, every minute, and marked clean when an ownership ends in good order. Where commits are kept, nothing is
+//! written.
 
 use super::records::{campaign_record, timestamp};
 use super::settings::{Setup, WorkerError};

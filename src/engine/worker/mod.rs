@@ -1,5 +1,5 @@
-//! A worker: owns partitions, hands their messages to relays, and commits the outcomes. `protocol::machine` has the rules;
-//! the worker carries them out, in one thread.
+//! A worker: owns partitions, hands their messages to relays, and commits the outcomes. `protocol::machine` has the
+//! rules; the worker carries them out, in one thread.
 //!
 //! - `journal` the cycle: outcomes in, effects appended, one commit, claims out
 //! - `checkpoints` commits in the campaign topic, for queues that forget them
@@ -34,8 +34,8 @@ const STOP_OPENING: Duration = Duration::from_secs(5);
 /// A journal whose queue answers ends by itself when its drain is over; one that still waits for the queue is cut off.
 const CUT_OFF: Duration = STOP_DRAIN.saturating_add(Duration::from_secs(2));
 
-/// Works until a stop is asked for or the goal of the setup is reached; then drains and leaves the group. Must run inside a
-/// `LocalSet`: connections and reads are tasks of it.
+/// Works until a stop is asked for or the goal of the setup is reached; then drains and leaves the group. Must run
+/// inside a `LocalSet`: connections and reads are tasks of it.
 pub async fn run(
     setup: Setup,
     stop: Rc<Stop>,
@@ -60,8 +60,8 @@ pub async fn run(
     Ok(journal.summary())
 }
 
-/// Waits for something, but no longer than this once a stop was asked for. Then it drops the future at whatever await it
-/// is, so every await in the journal must be safe to cancel: what must outlive the worker is in the queue before it.
+/// Waits for something, but no longer than this once a stop was asked for. Then it drops the future at whatever await
+/// it is, so every await in the journal must be safe to cancel: what must outlive the worker is in the queue before it.
 async fn within<T>(
     work: impl Future<Output = Result<T, WorkerError>>,
     stop: &Stop,

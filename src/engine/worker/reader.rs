@@ -82,8 +82,8 @@ impl Reader {
         }
     }
 
-    /// Skips records of other runs, and those of this run with other inputs. The record at `last` is of this run, because
-    /// its seal names it.
+    /// Skips records of other runs, and those of this run with other inputs. The record at `last` is of this run,
+    /// because its seal names it.
     async fn next(
         &self,
         run: RunKey,

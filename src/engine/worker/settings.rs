@@ -63,8 +63,8 @@ pub struct SiteLimit {
 pub enum Goal {
     /// Never.
     Serve,
-    /// When nothing that may be sent is pending or retrying. With `max_wait`, also when everything left is due later than
-    /// that, or no relay was available for so long.
+    /// When nothing that may be sent is pending or retrying. With `max_wait`, also when everything left is due later
+    /// than that, or no relay was available for so long.
     Drain { max_wait: Option<Duration> },
     /// The same for one run.
     Run {
@@ -114,7 +114,8 @@ pub enum Notice {
         old: RateInForce,
         new: RateInForce,
     },
-    /// A partition is owned and not worked on any more, because something in it cannot be read or an invariant is broken.
+    /// A partition is owned and not worked on any more, because something in it cannot be read or an invariant is
+    /// broken.
     PartitionStopped {
         partition: String,
         why: String,

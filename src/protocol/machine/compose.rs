@@ -53,8 +53,8 @@ impl Machine {
             .min(limit)
     }
 
-    /// Opens what was read, decides a move and claims messages. `None`: nothing has changed since the last commit, and no
-    /// claim needs to be renewed.
+    /// Opens what was read, decides a move and claims messages. `None`: nothing has changed since the last commit, and
+    /// no claim needs to be renewed.
     pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
         if self.phase == Phase::SettlingClaims && self.acked.as_ref() == Some(&self.progress) {
             // No claim was left to settle, so no second commit is needed.
@@ -67,15 +67,16 @@ impl Machine {
             self.decide()?;
             self.claim(view, limits.claims)?;
         }
-        // Claims expire two thirds of a lease after the last commit that has them. A relay may take longer than that before
-        // the final dot, so the commit is repeated while messages are in flight.
+        // Claims expire two thirds of a lease after the last commit that has them. A relay may take longer than that
+        // before the final dot, so the commit is repeated while messages are in flight.
         let renew = limits.renew && !self.in_flight.is_empty();
         let offset = if self.is_taking_over() {
             self.offset
         } else {
             self.lowest(view, limits.end)
         };
-        // A message that was released and claimed again makes the same text, but is a new claim that must be acknowledged.
+        // A message that was released and claimed again makes the same text, but is a new claim that must be
+        // acknowledged.
         let is_same = self.acked.as_ref() == Some(&self.progress) && offset == self.offset;
         if is_same && self.claiming.is_empty() && !renew {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! What must be durable before the next commit: events, the record of the move that the last commit decided, and entries
-//! that leave. A message is marked done only when all of it is durable.
+//! What must be durable before the next commit: events, the record of the move that the last commit decided, and
+//! entries that leave. A message is marked done only when all of it is durable.
 
 use super::check::{no_entry, not_open, open_of};
 use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
@@ -50,8 +50,9 @@ impl Effects {
 }
 
 impl Machine {
-    /// What must be appended now; [`Machine::effects_durable`] follows when all of it is durable. The view's ledger must
-    /// have been read to the campaign topic's end in this cycle: a run that came back from a pause has its entry there.
+    /// What must be appended now; [`Machine::effects_durable`] follows when all of it is durable. The view's ledger
+    /// must have been read to the campaign topic's end in this cycle: a run that came back from a pause has its entry
+    /// there.
     pub fn effects(&mut self, view: &CycleView) -> Result<Effects, Broken> {
         self.just_left.clear();
         self.awaits_effects = true;
@@ -97,8 +98,8 @@ impl Machine {
         }
     }
 
-    /// Messages that end without an attempt (suppressed at enqueue, cancelled, expired), and those that block others (due,
-    /// but paused or held back), which are moved without an event.
+    /// Messages that end without an attempt (suppressed at enqueue, cancelled, expired), and those that block others
+    /// (due, but paused or held back), which are moved without an event.
     fn add_endings(&mut self, view: &CycleView, effects: &mut Effects) -> Result<(), Broken> {
         let crowded = self.is_crowded(view);
         let mut parked: Vec<MessageRef> = Vec::new();
@@ -136,8 +137,8 @@ impl Machine {
         self.park(parked)
     }
 
-    /// In a tier: messages of a paused run, and due ones to a closed lane. In send: messages to a closed lane that fill the
-    /// open chunks, so that other sites' mail does not wait behind them.
+    /// In a tier: messages of a paused run, and due ones to a closed lane. In send: messages to a closed lane that fill
+    /// the open chunks, so that other sites' mail does not wait behind them.
     fn parked(
         &self,
         opened: &Opened,

@@ -46,8 +46,8 @@ impl Machine {
         finished || cancelled || state == RunState::Paused
     }
 
-    /// The last acknowledged commit has the entry as it is here, no message of the run is claimed, and no effect of this
-    /// cycle is about it.
+    /// The last acknowledged commit has the entry as it is here, no message of the run is claimed, and no effect of
+    /// this cycle is about it.
     fn is_settled(&self, key: RunKey, acked: &Progress, effects: &Effects) -> bool {
         let open_here = open_of(&self.progress, key);
         let same = acked.runs.get(&key) == self.progress.runs.get(&key)

@@ -5,9 +5,9 @@
 //! 2. [`Machine::compose`]: opens chunks, decides the next move, claims messages, and returns the commit's text and
 //!    offset. When the commit is acknowledged, [`Machine::committed`] returns the messages that may be handed over.
 //!
-//! Between cycles it takes the outcomes of attempts ([`Machine::report`]) and chunks that were read ([`Machine::found`]).
-//! When ownership is lost, or a step returns [`Broken`], the machine is dropped: after a broken invariant nothing it says
-//! can be relied on. [`Machine::abandon`] returns the answers that have no durable event yet.
+//! Between cycles it takes the outcomes of attempts ([`Machine::report`]) and chunks that were read
+//! ([`Machine::found`]). When ownership is lost, or a step returns [`Broken`], the machine is dropped: after a broken
+//! invariant nothing it says can be relied on. [`Machine::abandon`] returns the answers that have no durable event yet.
 
 mod check;
 mod compose;
@@ -114,7 +114,8 @@ pub struct Machine {
     claiming: Vec<OpenMessage>,
     /// Handed to the lanes and not answered.
     in_flight: BTreeMap<MessageRef, OpenMessage>,
-    /// Runs whose entry left in this cycle. They may come back only when the ledger has the entry, so not in this cycle.
+    /// Runs whose entry left in this cycle. They may come back only when the ledger has the entry, so not in this
+    /// cycle.
     just_left: BTreeSet<RunKey>,
     /// Which run is claimed from or opened next.
     turn: usize,

@@ -1,5 +1,5 @@
-//! Which chunk is read next, and how it is opened. Rows and moves that were read before are skipped, because records may
-//! have been appended twice.
+//! Which chunk is read next, and how it is opened. Rows and moves that were read before are skipped, because records
+//! may have been appended twice.
 
 use super::check::no_entry;
 use super::{CycleView, Due, Machine, Opened, Phase};
@@ -320,8 +320,8 @@ impl Machine {
         self.insert(found, done)
     }
 
-    /// A record of a tier counts only if its move number is above the last one from the same source: an owner that repeats
-    /// a move uses the same number.
+    /// A record of a tier counts only if its move number is above the last one from the same source: an owner that
+    /// repeats a move uses the same number.
     fn open_due(&mut self, found: Found, view: &CycleView) -> Result<(), Broken> {
         if found.from != self.progress.next {
             return Err(unawaited(self.at, &found, self.progress.next));
@@ -354,8 +354,8 @@ impl Machine {
         Ok(())
     }
 
-    /// A chunk of a tier is due after the tier's delay, spread in proportion to its size: a full one over the whole jitter,
-    /// so that its messages do not arrive at once, a single message not at all.
+    /// A chunk of a tier is due after the tier's delay, spread in proportion to its size: a full one over the whole
+    /// jitter, so that its messages do not arrive at once, a single message not at all.
     fn due(&self, chunk: &Chunk, appended_at: SystemTime) -> Option<Due> {
         let Topic::Retry(delay) = self.at.topic else {
             return None;

@@ -1,5 +1,5 @@
-//! The slots of one limit: of the whole queue, of a relay, or of a site. They come from the queue's bucket if it has one
-//! for all processes, else from a bucket of this process with its share of the limit.
+//! The slots of one limit: of the whole queue, of a relay, or of a site. They come from the queue's bucket if it has
+//! one for all processes, else from a bucket of this process with its share of the limit.
 
 mod next_slots;
 mod own_bucket;

@@ -11,7 +11,8 @@ pub struct NextSlots {
 }
 
 impl NextSlots {
-    /// A message needs a slot of the whole queue and one of any relay. A message that waits for its site needs one of it.
+    /// A message needs a slot of the whole queue and one of any relay. A message that waits for its site needs one of
+    /// it.
     pub fn first(self, relays: usize) -> Option<Duration> {
         let is_any_free = self.relays.len() < relays || self.relays.contains(&None);
         let relay = self.relays.into_iter().flatten().min();

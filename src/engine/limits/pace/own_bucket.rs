@@ -20,9 +20,9 @@ pub struct OwnBucket {
 }
 
 impl OwnBucket {
-    /// Starts with a random part of a token, as if the worker had always been running. On average it then begins what its
-    /// share is worth, however short it runs and however often it is started. An empty bucket would lose one message at
-    /// each start, a full one would gain one.
+    /// Starts with a random part of a token, as if the worker had always been running. On average it then begins what
+    /// its share is worth, however short it runs and however often it is started. An empty bucket would lose one
+    /// message at each start, a full one would gain one.
     pub fn new() -> OwnBucket {
         OwnBucket {
             ends_at: Duration::ZERO,

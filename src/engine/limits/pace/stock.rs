@@ -1,5 +1,5 @@
-//! Slots taken from the queue's bucket shortly before they begin, one for each MAIL FROM. A slot that passed by more than
-//! the tolerance is given up: other workers may have taken the next ones, so using it late would make a burst.
+//! Slots taken from the queue's bucket shortly before they begin, one for each MAIL FROM. A slot that passed by more
+//! than the tolerance is given up: other workers may have taken the next ones, so using it late would make a burst.
 
 use crate::domain::rate::Rate;
 use crate::engine::limits::shares::Share;

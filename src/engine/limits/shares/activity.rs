@@ -21,8 +21,8 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// A text that cannot be read counts for nobody, because its partition is stopped wherever it is.
-    /// `before`: observations within [`super::EFFECTIVE_AFTER`] before this one. Observations of two workers are no further
+    /// A text that cannot be read counts for nobody, because its partition is stopped wherever it is. `before`:
+    /// observations within [`super::EFFECTIVE_AFTER`] before this one. Observations of two workers are no further
     /// apart, so work that one of them observes the other observes too, or observes that the commit has moved.
     pub fn take<'a>(
         texts: &Texts,
@@ -78,8 +78,8 @@ struct WorkCheck<'a> {
 }
 
 impl WorkCheck<'_> {
-    /// A run that may be sent now has an open chunk here, or an unread one in send. Unread chunks of a tier are not due,
-    /// because due chunks are opened at once, without a slot.
+    /// A run that may be sent now has an open chunk here, or an unread one in send. Unread chunks of a tier are not
+    /// due, because due chunks are opened at once, without a slot.
     fn has_work(&self, at: TopicPartition, progress: &Progress) -> bool {
         let is_open = progress
             .open

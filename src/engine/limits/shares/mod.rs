@@ -5,16 +5,16 @@
 //! [`EFFECTIVE_AFTER`] earlier, by an observation read before that time and one read after it, and the lower of both
 //! where these differ. So all go by one state, in which the shares add up to the limit, and a worker without an
 //! observation from after that time uses nothing. However slow the reads are and however far apart, they only cost time
-//! in which a share is unused: from the last observation without a change to the first one with it. After a gap a worker
-//! starts again from nothing.
+//! in which a share is unused: from the last observation without a change to the first one with it. After a gap a
+//! worker starts again from nothing.
 //!
 //! A worker that owned partitions and owns none any more is the exception: others have committed in its place, so its
 //! claims are void and it sends nothing. It is taken out of the older observations too, so its share is used at once.
 //! When it owns a partition again it starts from nothing, like a new worker.
 //!
 //! Work that comes and goes between two reads could be observed by one worker and missed by another. So a text that has
-//! moved within [`EFFECTIVE_AFTER`] counts like work that is still there ([`Activity`]): if one worker observes the work,
-//! the other observes it or the move.
+//! moved within [`EFFECTIVE_AFTER`] counts like work that is still there ([`Activity`]): if one worker observes the
+//! work, the other observes it or the move.
 //!
 //! Shares are equal, not by partitions or messages. Partitions say nothing of the work in them, and the number of
 //! messages changes with every commit, so two workers would never compute from the same. Equal shares use up the limit

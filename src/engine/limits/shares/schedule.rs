@@ -51,8 +51,8 @@ impl ShareSchedule {
         self.observed.clear();
     }
 
-    /// Takes an observation that was asked for at `read_at` and evaluated at `known_at`. A worker that owned partitions and
-    /// owns none any more has stopped sending, so its share belongs to the others at once.
+    /// Takes an observation that was asked for at `read_at` and evaluated at `known_at`. A worker that owned partitions
+    /// and owns none any more has stopped sending, so its share belongs to the others at once.
     pub fn observe(&mut self, read_at: Duration, known_at: Duration, activity: Activity) {
         if self.ends_at() < read_at {
             self.observed.clear();

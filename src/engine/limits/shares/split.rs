@@ -39,8 +39,8 @@ impl Place {
         self.workers
     }
 
-    /// By largest remainder: the weights are equal, so the remainders are too, and names decide. Another worker makes no
-    /// number larger.
+    /// By largest remainder: the weights are equal, so the remainders are too, and names decide. Another worker makes
+    /// no number larger.
     pub fn number_of(&self, count: u64) -> u64 {
         count
             .saturating_sub(self.rank)

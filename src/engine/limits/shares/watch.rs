@@ -45,8 +45,8 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// `None` where all processes have one bucket. Second: the task that reads, to be run beside the worker; it notifies
-    /// `wake` after each observation.
+    /// `None` where all processes have one bucket. Second: the task that reads, to be run beside the worker; it
+    /// notifies `wake` after each observation.
     pub fn open(
         name: &str,
         queue: Rc<dyn Queue>,
@@ -69,9 +69,9 @@ impl Shares {
         Some((shares, watch(queue, clock, latest, wake)))
     }
 
-    /// Evaluates a new observation. Returns the schedule where this worker's share may have changed. The ledger must have
-    /// been read to its end. `owns`: a commit says that some partition is this worker's; while none does, the others may
-    /// have taken its share, so it has none.
+    /// Evaluates a new observation. Returns the schedule where this worker's share may have changed. The ledger must
+    /// have been read to its end. `owns`: a commit says that some partition is this worker's; while none does, the
+    /// others may have taken its share, so it has none.
     pub fn follow(&mut self, ledger: &Ledger, owns: bool) -> Option<&ShareSchedule> {
         let now = self.clock.since_boot();
         let observation = self.latest.observation.take();

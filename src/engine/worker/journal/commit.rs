@@ -118,7 +118,8 @@ impl Journal {
     }
 
     /// Writes the first checkpoint of partitions whose first commit was acknowledged, until it is durable. Nothing is
-    /// claimed there before: a lost commit without a checkpoint would then look like a partition that never had an owner.
+    /// claimed there before: a lost commit without a checkpoint would then look like a partition that never had an
+    /// owner.
     async fn first_checkpoints(&mut self, gained: &[TopicPartition]) -> Result<(), WorkerError> {
         if gained.is_empty() {
             return Ok(());

@@ -45,7 +45,8 @@ impl Journal {
         Ok(busy)
     }
 
-    /// The effects of one partition, and their records. `None`: it waits for the contents of a chunk, or is stopped now.
+    /// The effects of one partition, and their records. `None`: it waits for the contents of a chunk, or is stopped
+    /// now.
     fn effects_of(&mut self, at: TopicPartition) -> Option<(Effects, Records)> {
         let gates = Gates::new(&self.lanes);
         let view = gates.view(&self.followed.ledger, self.setup.clock.now());

@@ -6,8 +6,8 @@
 //! steps of the cycle.
 //!
 //! `within` may drop the journal's future at any await, when a stop takes too long. Nothing is used after that but
-//! `abandon`, so it is enough that each await is as safe as a kill there: effects before the commit that builds on them,
-//! the commit before its claims are handed over.
+//! `abandon`, so it is enough that each await is as safe as a kill there: effects before the commit that builds on
+//! them, the commit before its claims are handed over.
 
 mod answers;
 mod commit;
@@ -257,8 +257,8 @@ impl Journal {
     async fn cycle(&mut self) -> Result<bool, WorkerError> {
         let queue = self.setup.queue.clone();
         let begun = self.setup.clock.since_boot();
-        // Log ends before the ledger, so that the ledger has the manifest of every chunk below an end. In the other order a
-        // run that starts between the two reads is missing, and the offset may be raised past its chunks.
+        // Log ends before the ledger, so that the ledger has the manifest of every chunk below an end. In the other
+        // order a run that starts between the two reads is missing, and the offset may be raised past its chunks.
         let ends = self.log_ends().await;
         self.followed.refresh_ledger(queue.as_ref()).await?;
         self.followed

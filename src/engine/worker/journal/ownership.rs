@@ -117,9 +117,9 @@ impl Journal {
         }
     }
 
-    /// Stops work on a partition with a record that cannot be read, or a broken invariant. It stays owned, because the next
-    /// owner would fail in the same way; the others go on. Nothing more is committed there, so its next owner continues
-    /// from the last acknowledged commit.
+    /// Stops work on a partition with a record that cannot be read, or a broken invariant. It stays owned, because the
+    /// next owner would fail in the same way; the others go on. Nothing more is committed there, so its next owner
+    /// continues from the last acknowledged commit.
     pub(super) fn stop_partition(&mut self, at: TopicPartition, why: String) {
         // Marked before it is forgotten, because its late answers may break the same invariant again.
         if self.partitions.stop_partition(at) {

@@ -1,5 +1,5 @@
-//! Claimed messages wait here for a connection, a slot of each limit, and a relay and site that take mail. Every message
-//! that is handed over comes back exactly once, as an [`Answer`].
+//! Claimed messages wait here for a connection, a slot of each limit, and a relay and site that take mail. Every
+//! message that is handed over comes back exactly once, as an [`Answer`].
 
 mod connections;
 mod feed;
@@ -239,8 +239,8 @@ impl Lanes {
         );
     }
 
-    /// Returns messages that cannot begin now, unused, so that others can be claimed: those whose claim has expired, of a
-    /// held run, or of a held site; and all but one, the probe, while every relay is held.
+    /// Returns messages that cannot begin now, unused, so that others can be claimed: those whose claim has expired, of
+    /// a held run, or of a held site; and all but one, the probe, while every relay is held.
     pub fn take_back_held(&self, is_held: impl Fn(RunKey) -> bool) {
         let now = self.setup.clock.since_boot();
         let (valid, sites, all_held) = {
@@ -303,8 +303,8 @@ impl Lanes {
         self.take_back_if(|_| true, "the worker is stopping");
     }
 
-    /// How many of `most` messages may be claimed now: one for the probe while every relay is held, else as many as there
-    /// are slots, and no more than the connections can take before the next commit.
+    /// How many of `most` messages may be claimed now: one for the probe while every relay is held, else as many as
+    /// there are slots, and no more than the connections can take before the next commit.
     pub fn room(&self, most: usize) -> usize {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();

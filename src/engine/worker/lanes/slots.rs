@@ -16,8 +16,8 @@ enum PaceOf {
 const MOST_OF_A_LANE: usize = 64;
 
 impl Lanes {
-    /// Takes slots for `claimable` messages. Returns when asking again makes sense; `None`: only after something else has
-    /// changed.
+    /// Takes slots for `claimable` messages. Returns when asking again makes sense; `None`: only after something else
+    /// has changed.
     pub async fn fill_paces(&self, claimable: usize, horizon: Duration) -> Option<Duration> {
         let now = self.setup.clock.since_boot();
         let waiting = self.inner.borrow().waiting.len();
@@ -25,8 +25,8 @@ impl Lanes {
         if wanted == 0 || self.inner.borrow().has_no_share(now) {
             return None;
         }
-        // The stocks are taken out while the queue is asked, because nothing may be borrowed across an await. Connections see
-        // none in the meantime, and wait.
+        // The stocks are taken out while the queue is asked, because nothing may be borrowed across an await.
+        // Connections see none in the meantime, and wait.
         let mut paces = self.limited_paces();
         let mut next = NextSlots::default();
         for (which, pace) in &mut paces {
