@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_to_five_seconds_and_a_lost_probe_holds_nobody_up() {
+    fn waits_grow_to_five_seconds_and_a_lost_probe_delays_nothing() {
         let mut breaker = Breaker::new("relay");
         breaker.report(at(0), refused());
         let mut now = at(0);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_twenty_replies_deferred_open_it() {
+    fn ten_deferrals_in_twenty_replies_open_the_breaker() {
         for (deferred, opens) in [(9, false), (10, true)] {
             let mut breaker = Breaker::new("site");
             let signals = (0..WINDOW).map(|n| {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn five_refusals_of_the_sender_in_a_row_pause_it() {
+    fn five_sender_refusals_in_a_row_open_the_breaker() {
         let refusal = || Signal::SenderRefused("550 5.7.1 no".into());
         let mut breaker = Breaker::new("lane");
         for _ in 0..4 {
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relapse_goes_on_with_longer_waits() {
+    fn a_relapse_continues_with_longer_waits() {
         let mut breaker = Breaker::new("relay");
         let mut now = at(0);
         for wait in [1, 2, 5, 5] {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_tell_what_they_know() {
+    fn signals_of_attempts() {
         let reply = Reply {
             code: 250,
             enhanced: None,

@@ -37,7 +37,7 @@ fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Outco
     }
 }
 
-/// The table: class × scope. `None`: the message was not attempted, nobody's try is used. `tries`: retries that the
+/// The table: class × scope. `None`: the message was not attempted and no try is used. `tries`: retries that the
 /// message had used before this attempt.
 pub fn rejected(
     stage: Stage,
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_try_is_used_before_a_recipient_is_named() {
+    fn no_try_is_used_before_a_recipient_is_named() {
         for stage in [Stage::Connect, Stage::Ehlo, Stage::Auth, Stage::MailFrom] {
             for tries in 0..5 {
                 let decided = rule(stage, 550, &verdict(Class::Temporary, Scope::Relay), tries);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_of_421_and_of_first_attempts() {
+    fn a_421_and_first_attempts_report_trouble() {
         let site = verdict(Class::Temporary, Scope::Site);
         assert_eq!(rule(Stage::RcptTo, 421, &site, 0).1, Trouble::Relay);
         let mut own = verdict(Class::Temporary, Scope::Recipient);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unanswered_message_is_resent_or_held_and_in_doubt_when_out_of_tries() {
+    fn an_unanswered_message_is_resent_or_held() {
         let it = schedule();
         for tries in 0..5 {
             let held = unanswered(tries, &it, InDoubtPolicy::Hold);

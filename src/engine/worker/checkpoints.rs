@@ -2,7 +2,7 @@
 //! claim, every minute, and marked clean when an ownership ends in good order. Where commits are kept, nothing is
 //! written.
 
-use super::records::{campaign_record, timestamp};
+use super::records::{CAMPAIGN, campaign_record, timestamp};
 use super::settings::{Setup, WorkerError};
 use crate::domain::ids::Offset;
 use crate::domain::records::{CampaignRecord, Checkpoint};
@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 const EVERY: Duration = Duration::from_secs(60);
 /// A checkpoint that only saves a person some work is not waited for longer.
 const LONGEST_APPEND: Duration = Duration::from_secs(3);

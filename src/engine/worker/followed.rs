@@ -1,9 +1,9 @@
 //! The topics that a worker reads as they grow: campaign (what may be sent) and suppression (who may not be mailed).
 
+use super::records::{CAMPAIGN, SUPPRESSION};
 use super::settings::WorkerError;
 use crate::domain::ids::Offset;
 use crate::domain::project_key::ProjectKey;
-use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::Ledger;
 use crate::queue::{Queue, QueueError};
 use crate::suppression::{SuppressionKey, SuppressionSet};
@@ -11,8 +11,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
-const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
 const STEP_BYTES: usize = 1 << 20;
 /// The suppression list may be this old when a message begins.
 const SUPPRESSIONS_EVERY: Duration = Duration::from_secs(1);

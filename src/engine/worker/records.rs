@@ -18,6 +18,9 @@ use crate::queue::chunk::{self, Origin};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+pub const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
+pub const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
+
 /// What the records of a cycle have in common.
 pub struct RecordBuilder<'a> {
     pub setup: &'a Setup,

@@ -2,18 +2,15 @@
 
 use super::Journal;
 use crate::domain::event::EventDetails;
-use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::{Decision, HardBounce};
 use crate::engine::worker::lanes::Answer;
-use crate::engine::worker::records::unwritable;
+use crate::engine::worker::records::{SUPPRESSION, unwritable};
 use crate::protocol::OpenMessage;
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::machine::PendingEvent;
 use crate::queue::Record;
 use crate::suppression::Entry;
 use std::rc::Rc;
-
-const SUPPRESSION: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
 
 impl Journal {
     pub(super) fn take_answers(&mut self) {

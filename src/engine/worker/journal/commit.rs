@@ -3,13 +3,13 @@
 use super::Journal;
 use super::gates::Gates;
 use super::partitions::CommitLimits;
-use super::rate::CAMPAIGN;
 use crate::domain::address;
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::engine::limits::pace::horizon;
 use crate::engine::worker::checkpoints::Durable;
 use crate::engine::worker::lanes::InFlight;
+use crate::engine::worker::records::CAMPAIGN;
 use crate::engine::worker::settings::{Notice, WorkerError};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::queue::{Commit, CommitOutcome};

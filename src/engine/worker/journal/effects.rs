@@ -2,10 +2,9 @@
 
 use super::Journal;
 use super::gates::Gates;
-use super::rate::CAMPAIGN;
 use crate::domain::records::CampaignRecord;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::engine::worker::records::{self, RecordBuilder, campaign_record};
+use crate::engine::worker::records::{self, CAMPAIGN, RecordBuilder, campaign_record};
 use crate::engine::worker::settings::WorkerError;
 use crate::protocol::Target;
 use crate::protocol::invariant::Broken;

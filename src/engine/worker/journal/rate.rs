@@ -2,11 +2,10 @@
 //! a token bucket of its own.
 
 use crate::domain::records::{CampaignRecord, RateInForce};
-use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::limits::shares::Shares;
 use crate::engine::worker::lanes::Lanes;
-use crate::engine::worker::records::campaign_record;
+use crate::engine::worker::records::{CAMPAIGN, campaign_record};
 use crate::engine::worker::settings::{Notice, Observer, Setup, WorkerError};
 use crate::protocol::Ledger;
 use crate::queue::Record;
@@ -14,8 +13,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-
-pub const CAMPAIGN: TopicPartition = TopicPartition::new(Topic::Campaign, 0);
 
 pub struct RateControl {
     in_force: RateInForce,
