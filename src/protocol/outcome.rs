@@ -48,3 +48,57 @@ impl Outcome {
         matches!(self, Outcome::Ended(Final::Delivered | Final::Bounced))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry(in_doubt: bool) -> Outcome {
+        Outcome::Retry {
+            delay: Duration::from_secs(60),
+            uses_try: true,
+            in_doubt,
+        }
+    }
+
+    #[test]
+    fn each_outcome_has_its_event() {
+        use EventType::*;
+        // Outcome, event, final, in a letter, certain.
+        for (outcome, event, is_final, is_letter, is_certain) in [
+            (
+                Outcome::Ended(Final::Delivered),
+                Delivered,
+                true,
+                false,
+                true,
+            ),
+            (Outcome::Ended(Final::Bounced), Bounced, true, false, true),
+            (
+                Outcome::Ended(Final::Suppressed),
+                Suppressed,
+                true,
+                false,
+                false,
+            ),
+            (Outcome::Ended(Final::Expired), Expired, true, false, false),
+            (
+                Outcome::Ended(Final::Cancelled),
+                Cancelled,
+                true,
+                false,
+                false,
+            ),
+            (retry(false), Deferred, false, false, false),
+            (retry(true), InDoubt, false, false, false),
+            (Outcome::Dead, Dead, true, true, false),
+            (Outcome::HeldInDoubt, InDoubt, true, true, false),
+            (Outcome::Resend, InDoubt, false, false, false),
+        ] {
+            let found = (outcome.event_type(), outcome.is_final());
+            assert_eq!(found, (event, is_final), "{outcome:?}");
+            let found = (outcome.is_letter(), outcome.is_certain());
+            assert_eq!(found, (is_letter, is_certain), "{outcome:?}");
+        }
+    }
+}
