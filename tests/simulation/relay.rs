@@ -120,7 +120,13 @@ impl FaultyRelay {
     async fn transact(&self, feed: &dyn Feed, outgoing: Outgoing) -> Result<(), SessionEnd> {
         let named = (self.begin(&outgoing), outgoing.ticket);
         feed.begun(outgoing.ticket, std::time::SystemTime::UNIX_EPOCH);
+        let mut unsent = Unsent {
+            relay: self,
+            feed,
+            named: Some(named),
+        };
         self.latency().await;
+        unsent.named = None;
         let dice = if self.is_kind() { 99 } else { self.number(100) };
         if let Some((stage, reply, uses_try)) = self.early(dice) {
             self.note(named.0, |transaction, _| transaction.uses_try = uses_try);
@@ -183,6 +189,22 @@ impl FaultyRelay {
             Attempt::Delivered(reply(250, (2, 0, 0), "taken")),
         );
         Ok(())
+    }
+}
+
+/// A message before its final dot. If the session is dropped, it goes back to the feed.
+struct Unsent<'a> {
+    relay: &'a FaultyRelay,
+    feed: &'a dyn Feed,
+    named: Option<(usize, u64)>,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if let Some(named) = self.named {
+            let why = "the session was abandoned".to_string();
+            self.relay.end(self.feed, named, Attempt::NotSent { why });
+        }
     }
 }
 

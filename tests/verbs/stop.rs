@@ -2,6 +2,7 @@
 
 use super::project::{Project, Ran, end, send_signal};
 use mailq_testkit::relay::behaviour::{Behaviour, Rule};
+use mailq_testkit::relay::log::Log;
 use rustix::process::Signal;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -11,29 +12,39 @@ const LATER: Duration = Duration::from_millis(400);
 /// Far below the 25 s that a clean stop may wait for the relay.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// The relay takes the first message's RCPT TO and never answers it.
-fn silent_relay() -> Project {
-    let rule = Rule::parse("rcpt anna@example.org 1 stall").unwrap();
-    let project = Project::with_relay(
-        "1s",
-        Behaviour {
-            rules: vec![rule],
-            ..Behaviour::default()
-        },
-    );
+/// A queue with one message, and a relay that behaves so.
+fn project(behaviour: Behaviour) -> Project {
+    let project = Project::with_relay("1s", behaviour);
     project.list(&[("anna@example.org", "Anna")]);
     project.ok(&["enqueue", "campaigns/spring.toml"]);
     project
 }
 
-fn start_until_in_flight(project: &Project) -> Child {
-    let child = project.start(&["send"], Stdio::null());
+fn stalls_at(rule: &str) -> Behaviour {
+    Behaviour {
+        rules: vec![Rule::parse(rule).unwrap()],
+        ..Behaviour::default()
+    }
+}
+
+/// The relay reads the first message and never answers its final dot.
+fn silent_relay() -> Project {
+    project(stalls_at("dot anna@example.org 1 stall"))
+}
+
+fn start_until(project: &Project, is_so: impl Fn(&Log) -> bool) -> Child {
+    let child = project.start(&["send", "--connections", "1"], Stdio::null());
     let since = Instant::now();
-    while project.relay.log().count("RCPT") == 0 {
+    while !is_so(&project.relay.log()) {
         assert!(since.elapsed() < Duration::from_secs(30), "nothing is sent");
         std::thread::sleep(Duration::from_millis(20));
     }
     child
+}
+
+/// A final dot is out.
+fn start_until_in_flight(project: &Project) -> Child {
+    start_until(project, |log| !log.accepted.is_empty())
 }
 
 fn assert_running(child: &mut Child) {
@@ -89,13 +100,48 @@ fn sigterm_after_ctrl_c_ends_at_once() {
 /// A closed terminal, or a lost SSH session.
 #[test]
 fn sighup_is_a_clean_stop() {
-    let project = Project::new("1s");
-    project.list(&[("anna@example.org", "Anna")]);
-    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    let project = project(Behaviour::default());
     let child = start_until_in_flight(&project);
     let ran = end_at_once(child, Signal::HUP);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(project.status()["delivered"], 1);
+}
+
+/// Each reply takes a second. The message whose final dot is out ends; the one behind it is not begun.
+#[test]
+fn a_stop_begins_nothing_new_at_a_slow_relay() {
+    let project = Project::with_relay(
+        "1s",
+        Behaviour {
+            reply_delay: Duration::from_secs(1),
+            ..Behaviour::default()
+        },
+    );
+    project.list(&[
+        ("anna@example.org", "Anna"),
+        ("ben@example.org", "Ben"),
+        ("carl@example.org", "Carl"),
+    ]);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    let child = start_until_in_flight(&project);
+    let ran = end_at_once(child, Signal::TERM);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let status = project.status();
+    assert_eq!([&status["delivered"], &status["pending"]], [1, 2]);
+    let ran = project.mailq(&["send", "--drain"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(project.relay.log().accepted.len(), 3);
+    project.ok(&["verify"]);
+}
+
+#[test]
+fn a_stop_waits_for_no_message_that_is_unsent() {
+    let project = project(stalls_at("rcpt anna@example.org 1 stall"));
+    let child = start_until(&project, |log| log.count("RCPT") > 0);
+    let ran = end_at_once(child, Signal::TERM);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let status = project.status();
+    assert_eq!([&status["delivered"], &status["pending"]], [0, 1]);
 }
 
 /// As timeout(1) sends it: to its child, and again to the child's process group.

@@ -4,7 +4,6 @@ use super::feed::RelayFeed;
 use super::{Blocked, Lanes};
 use crate::engine::breaker::{Permit, Signal};
 use crate::smtp::SessionEnd;
-use std::cell::Cell;
 use std::rc::Rc;
 
 impl Lanes {
@@ -78,12 +77,12 @@ async fn keep_connection(lanes: Rc<Lanes>, relay: usize) {
         return;
     };
     while let Some(probe) = lanes.may_connect(relay).await {
-        let feed = RelayFeed {
-            lanes: lanes.clone(),
-            relay,
-            probe: Cell::new(probe),
+        let feed = RelayFeed::new(lanes.clone(), relay, probe);
+        let end = tokio::select! {
+            biased;
+            end = lane.relay.run_session(&feed) => end,
+            () = feed.holds_only_unsent() => return,
         };
-        let end = lane.relay.run_session(&feed).await;
         lanes.ended(relay, &end);
     }
 }

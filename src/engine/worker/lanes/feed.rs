@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::SystemTime;
+use tokio::sync::Notify;
 
 /// One connection's view of the lanes.
 pub(super) struct RelayFeed {
@@ -14,12 +15,39 @@ pub(super) struct RelayFeed {
     pub(super) relay: usize,
     /// This connection was opened as a probe: its first message may go though the breaker is open.
     pub(super) probe: Cell<bool>,
+    /// Messages that this connection has taken and that have no result.
+    held: Cell<usize>,
+    /// The one of them whose final dot may have been written.
+    finishing: Cell<Option<u64>>,
+    finished: Notify,
 }
 
 impl RelayFeed {
+    pub(super) fn new(lanes: Rc<Lanes>, relay: usize, is_probe: bool) -> RelayFeed {
+        RelayFeed {
+            lanes,
+            relay,
+            probe: Cell::new(is_probe),
+            held: Cell::new(0),
+            finishing: Cell::new(None),
+            finished: Notify::new(),
+        }
+    }
+
+    /// Returns when the worker is stopping and this connection holds messages of which none has its final dot out. The
+    /// session is then dropped, and they come back unsent. A slow relay would otherwise get messages that it answers
+    /// only after the stop is cut off, and those would be in doubt.
+    pub(super) async fn holds_only_unsent(&self) {
+        self.lanes.closed().await;
+        while self.held.get() == 0 || self.finishing.get().is_some() {
+            self.finished.notified().await;
+        }
+    }
+
     pub(super) fn pull(&self) -> Result<Outgoing, Blocked> {
         let in_flight = self.lanes.take(self.relay, self.probe.get())?;
         self.probe.set(false);
+        self.held.set(self.held.get() + 1);
         Ok(self.lanes.begin(in_flight))
     }
 
@@ -63,10 +91,12 @@ impl Feed for RelayFeed {
     fn may_finish(&self, ticket: u64) -> bool {
         let now = self.lanes.setup.clock.since_boot();
         let inner = self.lanes.inner.borrow();
-        inner
-            .begun
-            .get(&ticket)
-            .is_some_and(|in_flight| inner.holds(in_flight, now))
+        let in_flight = inner.begun.get(&ticket);
+        let may = !inner.closing && in_flight.is_some_and(|message| inner.holds(message, now));
+        if may {
+            self.finishing.set(Some(ticket));
+        }
+        may
     }
 
     fn begun(&self, _ticket: u64, _at: SystemTime) {
@@ -74,6 +104,11 @@ impl Feed for RelayFeed {
     }
 
     fn done(&self, ticket: u64, attempt: Attempt) {
+        self.held.set(self.held.get().saturating_sub(1));
+        if self.finishing.get() == Some(ticket) {
+            self.finishing.set(None);
+        }
+        self.finished.notify_one();
         let mut inner = self.lanes.inner.borrow_mut();
         let Some(in_flight) = inner.begun.remove(&ticket) else {
             return;

@@ -59,6 +59,8 @@ pub struct Lanes {
     connection_queues: Vec<ConnectionQueue>,
     /// Wakes the journal when there are answers.
     pub answered: Notify,
+    /// Connections are woken when the worker stops.
+    stopping: Notify,
 }
 
 /// Connections of one relay that wait for messages. Open ones are served first, because the others must connect.
@@ -157,6 +159,7 @@ impl Lanes {
             suppressions: Rc::default(),
             connection_queues,
             answered: Notify::new(),
+            stopping: Notify::new(),
         })
     }
 
@@ -300,7 +303,16 @@ impl Lanes {
             connections.connected.notify_waiters();
             connections.unconnected.notify_waiters();
         }
+        self.stopping.notify_waiters();
         self.take_back_if(|_| true, "the worker is stopping");
+    }
+
+    /// Returns when the lanes are closed.
+    pub(super) async fn closed(&self) {
+        let stopping = self.stopping.notified();
+        if !self.inner.borrow().closing {
+            stopping.await;
+        }
     }
 
     /// How many of `most` messages may be claimed now: one for the probe while every relay is held, else as many as
