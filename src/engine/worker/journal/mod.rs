@@ -155,7 +155,9 @@ impl Journal {
             let now = self.setup.clock.since_boot();
             let is_drained = self.stopping.is_begun() && self.partitions.is_empty();
             if is_drained || self.stopping.is_over(now) {
-                // Partitions that were given up in this cycle may have left events.
+                // What came during this cycle is about partitions that were given up: it becomes events, so that a known
+                // result is not reported as in doubt.
+                self.take_answers();
                 self.outbox.flush().await?;
                 return self.stopping.take_result();
             }
