@@ -22,7 +22,7 @@ pub const MAX_OPEN: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// `host/pid/start`; separators are not allowed in it.
+    /// Name of the worker, `host/process/random`; separators of the text are not allowed in it.
     pub owner: String,
     /// Grows by one at every gain, also by the same worker.
     pub epoch: u64,

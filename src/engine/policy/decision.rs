@@ -1,6 +1,6 @@
 //! All that follows from one attempt: the message's outcome and event, the breakers' signal, the suppression list.
 
-use super::{Schedule, Trouble, is_hard_bounce, rejected, unanswered};
+use super::{Schedule, Trouble, after_no_reply, after_rejection, is_hard_bounce};
 use crate::bounce;
 use crate::domain::counters::Final;
 use crate::domain::event::EventDetails;
@@ -42,13 +42,13 @@ impl Decision {
             Attempt::Unanswered { cause, why } => Decision {
                 trouble: Trouble::Relay,
                 ..Decision::new(
-                    Some(unanswered(tries, schedule, in_doubt)),
+                    Some(after_no_reply(tries, schedule, in_doubt)),
                     without_reply(*cause, why),
                 )
             },
             Attempt::Rejected { stage, reply } => {
                 let verdict = bounce::classify(*stage, reply);
-                let (outcome, trouble) = rejected(*stage, reply, &verdict, tries, schedule);
+                let (outcome, trouble) = after_rejection(*stage, reply, &verdict, tries, schedule);
                 Decision {
                     outcome,
                     trouble,

@@ -26,7 +26,7 @@ pub enum Trouble {
 
 /// The final dot was written and has no reply, so the relay may hold the mail (RFC 1047). Out of tries the message is
 /// in doubt, not dead: nobody refused it.
-fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Outcome {
+fn after_no_reply(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Outcome {
     if in_doubt == InDoubtPolicy::Hold || tries >= schedule.tries() {
         return Outcome::HeldInDoubt;
     }
@@ -37,9 +37,9 @@ fn unanswered(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Outco
     }
 }
 
-/// The table: class × scope. `None`: the message was not attempted and no try is used. `tries`: retries that the
-/// message had used before this attempt.
-pub fn rejected(
+/// The table: class × scope. `None`: the relay refused before it knew the recipient, so the message was not attempted.
+/// It gets no event, and its claim is taken back. `tries`: retries that the message had used before this attempt.
+pub fn after_rejection(
     stage: Stage,
     reply: &Reply,
     verdict: &Verdict,
@@ -124,7 +124,7 @@ mod tests {
             enhanced: None,
             text: String::new(),
         };
-        rejected(stage, &reply, verdict, tries, &schedule())
+        after_rejection(stage, &reply, verdict, tries, &schedule())
     }
 
     /// Every scope × class × number of tries, at RCPT TO, of unknown reason.
@@ -225,7 +225,7 @@ mod tests {
     fn an_unanswered_message_is_resent_or_held() {
         let it = schedule();
         for tries in 0..5 {
-            let held = unanswered(tries, &it, InDoubtPolicy::Hold);
+            let held = after_no_reply(tries, &it, InDoubtPolicy::Hold);
             assert_eq!(held, Outcome::HeldInDoubt);
             let resent = match tries {
                 0..3 => Outcome::Retry {
@@ -235,7 +235,7 @@ mod tests {
                 },
                 _ => Outcome::HeldInDoubt,
             };
-            assert_eq!(unanswered(tries, &it, InDoubtPolicy::Resend), resent);
+            assert_eq!(after_no_reply(tries, &it, InDoubtPolicy::Resend), resent);
         }
     }
 }

@@ -37,7 +37,7 @@ impl Reader {
     pub async fn read(&self, want: Want) -> Result<Read, QueueError> {
         let read = match want {
             Want::Contents(offset) => self.contents(offset).await,
-            Want::Due { from } => self.due(from).await,
+            Want::NextOfTier { from } => self.due(from).await,
             Want::Next {
                 run,
                 fingerprint,

@@ -60,7 +60,7 @@ pub struct CycleView<'a> {
 enum Phase {
     /// The new epoch is not committed yet. Until it is, the last owner may still commit.
     Fencing,
-    /// The claims of the last owner get their in-doubt events and are taken back.
+    /// The claims of the last owner get their in-doubt events. Then they are taken back, or held for a person.
     SettlingClaims,
     Active,
     /// No claims and no new chunks; messages in flight and moves are finished.
@@ -241,7 +241,8 @@ impl Machine {
         self.phase == Phase::Draining
     }
 
-    /// Has not claimed anything yet, so a partition that is revoked now can be released at once.
+    /// The epoch is not committed, or the last owner's claims are not settled. Nothing has been claimed, so a partition
+    /// that is revoked now can be released at once.
     pub fn is_taking_over(&self) -> bool {
         matches!(self.phase, Phase::Fencing | Phase::SettlingClaims)
     }

@@ -29,7 +29,7 @@ pub enum Want {
         last: Offset,
     },
     /// The next record of a tier: [`Machine::found`], if there is one.
-    Due { from: Offset },
+    NextOfTier { from: Offset },
 }
 
 /// The next chunk of the run. Records between `from` and it are not of this run.
@@ -57,7 +57,7 @@ impl Machine {
             return None;
         }
         if !self.is_send() {
-            return Some(Want::Due {
+            return Some(Want::NextOfTier {
                 from: self.progress.next,
             });
         }
@@ -98,7 +98,7 @@ impl Machine {
         Ok(())
     }
 
-    /// What [`Want::Next`] or [`Want::Due`] asked for.
+    /// What [`Want::Next`] or [`Want::NextOfTier`] asked for.
     pub fn found(&mut self, found: Found) -> Result<(), Broken> {
         if self.staged.is_some() {
             let detail = format!("offset {} again", found.from);

@@ -224,7 +224,7 @@ fn a_tier_is_read_when_due_and_each_move_once() {
     let mut machine = owned(TIER, None, &topics);
     for (offset, number) in [(0, 1), (1, 1), (2, 2), (3, 1)] {
         let wanted = topics.at(0, |view| machine.want(view));
-        assert_eq!(wanted, Some(Want::Due { from: offset }));
+        assert_eq!(wanted, Some(Want::NextOfTier { from: offset }));
         read(&mut machine, offset, chunk(1, &[0], Some((SEND, number))));
         cycle(&mut machine, &topics, 59, 9);
         assert_eq!(machine.progress().next, offset, "opened before it was due");

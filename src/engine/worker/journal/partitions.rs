@@ -188,7 +188,7 @@ impl Partitions {
             let Some(want) = owned.machine.want(view) else {
                 continue;
             };
-            let is_new = matches!(want, Want::Next { .. } | Want::Due { .. });
+            let is_new = matches!(want, Want::Next { .. } | Want::NextOfTier { .. });
             let has_chunks = owned.machine.decoded_bytes() > 0;
             if is_new && has_chunks && held >= MAX_DECODED_BYTES {
                 continue;
