@@ -70,13 +70,14 @@ pub enum UnansweredCause {
 }
 
 named! {
-    /// How long a failure lasts.
+    /// How long a failure lasts. `engine::policy` decides by class, scope and reason what follows.
     pub enum Class {
-        /// Retried with exponential backoff.
+        /// May be gone in minutes: exponential backoff.
         Temporary = "temporary",
-        /// Retried at a fixed interval.
+        /// A refusal that may not last, such as a full mailbox: a fixed interval, or no retry if the message or the
+        /// sender is refused.
         Soft = "soft",
-        /// Not retried.
+        /// Does not go away: no retry.
         Hard = "hard",
     }
 }

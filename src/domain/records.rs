@@ -270,7 +270,8 @@ pub struct Checkpoint {
     pub at: String,
     /// Epoch in `text`.
     pub owner: u64,
-    /// The last commit of this epoch: the owner stopped cleanly.
+    /// The last commit of this epoch: the owner gave the partition up and commits nothing more. It may contain claims, if
+    /// the time to stop was over.
     pub clean: bool,
     pub offset: Offset,
     /// The commit string.

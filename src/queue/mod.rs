@@ -10,9 +10,11 @@
 //!   (fencing by token or generation), however long this process was stopped;
 //! - a result that is not known is reported as unknown, never as refused.
 //!
-//! To add a backend: a folder here; an arm in `tests/queue_contract.rs`, whose tests say what is missing; and an arm
-//! where commands open the queue of a URL. Its own files and topics belong into `docs/formats.md`. The payloads are not
-//! its business: chunks are encoded in `chunk`, the other records where they are defined.
+//! To add a backend: a folder here; a function that opens two handles in `tests/queue_contract.rs`, whose tests say what
+//! is missing; its URL in `config/queue_url.rs`; and the places in `commands/` that match on that type. Its own files
+//! and topics belong into `docs/formats.md`. The payloads are not its business: chunks are encoded in `chunk`, the other
+//! records where they are defined. The contract's tests kill nothing: what a backend does when its process is killed,
+//! stopped for longer than a lease, or gets no answer, is tested beside it, as in `tests/queue_sqlite.rs`.
 
 pub mod chunk;
 mod error;
@@ -76,7 +78,7 @@ pub trait Queue {
     ) -> Result<Vec<Offset>, QueueError>;
 
     /// Records at or above `from`, in order: at least one if there is one, up to about `max_bytes`. All records that were
-    /// appended before the call are seen. None is returned only at the end of the log. Compaction and dropping leave gaps in the
+    /// appended before the call are seen. An empty list: only at the end of the log. Compaction and dropping leave gaps in the
     /// offsets. Errors: `BelowLowWatermark`, except for compacted topics, where reading starts at the first record that
     /// is left.
     async fn fetch(

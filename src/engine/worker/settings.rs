@@ -27,7 +27,7 @@ pub struct Setup {
     pub retry: RetrySchedule,
     /// K: messages claimed and not done at most, over all partitions.
     pub max_uncommitted: usize,
-    /// `host/pid/start`, unique among running workers; part of commits and events.
+    /// `host/process/random`, unique among running workers; part of commits and events.
     pub name: String,
     pub trace_id: String,
     pub key: ProjectKey,

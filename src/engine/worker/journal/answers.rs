@@ -44,6 +44,7 @@ impl Journal {
             reply = decision.details.reply,
             "attempt"
         );
+        // It is flushed with the effects of this cycle, so it is durable before the message is done.
         if let Some(bounce) = &decision.suppress {
             let record = self.suppression(open, bounce, &run.manifest.id.campaign)?;
             self.outbox.add(SUPPRESSION, record);
