@@ -68,13 +68,18 @@ impl PasswordSource {
                 .get(name)
                 .ok_or_else(|| format!("variable `{name}` is not set"))?
                 .to_string(),
-            PasswordSource::File(path) => std::fs::read_to_string(path)
-                .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?,
-            PasswordSource::Command(command) => output_of(command)?,
+            PasswordSource::File(path) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+                text(bytes).ok_or_else(|| format!("{self} is not UTF-8"))?
+            }
+            PasswordSource::Command(command) => text(output_of(command)?)
+                .ok_or_else(|| format!("`{command}` does not print UTF-8"))?,
         };
         let first = match self {
             PasswordSource::Variable(_) => text.as_str(),
-            _ => text.lines().next().unwrap_or_default(),
+            // Some editors end lines with a CR alone, and `lines` keeps a CR that no LF follows.
+            _ => text.split(['\r', '\n']).next().unwrap_or_default(),
         };
         match first {
             "" => Err(format!("{self} is empty")),
@@ -83,7 +88,23 @@ impl PasswordSource {
     }
 }
 
-fn output_of(command: &str) -> Result<String, String> {
+/// Text without its byte order mark: UTF-8, or the UTF-16 that Windows PowerShell writes to files.
+fn text(bytes: Vec<u8>) -> Option<String> {
+    let units = |of: fn([u8; 2]) -> u16| {
+        let pairs = bytes.chunks_exact(2).skip(1);
+        pairs
+            .filter_map(|pair| pair.try_into().ok().map(of))
+            .collect::<Vec<u16>>()
+    };
+    match bytes.as_slice() {
+        [0xFF, 0xFE, ..] => String::from_utf16(&units(u16::from_le_bytes)).ok(),
+        [0xFE, 0xFF, ..] => String::from_utf16(&units(u16::from_be_bytes)).ok(),
+        [0xEF, 0xBB, 0xBF, text @ ..] => String::from_utf8(text.to_vec()).ok(),
+        _ => String::from_utf8(bytes).ok(),
+    }
+}
+
+fn output_of(command: &str) -> Result<Vec<u8>, String> {
     let output = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())
@@ -93,7 +114,7 @@ fn output_of(command: &str) -> Result<String, String> {
     if !output.status.success() {
         return Err(format!("`{command}` failed ({})", output.status));
     }
-    String::from_utf8(output.stdout).map_err(|_| format!("`{command}` does not print UTF-8"))
+    Ok(output.stdout)
 }
 
 /// Where the password is kept, never the password.
@@ -110,6 +131,44 @@ impl fmt::Display for PasswordSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_end_and_a_byte_order_mark_are_no_part_of_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        for bytes in [
+            &b"geheim\n"[..],
+            b"geheim\r\n",
+            b"geheim\r",
+            b"geheim\n\n",
+            b"\xEF\xBB\xBFgeheim\r\n",
+            b"\xFF\xFEg\0e\0h\0e\0i\0m\0\r\0\n\0",
+            b"\xFE\xFF\0g\0e\0h\0e\0i\0m\0\n",
+        ] {
+            std::fs::write(&file, bytes).unwrap();
+            let command = format!("cat '{}'", file.display());
+            for source in [
+                PasswordSource::File(file.clone()),
+                PasswordSource::Command(command),
+            ] {
+                let read = source.read("r", &Variables::default()).unwrap();
+                assert!(read == Secret::new("geheim"), "{source}: {bytes:?}");
+            }
+        }
+        for value in ["geheim\n", "geheim\r\n", "\u{FEFF}geheim\n\n"] {
+            let variables: Variables = [("P".to_string(), value.to_string())].into_iter().collect();
+            let read = PasswordSource::Variable("P".into()).read("r", &variables);
+            assert!(read.unwrap() == Secret::new("geheim"), "{value:?}");
+        }
+        let variables: Variables = [("P".to_string(), "\r\n".to_string())]
+            .into_iter()
+            .collect();
+        assert!(
+            PasswordSource::Variable("P".into())
+                .read("r", &variables)
+                .is_err()
+        );
+    }
 
     #[test]
     fn fetches_secrets_without_showing_them() {

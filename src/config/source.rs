@@ -72,11 +72,16 @@ impl Variables {
             .collect()
     }
 
-    /// A variable that is not empty: an empty one counts as unset.
+    /// A variable that is not empty: an empty one counts as unset. A byte order mark before the value and line ends
+    /// after it are left out: `echo x | base64` puts a line end into a Kubernetes secret.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
-            .map(String::as_str)
+            .map(|value| {
+                value
+                    .trim_start_matches('\u{FEFF}')
+                    .trim_end_matches(['\r', '\n'])
+            })
             .filter(|value| !value.is_empty())
     }
 

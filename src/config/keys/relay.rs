@@ -34,6 +34,8 @@ keys! {
         }
 
         /// Variable that holds the password
+        ///
+        /// A line end after it is not part of the password.
         password_env: Option<Sourced<String>> {
             default_text: "`SMTP_PASS`, then `EMAIL_SMTP_PASS`, if there is a user",
             example: "SMTP_PASS",
