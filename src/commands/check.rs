@@ -9,7 +9,7 @@ mod typos;
 
 use super::campaign;
 use super::project::{self, OpenProject};
-use super::text::{counted, grouped};
+use super::text::{counted, grouped, tidied};
 use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
@@ -160,6 +160,8 @@ fn print(
             "accepted": report.counts.map(|counts| counts.accepted),
             "duplicates": report.counts.map(|counts| counts.duplicates),
             "invalid": report.counts.map(|counts| counts.invalid),
+            "empty_rows": report.counts.map(|counts| counts.tidied.empty_rows),
+            "ignored_columns": report.counts.map(|counts| counts.tidied.ignored_columns),
             "rendered": report.rendered,
             "largest_bytes": report.largest_bytes,
             "errors": errors,
@@ -170,7 +172,7 @@ fn print(
     }
     let mut lines = vec![("campaign", format!("{} ({})", file.name, file.display))];
     if let Some(counts) = &report.counts {
-        let text = format!(
+        let mut text = format!(
             "{}: {}, {} to be mailed, {}, {} invalid",
             list.display(),
             counted(counts.rows, "row"),
@@ -178,6 +180,9 @@ fn print(
             counted(counts.duplicates, "duplicate"),
             grouped(counts.invalid)
         );
+        for note in tidied(&counts.tidied) {
+            text += &format!(", {note}");
+        }
         lines.push(("recipients", text));
     }
     let (rendered, largest) = (report.rendered, report.largest_bytes);

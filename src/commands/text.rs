@@ -1,5 +1,7 @@
 //! Numbers and untrusted text, as a terminal shows them.
 
+use crate::recipients::Tidied;
+
 /// Thousands with commas.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -21,6 +23,19 @@ pub fn counted(number: u64, noun: &str) -> String {
         _ => "s",
     };
     format!("{} {noun}{ending}", grouped(number))
+}
+
+/// What was left out of a list or put right in it, each as a phrase.
+pub fn tidied(tidied: &Tidied) -> Vec<String> {
+    let phrases = [
+        (tidied.empty_rows, "empty row", "ignored"),
+        (tidied.ignored_columns, "column", "without a name ignored"),
+    ];
+    phrases
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, noun, what)| format!("{} {what}", counted(count, noun)))
+        .collect()
 }
 
 /// Untrusted text on one line, at most this many characters. Control characters are replaced, because a relay or a list

@@ -39,8 +39,9 @@ pub enum RecipientsError {
 /// What is wrong with the header row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderProblem {
-    #[error("column {number} has no name")]
-    Empty { number: usize },
+    /// The header row is further down.
+    #[error("`{value}` is not the header row, which is line {header_line}")]
+    Title { value: String, header_line: u64 },
     #[error("two columns are called `{name}`")]
     Duplicate { name: String },
     #[error("no header row: `{value}` is an address, not a column name")]
@@ -91,6 +92,9 @@ pub enum RowProblem {
     Address(#[from] AddressError),
     #[error("this row has {}, the header has {}", counted(*.found, "cell"), counted(*.expected, "column"))]
     Ragged { found: usize, expected: usize },
+    /// Columns are counted from 1.
+    #[error("column {number} has no name in the header row, but is `{value}` in this row")]
+    Unnamed { number: usize, value: String },
     #[error("not valid UTF-8")]
     NotUtf8,
     #[error("{shown} is not allowed in a cell")]

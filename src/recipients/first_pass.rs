@@ -9,10 +9,20 @@ use super::row_check::RowCheck;
 use super::source::Stamp;
 use super::table::Table;
 use crate::domain::ids::Row;
+use serde::Serialize;
 use std::path::Path;
 
 /// An error lists this many bad rows, and counts the rest.
 const LISTED_ROWS: usize = 10;
+
+/// What was put right or left out in a list, besides rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Tidied {
+    /// Rows with nothing but delimiters and white space.
+    pub empty_rows: u64,
+    /// Columns without a name and without content.
+    pub ignored_columns: u64,
+}
 
 /// Counts of the first pass. `rows = accepted + duplicates + invalid` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +32,7 @@ pub struct Counts {
     /// Rows with the address of an earlier row. The first row of an address is accepted.
     pub duplicates: u64,
     pub invalid: u64,
+    pub tidied: Tidied,
 }
 
 /// The result of the first pass. The second pass needs it to return the same rows.
@@ -144,11 +155,18 @@ impl Pass {
             });
         }
         let columns = table.columns.names();
+        let tidied = Tidied {
+            empty_rows: table.empty_rows(),
+            ignored_columns: table.columns.unnamed(),
+        };
         Ok(Survey {
             fingerprint: table.fingerprint()?,
             bytes: stamp.bytes,
             columns,
-            counts: self.counts,
+            counts: Counts {
+                tidied,
+                ..self.counts
+            },
             stamp,
             accepted: self.accepted,
         })

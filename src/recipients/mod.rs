@@ -18,7 +18,7 @@ mod tests;
 
 pub use crate::domain::recipient::RecipientRow;
 pub use error::{HeaderProblem, RecipientsError, RowError, RowProblem};
-pub use first_pass::{Counts, Survey, first_pass};
+pub use first_pass::{Counts, Survey, Tidied, first_pass};
 pub use rejected::{RejectedRow, RejectedWriter, rejected_path};
 pub use rows::{Rows, rows};
 pub use table::columns;

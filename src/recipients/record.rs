@@ -33,6 +33,24 @@ impl Record {
         self.text.extend_from_slice(bytes);
     }
 
+    /// Whether no cell holds more than white space.
+    pub fn is_blank(&self) -> bool {
+        self.text.iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// Leaves the formula out of the cell being read if it is a text: `="00123"` becomes `00123`.
+    pub(super) fn unwrap_formula_text(&mut self) {
+        let start = self.ends.last().copied().unwrap_or(0);
+        let cell = self.text.get(start..).unwrap_or_default();
+        let inside = cell
+            .strip_prefix(b"=\"")
+            .and_then(|cell| cell.strip_suffix(b"\""));
+        if inside.is_some_and(|text| !text.contains(&b'"')) {
+            self.text.pop();
+            self.text.drain(start..start + 2);
+        }
+    }
+
     /// Ends the cell being read and returns its length in bytes.
     pub(super) fn end_cell(&mut self) -> usize {
         let start = self.ends.last().copied().unwrap_or(0);

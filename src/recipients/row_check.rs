@@ -4,9 +4,8 @@
 use super::cell;
 use super::columns::Columns;
 use super::error::{RowError, RowProblem, shortened};
-use super::record::Record;
 use super::table::{RawRow, Table};
-use crate::domain::address::Address;
+use crate::domain::address::{Address, AddressError};
 
 pub struct RowCheck {
     file: String,
@@ -23,15 +22,11 @@ impl RowCheck {
 
     /// The recipient's address, if the whole row can be used.
     pub fn address(&self, row: RawRow<'_>) -> Result<Address, RowError> {
-        let columns = || self.columns.iter().zip(row.record.cells());
-        let mut address_cell = columns().skip(self.columns.address_index());
-        let (Some((column, cell)), true) = (address_cell.next(), self.has_all_cells(row.record))
-        else {
-            let what = RowProblem::Ragged {
-                found: row.record.len(),
-                expected: self.columns.len(),
-            };
-            return Err(self.row_error(row.line, what));
+        let width = self.columns.check_width(row.record);
+        width.map_err(|what| self.row_error(row.line, what))?;
+        let columns = || self.columns.cells(row.record);
+        let Some((column, cell)) = columns().nth(self.columns.address_index()) else {
+            return Err(self.row_error(row.line, RowProblem::Address(AddressError::Empty)));
         };
         if !cell::is_printable_ascii(row.record.text()) {
             for (column, cell) in columns() {
@@ -44,7 +39,7 @@ impl RowCheck {
 
     /// The cells as text. For a row that [`RowCheck::address`] accepted.
     pub fn texts(&self, row: RawRow<'_>) -> Result<Vec<String>, RowError> {
-        let cells = self.columns.iter().zip(row.record.cells());
+        let cells = self.columns.cells(row.record);
         let text = cells.map(|(column, cell)| {
             let text = cell::text(cell, column.reaches_header);
             text.map(str::to_string)
@@ -60,10 +55,6 @@ impl RowCheck {
             cell: None,
             what,
         }
-    }
-
-    fn has_all_cells(&self, record: &Record) -> bool {
-        record.len() == self.columns.len()
     }
 
     fn cell_error(&self, line: u64, column: &str, cell: &[u8], what: RowProblem) -> RowError {

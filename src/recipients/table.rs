@@ -4,7 +4,7 @@
 use super::Options;
 use super::columns::{Columns, ColumnsError};
 use super::csv_file::{CsvReader, Step};
-use super::error::{HeaderProblem, RecipientsError};
+use super::error::{HeaderProblem, RecipientsError, shortened};
 use super::record::Record;
 use super::source::Stamp;
 use crate::domain::nearest::nearest;
@@ -43,11 +43,12 @@ impl Table {
         };
         match columns {
             Ok(columns) => Ok(Table { columns, reader }),
-            Err(error) => Err(header_error(&reader, error, options)),
+            Err(error) => Err(title(&reader, &error, options)
+                .unwrap_or_else(|| header_error(&reader, error, options))),
         }
     }
 
-    /// Reads the next row, which [`Table::row`] then returns. Empty lines are skipped.
+    /// Reads the next row, which [`Table::row`] then returns. Empty rows are skipped.
     pub fn step(&mut self) -> Result<Step, RecipientsError> {
         self.reader.step()
     }
@@ -64,6 +65,11 @@ impl Table {
         self.reader.path()
     }
 
+    /// Rows skipped so far that had nothing but delimiters and white space.
+    pub fn empty_rows(&self) -> u64 {
+        self.reader.empty_rows()
+    }
+
     pub fn stamp(&self) -> Result<Stamp, RecipientsError> {
         self.reader.stamp()
     }
@@ -76,6 +82,40 @@ impl Table {
     pub fn fingerprint(self) -> Result<String, RecipientsError> {
         self.reader.fingerprint()
     }
+}
+
+/// The error for a first row that is a title, because the header row follows below. A first row with a column that may
+/// hold addresses is no title.
+fn title(reader: &CsvReader, error: &ColumnsError, options: &Options) -> Option<RecipientsError> {
+    if let ColumnsError::Header(problem) = error
+        && !matches!(problem, HeaderProblem::Duplicate { .. })
+    {
+        return None;
+    }
+    let first = reader.record();
+    if first.cells().any(names_mail) {
+        return None;
+    }
+    let is_wanted = |cell: &[u8]| {
+        let name = std::str::from_utf8(cell).map(str::trim);
+        name == Ok(options.email_column.as_str()) || names_mail(cell)
+    };
+    let header_line = reader.header_below(&is_wanted)?;
+    let value = first.cells().find(|cell| !cell.is_empty())?;
+    Some(RecipientsError::Header {
+        path: reader.path(),
+        line: reader.line(),
+        problem: HeaderProblem::Title {
+            value: shortened(value),
+            header_line,
+        },
+    })
+}
+
+/// Whether a cell looks like the name of a column with addresses.
+fn names_mail(cell: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(cell).to_lowercase();
+    text.contains("mail") && !text.contains('@') && text.chars().count() <= 40
 }
 
 fn header_error(reader: &CsvReader, error: ColumnsError, options: &Options) -> RecipientsError {

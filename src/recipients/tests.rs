@@ -63,6 +63,7 @@ fn counts(rows: u64, accepted: u64, duplicates: u64, invalid: u64) -> Counts {
         accepted,
         duplicates,
         invalid,
+        tidied: Tidied::default(),
     }
 }
 
@@ -110,7 +111,6 @@ fn refuses_a_file_without_a_usable_header() {
     for (text, wanted) in [
         ("", "list.csv is empty"),
         ("\u{feff}\n\n", "list.csv is empty"),
-        ("email,,x\n", "list.csv:1: column 2 has no name"),
         ("\nemail,x, x \n", "list.csv:2: two columns are called `x`"),
         (
             "a@x.io,Anna\n",
@@ -182,6 +182,80 @@ fn refuses_bad_rows_with_line_column_and_value() {
     let invalid = Case::new(b"email,name\na@x.io,Zo\xEB\n");
     let wanted = "list.csv:2: column `name` is `Zo\u{FFFD}`: not valid UTF-8";
     assert_eq!(invalid.error(), wanted);
+}
+
+#[test]
+fn reads_lists_as_spreadsheet_programs_write_them() {
+    let wanted = Case::new("email,plz\na@x.io,00123\nb@x.io,00456\n").rows();
+    for text in [
+        "sep=;\nemail;plz\na@x.io;00123\nb@x.io;00456\n",
+        "email|plz\na@x.io|00123\nb@x.io|00456\n",
+        "email,plz,,\na@x.io,=\"00123\",,\nb@x.io,\"=\"\"00456\"\"\", ,\n",
+        "email,plz\na@x.io,00123,\nb@x.io,00456,,\n",
+        "email,,plz\na@x.io,,00123\nb@x.io,,00456\n",
+    ] {
+        let rows = Case::new(text).rows();
+        let fields: Vec<_> = rows.iter().map(|row| &row.fields).collect();
+        assert_eq!(
+            fields,
+            wanted.iter().map(|row| &row.fields).collect::<Vec<_>>(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn ignores_and_counts_empty_rows_and_columns() {
+    let case = Case::new("email,name,,\n,,,\na@x.io,Anna,,\n , ,,\n\nb@x.io,Bert,,\n,,,\n");
+    let counts = case.survey().counts;
+    assert_eq!((counts.rows, counts.accepted), (2, 2));
+    let tidied = Tidied {
+        empty_rows: 3,
+        ignored_columns: 2,
+    };
+    assert_eq!(counts.tidied, tidied);
+    let lines: Vec<u64> = case.rows().iter().map(|row| row.line).collect();
+    assert_eq!(lines, [3, 6]);
+}
+
+#[test]
+fn content_in_cells_without_a_column_is_an_error() {
+    for (row, wanted) in [
+        (
+            "email,name,\na@x.io,b,c",
+            "list.csv:2: this row has 3 cells, the header has 2 columns",
+        ),
+        (
+            "email,name,,\na@x.io",
+            "list.csv:2: this row has 1 cell, the header has 2 columns",
+        ),
+        (
+            "email,,name\na@x.io,1,b",
+            "list.csv:2: column 2 has no name in the header row, but is `1` in this row",
+        ),
+    ] {
+        assert_eq!(Case::new(row).error(), wanted);
+    }
+}
+
+#[test]
+fn names_a_title_above_the_header_row() {
+    for text in [
+        "Kunden 2026\nemail,name\na@x.io,b\n",
+        "Kunden 2026;;\r\n\r\nName;E-Mail;\r\nb;a@x.io;\r\n",
+        "Kunden 2026,Kunden 2026\nStand,Juni\nname,email\n",
+    ] {
+        let error = Case::new(text).error();
+        assert!(
+            error.starts_with("list.csv:1: `Kunden 2026` is not the header row, which is line "),
+            "{error}"
+        );
+    }
+    let error = Case::new("E-Mail,contact\na@x.io,email\n").error();
+    assert_eq!(
+        error,
+        "list.csv:1: no column `email` (columns: E-Mail, contact)"
+    );
 }
 
 #[test]
@@ -307,7 +381,7 @@ mod arbitrary {
             let mut rejected = 0;
             let survey = first_pass(&case.path(), &case.options, |_| rejected += 1).unwrap();
             prop_assert_eq!(rejected, survey.counts.invalid);
-            let Counts { rows, accepted, duplicates, invalid } = survey.counts;
+            let Counts { rows, accepted, duplicates, invalid, .. } = survey.counts;
             prop_assert_eq!(rows, accepted + duplicates + invalid);
             prop_assert_eq!(case.rows().len() as u64, accepted);
         }

@@ -103,6 +103,10 @@ impl Finding {
                 "E30",
                 "give the row as many cells as the header; a cell with a delimiter inside needs quotes",
             ),
+            RowProblem::Unnamed { .. } => (
+                "E30",
+                "give the column a name in the header row, or delete it",
+            ),
             RowProblem::NotUtf8 => ("E30", "save the list as `CSV UTF-8`"),
             RowProblem::CellTooLong | RowProblem::RowTooLong => ("E30", "shorten the row"),
             RowProblem::OpenQuote | RowProblem::TextAfterQuote | RowProblem::QuoteInside => (

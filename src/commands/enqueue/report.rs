@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::commands::progress::{Counts, Progress};
 use crate::commands::project::OpenProject;
-use crate::commands::text::{counted, grouped};
+use crate::commands::text::{counted, grouped, tidied};
 use crate::commands::{Exit, Failure};
 use crate::domain::duration;
 use crate::engine::account;
@@ -91,6 +91,9 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
         if count > 0 {
             line += &format!(", {} {word}", grouped(count));
         }
+    }
+    for note in tidied(&report.tidied) {
+        line += &format!(", {note}");
     }
     let per_second = tally.recipients as f64 / report.elapsed_seconds.max(0.001);
     line += &format!(

@@ -1,7 +1,7 @@
 //! Errors of lists, campaigns and templates: exit code 2, and the hint of each variant.
 
 use super::Failure;
-use crate::recipients::{HeaderProblem, RecipientsError, rejected_path};
+use crate::recipients::{HeaderProblem, RecipientsError, RowProblem, rejected_path};
 use crate::render::{ContentError, HeaderNameProblem, RenderError, TemplateError};
 use std::path::Path;
 
@@ -28,6 +28,9 @@ fn recipients_hint(error: &RecipientsError) -> String {
         RecipientsError::NoEmailColumn { .. } => {
             "set `email_column = \"…\"` in the campaign file to the column of the addresses".into()
         }
+        RecipientsError::BadRows { first, .. } if matches!(first.first(), Some(row) if matches!(row.what, RowProblem::Unnamed { .. })) => {
+            "give the column a name in the header row, or delete it".into()
+        }
         RecipientsError::BadRows { first, .. } => {
             let file = first.first().map_or("", |row| row.file.as_str());
             format!(
@@ -42,9 +45,8 @@ fn recipients_hint(error: &RecipientsError) -> String {
 
 fn header_hint(problem: &HeaderProblem) -> &'static str {
     match problem {
-        HeaderProblem::Empty { .. } | HeaderProblem::Duplicate { .. } => {
-            "give each column a unique name in the header row"
-        }
+        HeaderProblem::Duplicate { .. } => "give each column a unique name in the header row",
+        HeaderProblem::Title { .. } => "delete the lines above the header row",
         HeaderProblem::Missing { .. } => {
             "put a header row above the addresses, for example `email,name`"
         }

@@ -2,7 +2,7 @@
 
 use crate::domain::ids::{RunId, RunKey};
 use crate::domain::records::Tally;
-use crate::recipients::{Counts, RowError};
+use crate::recipients::{Counts, RowError, Tidied};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ pub struct EnqueueReport {
     pub key: RunKey,
     #[serde(flatten)]
     pub tally: Tally,
+    /// What was left out of the list, besides rows.
+    #[serde(flatten)]
+    pub tidied: Tidied,
     pub elapsed_seconds: f64,
     /// The run was sealed by an earlier call or another process. The counts are those of its seal.
     pub already_enqueued: bool,
@@ -35,6 +38,7 @@ impl EnqueueReport {
             run: id.run.clone(),
             key: id.key(),
             tally,
+            tidied: Tidied::default(),
             elapsed_seconds: elapsed.as_secs_f64(),
             already_enqueued: false,
             changed: Vec::new(),

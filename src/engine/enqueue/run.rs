@@ -126,6 +126,7 @@ impl SurveyedFile {
         let rejected = self.surveyed.rejected_file.as_ref();
         EnqueueReport {
             dry_run,
+            tidied: self.surveyed.survey.counts.tidied,
             rejected_file: rejected.map(|path| path.display().to_string()),
             ..EnqueueReport::new(&self.id, tally, elapsed)
         }

@@ -1,6 +1,7 @@
 //! Reads a CSV file record by record, with physical line numbers, and reads on after a broken row.
 
 use super::delimiter;
+use super::header_below::lines_to_header;
 use super::split::{Found, line_end_bytes, scan};
 use crate::recipients::MAX_CELL_BYTES;
 use crate::recipients::error::{RecipientsError, RowProblem};
@@ -21,6 +22,8 @@ pub struct CsvReader {
     is_at_end: bool,
     next_line: u64,
     delimiter: u8,
+    /// Rows that had nothing but delimiters and white space, and were skipped.
+    empty_rows: u64,
     /// A broken row was reported. The rest of its line is skipped.
     in_broken_line: bool,
 }
@@ -46,10 +49,17 @@ impl CsvReader {
             is_at_end: false,
             next_line: 1,
             delimiter: b',',
+            empty_rows: 0,
             in_broken_line: false,
         };
         reader.fill_line()?;
-        reader.delimiter = delimiter::recognise(&reader.window);
+        match delimiter::sep_line(&reader.window) {
+            Some((delimiter, bytes)) => {
+                reader.delimiter = delimiter;
+                reader.advance(bytes, 1);
+            }
+            None => reader.delimiter = delimiter::recognise(&reader.window),
+        }
         Ok(reader)
     }
 
@@ -73,12 +83,23 @@ impl CsvReader {
         self.source.bytes_read()
     }
 
+    /// Rows read so far that had nothing but delimiters and white space.
+    pub fn empty_rows(&self) -> u64 {
+        self.empty_rows
+    }
+
+    /// The line of a row further down with a cell that `is_wanted`. Call it after the first row.
+    pub fn header_below(&self, is_wanted: &dyn Fn(&[u8]) -> bool) -> Option<u64> {
+        let (_, unused) = self.window.split_at(self.used);
+        lines_to_header(unused, is_wanted).map(|lines| self.next_line + lines)
+    }
+
     /// SHA-256 of the whole file in hexadecimal. Reads what has not been read yet.
     pub fn fingerprint(self) -> Result<String, RecipientsError> {
         self.source.fingerprint()
     }
 
-    /// Reads the next record. Empty lines are skipped.
+    /// Reads the next record. Skips empty lines, and rows with nothing but delimiters and white space.
     pub fn step(&mut self) -> Result<Step, RecipientsError> {
         loop {
             if self.in_broken_line && !self.skip_line()? {
@@ -94,6 +115,10 @@ impl CsvReader {
                 Found::Blank { bytes } => self.advance(bytes, 1),
                 Found::Row { bytes, lines } => {
                     self.advance(bytes, lines);
+                    if self.record.is_blank() {
+                        self.empty_rows += 1;
+                        continue;
+                    }
                     return Ok(Step::Row);
                 }
                 Found::Broken(problem) => {

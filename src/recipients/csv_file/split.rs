@@ -38,13 +38,19 @@ pub fn scan(window: &[u8], is_last: bool, delimiter: u8, record: &mut Record) ->
     let mut at = 0;
     let mut quoted = false;
     loop {
-        let cell = match window.get(at) {
-            Some(b'"') => {
+        let cell = match (window.get(at), window.get(at + 1)) {
+            (Some(b'"'), _) => {
                 quoted = true;
                 quoted_cell(window, at + 1, is_last, delimiter, record)
             }
+            // `="00123"`: shops write it so that Excel keeps the zeros.
+            (Some(b'='), Some(b'"')) => {
+                quoted = true;
+                quoted_cell(window, at + 2, is_last, delimiter, record)
+            }
             _ => plain_cell(window, at, is_last, delimiter, record),
         };
+        record.unwrap_formula_text();
         if record.end_cell() > MAX_CELL_BYTES {
             return Found::Broken(RowProblem::CellTooLong);
         }
@@ -185,6 +191,8 @@ mod tests {
                 vec!["a\"b", "c,\r\nd\ne"],
             ),
             ("\"\"\n", 3, 1, vec![""]),
+            ("=\"00123\",=\"\"\n", 13, 1, vec!["00123", ""]),
+            ("\"=\"\"00123\"\"\",=1+1\n", 18, 1, vec!["00123", "=1+1"]),
         ] {
             let (found, cells) = cells(window);
             assert_eq!(found, Found::Row { bytes, lines }, "{window:?}");
@@ -200,6 +208,7 @@ mod tests {
             ("a,\"b\"c\n", RowProblem::TextAfterQuote),
             ("a, \"b\"\n", RowProblem::QuoteInside),
             ("5\" pipe\n", RowProblem::QuoteInside),
+            ("=\"a\"&B1\n", RowProblem::TextAfterQuote),
         ] {
             assert_eq!(cells(window).0, Found::Broken(problem));
         }
@@ -208,7 +217,7 @@ mod tests {
     #[test]
     fn asks_for_more_when_the_window_ends_early() {
         let mut record = Record::default();
-        for window in ["a,b", "a,b\r", "\"a", "\"a\"", "\"a\"\r", ""] {
+        for window in ["a,b", "a,b\r", "a,=", "=\"", "\"a", "\"a\"", "\"a\"\r", ""] {
             let found = scan(window.as_bytes(), false, b',', &mut record);
             assert_eq!(found, Found::More, "{window:?}");
         }

@@ -102,7 +102,7 @@ fn recipients(texts: &mut Vec<String>) {
         Header => RecipientsError::Header {
             path: path(),
             line: 1,
-            problem: HeaderProblem::Empty { number: 2 },
+            problem: HeaderProblem::Duplicate { name: "name".into() },
         },
         NoEmailColumn => RecipientsError::NoEmailColumn {
             path: path(),
@@ -130,7 +130,7 @@ fn header(texts: &mut Vec<String>) {
         })
     };
     examples!(texts, failure, HeaderProblem {
-        Empty => HeaderProblem::Empty { number: 2 },
+        Title => HeaderProblem::Title { value: "Customers 2026".into(), header_line: 3 },
         Duplicate => HeaderProblem::Duplicate { name: "name".into() },
         Missing => HeaderProblem::Missing { value: "anna@example.org".into() },
         Control => HeaderProblem::Control { number: 2, shown: "a line break".into() },

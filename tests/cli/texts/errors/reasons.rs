@@ -37,6 +37,7 @@ fn rows(texts: &mut Vec<String>) {
     examples!(texts, finding, RowProblem {
         Address => RowProblem::Address(AddressError::NoAt),
         Ragged => RowProblem::Ragged { found: 3, expected: 2 },
+        Unnamed => RowProblem::Unnamed { number: 3, value: "x".into() },
         NotUtf8 => RowProblem::NotUtf8,
         Control => RowProblem::Control { shown: "a NUL byte".into() },
         ControlInHeader => RowProblem::ControlInHeader { shown: "a line break".into() },
