@@ -2,10 +2,10 @@
 
 use super::Failure;
 use super::text::counted;
-use crate::config::{CampaignFile, Loaded, Mailbox};
+use crate::config::{CampaignFile, CampaignKeys, Loaded, Mailbox};
 use crate::domain::recipient::RecipientRow;
 use crate::engine::enqueue::composer;
-use crate::recipients::{Options, first_pass, rows};
+use crate::recipients::{FileEncoding, Options, first_pass, rows};
 use crate::render::{CampaignContent, Composer, Content};
 use ring::digest;
 use std::collections::BTreeMap;
@@ -55,6 +55,16 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
     Ok((CampaignFile::read(path)?, source.to_path_buf()))
 }
 
+/// How the campaign's list is read.
+pub fn reading(keys: &CampaignKeys, options: Options) -> Options {
+    let encoding = keys.encoding.as_deref();
+    Options {
+        email_column: keys.email_column.clone(),
+        encoding: encoding.and_then(FileEncoding::of_name),
+        ..options
+    }
+}
+
 /// Paths below the working directory become relative to it, for messages.
 fn from_here(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(std::fs::canonicalize);
@@ -73,10 +83,7 @@ impl Campaign {
         let (file, recipients) = files(source, campaign)?;
         let content = Content::load(&content(&file), &loaded.project.templates())?;
         let sources = content.sources();
-        let options = Options {
-            email_column: file.keys.email_column.clone(),
-            ..options
-        };
+        let options = reading(&file.keys, options);
         let (composer, columns, options) = composer(content, &recipients, options)?;
         let inputs = inputs(&file, &sources)?;
         Ok(Campaign {

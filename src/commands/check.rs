@@ -66,11 +66,11 @@ fn check(
             None
         }
     };
-    let mut options = Options {
-        email_column: file.keys.email_column.clone(),
+    let skipping = Options {
         skip_invalid: true,
         ..Options::default()
     };
+    let mut options = campaign::reading(&file.keys, skipping);
     let columns = match recipients::columns(list, &options) {
         Ok(columns) => columns,
         Err(error) => {
@@ -161,6 +161,7 @@ fn print(
             "duplicates": report.counts.map(|counts| counts.duplicates),
             "invalid": report.counts.map(|counts| counts.invalid),
             "empty_rows": report.counts.map(|counts| counts.tidied.empty_rows),
+            "garbled_rows": report.counts.map(|counts| counts.tidied.garbled_rows),
             "ignored_columns": report.counts.map(|counts| counts.tidied.ignored_columns),
             "rendered": report.rendered,
             "largest_bytes": report.largest_bytes,

@@ -104,6 +104,9 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FileReading {
     pub email_column: String,
+    /// Name of the encoding if the campaign gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
     /// Columns that templates of headers use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub header_columns: Vec<String>,

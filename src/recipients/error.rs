@@ -32,6 +32,14 @@ pub enum RecipientsError {
     BadRows { first: Vec<RowError>, count: u64 },
     #[error("{path} has no row that can be mailed")]
     Nobody { path: String },
+    /// `guess`: the encoding that the text seems to have. `sample`: a cell, decoded with it if there is one.
+    #[error("{path}:{line}: `{sample}` is not UTF-8{}", guessed(.guess))]
+    Encoding {
+        path: String,
+        line: u64,
+        sample: String,
+        guess: Option<String>,
+    },
     #[error("{path} has changed while it was read")]
     Changed { path: String },
 }
@@ -111,6 +119,35 @@ pub enum RowProblem {
     TextAfterQuote,
     #[error("a quote inside an unquoted cell")]
     QuoteInside,
+}
+
+/// A cell of which the text was decoded wrongly before it came into the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GarbledCell {
+    pub file: String,
+    pub line: u64,
+    pub column: String,
+    pub value: String,
+    /// What it seems to have been. The same as `value` if that cannot be restored.
+    pub meant: String,
+}
+
+impl fmt::Display for GarbledCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, line, column, value) = (&self.file, self.line, &self.column, &self.value);
+        write!(f, "{file}:{line}: column `{column}` is `{value}`")?;
+        match &self.meant {
+            meant if meant == value => write!(f, ", text that was decoded wrongly before"),
+            meant => write!(f, ", which is `{meant}` decoded wrongly"),
+        }
+    }
+}
+
+fn guessed(guess: &Option<String>) -> String {
+    match guess {
+        Some(name) => format!("; the list looks like {name}"),
+        None => String::new(),
+    }
 }
 
 fn counted(count: usize, noun: &str) -> String {

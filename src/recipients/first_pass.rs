@@ -3,11 +3,12 @@
 use super::Options;
 use super::address_set::AddressSet;
 use super::csv_file::Step;
-use super::error::{RecipientsError, RowError};
+use super::error::{GarbledCell, RecipientsError, RowError, RowProblem};
 use super::rejected::RejectedRow;
 use super::row_check::RowCheck;
 use super::source::Stamp;
 use super::table::Table;
+use super::text_survey::TextSurvey;
 use crate::domain::ids::Row;
 use serde::Serialize;
 use std::path::Path;
@@ -22,6 +23,8 @@ pub struct Tidied {
     pub empty_rows: u64,
     /// Columns without a name and without content.
     pub ignored_columns: u64,
+    /// Rows with text that was decoded wrongly before it came into the list.
+    pub garbled_rows: u64,
 }
 
 /// Counts of the first pass. `rows = accepted + duplicates + invalid` always holds.
@@ -43,6 +46,8 @@ pub struct Survey {
     pub bytes: u64,
     pub columns: Vec<String>,
     pub counts: Counts,
+    /// The first of the `garbled_rows`.
+    pub garbled: Option<GarbledCell>,
     pub(super) stamp: Stamp,
     /// One bit for each row of the file, in order: whether it was accepted.
     pub(super) accepted: Vec<u64>,
@@ -71,7 +76,8 @@ impl Survey {
     }
 }
 
-/// Reads the whole file once. With `skip_invalid` bad rows go to `on_rejected` and are left out. Without it bad rows
+/// Reads the whole file once. A file that is not UTF-8 is an error as a whole, because a list without the rows that are not
+/// would leave out everybody with an umlaut. With `skip_invalid` bad rows go to `on_rejected` and are left out. Without it bad rows
 /// are an error that lists the first ten and counts all. Memory: at most 24 bytes a row, for the duplicate check.
 pub fn first_pass(
     path: &Path,
@@ -92,9 +98,15 @@ pub fn first_pass(
             Step::Broken(what) => Err(check.row_error(row.line, what)),
         };
         match checked {
-            Ok(address) => pass.count_valid(addresses.insert(address.duplicate_key())),
+            Ok(address) => {
+                pass.count_valid(addresses.insert(address.duplicate_key()));
+                pass.text.look_at(&check, row);
+            }
             Err(error) => {
                 pass.count_invalid();
+                if matches!(error.what, RowProblem::NotUtf8) && options.encoding.is_none() {
+                    pass.text.look_at_broken(&table, row);
+                }
                 if options.skip_invalid {
                     on_rejected(&RejectedRow::new(error, row.record));
                 } else {
@@ -111,6 +123,7 @@ struct Pass {
     counts: Counts,
     accepted: Vec<u64>,
     listed: Vec<RowError>,
+    text: TextSurvey,
 }
 
 impl Pass {
@@ -147,7 +160,10 @@ impl Pass {
         self.counts.rows += 1;
     }
 
-    fn into_survey(self, table: Table, stamp: Stamp) -> Result<Survey, RecipientsError> {
+    fn into_survey(mut self, table: Table, stamp: Stamp) -> Result<Survey, RecipientsError> {
+        if let Some(error) = self.text.error() {
+            return Err(error);
+        }
         if !self.listed.is_empty() {
             return Err(RecipientsError::BadRows {
                 first: self.listed,
@@ -158,6 +174,7 @@ impl Pass {
         let tidied = Tidied {
             empty_rows: table.empty_rows(),
             ignored_columns: table.columns.unnamed(),
+            garbled_rows: self.text.garbled_rows,
         };
         Ok(Survey {
             fingerprint: table.fingerprint()?,
@@ -167,6 +184,7 @@ impl Pass {
                 tidied,
                 ..self.counts
             },
+            garbled: self.text.garbled,
             stamp,
             accepted: self.accepted,
         })

@@ -15,12 +15,15 @@ mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text_guess;
+mod text_survey;
 
 pub use crate::domain::recipient::RecipientRow;
-pub use error::{HeaderProblem, RecipientsError, RowError, RowProblem};
+pub use error::{GarbledCell, HeaderProblem, RecipientsError, RowError, RowProblem};
 pub use first_pass::{Counts, Survey, Tidied, first_pass};
 pub use rejected::{RejectedRow, RejectedWriter, rejected_path};
 pub use rows::{Rows, rows};
+pub use source::FileEncoding;
 pub use table::columns;
 
 /// Longest cell.
@@ -32,6 +35,8 @@ pub const MAX_ROW_BYTES: usize = 8 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub email_column: String,
+    /// Of a file without a byte order mark. `None`: UTF-8, or UTF-16 where that is unmistakable.
+    pub encoding: Option<FileEncoding>,
     /// Columns that templates of headers use. Their cells may not contain control characters.
     pub header_columns: Vec<String>,
     /// Bad rows are left out and reported, instead of being an error.
@@ -44,6 +49,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             email_column: "email".to_string(),
+            encoding: None,
             header_columns: Vec::new(),
             skip_invalid: false,
             limit: None,

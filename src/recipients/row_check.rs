@@ -3,8 +3,9 @@
 
 use super::cell;
 use super::columns::Columns;
-use super::error::{RowError, RowProblem, shortened};
+use super::error::{GarbledCell, RowError, RowProblem, shortened};
 use super::table::{RawRow, Table};
+use super::text_guess::before_wrong_decoding;
 use crate::domain::address::{Address, AddressError};
 
 pub struct RowCheck {
@@ -46,6 +47,23 @@ impl RowCheck {
                 .map_err(|what| self.cell_error(row.line, &column.name, cell, what))
         });
         text.collect()
+    }
+
+    /// The first cell that was decoded wrongly before it came into the list. For a row that [`RowCheck::address`]
+    /// accepted.
+    pub fn garbled(&self, row: RawRow<'_>) -> Option<GarbledCell> {
+        let mut cells = self.columns.cells(row.record);
+        cells.find_map(|(column, cell)| {
+            let text = std::str::from_utf8(cell).ok()?;
+            let meant = before_wrong_decoding(text)?;
+            Some(GarbledCell {
+                file: self.file.clone(),
+                line: row.line,
+                column: column.name.clone(),
+                value: shortened(cell),
+                meant: shortened(meant.as_bytes()),
+            })
+        })
     }
 
     pub fn row_error(&self, line: u64, what: RowProblem) -> RowError {

@@ -7,6 +7,8 @@ use super::csv_file::{CsvReader, Step};
 use super::error::{HeaderProblem, RecipientsError, shortened};
 use super::record::Record;
 use super::source::Stamp;
+use super::text_guess::EncodingEvidence;
+use super::text_survey::BrokenText;
 use crate::domain::nearest::nearest;
 use std::path::Path;
 
@@ -31,7 +33,7 @@ pub struct RawRow<'a> {
 impl Table {
     /// Reads and checks the header row.
     pub fn open(path: &Path, options: &Options) -> Result<Table, RecipientsError> {
-        let mut reader = CsvReader::open(path)?;
+        let mut reader = CsvReader::open(path, options.encoding)?;
         let columns = match reader.step()? {
             Step::Row => Columns::from_header(reader.record(), options),
             Step::Broken(problem) => Err(ColumnsError::Header(HeaderProblem::Broken(problem))),
@@ -121,6 +123,12 @@ fn names_mail(cell: &[u8]) -> bool {
 fn header_error(reader: &CsvReader, error: ColumnsError, options: &Options) -> RecipientsError {
     let (path, line) = (reader.path(), reader.line());
     match error {
+        ColumnsError::Header(HeaderProblem::NotUtf8 { .. }) if options.encoding.is_none() => {
+            let mut evidence = EncodingEvidence::default();
+            evidence.add(reader.record().text());
+            evidence.add(reader.unused());
+            BrokenText::new(path, line, reader.record()).error(&evidence)
+        }
         ColumnsError::Header(problem) => RecipientsError::Header {
             path,
             line,

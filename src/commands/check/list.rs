@@ -12,6 +12,10 @@ use crate::recipients::{Options, first_pass, rows};
 use crate::render::Composer;
 use std::path::Path;
 
+/// For text that was decoded wrongly before it came into the list.
+const GARBLED: &str =
+    "export the list again as UTF-8; if the campaign names an `encoding`, check it";
+
 /// Findings of one kind that are shown one by one.
 const SHOWN: u64 = 10;
 /// The first rows are all rendered, then some that are spread over the rest.
@@ -40,6 +44,11 @@ pub fn check(
         }
     };
     report.counts = Some(survey.counts);
+    if let Some(garbled) = &survey.garbled {
+        let rows = counted(survey.counts.tidied.garbled_rows, "row");
+        let what = format!("{garbled} ({rows} like this)");
+        report.findings.push(Finding::warning("W36", what, GARBLED));
+    }
     let name = path.display().to_string();
     bad.rest(&name, "E30", "invalid rows", report);
     let mut addresses = AddressChecks::default();

@@ -111,6 +111,10 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
 pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
     match event {
         EnqueueProgress::Rejected(row) => progress.warn(format!("rejected: {row}")),
+        EnqueueProgress::Garbled { first, rows } => progress.warn(format!(
+            "warning: {first} ({} like this)",
+            counted(rows, "row")
+        )),
         EnqueueProgress::Dropped(run) => progress.say(format!(
             "discarded the unfinished run `{run}`: its inputs changed"
         )),

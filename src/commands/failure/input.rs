@@ -31,6 +31,17 @@ fn recipients_hint(error: &RecipientsError) -> String {
         RecipientsError::BadRows { first, .. } if matches!(first.first(), Some(row) if matches!(row.what, RowProblem::Unnamed { .. })) => {
             "give the column a name in the header row, or delete it".into()
         }
+        RecipientsError::BadRows { first, .. } if matches!(first.first(), Some(row) if matches!(row.what, RowProblem::NotUtf8)) => {
+            "save the list as `CSV UTF-8`; other rows of it are UTF-8 already".into()
+        }
+        RecipientsError::Encoding {
+            guess: Some(name), ..
+        } => format!(
+            "set `encoding = \"{name}\"` in the campaign file, or save the list as `CSV UTF-8`"
+        ),
+        RecipientsError::Encoding { guess: None, .. } => {
+            "save the list as `CSV UTF-8`, or name its `encoding` in the campaign file".into()
+        }
         RecipientsError::BadRows { first, .. } => {
             let file = first.first().map_or("", |row| row.file.as_str());
             format!(

@@ -5,7 +5,7 @@ use crate::commands::output::{Align, Cells, Column, Format, Listing};
 use crate::domain::ids::Row;
 use crate::domain::recipient::RecipientRow;
 use crate::protocol::RunFacts;
-use crate::recipients::{Options, Survey, first_pass, rows};
+use crate::recipients::{FileEncoding, Options, Survey, first_pass, rows};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::path::Path;
@@ -60,6 +60,7 @@ fn options(run: &RunFacts) -> Options {
     let limit = run.manifest.inputs.get("limit");
     Options {
         email_column: reading.email_column.clone(),
+        encoding: reading.encoding.as_deref().and_then(FileEncoding::of_name),
         header_columns: reading.header_columns.clone(),
         skip_invalid: true,
         limit: limit.and_then(|limit| limit.parse().ok()),

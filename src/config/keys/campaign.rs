@@ -4,6 +4,7 @@ use crate::config::declare::keys;
 use crate::config::mailbox::Mailbox;
 use crate::config::schema::{Choice, Shape, Table};
 use crate::domain::records::InDoubtPolicy;
+use crate::recipients::FileEncoding;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +67,16 @@ keys! {
             default: "email",
         }
 
+        /// Encoding of a recipients CSV that is not UTF-8
+        ///
+        /// For example `windows-1252`, `macintosh`, `gb18030` or `shift_jis`. A byte order mark in the file wins. UTF-16
+        /// is recognised without this key.
+        encoding: Option<String> {
+            default_text: "UTF-8",
+            example: "windows-1252",
+            check: is_encoding,
+        }
+
         /// How long after the start of the run messages are still sent
         ///
         /// The run starts when all its messages are in the queue, or at the time given with `--at`. Messages that are
@@ -124,6 +135,14 @@ impl Choice for InDoubtPolicy {
         ("resend", InDoubtPolicy::Resend),
         ("hold", InDoubtPolicy::Hold),
     ];
+}
+
+/// Whether a text names an encoding that lists can be read in.
+pub fn is_encoding(text: &str) -> Result<(), String> {
+    match FileEncoding::of_name(text) {
+        Some(_) => Ok(()),
+        None => Err("not the name of an encoding, such as `windows-1252`".into()),
+    }
 }
 
 /// Whether a text can name a campaign or a run.

@@ -11,6 +11,7 @@ use crate::domain::records::{CampaignRecord, Dropped, FileReading, Manifest};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::timestamp::timestamp;
 use crate::queue::Queue;
+use crate::recipients::FileEncoding;
 use std::time::SystemTime;
 
 /// Two processes with different inputs drop each other's run. This many times, then one gives up.
@@ -184,6 +185,7 @@ impl NewManifest {
             recipients: absolute(job),
             reading: FileReading {
                 email_column: job.options.email_column.clone(),
+                encoding: job.options.encoding.map(FileEncoding::name),
                 header_columns: job.options.header_columns.clone(),
             },
             pieces: 0,

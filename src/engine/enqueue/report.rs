@@ -2,7 +2,7 @@
 
 use crate::domain::ids::{RunId, RunKey};
 use crate::domain::records::Tally;
-use crate::recipients::{Counts, RowError, Tidied};
+use crate::recipients::{Counts, GarbledCell, RowError, Tidied};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub enum EnqueueProgress<'a> {
     Rejected(&'a RowError),
     /// The first pass is complete.
     Surveyed(&'a Counts),
+    /// The first cell of several rows, or of one, with text that was decoded wrongly before it came into the list.
+    Garbled { first: &'a GarbledCell, rows: u64 },
     /// This unsealed run was dropped.
     Dropped(&'a str),
     /// An earlier call or another process wrote this many batches of the run.

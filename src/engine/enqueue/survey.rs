@@ -42,6 +42,10 @@ pub async fn survey(
         let path = job.recipients.display().to_string();
         return Err(RecipientsError::Nobody { path }.into());
     }
+    if let Some(first) = &surveyed.survey.garbled {
+        let rows = surveyed.survey.counts.tidied.garbled_rows;
+        observer(EnqueueProgress::Garbled { first, rows });
+    }
     observer(EnqueueProgress::Surveyed(&surveyed.survey.counts));
     Ok(surveyed)
 }

@@ -6,7 +6,7 @@ use super::split::{Found, line_end_bytes, scan};
 use crate::recipients::MAX_CELL_BYTES;
 use crate::recipients::error::{RecipientsError, RowProblem};
 use crate::recipients::record::Record;
-use crate::recipients::source::{Source, Stamp};
+use crate::recipients::source::{FileEncoding, Source, Stamp};
 use std::path::Path;
 
 pub struct CsvReader {
@@ -39,11 +39,11 @@ pub enum Step {
 
 impl CsvReader {
     /// Opens the file and recognises its delimiter.
-    pub fn open(path: &Path) -> Result<CsvReader, RecipientsError> {
+    pub fn open(path: &Path, encoding: Option<FileEncoding>) -> Result<CsvReader, RecipientsError> {
         let mut reader = CsvReader {
             record: Record::default(),
             line: 0,
-            source: Source::open(path)?,
+            source: Source::open(path, encoding)?,
             window: Vec::new(),
             used: 0,
             is_at_end: false,
@@ -90,8 +90,12 @@ impl CsvReader {
 
     /// The line of a row further down with a cell that `is_wanted`. Call it after the first row.
     pub fn header_below(&self, is_wanted: &dyn Fn(&[u8]) -> bool) -> Option<u64> {
-        let (_, unused) = self.window.split_at(self.used);
-        lines_to_header(unused, is_wanted).map(|lines| self.next_line + lines)
+        lines_to_header(self.unused(), is_wanted).map(|lines| self.next_line + lines)
+    }
+
+    /// What has been read and not used yet.
+    pub fn unused(&self) -> &[u8] {
+        self.window.split_at(self.used).1
     }
 
     /// SHA-256 of the whole file in hexadecimal. Reads what has not been read yet.

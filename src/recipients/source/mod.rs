@@ -1,5 +1,6 @@
 //! The bytes of a recipients file, converted to UTF-8, and the fingerprint of the file.
 
+mod legacy;
 mod utf16;
 
 use super::error::RecipientsError;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use utf16::Decoder;
 
+pub use legacy::FileEncoding;
+
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// A file that is read once, from its beginning to its end.
@@ -19,6 +22,8 @@ pub struct Source {
     file: File,
     piece: Vec<u8>,
     hash: digest::Context,
+    /// The encoding that the campaign names.
+    given: Option<FileEncoding>,
     /// `None` until the first piece is read.
     encoding: Option<Encoding>,
     bytes_read: u64,
@@ -27,6 +32,7 @@ pub struct Source {
 enum Encoding {
     Utf8,
     Utf16(Decoder),
+    Legacy(encoding_rs::Decoder),
 }
 
 /// A cheap check that a file is still the same.
@@ -37,13 +43,15 @@ pub struct Stamp {
 }
 
 impl Source {
-    pub fn open(path: &Path) -> Result<Source, RecipientsError> {
+    /// `encoding`: of a file without a byte order mark. `None` for UTF-8, and UTF-16 where it is unmistakable.
+    pub fn open(path: &Path, encoding: Option<FileEncoding>) -> Result<Source, RecipientsError> {
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;
         Ok(Source {
             path: path.to_path_buf(),
             file,
             piece: vec![0; PIECE_BYTES],
             hash: digest::Context::new(&digest::SHA256),
+            given: encoding,
             encoding: None,
             bytes_read: 0,
         })
@@ -76,13 +84,14 @@ impl Source {
         let (skipped, encoding) = match &mut self.encoding {
             Some(encoding) => (0, encoding),
             none => {
-                let (skipped, encoding) = recognise(piece);
+                let (skipped, encoding) = recognise(piece, self.given);
                 (skipped, none.insert(encoding))
             }
         };
         let (_, piece) = piece.split_at(skipped);
         match encoding {
             Encoding::Utf8 => out.extend_from_slice(piece),
+            Encoding::Legacy(decoder) => legacy::decode(decoder, piece, count == 0, out),
             Encoding::Utf16(decoder) if count == 0 => decoder.finish(out),
             Encoding::Utf16(decoder) => decoder.decode(piece, out),
         }
@@ -113,14 +122,35 @@ impl Source {
     }
 }
 
-/// The encoding by its byte order mark, and the length of the mark.
-fn recognise(start: &[u8]) -> (usize, Encoding) {
+/// The encoding and the length of its byte order mark. The mark decides before the campaign does, because the file of
+/// rejected rows has one.
+fn recognise(start: &[u8], given: Option<FileEncoding>) -> (usize, Encoding) {
     match start {
         [0xEF, 0xBB, 0xBF, ..] => (3, Encoding::Utf8),
         [0xFF, 0xFE, ..] => (2, Encoding::Utf16(Decoder::new(false))),
         [0xFE, 0xFF, ..] => (2, Encoding::Utf16(Decoder::new(true))),
-        _ => (0, Encoding::Utf8),
+        _ => match given {
+            Some(encoding) => (0, Encoding::Legacy(encoding.decoder())),
+            None => (0, without_mark(start)),
+        },
     }
+}
+
+/// UTF-16 if at least each twentieth byte is NUL, and nine tenths of them are on the same side of the code units: no other
+/// text has NUL bytes, and every list has ASCII addresses.
+fn without_mark(start: &[u8]) -> Encoding {
+    let mut zeros = [0usize; 2];
+    for pair in start.chunks_exact(2) {
+        for (count, byte) in zeros.iter_mut().zip(pair) {
+            *count += usize::from(*byte == 0);
+        }
+    }
+    let [first, second] = zeros;
+    let (most, fewest) = (first.max(second), first.min(second));
+    if most * 20 < start.len() || most < fewest * 9 || most == 0 {
+        return Encoding::Utf8;
+    }
+    Encoding::Utf16(Decoder::new(first > second))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> RecipientsError {

@@ -116,6 +116,12 @@ fn recipients(texts: &mut Vec<String>) {
             count: 3,
         },
         Nobody => RecipientsError::Nobody { path: path() },
+        Encoding => RecipientsError::Encoding {
+            path: path(),
+            line: 3,
+            sample: "Jörg".into(),
+            guess: Some("windows-1252".into()),
+        },
         Changed => RecipientsError::Changed { path: path() },
     });
 }
