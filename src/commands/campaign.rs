@@ -60,6 +60,7 @@ pub fn reading(keys: &CampaignKeys, options: Options) -> Options {
     let encoding = keys.encoding.as_deref();
     Options {
         email_column: keys.email_column.clone(),
+        sheet: keys.sheet.clone(),
         encoding: encoding.and_then(FileEncoding::of_name),
         ..options
     }

@@ -107,6 +107,9 @@ pub struct FileReading {
     /// Name of the encoding if the campaign gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+    /// Sheet of a workbook if the campaign gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// Columns that templates of headers use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub header_columns: Vec<String>,

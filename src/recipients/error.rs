@@ -1,5 +1,6 @@
 //! Errors of a recipients file, with place and value. A whole row is never shown.
 
+use super::format::ForeignFormat;
 use crate::domain::address::AddressError;
 use std::fmt;
 
@@ -40,6 +41,18 @@ pub enum RecipientsError {
         sample: String,
         guess: Option<String>,
     },
+    #[error("{path} is {}, not a list", .format.name)]
+    Foreign { path: String, format: ForeignFormat },
+    #[error("{path} is a workbook that cannot be read: {what}")]
+    Workbook { path: String, what: String },
+    #[error("{path} has no sheet `{wanted}` (sheets: {})", .sheets.join(", "))]
+    NoSheet {
+        path: String,
+        wanted: String,
+        sheets: Vec<String>,
+    },
+    #[error("sheet `{sheet}` of {path} has no rows")]
+    EmptySheet { path: String, sheet: String },
     #[error("{path} has changed while it was read")]
     Changed { path: String },
 }

@@ -7,20 +7,28 @@ mod columns;
 mod csv_file;
 mod error;
 mod first_pass;
+mod format;
+mod list_reader;
 mod record;
 mod rejected;
 mod row_check;
 mod rows;
+mod sheet;
+mod sheet_cells;
+#[cfg(test)]
+mod sheet_tests;
 mod source;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text_guess;
 mod text_survey;
+mod zip_directory;
 
 pub use crate::domain::recipient::RecipientRow;
 pub use error::{GarbledCell, HeaderProblem, RecipientsError, RowError, RowProblem};
 pub use first_pass::{Counts, Survey, Tidied, first_pass};
+pub use format::{Cure, ForeignFormat};
 pub use rejected::{RejectedRow, RejectedWriter, rejected_path};
 pub use rows::{Rows, rows};
 pub use source::FileEncoding;
@@ -37,6 +45,8 @@ pub struct Options {
     pub email_column: String,
     /// Of a file without a byte order mark. `None`: UTF-8, or UTF-16 where that is unmistakable.
     pub encoding: Option<FileEncoding>,
+    /// Sheet of a workbook. `None`: the first one.
+    pub sheet: Option<String>,
     /// Columns that templates of headers use. Their cells may not contain control characters.
     pub header_columns: Vec<String>,
     /// Bad rows are left out and reported, instead of being an error.
@@ -50,6 +60,7 @@ impl Default for Options {
         Options {
             email_column: "email".to_string(),
             encoding: None,
+            sheet: None,
             header_columns: Vec::new(),
             skip_invalid: false,
             limit: None,

@@ -1,10 +1,10 @@
-//! An opened recipients file: its columns, then its rows one after the other. Both passes read a list through this;
-//! only this file knows which format the list has.
+//! An opened recipients file: its columns, then its rows one after the other. Both passes read a list through this.
 
 use super::Options;
 use super::columns::{Columns, ColumnsError};
-use super::csv_file::{CsvReader, Step};
+use super::csv_file::Step;
 use super::error::{HeaderProblem, RecipientsError, shortened};
+use super::list_reader::ListReader;
 use super::record::Record;
 use super::source::Stamp;
 use super::text_guess::EncodingEvidence;
@@ -19,7 +19,7 @@ pub fn columns(path: &Path, options: &Options) -> Result<Vec<String>, Recipients
 
 pub struct Table {
     pub columns: Columns,
-    reader: CsvReader,
+    reader: ListReader,
 }
 
 /// A row as the file has it.
@@ -33,7 +33,7 @@ pub struct RawRow<'a> {
 impl Table {
     /// Reads and checks the header row.
     pub fn open(path: &Path, options: &Options) -> Result<Table, RecipientsError> {
-        let mut reader = CsvReader::open(path, options.encoding)?;
+        let mut reader = ListReader::open(path, options)?;
         let columns = match reader.step()? {
             Step::Row => Columns::from_header(reader.record(), options),
             Step::Broken(problem) => Err(ColumnsError::Header(HeaderProblem::Broken(problem))),
@@ -88,7 +88,7 @@ impl Table {
 
 /// The error for a first row that is a title, because the header row follows below. A first row with a column that may
 /// hold addresses is no title.
-fn title(reader: &CsvReader, error: &ColumnsError, options: &Options) -> Option<RecipientsError> {
+fn title(reader: &ListReader, error: &ColumnsError, options: &Options) -> Option<RecipientsError> {
     if let ColumnsError::Header(problem) = error
         && !matches!(problem, HeaderProblem::Duplicate { .. })
     {
@@ -120,7 +120,7 @@ fn names_mail(cell: &[u8]) -> bool {
     text.contains("mail") && !text.contains('@') && text.chars().count() <= 40
 }
 
-fn header_error(reader: &CsvReader, error: ColumnsError, options: &Options) -> RecipientsError {
+fn header_error(reader: &ListReader, error: ColumnsError, options: &Options) -> RecipientsError {
     let (path, line) = (reader.path(), reader.line());
     match error {
         ColumnsError::Header(HeaderProblem::NotUtf8 { .. }) if options.encoding.is_none() => {

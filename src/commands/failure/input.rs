@@ -1,7 +1,7 @@
 //! Errors of lists, campaigns and templates: exit code 2, and the hint of each variant.
 
 use super::Failure;
-use crate::recipients::{HeaderProblem, RecipientsError, RowProblem, rejected_path};
+use crate::recipients::{Cure, HeaderProblem, RecipientsError, RowProblem, rejected_path};
 use crate::render::{ContentError, HeaderNameProblem, RenderError, TemplateError};
 use std::path::Path;
 
@@ -39,6 +39,21 @@ fn recipients_hint(error: &RecipientsError) -> String {
         } => format!(
             "set `encoding = \"{name}\"` in the campaign file, or save the list as `CSV UTF-8`"
         ),
+        RecipientsError::Foreign { format, .. } => match format.cure {
+            Cure::SaveAgain => {
+                "open it in a spreadsheet program and save it as `.xlsx`, `.ods` or `CSV UTF-8`"
+                    .into()
+            }
+            Cure::Unpack => "unpack it, and give the list that is in it".into(),
+            Cure::Export => "export the list as CSV, with a header row such as `email,name`".into(),
+        },
+        RecipientsError::Workbook { .. } => {
+            "open it in a spreadsheet program and save it again, or as `CSV UTF-8`".into()
+        }
+        RecipientsError::NoSheet { .. } => "set `sheet` in the campaign file to one of them".into(),
+        RecipientsError::EmptySheet { .. } => {
+            "set `sheet = \"…\"` in the campaign file to the sheet with the addresses".into()
+        }
         RecipientsError::Encoding { guess: None, .. } => {
             "save the list as `CSV UTF-8`, or name its `encoding` in the campaign file".into()
         }

@@ -60,6 +60,7 @@ fn options(run: &RunFacts) -> Options {
     let limit = run.manifest.inputs.get("limit");
     Options {
         email_column: reading.email_column.clone(),
+        sheet: reading.sheet.clone(),
         encoding: reading.encoding.as_deref().and_then(FileEncoding::of_name),
         header_columns: reading.header_columns.clone(),
         skip_invalid: true,

@@ -56,7 +56,10 @@ keys! {
             example: "spring-sale.txt",
         }
 
-        /// Recipients CSV, relative to the campaign file
+        /// Recipients CSV, or workbook (`.xlsx`, `.ods`), relative to the campaign file
+        ///
+        /// Cells of a workbook are read as a person sees them; dates are like `2026-12-01`. Zeros that only the format of a
+        /// number shows are not read: make such cells text.
         recipients: Option<PathBuf> {
             default_text: "the campaign file with `.csv` instead of `.toml`",
             example: "spring-sale.csv",
@@ -65,6 +68,12 @@ keys! {
         /// Column of the recipients CSV that holds the address
         email_column: String {
             default: "email",
+        }
+
+        /// Sheet of a workbook with the recipients
+        sheet: Option<String> {
+            default_text: "the first one",
+            example: "Customers",
         }
 
         /// Encoding of a recipients CSV that is not UTF-8

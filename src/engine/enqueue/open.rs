@@ -185,6 +185,7 @@ impl NewManifest {
             recipients: absolute(job),
             reading: FileReading {
                 email_column: job.options.email_column.clone(),
+                sheet: job.options.sheet.clone(),
                 encoding: job.options.encoding.map(FileEncoding::name),
                 header_columns: job.options.header_columns.clone(),
             },

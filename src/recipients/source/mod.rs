@@ -7,7 +7,7 @@ use super::error::RecipientsError;
 use crate::domain::digest::hex;
 use ring::digest;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use utf16::Decoder;
@@ -55,6 +55,17 @@ impl Source {
             encoding: None,
             bytes_read: 0,
         })
+    }
+
+    /// The same file for a reader that seeks. Call [`Source::rewind`] after it has read.
+    pub fn share(&self) -> Result<File, RecipientsError> {
+        let shared = self.file.try_clone();
+        shared.map_err(|error| unreadable(&self.path, &error))
+    }
+
+    pub fn rewind(&mut self) -> Result<(), RecipientsError> {
+        let rewound = self.file.rewind();
+        rewound.map_err(|error| unreadable(&self.path, &error))
     }
 
     pub fn path(&self) -> String {
@@ -136,24 +147,26 @@ fn recognise(start: &[u8], given: Option<FileEncoding>) -> (usize, Encoding) {
     }
 }
 
-/// UTF-16 if at least each twentieth byte is NUL, and nine tenths of them are on the same side of the code units: no other
-/// text has NUL bytes, and every list has ASCII addresses.
+/// UTF-16 if a quarter of the bytes is NUL, nearly all of them on the same side of the code units, and few units are two
+/// bytes of ASCII. Every list has ASCII addresses, and text in other encodings has no NUL bytes.
 fn without_mark(start: &[u8]) -> Encoding {
-    let mut zeros = [0usize; 2];
+    let (mut first, mut second, mut ascii) = (0usize, 0usize, 0usize);
     for pair in start.chunks_exact(2) {
-        for (count, byte) in zeros.iter_mut().zip(pair) {
-            *count += usize::from(*byte == 0);
+        match pair {
+            [0, _] => first += 1,
+            [_, 0] => second += 1,
+            pair => ascii += usize::from(pair.is_ascii()),
         }
     }
-    let [first, second] = zeros;
     let (most, fewest) = (first.max(second), first.min(second));
-    if most * 20 < start.len() || most < fewest * 9 || most == 0 {
-        return Encoding::Utf8;
+    let is_utf16 = most * 4 >= start.len() && most >= fewest * 9 && most >= ascii * 4;
+    match is_utf16 && most > 0 {
+        true => Encoding::Utf16(Decoder::new(first > second)),
+        false => Encoding::Utf8,
     }
-    Encoding::Utf16(Decoder::new(first > second))
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> RecipientsError {
+pub fn unreadable(path: &Path, error: &io::Error) -> RecipientsError {
     RecipientsError::Unreadable {
         path: path.display().to_string(),
         what: error.to_string(),

@@ -4,7 +4,9 @@ use super::{examples, failure};
 use mailq::commands::Failure;
 use mailq::config::ConfigError;
 use mailq::domain::address::AddressError;
-use mailq::recipients::{HeaderProblem, RecipientsError, RowError, RowProblem};
+use mailq::recipients::{
+    Cure, ForeignFormat, HeaderProblem, RecipientsError, RowError, RowProblem,
+};
 use mailq::render::{
     ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
     TemplateError, UnknownColumn,
@@ -122,6 +124,17 @@ fn recipients(texts: &mut Vec<String>) {
             sample: "Jörg".into(),
             guess: Some("windows-1252".into()),
         },
+        Foreign => RecipientsError::Foreign {
+            path: path(),
+            format: ForeignFormat { name: "a PDF", cure: Cure::Export },
+        },
+        Workbook => RecipientsError::Workbook { path: path(), what: what() },
+        NoSheet => RecipientsError::NoSheet {
+            path: path(),
+            wanted: "Customers".into(),
+            sheets: vec!["Sheet1".into(), "Sheet2".into()],
+        },
+        EmptySheet => RecipientsError::EmptySheet { path: path(), sheet: "Sheet1".into() },
         Changed => RecipientsError::Changed { path: path() },
     });
 }

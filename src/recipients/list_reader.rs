@@ -1,0 +1,107 @@
+//! Reads the rows of a file, whichever format it has.
+
+use super::Options;
+use super::csv_file::{CsvReader, Step};
+use super::error::RecipientsError;
+use super::format::{Format, recognise};
+use super::record::Record;
+use super::sheet::SheetReader;
+use super::source::{Stamp, unreadable};
+use std::fs::File;
+use std::path::Path;
+
+pub enum ListReader {
+    Csv(CsvReader),
+    Sheet(SheetReader),
+}
+
+impl ListReader {
+    pub fn open(path: &Path, options: &Options) -> Result<ListReader, RecipientsError> {
+        let format = File::open(path).and_then(|mut file| recognise(&mut file));
+        Ok(match format.map_err(|error| unreadable(path, &error))? {
+            Format::Text => ListReader::Csv(CsvReader::open(path, options.encoding)?),
+            Format::Xlsx => ListReader::Sheet(SheetReader::open_xlsx(path, options)?),
+            Format::Ods => ListReader::Sheet(SheetReader::open_ods(path, options)?),
+            Format::Foreign(format) => {
+                let path = path.display().to_string();
+                return Err(RecipientsError::Foreign { path, format });
+            }
+        })
+    }
+
+    /// Reads the next row. Empty rows are skipped.
+    pub fn step(&mut self) -> Result<Step, RecipientsError> {
+        match self {
+            ListReader::Csv(reader) => reader.step(),
+            ListReader::Sheet(reader) => Ok(reader.step()),
+        }
+    }
+
+    pub fn record(&self) -> &Record {
+        match self {
+            ListReader::Csv(reader) => reader.record(),
+            ListReader::Sheet(reader) => reader.record(),
+        }
+    }
+
+    /// Line or row of the file on which the current row begins, from 1.
+    pub fn line(&self) -> u64 {
+        match self {
+            ListReader::Csv(reader) => reader.line(),
+            ListReader::Sheet(reader) => reader.line(),
+        }
+    }
+
+    pub fn empty_rows(&self) -> u64 {
+        match self {
+            ListReader::Csv(reader) => reader.empty_rows(),
+            ListReader::Sheet(reader) => reader.empty_rows(),
+        }
+    }
+
+    /// The line of a row further down with a cell that `is_wanted`. Call it after the first row.
+    pub fn header_below(&self, is_wanted: &dyn Fn(&[u8]) -> bool) -> Option<u64> {
+        match self {
+            ListReader::Csv(reader) => reader.header_below(is_wanted),
+            ListReader::Sheet(reader) => reader.header_below(is_wanted),
+        }
+    }
+
+    /// Bytes that have been read and not used yet.
+    pub fn unused(&self) -> &[u8] {
+        match self {
+            ListReader::Csv(reader) => reader.unused(),
+            ListReader::Sheet(_) => &[],
+        }
+    }
+
+    pub fn path(&self) -> String {
+        match self {
+            ListReader::Csv(reader) => reader.path(),
+            ListReader::Sheet(reader) => reader.path(),
+        }
+    }
+
+    pub fn stamp(&self) -> Result<Stamp, RecipientsError> {
+        match self {
+            ListReader::Csv(reader) => reader.stamp(),
+            ListReader::Sheet(reader) => reader.stamp(),
+        }
+    }
+
+    /// 0 for a workbook, which is read when it is opened.
+    pub fn bytes_read(&self) -> u64 {
+        match self {
+            ListReader::Csv(reader) => reader.bytes_read(),
+            ListReader::Sheet(_) => 0,
+        }
+    }
+
+    /// SHA-256 of the whole file in hexadecimal. Reads what has not been read yet.
+    pub fn fingerprint(self) -> Result<String, RecipientsError> {
+        match self {
+            ListReader::Csv(reader) => reader.fingerprint(),
+            ListReader::Sheet(reader) => reader.fingerprint(),
+        }
+    }
+}

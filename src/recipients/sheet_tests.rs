@@ -1,0 +1,140 @@
+//! Workbooks as lists: both passes over small `.xlsx` and `.ods` files.
+
+use super::*;
+use std::path::PathBuf;
+
+/// A zip archive of files that are not compressed.
+fn zipped(files: &[(&str, &str)]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let start = bytes.len() as u32;
+        let size = (text.len() as u32).to_le_bytes();
+        let mut fields = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        fields.extend(crc32fast::hash(text.as_bytes()).to_le_bytes());
+        fields.extend(size.iter().chain(&size));
+        fields.extend((name.len() as u16).to_le_bytes());
+        fields.extend([0, 0]);
+        bytes.extend(
+            [
+                b"PK\x03\x04",
+                fields.as_slice(),
+                name.as_bytes(),
+                text.as_bytes(),
+            ]
+            .concat(),
+        );
+        directory.extend([b"PK\x01\x02\x14\0", fields.as_slice(), &[0; 10]].concat());
+        directory.extend(start.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let (start, count) = (bytes.len() as u32, files.len() as u16);
+    bytes.extend(&directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    bytes.extend([count.to_le_bytes(), count.to_le_bytes()].concat());
+    bytes.extend((directory.len() as u32).to_le_bytes());
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+fn xlsx(rows: &str) -> Vec<u8> {
+    let book = r#"<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Notes" sheetId="1" state="hidden" r:id="rId1"/><sheet name="List" sheetId="2" r:id="rId2"/></sheets></workbook>"#;
+    let relations = r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet2.xml"/></Relationships>"#;
+    let styles = r#"<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>"#;
+    let sheet = |rows: &str| {
+        format!(
+            r#"<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{rows}</sheetData></worksheet>"#
+        )
+    };
+    zipped(&[
+        ("[Content_Types].xml", "<Types/>"),
+        ("xl/workbook.xml", book),
+        ("xl/_rels/workbook.xml.rels", relations),
+        ("xl/styles.xml", styles),
+        ("xl/worksheets/sheet1.xml", &sheet("")),
+        ("xl/worksheets/sheet2.xml", &sheet(rows)),
+    ])
+}
+
+const XLSX_ROWS: &str = r#"<row r="2"><c r="A2" t="inlineStr"><is><t>email</t></is></c><c r="B2" t="inlineStr"><is><t>since</t></is></c><c r="C2" t="inlineStr"><is><t>points</t></is></c></row><row r="3"><c r="A3" t="inlineStr"><is><t>anna@x.io</t></is></c><c r="B3" s="1"><v>46357</v></c><c r="C3"><v>12</v></c></row><row r="5"><c r="A5" t="inlineStr"><is><t>b@@x.io</t></is></c><c r="C5"><v>0.30000000000000004</v></c></row><row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t> </t></is></c></row>"#;
+
+fn ods() -> Vec<u8> {
+    let content = r#"<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body><office:spreadsheet><table:table table:name="List"><table:table-row><table:table-cell office:value-type="string"><text:p>email</text:p></table:table-cell><table:table-cell office:value-type="string"><text:p>since</text:p></table:table-cell></table:table-row><table:table-row><table:table-cell office:value-type="string"><text:p>anna@x.io</text:p></table:table-cell><table:table-cell office:value-type="date" office:date-value="2026-12-01"><text:p>01.12.26</text:p></table:table-cell></table:table-row></table:table></office:spreadsheet></office:body></office:document-content>"#;
+    zipped(&[
+        ("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
+        ("content.xml", content),
+        ("META-INF/manifest.xml", "<manifest/>"),
+    ])
+}
+
+struct Book {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn book(bytes: &[u8]) -> Book {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list.csv");
+    std::fs::write(&path, bytes).unwrap();
+    Book {
+        _folder: folder,
+        path,
+    }
+}
+
+impl Book {
+    fn error(&self, options: &Options) -> RecipientsError {
+        first_pass(&self.path, options, |_| {}).unwrap_err()
+    }
+
+    fn fields(&self, options: &Options) -> Vec<(u64, Vec<String>)> {
+        let survey = first_pass(&self.path, options, |_| {}).unwrap();
+        let rows = rows(&self.path, options, &survey, 0..u64::MAX).unwrap();
+        let fields = rows.map(|row| row.map(|row| (row.line, row.fields)));
+        fields.collect::<Result<_, _>>().unwrap()
+    }
+}
+
+#[test]
+fn reads_the_first_visible_sheet_as_a_person_sees_it() {
+    let skipping = Options {
+        skip_invalid: true,
+        ..Options::default()
+    };
+    let wanted = ["anna@x.io", "2026-12-01", "12"].map(str::to_string);
+    let found = book(&xlsx(XLSX_ROWS)).fields(&skipping);
+    assert_eq!(found, [(3, wanted.to_vec())]);
+    let found = book(&ods()).fields(&skipping);
+    assert_eq!(found, [(2, wanted[..2].to_vec())]);
+}
+
+#[test]
+fn names_what_is_wrong_with_a_workbook() {
+    let options = Options::default();
+    let error = book(&xlsx(XLSX_ROWS)).error(&options).to_string();
+    assert!(
+        error.ends_with("list.csv:5: column `email` is `b@@x.io`: two `@`"),
+        "{error}"
+    );
+    let of_sheet = |name: &str| Options {
+        sheet: Some(name.to_string()),
+        ..Options::default()
+    };
+    let error = book(&xlsx("")).error(&of_sheet("list"));
+    assert!(
+        matches!(&error, RecipientsError::NoSheet { sheets, .. } if sheets == &["Notes", "List"])
+    );
+    let error = book(&xlsx("")).error(&options);
+    assert!(matches!(&error, RecipientsError::EmptySheet { sheet, .. } if sheet == "List"));
+    let cut = zipped(&[("xl/workbook.xml", "<workbook")]);
+    assert!(matches!(
+        book(&cut).error(&options),
+        RecipientsError::Workbook { .. }
+    ));
+    for bytes in [&b"%PDF-1.7\nemail"[..], &zipped(&[("a.csv", "email")])] {
+        assert!(matches!(
+            book(bytes).error(&options),
+            RecipientsError::Foreign { .. }
+        ));
+    }
+}
