@@ -61,6 +61,7 @@ pub fn reading(keys: &CampaignKeys, options: Options) -> Options {
     Options {
         email_column: keys.email_column.clone(),
         sheet: keys.sheet.clone(),
+        several: keys.several,
         encoding: encoding.and_then(FileEncoding::of_name),
         ..options
     }

@@ -160,6 +160,7 @@ fn print(
             "accepted": report.counts.map(|counts| counts.accepted),
             "duplicates": report.counts.map(|counts| counts.duplicates),
             "invalid": report.counts.map(|counts| counts.invalid),
+            "cleaned_addresses": report.counts.map(|counts| counts.tidied.cleaned_addresses),
             "empty_rows": report.counts.map(|counts| counts.tidied.empty_rows),
             "garbled_rows": report.counts.map(|counts| counts.tidied.garbled_rows),
             "ignored_columns": report.counts.map(|counts| counts.tidied.ignored_columns),

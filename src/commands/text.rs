@@ -28,6 +28,7 @@ pub fn counted(number: u64, noun: &str) -> String {
 /// What was left out of a list or put right in it, each as a phrase.
 pub fn tidied(tidied: &Tidied) -> Vec<String> {
     let phrases = [
+        (tidied.cleaned_addresses, "address", "cleaned"),
         (tidied.empty_rows, "empty row", "ignored"),
         (tidied.ignored_columns, "column", "without a name ignored"),
     ];

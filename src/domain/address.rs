@@ -1,5 +1,6 @@
 //! E-mail addresses of recipients: syntax and lengths of RFC 5321, domains as lower-case A-labels (RFC 5890).
 
+use super::mailbox_key::mailbox_key;
 use super::site;
 use std::borrow::Cow;
 use std::fmt;
@@ -110,10 +111,9 @@ impl Address {
         site::of(self.domain())
     }
 
-    /// Two rows with the same key are the same recipient. Case counts in the local part and not in the domain: only the
-    /// receiving server may treat `Anna` and `anna` as one mailbox (RFC 5321 §2.4).
-    pub fn duplicate_key(&self) -> &str {
-        &self.text
+    /// Two rows with the same key are the same recipient.
+    pub fn duplicate_key(&self) -> Cow<'_, str> {
+        mailbox_key(&self.text)
     }
 
     /// Whether the relay must offer SMTPUTF8, because the local part is not ASCII (RFC 6531).
@@ -159,13 +159,22 @@ fn check_local(local: &str) -> Result<(), AddressError> {
     if let Some(quoted) = local.strip_prefix('"') {
         return check_quoted(quoted);
     }
-    if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
+    if has_stray_dots(local) {
         return Err(AddressError::LocalDots);
     }
     match local.chars().find(|c| *c != '.' && !is_atext(*c)) {
         Some(c) => Err(AddressError::LocalCharacter { shown: shown(c) }),
         None => Ok(()),
     }
+}
+
+fn has_stray_dots(local: &str) -> bool {
+    local.starts_with('.') || local.ends_with('.') || local.contains("..")
+}
+
+/// Whether a text can be a local part without quotes (dot-atom of RFC 5322 §3.2.3).
+pub(super) fn is_dot_atom(text: &str) -> bool {
+    !text.is_empty() && !has_stray_dots(text) && text.chars().all(|c| c == '.' || is_atext(c))
 }
 
 /// The inside of a quoted local part and its closing quote.
@@ -196,10 +205,12 @@ fn is_atext(c: char) -> bool {
 /// Whether a character beyond ASCII is allowed: no white space, no control character, and none of the invisible
 /// characters that copy and paste brings along.
 fn is_visible(c: char) -> bool {
-    !c.is_ascii()
-        && !c.is_control()
-        && !c.is_whitespace()
-        && !matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_zero_width(c)
+}
+
+/// Characters that copy and paste brings along, and nobody sees.
+pub fn is_zero_width(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
 /// The domain in lower-case A-labels.

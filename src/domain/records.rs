@@ -107,12 +107,31 @@ pub struct FileReading {
     /// Name of the encoding if the campaign gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+    #[serde(default, skip_serializing_if = "SeveralPolicy::is_error")]
+    pub several: SeveralPolicy,
     /// Sheet of a workbook if the campaign gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sheet: Option<String>,
     /// Columns that templates of headers use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub header_columns: Vec<String>,
+}
+
+/// What to do with a cell that holds several addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeveralPolicy {
+    /// The row is invalid.
+    #[default]
+    Error,
+    /// One message to each address.
+    Each,
+}
+
+impl SeveralPolicy {
+    fn is_error(&self) -> bool {
+        *self == SeveralPolicy::Error
+    }
 }
 
 /// What to do with a message that the relay may or may not have accepted.

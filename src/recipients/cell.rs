@@ -1,7 +1,6 @@
-//! How a cell of a row becomes a value: text, or the address of the recipient.
+//! How a cell of a row becomes text.
 
 use super::error::{RowProblem, control_name};
-use crate::domain::address::Address;
 
 /// The cell as text. Tabs and line breaks are allowed, except in a cell that `reaches_header`: there a line break could
 /// begin another header field.
@@ -28,10 +27,4 @@ pub fn is_printable_ascii(bytes: &[u8]) -> bool {
     bytes
         .iter()
         .fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~'))
-}
-
-/// The cell of the address column.
-pub fn address(cell: &[u8]) -> Result<Address, RowProblem> {
-    let text = std::str::from_utf8(cell).map_err(|_| RowProblem::NotUtf8)?;
-    Ok(Address::parse(text)?)
 }

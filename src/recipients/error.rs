@@ -109,6 +109,8 @@ impl RowError {
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowProblem {
+    #[error("{count} addresses in one cell")]
+    Several { count: usize },
     #[error("{0}")]
     Address(#[from] AddressError),
     #[error("this row has {}, the header has {}", counted(*.found, "cell"), counted(*.expected, "column"))]

@@ -23,6 +23,8 @@ pub struct Tidied {
     pub empty_rows: u64,
     /// Columns without a name and without content.
     pub ignored_columns: u64,
+    /// Addresses that had white space, marks or a name around them.
+    pub cleaned_addresses: u64,
     /// Rows with text that was decoded wrongly before it came into the list.
     pub garbled_rows: u64,
 }
@@ -49,7 +51,8 @@ pub struct Survey {
     /// The first of the `garbled_rows`.
     pub garbled: Option<GarbledCell>,
     pub(super) stamp: Stamp,
-    /// One bit for each row of the file, in order: whether it was accepted.
+    /// One bit for each row of the file, in order: whether it was accepted. A cell with several addresses counts as so many
+    /// rows.
     pub(super) accepted: Vec<u64>,
 }
 
@@ -86,7 +89,7 @@ pub fn first_pass(
 ) -> Result<Survey, RecipientsError> {
     let mut table = Table::open(path, options)?;
     let stamp = table.stamp()?;
-    let check = RowCheck::new(&table);
+    let check = RowCheck::new(&table, options);
     let mut pass = Pass::default();
     let mut addresses = AddressSet::new();
     while !pass.is_full(options) {
@@ -94,12 +97,18 @@ pub fn first_pass(
         let row = table.row();
         let checked = match step {
             Step::End => break,
-            Step::Row => check.address(row),
+            Step::Row => check.addresses(row),
             Step::Broken(what) => Err(check.row_error(row.line, what)),
         };
         match checked {
-            Ok(address) => {
-                pass.count_valid(addresses.insert(address.duplicate_key()));
+            Ok(cell) => {
+                pass.cleaned_addresses += u64::from(cell.is_cleaned);
+                // The limit may be reached within a cell of several addresses.
+                for address in &cell.addresses {
+                    if !pass.is_full(options) {
+                        pass.count_valid(addresses.insert(&address.duplicate_key()));
+                    }
+                }
                 pass.text.look_at(&check, row);
             }
             Err(error) => {
@@ -124,6 +133,7 @@ struct Pass {
     accepted: Vec<u64>,
     listed: Vec<RowError>,
     text: TextSurvey,
+    cleaned_addresses: u64,
 }
 
 impl Pass {
@@ -174,6 +184,7 @@ impl Pass {
         let tidied = Tidied {
             empty_rows: table.empty_rows(),
             ignored_columns: table.columns.unnamed(),
+            cleaned_addresses: self.cleaned_addresses,
             garbled_rows: self.text.garbled_rows,
         };
         Ok(Survey {

@@ -1,6 +1,7 @@
 //! Recipients from a file, in two passes: the first reads and checks all rows before anything is written, the second
 //! returns the accepted ones. Both stream. Only the duplicate check needs memory that grows with the list.
 
+mod address_cell;
 mod address_set;
 mod cell;
 mod columns;
@@ -26,6 +27,7 @@ mod text_survey;
 mod zip_directory;
 
 pub use crate::domain::recipient::RecipientRow;
+use crate::domain::records::SeveralPolicy;
 pub use error::{GarbledCell, HeaderProblem, RecipientsError, RowError, RowProblem};
 pub use first_pass::{Counts, Survey, Tidied, first_pass};
 pub use format::{Cure, ForeignFormat};
@@ -49,6 +51,8 @@ pub struct Options {
     pub sheet: Option<String>,
     /// Columns that templates of headers use. Their cells may not contain control characters.
     pub header_columns: Vec<String>,
+    /// A cell may hold several addresses: one message to each.
+    pub several: SeveralPolicy,
     /// Bad rows are left out and reported, instead of being an error.
     pub skip_invalid: bool,
     /// Accept at most this many rows. The fingerprint still covers the whole file.
@@ -62,6 +66,7 @@ impl Default for Options {
             encoding: None,
             sheet: None,
             header_columns: Vec::new(),
+            several: SeveralPolicy::Error,
             skip_invalid: false,
             limit: None,
         }

@@ -1,47 +1,66 @@
 //! Checks one row: as many cells as columns, valid text, a valid address. Both passes use it, so they accept the same
 //! rows.
 
+use super::Options;
+use super::address_cell::{self, AddressCell};
 use super::cell;
 use super::columns::Columns;
 use super::error::{GarbledCell, RowError, RowProblem, shortened};
 use super::table::{RawRow, Table};
 use super::text_guess::before_wrong_decoding;
 use crate::domain::address::{Address, AddressError};
+use crate::domain::records::SeveralPolicy;
 
 pub struct RowCheck {
     file: String,
     columns: Columns,
+    several: SeveralPolicy,
 }
 
 impl RowCheck {
-    pub fn new(table: &Table) -> RowCheck {
+    pub fn new(table: &Table, options: &Options) -> RowCheck {
         RowCheck {
             file: table.path(),
             columns: table.columns.clone(),
+            several: options.several,
         }
     }
 
-    /// The recipient's address, if the whole row can be used.
-    pub fn address(&self, row: RawRow<'_>) -> Result<Address, RowError> {
+    /// The recipients' addresses, if the whole row can be used.
+    pub fn addresses(&self, row: RawRow<'_>) -> Result<AddressCell, RowError> {
         let width = self.columns.check_width(row.record);
         width.map_err(|what| self.row_error(row.line, what))?;
-        let columns = || self.columns.cells(row.record);
-        let Some((column, cell)) = columns().nth(self.columns.address_index()) else {
-            return Err(self.row_error(row.line, RowProblem::Address(AddressError::Empty)));
-        };
-        if !cell::is_printable_ascii(row.record.text()) {
-            for (column, cell) in columns() {
+        let mut address = None;
+        let is_plain = cell::is_printable_ascii(row.record.text());
+        for (index, (column, cell)) in self.columns.cells(row.record).enumerate() {
+            if index == self.columns.address_index() {
+                address = Some((column, cell));
+            } else if !is_plain {
                 cell::text(cell, column.reaches_header)
                     .map_err(|what| self.cell_error(row.line, &column.name, cell, what))?;
             }
         }
-        cell::address(cell).map_err(|what| self.cell_error(row.line, &column.name, cell, what))
+        let (column, cell) =
+            address.ok_or_else(|| self.row_error(row.line, AddressError::Empty.into()))?;
+        let found = address_cell::read(cell, self.several == SeveralPolicy::Each);
+        found.map_err(|what| {
+            // A control character is the better reason. Around an address it does no harm.
+            let what = match what {
+                RowProblem::Address(_) => cell::text(cell, true).err().unwrap_or(what),
+                what => what,
+            };
+            self.cell_error(row.line, &column.name, cell, what)
+        })
     }
 
-    /// The cells as text. For a row that [`RowCheck::address`] accepted.
-    pub fn texts(&self, row: RawRow<'_>) -> Result<Vec<String>, RowError> {
-        let cells = self.columns.cells(row.record);
-        let text = cells.map(|(column, cell)| {
+    /// The cells as text, for a row that [`RowCheck::addresses`] accepted. The cell of the address is the address that is
+    /// mailed, so that links in the mail hold it.
+    pub fn texts(&self, row: RawRow<'_>, address: &Address) -> Result<Vec<String>, RowError> {
+        let cells = self.columns.cells(row.record).enumerate();
+        let text = cells.map(|(index, (column, cell))| {
+            if index == self.columns.address_index() {
+                return Ok(address.to_string());
+            }
             let text = cell::text(cell, column.reaches_header);
             text.map(str::to_string)
                 .map_err(|what| self.cell_error(row.line, &column.name, cell, what))
@@ -49,7 +68,7 @@ impl RowCheck {
         text.collect()
     }
 
-    /// The first cell that was decoded wrongly before it came into the list. For a row that [`RowCheck::address`]
+    /// The first cell that was decoded wrongly before it came into the list. For a row that [`RowCheck::addresses`]
     /// accepted.
     pub fn garbled(&self, row: RawRow<'_>) -> Option<GarbledCell> {
         let mut cells = self.columns.cells(row.record);

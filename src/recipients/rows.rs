@@ -7,8 +7,11 @@ use super::error::RecipientsError;
 use super::first_pass::Survey;
 use super::row_check::RowCheck;
 use super::table::Table;
+use crate::domain::address::Address;
 use crate::domain::ids::Row;
 use crate::domain::recipient::RecipientRow;
+use crate::domain::records::SeveralPolicy;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::Path;
 
@@ -26,12 +29,14 @@ pub fn rows<'a>(
         return Err(changed(&table));
     }
     Ok(Rows {
-        check: RowCheck::new(&table),
+        check: RowCheck::new(&table, options),
         table: Some(table),
         survey,
         range,
         file_row: 0,
         ordinal: 0,
+        several: options.several,
+        waiting: VecDeque::new(),
     })
 }
 
@@ -45,6 +50,9 @@ pub struct Rows<'a> {
     file_row: u64,
     /// Number of the next accepted row.
     ordinal: Row,
+    several: SeveralPolicy,
+    /// Addresses of the row that was read last.
+    waiting: VecDeque<Address>,
 }
 
 impl Iterator for Rows<'_> {
@@ -71,27 +79,64 @@ impl Rows<'_> {
 
     fn advance(&mut self) -> Result<Option<RecipientRow>, RecipientsError> {
         let end = self.range.end.min(self.survey.counts.accepted);
-        let Some(table) = &mut self.table else {
-            return Ok(None);
-        };
         while self.ordinal < end {
+            if let Some(address) = self.waiting.pop_front() {
+                if let Some(row) = self.take(address)? {
+                    return Ok(Some(row));
+                }
+                continue;
+            }
+            let Some(table) = &mut self.table else {
+                return Ok(None);
+            };
             let step = table.step()?;
             let is_accepted = self.survey.accepts(self.file_row);
-            self.file_row += 1;
+            let is_wanted = is_accepted && self.ordinal >= self.range.start;
             match step {
-                Step::Row if is_accepted => {}
-                // The first pass found more rows, or found this one good.
+                // The first pass found more rows.
                 Step::End => return Err(changed(table)),
                 Step::Broken(_) if is_accepted => return Err(changed(table)),
-                Step::Row | Step::Broken(_) => continue,
-            }
-            let number = self.ordinal;
-            self.ordinal += 1;
-            if number >= self.range.start {
-                return recipient(table, &self.check, number).map(Some);
+                Step::Broken(_) => self.file_row += 1,
+                Step::Row if is_wanted || self.several == SeveralPolicy::Each => {
+                    match self.check.addresses(table.row()) {
+                        Ok(cell) => self.waiting.extend(cell.addresses),
+                        // The first pass found this row good.
+                        Err(_) if is_accepted => return Err(changed(table)),
+                        Err(_) => self.file_row += 1,
+                    }
+                }
+                Step::Row => {
+                    self.file_row += 1;
+                    self.ordinal += u64::from(is_accepted);
+                }
             }
         }
         Ok(None)
+    }
+
+    /// The recipient with the next address of the row that was read last. `None` if it is a duplicate or not wanted.
+    fn take(&mut self, address: Address) -> Result<Option<RecipientRow>, RecipientsError> {
+        let is_accepted = self.survey.accepts(self.file_row);
+        self.file_row += 1;
+        let Some(table) = self.table.as_ref().filter(|_| is_accepted) else {
+            return Ok(None);
+        };
+        let number = self.ordinal;
+        self.ordinal += 1;
+        if number < self.range.start {
+            return Ok(None);
+        }
+        let row = table.row();
+        let fields = self
+            .check
+            .texts(row, &address)
+            .map_err(|_| changed(table))?;
+        Ok(Some(RecipientRow {
+            row: number,
+            line: row.line,
+            address,
+            fields,
+        }))
     }
 
     /// Reads the rest of the file and compares its fingerprint with that of the first pass.
@@ -105,23 +150,6 @@ impl Rows<'_> {
             false => Err(error),
         }
     }
-}
-
-/// A row that the first pass accepted. If it is not valid now, the file was written to in between.
-fn recipient(
-    table: &Table,
-    check: &RowCheck,
-    number: Row,
-) -> Result<RecipientRow, RecipientsError> {
-    let row = table.row();
-    let address = check.address(row).map_err(|_| changed(table))?;
-    let fields = check.texts(row).map_err(|_| changed(table))?;
-    Ok(RecipientRow {
-        row: number,
-        line: row.line,
-        address,
-        fields,
-    })
 }
 
 fn changed(table: &Table) -> RecipientsError {

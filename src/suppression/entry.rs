@@ -1,14 +1,14 @@
 //! One suppressed address: its key in the suppression topic, and its record.
 
+use crate::domain::mailbox_key::mailbox_key;
 use crate::domain::outcome::Reason;
 use crate::domain::project_key::ProjectKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The form in which addresses are compared: trimmed and in lower case, the local part too. RFC 5321 §2.4 lets `Anna`
-/// and `anna` be two mailboxes, but no large provider does, and a person who refuses mail refuses it for both.
+/// The form in which addresses are compared.
 pub fn fold(address: &str) -> String {
-    address.trim().to_lowercase()
+    mailbox_key(address).into_owned()
 }
 
 /// The key of an address in the suppression topic: 128 bits of an HMAC with the project key, 32 hexadecimal digits as

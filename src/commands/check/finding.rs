@@ -1,6 +1,7 @@
 //! A finding of `check`: what, where, how severe, and how to fix it.
 
 use crate::commands::Failure;
+use crate::commands::failure::{SEVERAL, UNNAMED};
 use crate::domain::address::AddressError;
 use crate::recipients::{RecipientsError, RowError, RowProblem};
 use crate::render::{ContentError, RenderError, RenderProblem};
@@ -103,10 +104,8 @@ impl Finding {
                 "E30",
                 "give the row as many cells as the header; a cell with a delimiter inside needs quotes",
             ),
-            RowProblem::Unnamed { .. } => (
-                "E30",
-                "give the column a name in the header row, or delete it",
-            ),
+            RowProblem::Several { .. } => ("E30", SEVERAL),
+            RowProblem::Unnamed { .. } => ("E30", UNNAMED),
             RowProblem::NotUtf8 => ("E30", "save the list as `CSV UTF-8`"),
             RowProblem::CellTooLong | RowProblem::RowTooLong => ("E30", "shorten the row"),
             RowProblem::OpenQuote | RowProblem::TextAfterQuote | RowProblem::QuoteInside => (

@@ -44,6 +44,17 @@ pub fn check(
         }
     };
     report.counts = Some(survey.counts);
+    let cleaned = survey.counts.tidied.cleaned_addresses;
+    if cleaned > 0 {
+        let addresses = counted(cleaned, "address");
+        let what = format!(
+            "{}: {addresses} with spaces, marks or a name around, which are left out",
+            path.display()
+        );
+        report
+            .findings
+            .push(Finding::warning("W37", what, "nothing to do"));
+    }
     if let Some(garbled) = &survey.garbled {
         let rows = counted(survey.counts.tidied.garbled_rows, "row");
         let what = format!("{garbled} ({rows} like this)");

@@ -1,7 +1,9 @@
 //! Errors of lists, campaigns and templates: exit code 2, and the hint of each variant.
 
 use super::Failure;
-use crate::recipients::{Cure, HeaderProblem, RecipientsError, RowProblem, rejected_path};
+use crate::recipients::{
+    Cure, HeaderProblem, RecipientsError, RowError, RowProblem, rejected_path,
+};
 use crate::render::{ContentError, HeaderNameProblem, RenderError, TemplateError};
 use std::path::Path;
 
@@ -10,6 +12,12 @@ impl From<RecipientsError> for Failure {
         Failure::usage(error.to_string()).with_hint(recipients_hint(&error))
     }
 }
+
+/// For a cell with several addresses.
+pub const SEVERAL: &str =
+    "put each address into a row of its own, or set `several = \"each\"` in the campaign file";
+/// For content in a column without a name.
+pub const UNNAMED: &str = "give the column a name in the header row, or delete it";
 
 fn recipients_hint(error: &RecipientsError) -> String {
     match error {
@@ -27,12 +35,6 @@ fn recipients_hint(error: &RecipientsError) -> String {
         } => format!("if it is `{name}`, set `email_column = \"{name}\"` in the campaign file"),
         RecipientsError::NoEmailColumn { .. } => {
             "set `email_column = \"…\"` in the campaign file to the column of the addresses".into()
-        }
-        RecipientsError::BadRows { first, .. } if matches!(first.first(), Some(row) if matches!(row.what, RowProblem::Unnamed { .. })) => {
-            "give the column a name in the header row, or delete it".into()
-        }
-        RecipientsError::BadRows { first, .. } if matches!(first.first(), Some(row) if matches!(row.what, RowProblem::NotUtf8)) => {
-            "save the list as `CSV UTF-8`; other rows of it are UTF-8 already".into()
         }
         RecipientsError::Encoding {
             guess: Some(name), ..
@@ -57,15 +59,30 @@ fn recipients_hint(error: &RecipientsError) -> String {
         RecipientsError::Encoding { guess: None, .. } => {
             "save the list as `CSV UTF-8`, or name its `encoding` in the campaign file".into()
         }
-        RecipientsError::BadRows { first, .. } => {
-            let file = first.first().map_or("", |row| row.file.as_str());
-            format!(
-                "fix the rows, or add `--skip-invalid` to enqueue the rest and write invalid rows to `{}`",
-                rejected_path(Path::new(file)).display()
-            )
-        }
+        RecipientsError::BadRows { first, .. } => bad_rows_hint(first),
         RecipientsError::Nobody { .. } => "put an address below the header row".into(),
         RecipientsError::Changed { .. } => "run it again when no program writes to the file".into(),
+    }
+}
+
+fn bad_rows_hint(rows: &[RowError]) -> String {
+    let Some(first) = rows.first() else {
+        return "fix the rows".into();
+    };
+    match first.what {
+        RowProblem::Several { .. } => SEVERAL.into(),
+        RowProblem::Unnamed { .. } => UNNAMED.into(),
+        // Without these rows everybody with an umlaut would be left out.
+        RowProblem::NotUtf8 => {
+            "save the list as `CSV UTF-8`; other rows of it are UTF-8 already".into()
+        }
+        _ => {
+            let rejected = rejected_path(Path::new(&first.file));
+            let rejected = rejected.display();
+            format!(
+                "fix the rows, or add `--skip-invalid` to enqueue the rest and write invalid rows to `{rejected}`"
+            )
+        }
     }
 }
 

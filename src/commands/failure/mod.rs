@@ -6,6 +6,7 @@ mod queue;
 mod worker;
 
 use crate::config::ConfigError;
+pub use input::{SEVERAL, UNNAMED};
 use std::error::Error;
 use std::process::ExitCode;
 

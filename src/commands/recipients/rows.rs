@@ -61,6 +61,7 @@ fn options(run: &RunFacts) -> Options {
     Options {
         email_column: reading.email_column.clone(),
         sheet: reading.sheet.clone(),
+        several: reading.several,
         encoding: reading.encoding.as_deref().and_then(FileEncoding::of_name),
         header_columns: reading.header_columns.clone(),
         skip_invalid: true,

@@ -3,7 +3,7 @@
 use crate::config::declare::keys;
 use crate::config::mailbox::Mailbox;
 use crate::config::schema::{Choice, Shape, Table};
-use crate::domain::records::InDoubtPolicy;
+use crate::domain::records::{InDoubtPolicy, SeveralPolicy};
 use crate::recipients::FileEncoding;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,6 +66,9 @@ keys! {
         }
 
         /// Column of the recipients CSV that holds the address
+        ///
+        /// White space and marks around an address are left out, and so is the name in `Name <address>`. As a variable
+        /// the column is the address that the mail goes to.
         email_column: String {
             default: "email",
         }
@@ -74,6 +77,14 @@ keys! {
         sheet: Option<String> {
             default_text: "the first one",
             example: "Customers",
+        }
+
+        /// What happens to a cell that holds several addresses
+        ///
+        /// `error`: the row is invalid. `each`: one mail to each of them.
+        several: SeveralPolicy {
+            default: "error",
+            example: "each",
         }
 
         /// Encoding of a recipients CSV that is not UTF-8
@@ -136,6 +147,13 @@ impl Choice for OncePer {
         ("day", OncePer::Day),
         ("week", OncePer::Week),
         ("month", OncePer::Month),
+    ];
+}
+
+impl Choice for SeveralPolicy {
+    const NAMES: &'static [(&'static str, SeveralPolicy)] = &[
+        ("error", SeveralPolicy::Error),
+        ("each", SeveralPolicy::Each),
     ];
 }
 

@@ -186,6 +186,7 @@ impl NewManifest {
             reading: FileReading {
                 email_column: job.options.email_column.clone(),
                 sheet: job.options.sheet.clone(),
+                several: job.options.several,
                 encoding: job.options.encoding.map(FileEncoding::name),
                 header_columns: job.options.header_columns.clone(),
             },

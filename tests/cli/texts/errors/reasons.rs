@@ -36,6 +36,7 @@ fn rows(texts: &mut Vec<String>) {
     };
     examples!(texts, finding, RowProblem {
         Address => RowProblem::Address(AddressError::NoAt),
+        Several => RowProblem::Several { count: 2 },
         Ragged => RowProblem::Ragged { found: 3, expected: 2 },
         Unnamed => RowProblem::Unnamed { number: 3, value: "x".into() },
         NotUtf8 => RowProblem::NotUtf8,
