@@ -42,7 +42,7 @@ pub fn csv(bytes: &[u8]) {
         ..Options::default()
     };
     let mut rejected = 0;
-    if let Ok(survey) = first_pass(&path, &options, |_| rejected += 1) {
+    if let Ok(survey) = first_pass(&path, &options, |_, _| rejected += 1) {
         assert_eq!(survey.counts.invalid, rejected);
         let all = rows(&path, &options, &survey, 0..u64::MAX).expect("a second pass");
         let mut count = 0;
@@ -60,7 +60,7 @@ pub fn csv(bytes: &[u8]) {
         skip_invalid: false,
         ..options
     };
-    let outcome = first_pass(&path, &strict, |_| {});
+    let outcome = first_pass(&path, &strict, |_, _| {});
     assert!(rejected == 0 || outcome.is_err());
     let _ = std::fs::remove_file(path);
 }

@@ -106,7 +106,7 @@ impl Campaign {
             limit: Some(number),
             ..self.options.clone()
         };
-        let survey = first_pass(path, &options, |_| {})?;
+        let survey = first_pass(path, &options, |_, _| {})?;
         if survey.counts.rows < number {
             let count = survey.counts.rows;
             let rows = counted(count, "row");

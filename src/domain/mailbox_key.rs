@@ -48,7 +48,12 @@ fn without_quotes(local: &str) -> Cow<'_, str> {
     let mut characters = quoted.chars();
     while let Some(c) = characters.next() {
         match c {
-            '\\' => text.extend(characters.next()),
+            '\\' => match characters.next() {
+                Some(escaped) => text.push(escaped),
+                None => return Cow::Borrowed(local),
+            },
+            // Not a quoted local part.
+            '"' => return Cow::Borrowed(local),
             c => text.push(c),
         }
     }

@@ -94,7 +94,7 @@ pub struct Manifest {
     pub recipients: String,
     /// How that file was read. Reading it again in the same way gives the same rows.
     #[serde(default)]
-    pub reading: FileReading,
+    pub reading: Box<FileReading>,
     /// Number of [`Letters`] records of this manifest; 0 for a run from a recipients file.
     #[serde(default)]
     pub pieces: u32,

@@ -15,12 +15,14 @@ pub struct AddressCell {
 /// Reads a cell with one address, or with several where `several` is allowed.
 pub fn read(cell: &[u8], several: bool) -> Result<AddressCell, RowProblem> {
     let text = std::str::from_utf8(cell).map_err(|_| RowProblem::NotUtf8)?;
-    if let Ok(address) = Address::parse(text)
-        && !text.trim_start().starts_with(['\'', '`'])
+    // A curly quote could be a letter of an address, but is none.
+    if !text.starts_with(is_mark)
+        && !text.ends_with(is_mark)
+        && let Ok(address) = Address::parse(text)
     {
         return Ok(AddressCell {
             addresses: vec![address],
-            is_cleaned: text.trim().len() != text.len(),
+            is_cleaned: false,
         });
     }
     let pieces = pieces(text);
@@ -40,6 +42,11 @@ pub fn read(cell: &[u8], several: bool) -> Result<AddressCell, RowProblem> {
             is_cleaned: false,
         }),
     }
+}
+
+/// Whether a cell is one or several addresses.
+pub fn holds_address(cell: &str) -> bool {
+    read(cell.as_bytes(), true).is_ok()
 }
 
 /// The address in a text that holds one: `Anna <anna@example.org>`, `mailto:anna@example.org`, `'anna@example.org`.

@@ -4,7 +4,7 @@ use super::Options;
 use super::address_set::AddressSet;
 use super::csv_file::Step;
 use super::error::{GarbledCell, RecipientsError, RowError, RowProblem};
-use super::rejected::RejectedRow;
+use super::raw_row::{Frame, RejectedRow};
 use super::row_check::RowCheck;
 use super::source::Stamp;
 use super::table::Table;
@@ -85,7 +85,7 @@ impl Survey {
 pub fn first_pass(
     path: &Path,
     options: &Options,
-    mut on_rejected: impl FnMut(&RejectedRow),
+    mut on_rejected: impl FnMut(&RejectedRow, &Frame),
 ) -> Result<Survey, RecipientsError> {
     let mut table = Table::open(path, options)?;
     let stamp = table.stamp()?;
@@ -117,7 +117,7 @@ pub fn first_pass(
                     pass.text.look_at_broken(&table, row);
                 }
                 if options.skip_invalid {
-                    on_rejected(&RejectedRow::new(error, row.record));
+                    on_rejected(&table.rejected(error), &table.frame);
                 } else {
                     pass.list(error);
                 }

@@ -1,12 +1,15 @@
 //! Reads the rows of a file, whichever format it has.
 
 use super::Options;
+use super::columns::Columns;
 use super::csv_file::{CsvReader, Step};
 use super::error::RecipientsError;
 use super::format::{Format, recognise};
+use super::raw_row::{Frame, as_csv, without_line_end};
 use super::record::Record;
 use super::sheet::SheetReader;
 use super::source::{Stamp, unreadable};
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 
@@ -41,6 +44,38 @@ impl ListReader {
         match self {
             ListReader::Csv(reader) => reader.record(),
             ListReader::Sheet(reader) => reader.record(),
+        }
+    }
+
+    /// The current row as the file has it, without its line end. A row of a workbook is written as CSV.
+    pub fn raw(&self) -> Cow<'_, [u8]> {
+        match self {
+            ListReader::Csv(reader) => Cow::Borrowed(without_line_end(reader.raw())),
+            ListReader::Sheet(reader) => Cow::Owned(as_csv(reader.record())),
+        }
+    }
+
+    /// What stands around the rows. Call it after the header row.
+    pub fn frame(&self, columns: &Columns) -> Frame {
+        let reason = Frame::reason_column(columns);
+        let width = self.record().len();
+        match self {
+            ListReader::Csv(reader) => Frame {
+                has_mark: reader.is_marked(),
+                has_sep_line: reader.has_sep_line(),
+                delimiter: reader.delimiter(),
+                header: reader.raw().to_vec(),
+                width,
+                reason,
+            },
+            ListReader::Sheet(reader) => Frame {
+                has_mark: true,
+                has_sep_line: false,
+                delimiter: b',',
+                header: as_csv(reader.record()),
+                width,
+                reason,
+            },
         }
     }
 

@@ -10,8 +10,11 @@ mod error;
 mod first_pass;
 mod format;
 mod list_reader;
+mod raw_row;
 mod record;
 mod rejected;
+#[cfg(test)]
+mod rejected_tests;
 mod row_check;
 mod rows;
 mod sheet;
@@ -28,13 +31,15 @@ mod zip_directory;
 
 pub use crate::domain::recipient::RecipientRow;
 use crate::domain::records::SeveralPolicy;
+pub use address_cell::holds_address;
 pub use error::{GarbledCell, HeaderProblem, RecipientsError, RowError, RowProblem};
 pub use first_pass::{Counts, Survey, Tidied, first_pass};
 pub use format::{Cure, ForeignFormat};
-pub use rejected::{RejectedRow, RejectedWriter, rejected_path};
+pub use raw_row::{Frame, RejectedRow};
+pub use rejected::{RejectedWriter, rejected_path};
 pub use rows::{Rows, rows};
 pub use source::FileEncoding;
-pub use table::columns;
+pub use table::{Sample, columns, sample};
 
 /// Longest cell.
 pub const MAX_CELL_BYTES: usize = 1 << 20;

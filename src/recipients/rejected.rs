@@ -1,37 +1,12 @@
-//! `<stem>.rejected.csv`: the rows that `--skip-invalid` left out, for a person to fix.
+//! `<stem>.rejected.csv`: the rows that `--skip-invalid` left out, for a person to fix and enqueue. They are as in the
+//! list, byte for byte, so nothing is escaped for spreadsheet programs.
 
-use super::error::{RecipientsError, RowError, shortened};
-use super::record::Record;
-use crate::domain::csv_cell::escape_formula;
+use super::error::RecipientsError;
+use super::raw_row::{Frame, RejectedRow, quote_cell, without_line_end};
 use std::fmt::Display;
 use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-/// A bad row, with the cells that could be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectedRow {
-    pub error: RowError,
-    /// The cells as in the file. Long cells are shortened, and cells after the 4096th dropped.
-    pub cells: Vec<String>,
-}
-
-/// A longer cell is shortened.
-const KEPT_CELL_BYTES: usize = 16 * 1024;
-/// Cells after this one are dropped.
-const KEPT_CELLS: usize = 4096;
-
-impl RejectedRow {
-    pub(super) fn new(error: RowError, record: &Record) -> RejectedRow {
-        let kept = |cell: &[u8]| match cell.len() > KEPT_CELL_BYTES {
-            true => shortened(cell),
-            false => String::from_utf8_lossy(cell).into_owned(),
-        };
-        RejectedRow {
-            error,
-            cells: record.cells().take(KEPT_CELLS).map(kept).collect(),
-        }
-    }
-}
 
 /// `lists/spring.csv` → `lists/spring.rejected.csv`.
 pub fn rejected_path(recipients: &Path) -> PathBuf {
@@ -42,41 +17,33 @@ pub fn rejected_path(recipients: &Path) -> PathBuf {
 pub struct RejectedWriter {
     target: PathBuf,
     temporary: PathBuf,
-    columns: Vec<String>,
-    writer: Option<csv::Writer<File>>,
+    writer: Option<BufWriter<File>>,
 }
 
 impl RejectedWriter {
     /// `recipients`: the file that the rows come from. No file is created before the first row.
-    pub fn new(recipients: &Path, columns: &[String]) -> RejectedWriter {
+    pub fn new(recipients: &Path) -> RejectedWriter {
         let target = rejected_path(recipients);
         let temporary = target.with_extension(format!("csv.{}.tmp", std::process::id()));
         RejectedWriter {
             target,
             temporary,
-            columns: columns.to_vec(),
             writer: None,
         }
     }
 
-    /// Writes the cells below the columns of the original, then the reason, then cells beyond the last column.
-    pub fn write(&mut self, row: &RejectedRow) -> Result<(), RecipientsError> {
-        let width = self.columns.len();
-        let mut record: Vec<String> = row
-            .cells
-            .iter()
-            .map(|cell| escape_formula(cell).into_owned())
-            .collect();
-        let more = record.split_off(width.min(record.len()));
-        record.resize(width, String::new());
-        let reason = format!("line {}: {}", row.error.line, row.error.reason());
-        record.push(escape_formula(&reason).into_owned());
-        record.extend(more);
+    /// Writes the row with the reason behind its last cell. `frame`: of the list.
+    pub fn write(&mut self, row: &RejectedRow, frame: &Frame) -> Result<(), RecipientsError> {
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
-            None => self.create()?,
+            None => self.create(frame).map_err(|error| self.unwritable(error))?,
         };
-        let written = writer.write_record(&record);
+        let reason = format!("line {}: {}", row.error.line, row.error.reason());
+        let mut line = row.raw.clone();
+        line.push(frame.delimiter);
+        quote_cell(reason.as_bytes(), &mut line);
+        line.extend_from_slice(line_end(frame));
+        let written = writer.write_all(&line);
         self.writer = Some(writer);
         written.map_err(|error| self.unwritable(error))
     }
@@ -96,16 +63,23 @@ impl RejectedWriter {
         Ok(Some(self.target.clone()))
     }
 
-    fn create(&self) -> Result<csv::Writer<File>, RecipientsError> {
-        let file = File::create(&self.temporary).map_err(|error| self.unwritable(error))?;
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
-        let names = self
-            .columns
-            .iter()
-            .map(|column| escape_formula(column).into_owned());
-        writer
-            .write_record(names.chain(["reason".to_string()]))
-            .map_err(|error| self.unwritable(error))?;
+    /// The file with the beginning of the list and its header row.
+    fn create(&self, frame: &Frame) -> std::io::Result<BufWriter<File>> {
+        let mut start = Vec::new();
+        if frame.has_mark {
+            start.extend_from_slice("\u{FEFF}".as_bytes());
+        }
+        if frame.has_sep_line {
+            start.extend_from_slice(b"sep=");
+            start.push(frame.delimiter);
+            start.extend_from_slice(line_end(frame));
+        }
+        start.extend_from_slice(without_line_end(&frame.header));
+        start.push(frame.delimiter);
+        start.extend_from_slice(frame.reason.as_bytes());
+        start.extend_from_slice(line_end(frame));
+        let mut writer = BufWriter::new(File::create(&self.temporary)?);
+        writer.write_all(&start)?;
         Ok(writer)
     }
 
@@ -114,6 +88,13 @@ impl RejectedWriter {
             path: self.target.display().to_string(),
             what: error.to_string(),
         }
+    }
+}
+
+fn line_end(frame: &Frame) -> &'static [u8] {
+    match frame.header.ends_with(b"\r\n") {
+        true => b"\r\n",
+        false => b"\n",
     }
 }
 

@@ -86,11 +86,11 @@ fn book(bytes: &[u8]) -> Book {
 
 impl Book {
     fn error(&self, options: &Options) -> RecipientsError {
-        first_pass(&self.path, options, |_| {}).unwrap_err()
+        first_pass(&self.path, options, |_, _| {}).unwrap_err()
     }
 
     fn fields(&self, options: &Options) -> Vec<(u64, Vec<String>)> {
-        let survey = first_pass(&self.path, options, |_| {}).unwrap();
+        let survey = first_pass(&self.path, options, |_, _| {}).unwrap();
         let rows = rows(&self.path, options, &survey, 0..u64::MAX).unwrap();
         let fields = rows.map(|row| row.map(|row| (row.line, row.fields)));
         fields.collect::<Result<_, _>>().unwrap()

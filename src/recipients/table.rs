@@ -3,10 +3,11 @@
 use super::Options;
 use super::columns::{Columns, ColumnsError};
 use super::csv_file::Step;
-use super::error::{HeaderProblem, RecipientsError, shortened};
+use super::error::{HeaderProblem, RecipientsError, RowError, shortened};
 use super::list_reader::ListReader;
+use super::raw_row::{Frame, RejectedRow};
 use super::record::Record;
-use super::source::Stamp;
+use super::source::{FileEncoding, Stamp};
 use super::text_guess::EncodingEvidence;
 use super::text_survey::BrokenText;
 use crate::domain::nearest::nearest;
@@ -17,8 +18,64 @@ pub fn columns(path: &Path, options: &Options) -> Result<Vec<String>, Recipients
     Table::open(path, options).map(|table| table.columns.names())
 }
 
+/// The first rows of a list, to see what its columns hold.
+#[derive(Debug)]
+pub struct Sample {
+    pub columns: Vec<String>,
+    /// Each with a cell for each column.
+    pub rows: Vec<Vec<String>>,
+    /// What the text seems to be if it is not UTF-8.
+    pub encoding: Option<FileEncoding>,
+}
+
+/// Reads the header row and up to `count` rows. Bad rows are left out, and no column need hold addresses.
+pub fn sample(path: &Path, count: usize) -> Result<Sample, RecipientsError> {
+    let mut options = Options::default();
+    let mut table = match Table::open(path, &options) {
+        Err(RecipientsError::Encoding {
+            guess: Some(name), ..
+        }) => {
+            options.encoding = FileEncoding::of_name(&name);
+            Table::open(path, &options)
+        }
+        opened => opened,
+    };
+    if let Err(RecipientsError::NoEmailColumn { columns, .. }) = &table {
+        // Any column will do.
+        options.email_column = columns.first().cloned().unwrap_or_default();
+        table = Table::open(path, &options);
+    }
+    let mut table = table?;
+    let columns = table.columns.names();
+    let mut rows = Vec::new();
+    let mut evidence = EncodingEvidence::default();
+    while rows.len() < count {
+        match table.step()? {
+            Step::End => break,
+            Step::Broken(_) => continue,
+            Step::Row => {}
+        }
+        let record = table.row().record;
+        if std::str::from_utf8(record.text()).is_err() {
+            evidence.add(record.text());
+        }
+        let cells = table.columns.cells(record);
+        rows.push(
+            cells
+                .map(|(_, cell)| String::from_utf8_lossy(cell).into_owned())
+                .collect(),
+        );
+    }
+    Ok(Sample {
+        columns,
+        rows,
+        encoding: options.encoding.or_else(|| evidence.guess()),
+    })
+}
+
 pub struct Table {
     pub columns: Columns,
+    pub frame: Frame,
     reader: ListReader,
 }
 
@@ -44,7 +101,11 @@ impl Table {
             }
         };
         match columns {
-            Ok(columns) => Ok(Table { columns, reader }),
+            Ok(columns) => Ok(Table {
+                frame: reader.frame(&columns),
+                columns,
+                reader,
+            }),
             Err(error) => Err(title(&reader, &error, options)
                 .unwrap_or_else(|| header_error(&reader, error, options))),
         }
@@ -61,6 +122,12 @@ impl Table {
             record: self.reader.record(),
             line: self.reader.line(),
         }
+    }
+
+    /// The row that was read last, for the file of rejected rows.
+    pub fn rejected(&self, error: RowError) -> RejectedRow {
+        let raw = self.reader.raw();
+        RejectedRow::new(error, &raw, self.reader.record(), &self.frame)
     }
 
     pub fn path(&self) -> String {

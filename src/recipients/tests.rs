@@ -3,13 +3,13 @@
 use super::*;
 use std::path::{Path, PathBuf};
 
-struct Case {
-    directory: tempfile::TempDir,
-    options: Options,
+pub struct Case {
+    pub directory: tempfile::TempDir,
+    pub options: Options,
 }
 
 impl Case {
-    fn new(bytes: impl AsRef<[u8]>) -> Case {
+    pub fn new(bytes: impl AsRef<[u8]>) -> Case {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("list.csv"), bytes).unwrap();
         Case {
@@ -18,32 +18,32 @@ impl Case {
         }
     }
 
-    fn skipping(mut self) -> Case {
+    pub fn skipping(mut self) -> Case {
         self.options.skip_invalid = true;
         self
     }
 
-    fn header_columns(mut self, columns: &[&str]) -> Case {
+    pub fn header_columns(mut self, columns: &[&str]) -> Case {
         self.options.header_columns = columns.iter().map(|c| c.to_string()).collect();
         self
     }
 
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.directory.path().join("list.csv")
     }
 
-    fn survey(&self) -> Survey {
-        first_pass(&self.path(), &self.options, |_| {}).unwrap()
+    pub fn survey(&self) -> Survey {
+        first_pass(&self.path(), &self.options, |_, _| {}).unwrap()
     }
 
     /// The error without the temporary directory.
-    fn error(&self) -> String {
-        let error = first_pass(&self.path(), &self.options, |_| {}).unwrap_err();
+    pub fn error(&self) -> String {
+        let error = first_pass(&self.path(), &self.options, |_, _| {}).unwrap_err();
         let place = format!("{}/", self.directory.path().display());
         error.to_string().replace(&place, "")
     }
 
-    fn rows(&self) -> Vec<RecipientRow> {
+    pub fn rows(&self) -> Vec<RecipientRow> {
         let survey = self.survey();
         rows(&self.path(), &self.options, &survey, 0..u64::MAX)
             .unwrap()
@@ -51,7 +51,7 @@ impl Case {
             .unwrap()
     }
 
-    fn addresses(&self) -> Vec<String> {
+    pub fn addresses(&self) -> Vec<String> {
         let rows = self.rows();
         rows.iter().map(|row| row.address.to_string()).collect()
     }
@@ -135,10 +135,14 @@ fn refuses_a_file_without_a_usable_header() {
     ] {
         assert_eq!(Case::new(text).error(), wanted);
     }
-    let error = first_pass(Path::new("/nowhere/list.csv"), &Options::default(), |_| {});
+    let error = first_pass(
+        Path::new("/nowhere/list.csv"),
+        &Options::default(),
+        |_, _| {},
+    );
     assert!(matches!(error, Err(RecipientsError::Unreadable { .. })));
     let error = Case::new("e-mail,name\n");
-    let error = first_pass(&error.path(), &error.options, |_| {}).unwrap_err();
+    let error = first_pass(&error.path(), &error.options, |_, _| {}).unwrap_err();
     assert!(
         matches!(error, RecipientsError::NoEmailColumn { nearest: Some(name), .. } if name == "e-mail")
     );
@@ -334,43 +338,12 @@ fn allows_a_line_break_only_in_cells_that_reach_no_header() {
 fn counts_all_bad_rows_and_lists_ten() {
     let text = format!("email\n{}", "bad\n".repeat(25));
     let case = Case::new(text);
-    let error = first_pass(&case.path(), &case.options, |_| {}).unwrap_err();
+    let error = first_pass(&case.path(), &case.options, |_, _| {}).unwrap_err();
     let RecipientsError::BadRows { first, count } = error else {
         panic!("{error}");
     };
     assert_eq!((first.len(), count), (10, 25));
     assert_eq!(first.last().map(|error| error.line), Some(11));
-}
-
-#[test]
-fn writes_skipped_rows_with_their_reason_and_accepts_the_others() {
-    let long = "x".repeat(MAX_CELL_BYTES + 10);
-    let text = format!(
-        "email,name\na@x.io,ok\n=cmd|'x'!A1@@x,\"-1\"\nb@x.io,\"open\nc@x.io,fine\nd@x.io,{long}\ne@x.io,good\n"
-    );
-    let case = Case::new(text).skipping();
-    let mut writer = RejectedWriter::new(&case.path(), &["email".into(), "name".into()]);
-    let survey = first_pass(&case.path(), &case.options, |row| {
-        writer.write(row).unwrap()
-    });
-    assert_eq!(survey.unwrap().counts, counts(6, 3, 0, 3));
-    assert_eq!(case.addresses(), ["a@x.io", "c@x.io", "e@x.io"]);
-    let path = writer.finish().unwrap().unwrap();
-    assert_eq!(path.file_name().unwrap(), "list.rejected.csv");
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_path(&path)
-        .unwrap();
-    let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    assert_eq!(records.len(), 3);
-    assert_eq!(&records[0][0], "'=cmd|'x'!A1@@x");
-    assert_eq!(&records[0][1], "'-1");
-    assert!(records[0][2].starts_with("line 3: column `email` is `=cmd|"));
-    assert!(records[1][2].starts_with("line 4: "));
-    assert!(records[2][2].starts_with("line 6: a cell is longer than"));
-    assert!(records[2].iter().all(|cell| cell.len() < 1000));
-    let left = std::fs::read_dir(case.directory.path()).unwrap().count();
-    assert_eq!(left, 2, "no temporary file is left");
 }
 
 #[test]
@@ -441,7 +414,7 @@ mod arbitrary {
         ) {
             let case = Case::new([b"email,n\n".as_slice(), &bytes].concat()).skipping();
             let mut rejected = 0;
-            let survey = match first_pass(&case.path(), &case.options, |_| rejected += 1) {
+            let survey = match first_pass(&case.path(), &case.options, |_, _| rejected += 1) {
                 Err(RecipientsError::Encoding { .. }) => return Ok(()),
                 survey => survey.unwrap(),
             };

@@ -33,6 +33,7 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::fold;
     use super::*;
     use crate::domain::outcome::Reason;
     use crate::suppression::Import;
@@ -70,7 +71,7 @@ mod tests {
             locals in prop::collection::vec("['=+@a-z0-9,;\"#-]{1,20}", 1..20),
             source in "\\PC{0,40}",
         ) {
-            let addresses: Vec<String> = locals.iter().map(|l| format!("{l}@b.example")).collect();
+            let addresses: Vec<String> = locals.iter().map(|l| fold(&format!("{l}@b.example"))).collect();
             let mut written = Vec::new();
             export(addresses.iter().map(|a| entry(a, &source)), &mut written).unwrap();
             let read: Vec<String> = Import::new(written.as_slice())

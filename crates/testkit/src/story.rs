@@ -226,7 +226,7 @@ impl Script {
             in_doubt: InDoubtPolicy::Resend,
             stream: false,
             recipients: String::new(),
-            reading: FileReading::default(),
+            reading: Box::new(FileReading::default()),
             pieces: 0,
         };
         self.announce(CampaignRecord::Manifest(manifest));

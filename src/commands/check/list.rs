@@ -8,7 +8,7 @@ use crate::commands::Failure;
 use crate::commands::text::counted;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;
-use crate::recipients::{Options, first_pass, rows};
+use crate::recipients::{Options, Survey, first_pass, rows};
 use crate::render::Composer;
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub fn check(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let mut bad = FirstOnes::default();
-    let survey = first_pass(path, options, |row| {
+    let survey = first_pass(path, options, |row, _| {
         if bad.is_shown() {
             report.findings.push(Finding::of_row(&row.error));
         }
@@ -44,22 +44,7 @@ pub fn check(
         }
     };
     report.counts = Some(survey.counts);
-    let cleaned = survey.counts.tidied.cleaned_addresses;
-    if cleaned > 0 {
-        let addresses = counted(cleaned, "address");
-        let what = format!(
-            "{}: {addresses} with spaces, marks or a name around, which are left out",
-            path.display()
-        );
-        report
-            .findings
-            .push(Finding::warning("W37", what, "nothing to do"));
-    }
-    if let Some(garbled) = &survey.garbled {
-        let rows = counted(survey.counts.tidied.garbled_rows, "row");
-        let what = format!("{garbled} ({rows} like this)");
-        report.findings.push(Finding::warning("W36", what, GARBLED));
-    }
+    tidied(path, &survey, report);
     let name = path.display().to_string();
     bad.rest(&name, "E30", "invalid rows", report);
     let mut addresses = AddressChecks::default();
@@ -91,6 +76,26 @@ pub fn check(
         report.findings.push(Finding::error("E30", what, hint));
     }
     Ok(())
+}
+
+/// Findings about what was put right while the list was read, and about its text.
+fn tidied(path: &Path, survey: &Survey, report: &mut Report) {
+    let cleaned = survey.counts.tidied.cleaned_addresses;
+    if cleaned > 0 {
+        let addresses = counted(cleaned, "address");
+        let what = format!(
+            "{}: {addresses} with spaces, marks or a name around, which are left out",
+            path.display()
+        );
+        report
+            .findings
+            .push(Finding::warning("W37", what, "nothing to do"));
+    }
+    if let Some(garbled) = &survey.garbled {
+        let rows = counted(survey.counts.tidied.garbled_rows, "row");
+        let what = format!("{garbled} ({rows} like this)");
+        report.findings.push(Finding::warning("W36", what, GARBLED));
+    }
 }
 
 /// Counts findings of one kind. Only the first ones are shown.

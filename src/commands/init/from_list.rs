@@ -2,7 +2,7 @@
 
 use super::files::Files;
 use crate::commands::Failure;
-use crate::recipients::{self, Options, RecipientsError};
+use crate::recipients::{self, FileEncoding};
 use std::path::{Path, PathBuf};
 
 /// What the header row of the list says.
@@ -12,7 +12,12 @@ pub struct List {
     columns: Vec<String>,
     /// One of the columns.
     email: String,
+    /// For the campaign, if the list is not UTF-8.
+    encoding: Option<FileEncoding>,
 }
+
+/// Rows that are looked at.
+const ROWS: usize = 200;
 
 /// Errors: no such file, an invalid header row, no column that looks like e-mail addresses.
 pub fn read(path: &Path) -> Result<List, Failure> {
@@ -21,12 +26,9 @@ pub fn read(path: &Path) -> Result<List, Failure> {
             .caused_by(&error)
             .with_hint("check the path; `--from` needs a recipients CSV")
     })?;
-    // This function looks for the column of the addresses itself, so a list without a column `email` is fine.
-    let columns = match recipients::columns(path, &Options::default()) {
-        Err(RecipientsError::NoEmailColumn { columns, .. }) => columns,
-        other => other?,
-    };
-    let email = email_column(&columns).ok_or_else(|| {
+    let list = recipients::sample(path, ROWS)?;
+    let columns = list.columns;
+    let email = email_column(&columns, &list.rows).ok_or_else(|| {
         let known = columns.join(", ");
         Failure::usage(format!(
             "{}:1: no column looks like e-mail addresses (columns: {known})",
@@ -38,27 +40,35 @@ pub fn read(path: &Path) -> Result<List, Failure> {
         path: found,
         email,
         columns,
+        encoding: list.encoding,
     })
 }
 
-fn email_column(columns: &[String]) -> Option<String> {
-    let exact = |name: &&String| {
-        let plain: String = name
-            .to_lowercase()
-            .chars()
-            .filter(|c| c.is_alphanumeric())
-            .collect();
-        matches!(
-            plain.as_str(),
-            "email" | "mail" | "emailaddress" | "邮箱" | "电子邮件"
-        )
-    };
-    let near = |name: &&String| name.to_lowercase().contains("mail");
-    columns
-        .iter()
-        .find(exact)
-        .or_else(|| columns.iter().find(near))
-        .cloned()
+/// The column with the most addresses in its cells; of those the one with the best name. Without addresses, the name
+/// decides.
+fn email_column(columns: &[String], rows: &[Vec<String>]) -> Option<String> {
+    let found = columns.iter().enumerate().map(|(index, name)| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let addresses = cells.filter(|cell| recipients::holds_address(cell)).count();
+        (addresses, fitness(name), name)
+    });
+    // Of equals the first one.
+    let best = found.reduce(|best, other| match (other.0, other.1) > (best.0, best.1) {
+        true => other,
+        false => best,
+    });
+    best.filter(|(addresses, fitness, _)| *addresses > 0 || *fitness > 0)
+        .map(|(.., name)| name.clone())
+}
+
+/// How much the name of a column sounds like addresses.
+fn fitness(name: &str) -> u8 {
+    let lower = name.to_lowercase();
+    let plain: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
+    match plain.as_str() {
+        "email" | "mail" | "emailaddress" | "邮箱" | "电子邮件" => 2,
+        _ => u8::from(lower.contains("mail")),
+    }
 }
 
 impl List {
@@ -84,6 +94,10 @@ impl List {
     }
 
     fn campaign(&self, stem: &str, recipients: &str) -> String {
+        let encoding = self
+            .encoding
+            .map(|encoding| format!("encoding = \"{}\"\n", encoding.name()));
+        let encoding = encoding.unwrap_or_default();
         format!(
             "# Every key is explained in mailq.toml(5).\n\
              from = \"Me <me@example.com>\"\n\
@@ -91,9 +105,9 @@ impl List {
              html = {}\n\
              text = {}\n\
              recipients = {}\n\
-             email_column = {}\n",
+             email_column = {}\n{encoding}",
             quoted(&match self.greeting() {
-                Some(name) => format!("Hello {{{{ {name} }}}}"),
+                Some(name) => format!("Hello {}", variable(name)),
                 None => "Hello".to_string(),
             }),
             quoted(&format!("{stem}.html")),
@@ -105,24 +119,25 @@ impl List {
 
     fn text(&self) -> String {
         let mut text = match self.greeting() {
-            Some(name) => format!("Hello {{{{ {name} }}}},\n\n"),
+            Some(name) => format!("Hello {},\n\n", variable(name)),
             None => "Hello,\n\n".to_string(),
         };
         text.push_str("this is what we know about you:\n\n");
-        for name in self.variables() {
-            text.push_str(&format!("  {name}: {{{{ {name} }}}}\n"));
+        for name in &self.columns {
+            text.push_str(&format!("  {}: {}\n", label(name), variable(name)));
         }
         text + "\nBest regards\n"
     }
 
     fn html(&self) -> String {
         let greeting = match self.greeting() {
-            Some(name) => format!("Hello {{{{ {name} }}}},"),
+            Some(name) => format!("Hello {},", variable(name)),
             None => "Hello,".to_string(),
         };
         let rows: String = self
-            .variables()
-            .map(|name| format!("    <li>{name}: {{{{ {name} }}}}</li>\n"))
+            .columns
+            .iter()
+            .map(|name| format!("    <li>{}: {}</li>\n", html(&label(name)), variable(name)))
             .collect();
         format!(
             "<!doctype html>\n<html>\n<head><meta charset=\"utf-8\"></head>\n\
@@ -131,22 +146,54 @@ impl List {
         )
     }
 
-    /// Columns that a template can use as variables.
-    fn variables(&self) -> impl Iterator<Item = &String> {
-        self.columns.iter().filter(|name| {
-            let first = name
-                .chars()
-                .next()
-                .is_some_and(|c| c.is_alphabetic() || c == '_');
-            first && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+    fn greeting(&self) -> Option<&String> {
+        [
+            "firstname",
+            "givenname",
+            "vorname",
+            "prénom",
+            "name",
+            "fullname",
+            "姓名",
+        ]
+        .into_iter()
+        .find_map(|wanted| {
+            let is_wanted = |name: &&String| {
+                let letters = name.chars().filter(|c| c.is_alphanumeric());
+                letters.flat_map(char::to_lowercase).eq(wanted.chars())
+            };
+            self.columns.iter().find(is_wanted)
         })
     }
+}
 
-    fn greeting(&self) -> Option<&String> {
-        ["first_name", "firstname", "name", "full_name"]
-            .into_iter()
-            .find_map(|wanted| self.variables().find(|name| name.to_lowercase() == wanted))
+/// A column in a template: `{{ name }}`, or `{{ row["First Name"] }}` if the name is not a single word.
+fn variable(name: &str) -> String {
+    let first = name.chars().next();
+    let is_word = first.is_some_and(|c| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    match is_word && !WORDS.contains(&name) {
+        true => format!("{{{{ {name} }}}}"),
+        false => {
+            let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("{{{{ row[\"{name}\"] }}}}")
+        }
     }
+}
+
+/// Names that mean something else in a template.
+const WORDS: [&str; 12] = [
+    "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if",
+];
+
+/// The name of a column as text of a template, where braces would begin a variable.
+fn label(name: &str) -> String {
+    name.replace(['{', '}'], " ")
+}
+
+fn html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;")
 }
 
 /// A TOML string.
@@ -169,6 +216,19 @@ mod tests {
             (b"\xef\xbb\xbfName;E-Mail;City\r\n".to_vec(), "E-Mail", 3),
             (b"id\tcontact_mail\n".to_vec(), "contact_mail", 2),
             (b"\"last, first\",email".to_vec(), "email", 2),
+            (
+                b"E-mail 1 - Label,E-mail 1 - Value\n* Work,a@x.io\n,b@x.io\n".to_vec(),
+                "E-mail 1 - Value",
+                2,
+            ),
+            (b"id,contact\n1,Anna <a@x.io>\n".to_vec(), "contact", 2),
+            (b"email,mail\na@x.io,b@x.io\n".to_vec(), "email", 2),
+            (
+                b"Bestell-E-Mail,email\na@x.io,\nb@x.io,c@x.io\n".to_vec(),
+                "Bestell-E-Mail",
+                2,
+            ),
+            (b"email,stra\xDFe\na@x.io,b\n".to_vec(), "email", 2),
             (utf16, "email", 2),
         ] {
             std::fs::write(&path, bytes).unwrap();
@@ -193,8 +253,10 @@ mod tests {
         assert_eq!(campaign, root.join("my \"list\".toml"));
         let campaign = crate::config::CampaignFile::read(&campaign).unwrap();
         assert_eq!(campaign.recipients, path);
-        assert_eq!(campaign.keys.subject, "Hello {{ name }}");
+        assert_eq!(campaign.keys.subject, "Hello {{ row[\"first name\"] }}");
         let text = std::fs::read_to_string(root.join("templates/my \"list\".txt")).unwrap();
-        assert!(text.contains("{{ email }}") && !text.contains("first name"));
+        assert!(text.contains("{{ email }}"));
+        assert!(text.contains("first name: {{ row[\"first name\"] }}"));
+        assert!(text.contains("2nd: {{ row[\"2nd\"] }}"));
     }
 }

@@ -37,7 +37,7 @@ impl RowSet {
 /// Reads the file as `enqueue` did. Errors: it is missing or has changed.
 pub fn survey(run: &RunFacts) -> Result<Survey, Failure> {
     let path = Path::new(&run.manifest.recipients);
-    let survey = first_pass(path, &options(run), |_| ())?;
+    let survey = first_pass(path, &options(run), |_, _| ())?;
     let is_same = run.manifest.inputs.get("recipients") == Some(&survey.fingerprint);
     match is_same && survey.counts.accepted == run.manifest.rows {
         true => Ok(survey),

@@ -183,13 +183,13 @@ impl NewManifest {
             in_doubt: job.in_doubt,
             stream: job.stream,
             recipients: absolute(job),
-            reading: FileReading {
+            reading: Box::new(FileReading {
                 email_column: job.options.email_column.clone(),
                 sheet: job.options.sheet.clone(),
                 several: job.options.several,
                 encoding: job.options.encoding.map(FileEncoding::name),
                 header_columns: job.options.header_columns.clone(),
-            },
+            }),
             pieces: 0,
         }
     }

@@ -24,7 +24,7 @@ pub async fn survey(
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<Surveyed, EnqueueError> {
     let (path, options) = (job.recipients.clone(), job.options.clone());
-    let writer = (!job.dry_run).then(|| RejectedWriter::new(&path, &job.columns));
+    let writer = (!job.dry_run).then(|| RejectedWriter::new(&path));
     let pass = move || read(&path, &options, writer);
     let (surveyed, rejected) = match job.render_threads {
         0 => pass(),
@@ -72,12 +72,12 @@ fn read(
 ) -> Result<(Surveyed, Vec<RowError>), RecipientsError> {
     let mut rejected = Vec::new();
     let mut written = Ok(());
-    let survey = first_pass(path, options, |row| {
+    let survey = first_pass(path, options, |row, frame| {
         if rejected.len() < REPORTED_ROWS {
             rejected.push(row.error.clone());
         }
         if let (Some(writer), Ok(())) = (&mut writer, &written) {
-            written = writer.write(row);
+            written = writer.write(row, frame);
         }
     })?;
     written?;

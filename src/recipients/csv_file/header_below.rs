@@ -10,16 +10,15 @@ const LINES: usize = 20;
 /// How many lines below the beginning of `window` there is one with a cell that `is_wanted`, under any delimiter.
 pub fn lines_to_header(window: &[u8], is_wanted: &dyn Fn(&[u8]) -> bool) -> Option<u64> {
     let mut record = Record::default();
-    let mut lines = 0;
-    for line in window.split(|byte| *byte == b'\n').take(LINES) {
+    let lines = window.split(|byte| *byte == b'\n').take(LINES);
+    for (line, number) in lines.zip(0..) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         for delimiter in DELIMITERS {
             let found = scan(line, true, delimiter, &mut record);
             if matches!(found, Found::Row { .. }) && record.cells().any(is_wanted) {
-                return Some(lines);
+                return Some(number);
             }
         }
-        lines += 1;
     }
     None
 }

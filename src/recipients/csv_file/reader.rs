@@ -3,10 +3,11 @@
 use super::delimiter;
 use super::header_below::lines_to_header;
 use super::split::{Found, line_end_bytes, scan};
-use crate::recipients::MAX_CELL_BYTES;
 use crate::recipients::error::{RecipientsError, RowProblem};
 use crate::recipients::record::Record;
 use crate::recipients::source::{FileEncoding, Source, Stamp};
+use crate::recipients::{MAX_CELL_BYTES, MAX_ROW_BYTES};
+use std::ops::Range;
 use std::path::Path;
 
 pub struct CsvReader {
@@ -18,6 +19,9 @@ pub struct CsvReader {
     window: Vec<u8>,
     /// Bytes of the window that have been used.
     used: usize,
+    /// Where the current row is in the window, with its line end.
+    raw: Range<usize>,
+    has_sep_line: bool,
     /// The window holds the file's last bytes.
     is_at_end: bool,
     next_line: u64,
@@ -46,6 +50,8 @@ impl CsvReader {
             source: Source::open(path, encoding)?,
             window: Vec::new(),
             used: 0,
+            raw: 0..0,
+            has_sep_line: false,
             is_at_end: false,
             next_line: 1,
             delimiter: b',',
@@ -57,6 +63,7 @@ impl CsvReader {
             Some((delimiter, bytes)) => {
                 reader.delimiter = delimiter;
                 reader.advance(bytes, 1);
+                reader.has_sep_line = true;
             }
             None => reader.delimiter = delimiter::recognise(&reader.window),
         }
@@ -65,6 +72,24 @@ impl CsvReader {
 
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// The row as UTF-8, as the file has it, with its line end. Of a broken row: its line, or as much as is known of it.
+    pub fn raw(&self) -> &[u8] {
+        self.window.get(self.raw.clone()).unwrap_or_default()
+    }
+
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    pub fn has_sep_line(&self) -> bool {
+        self.has_sep_line
+    }
+
+    /// Whether the file has a byte order mark or another encoding than UTF-8.
+    pub fn is_marked(&self) -> bool {
+        self.source.is_marked()
     }
 
     pub fn line(&self) -> u64 {
@@ -118,6 +143,7 @@ impl CsvReader {
                 Found::More => self.fill()?,
                 Found::Blank { bytes } => self.advance(bytes, 1),
                 Found::Row { bytes, lines } => {
+                    self.raw = self.used..self.used + bytes;
                     self.advance(bytes, lines);
                     if self.record.is_blank() {
                         self.empty_rows += 1;
@@ -126,6 +152,13 @@ impl CsvReader {
                     return Ok(Step::Row);
                 }
                 Found::Broken(problem) => {
+                    let line = unused.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+                    // The rest of the line belongs to the file of rejected rows.
+                    if line.is_none() && !self.is_at_end && unused.len() <= MAX_ROW_BYTES {
+                        self.fill()?;
+                        continue;
+                    }
+                    self.raw = self.used..self.used + line.unwrap_or(unused.len());
                     // Each line after this may be a row. To report a line that is none is better than to lose a row.
                     self.in_broken_line = true;
                     return Ok(Step::Broken(problem));

@@ -27,6 +27,7 @@ pub struct Source {
     /// `None` until the first piece is read.
     encoding: Option<Encoding>,
     bytes_read: u64,
+    is_marked: bool,
 }
 
 enum Encoding {
@@ -54,6 +55,7 @@ impl Source {
             given: encoding,
             encoding: None,
             bytes_read: 0,
+            is_marked: false,
         })
     }
 
@@ -70,6 +72,11 @@ impl Source {
 
     pub fn path(&self) -> String {
         self.path.display().to_string()
+    }
+
+    /// Whether the file has a byte order mark or another encoding than UTF-8. Known after the first read.
+    pub fn is_marked(&self) -> bool {
+        self.is_marked
     }
 
     pub fn bytes_read(&self) -> u64 {
@@ -96,6 +103,7 @@ impl Source {
             Some(encoding) => (0, encoding),
             none => {
                 let (skipped, encoding) = recognise(piece, self.given);
+                self.is_marked = skipped > 0 || !matches!(encoding, Encoding::Utf8);
                 (skipped, none.insert(encoding))
             }
         };

@@ -35,14 +35,14 @@ async fn small_manifest(queue: &MemoryQueue, job: &Job, batch_chunks: u64) {
         in_doubt: InDoubtPolicy::Resend,
         stream: job.stream,
         recipients: String::new(),
-        reading: FileReading::default(),
+        reading: Box::new(FileReading::default()),
         pieces: 0,
     };
     append(queue, CampaignRecord::Manifest(manifest)).await;
 }
 
 fn fingerprint_of(job: &Job) -> String {
-    let survey = mailq::recipients::first_pass(&job.recipients, &job.options, |_| ()).unwrap();
+    let survey = mailq::recipients::first_pass(&job.recipients, &job.options, |_, _| ()).unwrap();
     survey.fingerprint
 }
 
