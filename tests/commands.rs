@@ -37,8 +37,8 @@ fn refuses_each_invalid_list_for_its_reason() {
             "E30",
         ),
         (
-            b"email,,name\na@b.cd,,A\n",
-            "a.csv:1: column 2 has no name",
+            b"email,,name\na@b.cd,x,A\n",
+            "a.csv:2: column 2 has no name in the header row, but is `x` in this row",
             "E30",
         ),
         (

@@ -1,6 +1,5 @@
 //! E-mail addresses of recipients: syntax and lengths of RFC 5321, domains as lower-case A-labels (RFC 5890).
 
-use super::mailbox_key::mailbox_key;
 use super::site;
 use std::borrow::Cow;
 use std::fmt;
@@ -109,11 +108,6 @@ impl Address {
     /// The receiving provider: the domain, or one name for all domains of a provider that has several.
     pub fn site(&self) -> &str {
         site::of(self.domain())
-    }
-
-    /// Two rows with the same key are the same recipient.
-    pub fn duplicate_key(&self) -> Cow<'_, str> {
-        mailbox_key(&self.text)
     }
 
     /// Whether the relay must offer SMTPUTF8, because the local part is not ASCII (RFC 6531).

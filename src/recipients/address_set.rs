@@ -30,8 +30,7 @@ impl AddressSet {
         }
     }
 
-    /// Adds an address by its [`duplicate_key`](crate::domain::address::Address::duplicate_key). Returns whether it is
-    /// new.
+    /// Adds an address by its [`mailbox_key`](crate::domain::mailbox_key::mailbox_key). Returns whether it is new.
     pub fn insert(&mut self, key: &str) -> bool {
         let [high, low] = self.keys.each_ref().map(|state| state.hash_one(key));
         let digest = (u128::from(high) << 64 | u128::from(low)).max(1);

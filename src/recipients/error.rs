@@ -43,7 +43,7 @@ pub enum RecipientsError {
     },
     #[error("{path} is {}, not a list", .format.name)]
     Foreign { path: String, format: ForeignFormat },
-    #[error("{path} is a workbook that cannot be read: {what}")]
+    #[error("{path} is no CSV but a workbook (Excel or OpenDocument), and cannot be read: {what}")]
     Workbook { path: String, what: String },
     #[error("{path} has no sheet `{wanted}` (sheets: {})", .sheets.join(", "))]
     NoSheet {

@@ -10,6 +10,7 @@ use super::source::Stamp;
 use super::table::Table;
 use super::text_survey::TextSurvey;
 use crate::domain::ids::Row;
+use crate::domain::mailbox_key::mailbox_key;
 use serde::Serialize;
 use std::path::Path;
 
@@ -106,7 +107,7 @@ pub fn first_pass(
                 // The limit may be reached within a cell of several addresses.
                 for address in &cell.addresses {
                     if !pass.is_full(options) {
-                        pass.count_valid(addresses.insert(&address.duplicate_key()));
+                        pass.count_valid(addresses.insert(&mailbox_key(address.as_str())));
                     }
                 }
                 pass.text.look_at(&check, row);

@@ -33,10 +33,10 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::fold;
     use super::*;
     use crate::domain::outcome::Reason;
     use crate::suppression::Import;
+    use crate::suppression::fold;
     use proptest::prelude::*;
 
     fn entry(address: &str, source: &str) -> Entry {
