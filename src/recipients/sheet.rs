@@ -3,7 +3,7 @@
 use super::csv_file::Step;
 use super::error::{RecipientsError, RowProblem};
 use super::record::Record;
-use super::sheet_cells::Cells;
+use super::sheet_cells::{Cells, SheetError, broken};
 use super::source::{Source, Stamp};
 use super::{MAX_CELL_BYTES, Options};
 use calamine::{Ods, Reader, Sheet, SheetType, SheetVisible, Xlsx, open_workbook_from_rs};
@@ -24,19 +24,6 @@ pub struct SheetReader {
     width: usize,
     line: u64,
     empty_rows: u64,
-}
-
-/// Why there is no sheet to read.
-pub enum SheetError {
-    /// What calamine says.
-    Broken(String),
-    TooLarge,
-    /// The workbook has these sheets.
-    NoSheet(Vec<String>),
-}
-
-pub fn broken(error: impl std::fmt::Display) -> SheetError {
-    SheetError::Broken(error.to_string())
 }
 
 impl SheetReader {

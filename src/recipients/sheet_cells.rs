@@ -1,7 +1,6 @@
 //! The cells of a sheet as text, as a person sees them: whole numbers without a fraction, dates and times in ISO 8601.
 
 use super::record::Record;
-use super::sheet::SheetError;
 use calamine::{Data, ExcelDateTime};
 
 /// All cells may take this much memory as text. One text of a workbook can stand in many cells.
@@ -9,6 +8,19 @@ const MAX_TEXT_BYTES: usize = 512 << 20;
 /// Whole numbers up to this one are exact.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 const SECONDS_OF_DAY: f64 = 86_400.0;
+
+/// Why there is no sheet to read.
+pub enum SheetError {
+    /// What calamine says.
+    Broken(String),
+    TooLarge,
+    /// The workbook has these sheets.
+    NoSheet(Vec<String>),
+}
+
+pub fn broken(error: impl std::fmt::Display) -> SheetError {
+    SheetError::Broken(error.to_string())
+}
 
 /// Cells with content, row by row.
 #[derive(Default)]

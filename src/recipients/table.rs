@@ -8,8 +8,7 @@ use super::list_reader::ListReader;
 use super::raw_row::{Frame, RejectedRow};
 use super::record::Record;
 use super::source::{FileEncoding, Stamp};
-use super::text_guess::EncodingEvidence;
-use super::text_survey::BrokenText;
+use super::text_guess::{BrokenText, EncodingEvidence};
 use crate::domain::nearest::nearest;
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! Guesses about text: which encoding bytes have that are not UTF-8, and whether text was decoded wrongly before it came
 //! into the list.
 
+use super::error::{RecipientsError, shortened};
+use super::record::Record;
 use super::source::FileEncoding;
 use encoding_rs::WINDOWS_1252;
 
@@ -10,6 +12,9 @@ pub struct EncodingEvidence {
     /// Bytes above ASCII, and those of them below 0xA0.
     high: u64,
     below_a0: u64,
+    /// Bytes that are letters in DOS code pages, and bytes that are letters on a Macintosh. Both are rare in the other.
+    dos: u64,
+    macintosh: u64,
     /// Runs of bytes above ASCII, and how many of them have an odd length.
     runs: u64,
     odd_runs: u64,
@@ -23,6 +28,8 @@ impl EncodingEvidence {
                 run += 1;
                 self.high += 1;
                 self.below_a0 += u64::from(*byte < 0xA0);
+                self.dos += u64::from(matches!(byte, 0x81 | 0x82 | 0x84 | 0x94));
+                self.macintosh += u64::from(matches!(byte, 0x8A | 0x8E | 0x9A | 0x9F));
                 continue;
             }
             self.end_run(&mut run);
@@ -37,12 +44,13 @@ impl EncodingEvidence {
     }
 
     /// The likely encoding. In Western text single bytes stand between ASCII letters; words of Cyrillic have several in a
-    /// row; Chinese has pairs. Macintosh has its letters where Windows has signs.
+    /// row; Chinese has pairs. Macintosh has its letters where Windows has signs. DOS code pages cannot be read.
     pub fn guess(&self) -> Option<FileEncoding> {
         let name = if self.high == 0 {
             return None;
         } else if self.high < self.runs * 2 {
             match self.below_a0 * 2 > self.high {
+                true if self.dos > self.macintosh => return None,
                 true => "macintosh",
                 false => "windows-1252",
             }
@@ -54,6 +62,41 @@ impl EncodingEvidence {
             return None;
         };
         FileEncoding::of_name(name)
+    }
+}
+
+/// Of a cell that is not UTF-8, so much is decoded for a message.
+const SAMPLE_BYTES: usize = 240;
+
+/// A row that is not UTF-8.
+pub struct BrokenText {
+    path: String,
+    line: u64,
+    /// The beginning of its first cell that is not UTF-8.
+    cell: Vec<u8>,
+}
+
+impl BrokenText {
+    pub fn new(path: String, line: u64, record: &Record) -> BrokenText {
+        let is_broken = |cell: &&[u8]| std::str::from_utf8(cell).is_err();
+        let cell = record.cells().find(is_broken).unwrap_or_default();
+        let cell = cell.get(..SAMPLE_BYTES).unwrap_or(cell).to_vec();
+        BrokenText { path, line, cell }
+    }
+
+    /// The error for the whole file.
+    pub fn error(self, evidence: &EncodingEvidence) -> RecipientsError {
+        let guess = evidence.guess();
+        let sample = match guess {
+            Some(encoding) => shortened(encoding.shown(&self.cell).as_bytes()),
+            None => shortened(&self.cell),
+        };
+        RecipientsError::Encoding {
+            path: self.path,
+            line: self.line,
+            sample,
+            guess: guess.map(FileEncoding::name),
+        }
     }
 }
 
@@ -107,6 +150,9 @@ mod tests {
             assert_eq!(evidence.guess(), Some(encoding), "{text}");
         }
         assert_eq!(EncodingEvidence::default().guess(), None);
+        let mut dos = EncodingEvidence::default();
+        dos.add(b"J\x94rg M\x81ller");
+        assert_eq!(dos.guess(), None);
     }
 
     #[test]

@@ -1,46 +1,9 @@
 //! What the text of a list looks like, row by row: not UTF-8 as a whole, or decoded wrongly before.
 
-use super::error::{GarbledCell, RecipientsError, shortened};
-use super::record::Record;
+use super::error::{GarbledCell, RecipientsError};
 use super::row_check::RowCheck;
-use super::source::FileEncoding;
 use super::table::{RawRow, Table};
-use super::text_guess::EncodingEvidence;
-
-/// Of a cell that is not UTF-8, so much is decoded for a message.
-const SAMPLE_BYTES: usize = 240;
-
-/// A row that is not UTF-8.
-pub struct BrokenText {
-    path: String,
-    line: u64,
-    /// The beginning of its first cell that is not UTF-8.
-    cell: Vec<u8>,
-}
-
-impl BrokenText {
-    pub fn new(path: String, line: u64, record: &Record) -> BrokenText {
-        let is_broken = |cell: &&[u8]| std::str::from_utf8(cell).is_err();
-        let cell = record.cells().find(is_broken).unwrap_or_default();
-        let cell = cell.get(..SAMPLE_BYTES).unwrap_or(cell).to_vec();
-        BrokenText { path, line, cell }
-    }
-
-    /// The error for the whole file.
-    pub fn error(self, evidence: &EncodingEvidence) -> RecipientsError {
-        let guess = evidence.guess();
-        let sample = match guess {
-            Some(encoding) => shortened(encoding.shown(&self.cell).as_bytes()),
-            None => shortened(&self.cell),
-        };
-        RecipientsError::Encoding {
-            path: self.path,
-            line: self.line,
-            sample,
-            guess: guess.map(FileEncoding::name),
-        }
-    }
-}
+use super::text_guess::{BrokenText, EncodingEvidence};
 
 /// What the text of a list looks like.
 #[derive(Default)]

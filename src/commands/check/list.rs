@@ -8,7 +8,7 @@ use crate::commands::Failure;
 use crate::commands::text::counted;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;
-use crate::recipients::{Options, Survey, first_pass, rows};
+use crate::recipients::{Options, RecipientsError, RowProblem, Survey, first_pass, rows};
 use crate::render::Composer;
 use std::path::Path;
 
@@ -30,23 +30,12 @@ pub fn check(
     suppressed: &dyn Fn(&Address) -> bool,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let mut bad = FirstOnes::default();
-    let survey = first_pass(path, options, |row, _| {
-        if bad.is_shown() {
-            report.findings.push(Finding::of_row(&row.error));
-        }
-    });
-    let survey = match survey {
-        Ok(survey) => survey,
-        Err(error) => {
-            report.findings.push(Finding::of_list(error));
-            return Ok(());
-        }
+    let Some(survey) = survey(path, options, report) else {
+        return Ok(());
     };
     report.counts = Some(survey.counts);
     tidied(path, &survey, report);
     let name = path.display().to_string();
-    bad.rest(&name, "E30", "invalid rows", report);
     let mut addresses = AddressChecks::default();
     let mut samples = composer.map(Samples::new);
     let accepted = survey.counts.accepted;
@@ -76,6 +65,32 @@ pub fn check(
         report.findings.push(Finding::error("E30", what, hint));
     }
     Ok(())
+}
+
+/// The first pass, with a finding for each of the first invalid rows. `None` if the list cannot be used.
+fn survey(path: &Path, options: &Options, report: &mut Report) -> Option<Survey> {
+    let mut bad = FirstOnes::default();
+    let mut shown = Vec::new();
+    let survey = first_pass(path, options, |row, _| {
+        if bad.is_shown() {
+            shown.push(row.error.clone());
+        }
+    });
+    // One finding about the encoding is enough.
+    let is_encoding = matches!(survey, Err(RecipientsError::Encoding { .. }));
+    shown.retain(|error| !is_encoding || !matches!(error.what, RowProblem::NotUtf8));
+    report.findings.extend(shown.iter().map(Finding::of_row));
+    match survey {
+        Ok(survey) => {
+            let name = path.display().to_string();
+            bad.rest(&name, "E30", "invalid rows", report);
+            Some(survey)
+        }
+        Err(error) => {
+            report.findings.push(Finding::of_list(error));
+            None
+        }
+    }
 }
 
 /// Findings about what was put right while the list was read, and about its text.
