@@ -103,7 +103,7 @@ fn refuses_each_invalid_list_for_its_reason() {
         ),
         (
             b"email,name\na@b.cd,\xff\n",
-            "a.csv:2: column `name` is `\u{fffd}`: not valid UTF-8",
+            "a.csv:2: `ÿ` is not UTF-8; the list looks like windows-1252",
             "E30",
         ),
         (
