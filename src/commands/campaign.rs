@@ -142,6 +142,7 @@ pub fn content(file: &CampaignFile) -> CampaignContent {
         html: file.keys.html.clone(),
         text: file.keys.text.clone(),
         headers: file.headers.clone(),
+        column_types: file.column_types.clone(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
 use crate::engine::suppress::SuppressionList;
-use crate::recipients::{self, Options};
+use crate::recipients::{self, Options, Tests};
 use crate::render::{Composer, Content};
 use crate::suppression::SuppressionKey;
 use finding::{Finding, Severity};
@@ -81,7 +81,10 @@ fn check(
     let composer = match content {
         Some(content) => {
             options.header_columns = content.header_columns(&columns);
-            composer(content, &columns, list, report)
+            let composer = composer(content, &columns, list, report);
+            let tests = composer.as_ref().and_then(|made| made.row_tests(false));
+            options.tests = Tests(tests);
+            composer
         }
         None => None,
     };

@@ -2,11 +2,13 @@
 
 use super::document::{self, Document};
 use super::error::ConfigError;
-use super::keys::{CAMPAIGN, CampaignKeys, HEADERS, fits_a_name, is_name};
+use super::keys::{CAMPAIGN, COLUMNS, CampaignKeys, HEADERS, fits_a_name, is_name};
 use super::layers::Keys;
 use super::layers::{Flags, Layers, Reader};
 use super::project::{absolute, display_name};
 use super::source::Variables;
+use crate::render::CellType;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A campaign file.
@@ -23,6 +25,8 @@ pub struct CampaignFile {
     pub recipients: PathBuf,
     /// Field names and templates of their values, sorted by name.
     pub headers: Vec<(String, String)>,
+    /// Types of columns, by name.
+    pub column_types: BTreeMap<String, CellType>,
     /// At least one of `html` and `text` is set.
     pub keys: CampaignKeys,
 }
@@ -75,6 +79,7 @@ impl CampaignFile {
             return_path: return_path.address.clone(),
             recipients: keys.recipients.clone().unwrap_or_else(beside),
             headers: headers(&top)?,
+            column_types: column_types(&top)?,
             display: document.file().to_string(),
             keys,
             path,
@@ -130,6 +135,25 @@ fn headers(top: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
         });
     }
     Ok(headers)
+}
+
+fn column_types(top: &Reader<'_>) -> Result<BTreeMap<String, CellType>, ConfigError> {
+    let mut types = BTreeMap::new();
+    for (name, text, place) in top.node().table_at(COLUMNS.path).texts() {
+        if text == "text" {
+            continue;
+        }
+        let Some(cell_type) = CellType::named(text) else {
+            let names = CellType::NAMES.map(|(name, _)| name).join("`, `");
+            return Err(ConfigError::BadKey {
+                at: place.to_string(),
+                key: format!("columns.{}", name.escape_debug()),
+                why: format!("is `{}`: not one of `{names}`, `text`", text.escape_debug()),
+            });
+        };
+        types.insert(name.to_string(), cell_type);
+    }
+    Ok(types)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod retry;
 mod send;
 mod site;
 
-pub use campaign::{CampaignKeys, HEADERS, OncePer, fits_a_name, is_name};
+pub use campaign::{COLUMNS, CampaignKeys, HEADERS, OncePer, fits_a_name, is_name};
 pub use events::EventsKeys;
 pub use kafka::{KafkaKeys, PROPERTIES};
 pub use project::ProjectKeys;
@@ -39,5 +39,5 @@ pub const PROJECT: Schema = Schema {
 /// A campaign file.
 pub const CAMPAIGN: Schema = Schema {
     page: "5 mailq.toml",
-    tables: &[&CampaignKeys::TABLE, &HEADERS],
+    tables: &[&CampaignKeys::TABLE, &HEADERS, &COLUMNS],
 };

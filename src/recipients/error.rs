@@ -2,6 +2,7 @@
 
 use super::format::ForeignFormat;
 use crate::domain::address::AddressError;
+use crate::domain::recipient::ListFault;
 use std::fmt;
 
 /// Why a file cannot be used. Nothing of it is enqueued.
@@ -55,6 +56,18 @@ pub enum RecipientsError {
     EmptySheet { path: String, sheet: String },
     #[error("{path} has changed while it was read")]
     Changed { path: String },
+    /// The templates do not fit the cells of the list.
+    #[error("{what}")]
+    Unfit { what: String, hint: String },
+}
+
+impl RecipientsError {
+    pub(super) fn of_templates(fault: ListFault) -> RecipientsError {
+        RecipientsError::Unfit {
+            what: fault.what,
+            hint: fault.hint,
+        }
+    }
 }
 
 /// What is wrong with the header row.
@@ -134,6 +147,9 @@ pub enum RowProblem {
     TextAfterQuote,
     #[error("a quote inside an unquoted cell")]
     QuoteInside,
+    /// The cell is not of its column's type, or the message of the row cannot be made.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// A cell of which the text was decoded wrongly before it came into the list.

@@ -51,6 +51,8 @@ pub struct Survey {
     pub counts: Counts,
     /// The first of the `garbled_rows`.
     pub garbled: Option<GarbledCell>,
+    /// Of the invalid rows those that only the tests of templates refused.
+    pub unfit: u64,
     pub(super) stamp: Stamp,
     /// One bit for each row of the file, in order: whether it was accepted. A cell with several addresses counts as so many
     /// rows.
@@ -93,12 +95,15 @@ pub fn first_pass(
     let check = RowCheck::new(&table, options);
     let mut pass = Pass::default();
     let mut addresses = AddressSet::new();
+    let mut tests = options.tests.0.as_ref().map(|tests| tests.begin());
     while !pass.is_full(options) {
         let step = table.step()?;
         let row = table.row();
         let checked = match step {
             Step::End => break,
-            Step::Row => check.addresses(row),
+            Step::Row => check
+                .addresses(row)
+                .and_then(|cell| check.tested(row, cell, tests.as_deref_mut())),
             Step::Broken(what) => Err(check.row_error(row.line, what)),
         };
         match checked {
@@ -114,6 +119,7 @@ pub fn first_pass(
             }
             Err(error) => {
                 pass.count_invalid();
+                pass.unfit += u64::from(matches!(error.what, RowProblem::Unfit(_)));
                 if matches!(error.what, RowProblem::NotUtf8) && options.encoding.is_none() {
                     pass.text.look_at_broken(&table, row);
                 }
@@ -125,12 +131,17 @@ pub fn first_pass(
             }
         }
     }
-    pass.into_survey(table, stamp)
+    let survey = pass.into_survey(table, stamp)?;
+    match tests.map_or(Ok(()), |tests| tests.finish()) {
+        Ok(()) => Ok(survey),
+        Err(fault) => Err(RecipientsError::of_templates(fault)),
+    }
 }
 
 #[derive(Default)]
 struct Pass {
     counts: Counts,
+    unfit: u64,
     accepted: Vec<u64>,
     listed: Vec<RowError>,
     text: TextSurvey,
@@ -197,6 +208,7 @@ impl Pass {
                 ..self.counts
             },
             garbled: self.text.garbled,
+            unfit: self.unfit,
             stamp,
             accepted: self.accepted,
         })

@@ -30,6 +30,7 @@ mod text_survey;
 mod zip_directory;
 
 pub use crate::domain::recipient::RecipientRow;
+use crate::domain::recipient::RowTests;
 use crate::domain::records::SeveralPolicy;
 pub use address_cell::holds_address;
 pub use error::{GarbledCell, HeaderProblem, RecipientsError, RowError, RowProblem};
@@ -40,6 +41,9 @@ pub use rejected::{RejectedWriter, rejected_path};
 pub use rows::{Rows, rows};
 pub use source::FileEncoding;
 pub use table::{Sample, columns, sample};
+
+use std::fmt;
+use std::sync::Arc;
 
 /// Longest cell.
 pub const MAX_CELL_BYTES: usize = 1 << 20;
@@ -62,7 +66,34 @@ pub struct Options {
     pub skip_invalid: bool,
     /// Accept at most this many rows. The fingerprint still covers the whole file.
     pub limit: Option<u64>,
+    /// What templates demand of rows. The first pass tests it; the second one relies on that.
+    pub tests: Tests,
 }
+
+/// Tests of rows, if there are any. Equal if they are the same object.
+#[derive(Clone, Default)]
+pub struct Tests(pub Option<Arc<dyn RowTests>>);
+
+impl fmt::Debug for Tests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Tests"
+        } else {
+            "no tests"
+        })
+    }
+}
+
+impl PartialEq for Tests {
+    fn eq(&self, other: &Tests) -> bool {
+        match (&self.0, &other.0) {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            (mine, theirs) => mine.is_none() && theirs.is_none(),
+        }
+    }
+}
+
+impl Eq for Tests {}
 
 impl Default for Options {
     fn default() -> Options {
@@ -74,6 +105,7 @@ impl Default for Options {
             several: SeveralPolicy::Error,
             skip_invalid: false,
             limit: None,
+            tests: Tests::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::error::{GarbledCell, RowError, RowProblem, shortened};
 use super::table::{RawRow, Table};
 use super::text_guess::before_wrong_decoding;
 use crate::domain::address::{Address, AddressError};
+use crate::domain::recipient::{RecipientRow, RowTest};
 use crate::domain::records::SeveralPolicy;
 
 pub struct RowCheck {
@@ -82,6 +83,37 @@ impl RowCheck {
                 value: shortened(cell),
                 meant: shortened(meant.as_bytes()),
             })
+        })
+    }
+
+    /// The cell of addresses, if the row passes the tests of templates. They see its first address.
+    pub fn tested(
+        &self,
+        row: RawRow<'_>,
+        cell: AddressCell,
+        tests: Option<&mut (dyn RowTest + '_)>,
+    ) -> Result<AddressCell, RowError> {
+        let (Some(tests), Some(first)) = (tests, cell.addresses.first()) else {
+            return Ok(cell);
+        };
+        let recipient = RecipientRow {
+            row: 0,
+            line: row.line,
+            address: first.clone(),
+            fields: self.texts(row, first)?,
+        };
+        let fault = match tests.row(&recipient) {
+            Ok(()) => return Ok(cell),
+            Err(fault) => fault,
+        };
+        let place = fault.column.and_then(|index| {
+            let (column, _) = self.columns.cells(row.record).nth(index)?;
+            Some((column, recipient.fields.get(index)?))
+        });
+        let what = RowProblem::Unfit(fault.what);
+        Err(match place {
+            Some((column, cell)) => self.cell_error(row.line, &column.name, cell.as_bytes(), what),
+            None => self.row_error(row.line, what),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Composes the messages of one campaign and list. Uses no random numbers and no clock, so a row gives the same bytes
 //! on every host and at every time.
 
+use super::analysis::{CellTest, ListColumns};
 use super::body::Body;
 use super::content::{Content, HeaderTemplate};
 use super::error::{RenderError, RenderProblem, TemplateError};
@@ -17,9 +18,12 @@ use std::sync::Arc;
 const MAX_MESSAGE_ID_BYTES: usize = 320;
 
 /// Shared by all render threads.
+#[derive(Clone)]
 pub struct Composer {
-    content: Content,
-    columns: Arc<Columns>,
+    content: Arc<Content>,
+    pub(super) columns: Arc<Columns>,
+    /// What only the cells of the list prove wrong.
+    pub(super) cell_tests: Arc<Vec<CellTest>>,
 }
 
 /// An encoded message without `Date`, which is written when the message is sent.
@@ -43,11 +47,31 @@ pub struct RenderedMessage {
 impl Content {
     /// Checks all variables against the columns of a list. `recipients`: name of the list, for error messages.
     pub fn composer(self, columns: &[String], recipients: &str) -> Result<Composer, TemplateError> {
-        self.templates.check(columns, recipients)?;
+        self.check_types(columns, recipients)?;
+        let list = ListColumns {
+            names: columns,
+            types: &self.column_types,
+        };
+        let cell_tests = self.templates.check(list, recipients)?;
         Ok(Composer {
-            content: self,
-            columns: Arc::new(Columns::new(columns)),
+            columns: Arc::new(Columns::new(columns, &self.column_types)),
+            content: Arc::new(self),
+            cell_tests: Arc::new(cell_tests),
         })
+    }
+
+    /// Checks that each column with a type exists.
+    fn check_types(&self, columns: &[String], recipients: &str) -> Result<(), TemplateError> {
+        let mut typed = self.column_types.keys();
+        match typed.find(|name| !columns.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(TemplateError::NoTypedColumn {
+                origin: self.origin.clone(),
+                name: name.clone(),
+                recipients: recipients.to_string(),
+                columns: columns.to_vec(),
+            }),
+        }
     }
 }
 

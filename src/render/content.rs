@@ -2,6 +2,7 @@
 //! checked as far as possible without a list.
 
 use super::body::Body;
+use super::cell_type::CellType;
 use super::error::{ContentError, HeaderNameProblem};
 use super::header;
 use super::mailbox::{self, Sender};
@@ -31,10 +32,14 @@ pub struct CampaignContent {
     pub text: Option<String>,
     /// Name and value. The values are templates. A field whose value renders to white space is left out.
     pub headers: Vec<(String, String)>,
+    /// Types of columns. The cells of all other columns are text.
+    pub column_types: BTreeMap<String, CellType>,
 }
 
 /// A campaign's content, checked as far as possible without a list.
 pub struct Content {
+    /// Name of the campaign file.
+    pub(super) origin: String,
     pub(super) from: Address,
     pub(super) return_path: Address,
     /// `From` and `Reply-To`, each with its CRLF. Empty where a campaign has no `Reply-To`.
@@ -45,6 +50,7 @@ pub struct Content {
     /// Names of templates.
     pub(super) body: Body<String>,
     pub(super) templates: Templates,
+    pub(super) column_types: BTreeMap<String, CellType>,
 }
 
 /// A header field whose value is a template.
@@ -95,6 +101,7 @@ impl Content {
             .collect();
         let templates = Templates::load(templates, origin, &files, &inline)?;
         Ok(Content {
+            origin: origin.clone(),
             from_field: from.as_from(),
             reply_to_field: reply_to.map(|to| to.as_reply_to()).unwrap_or_default(),
             from: from.address,
@@ -106,6 +113,7 @@ impl Content {
                 .collect(),
             body,
             templates,
+            column_types: given.column_types.clone(),
         })
     }
 

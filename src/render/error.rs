@@ -4,7 +4,7 @@ use crate::domain::address::AddressError;
 use std::fmt;
 
 /// A position in a template. Line and column count from 1, the column in characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub file: String,
     pub line: usize,
@@ -46,6 +46,24 @@ pub enum TemplateError {
     },
     #[error("{place}: {what}")]
     Syntax { place: Place, what: String },
+    /// A cell is compared with something that is never equal to it, or calculated with.
+    #[error("{place}: `{column}` is {kind}, and {used}")]
+    TextUsed {
+        place: Place,
+        column: String,
+        /// `text`, or the type that the campaign gives to the column.
+        kind: &'static str,
+        used: TextUse,
+    },
+    #[error("{origin}: `[columns]` names `{name}`, which is not a column of {recipients} (columns: {})", .columns.join(", "))]
+    NoTypedColumn {
+        origin: String,
+        name: String,
+        recipients: String,
+        columns: Vec<String>,
+    },
+    #[error(transparent)]
+    UnknownName(Box<UnknownName>),
     #[error(transparent)]
     UnknownColumn(#[from] Box<UnknownColumn>),
     #[error("{place}: `{column}` is text and has no attribute `{attribute}`")]
@@ -54,6 +72,51 @@ pub enum TemplateError {
         column: String,
         attribute: String,
     },
+}
+
+/// What a template does with a cell that is of another kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextUse {
+    /// The operator, and what the other side is.
+    #[error("`{0}` compares it with {1}")]
+    Compared(String, &'static str),
+    #[error("`{0}` calculates with numbers")]
+    Calculated(String),
+}
+
+/// A filter or a method that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: there is no {what} `{name}`")]
+pub struct UnknownName {
+    pub place: Place,
+    pub what: &'static str,
+    pub name: String,
+    pub nearest: Option<&'static str>,
+    pub known: Vec<&'static str>,
+}
+
+/// How a template names a column: `count`, or `row["Unit price"]` if the name is not a single word.
+pub fn cell_name(column: &str) -> String {
+    let mut characters = column.chars();
+    let is_word = characters
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && characters.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match is_word {
+        true => column.to_string(),
+        false => format!("row[{column:?}]"),
+    }
+}
+
+/// The lines of a campaign file that give a type to a column.
+pub fn declared(column: &str, cell_type: &str) -> String {
+    let is_bare = column
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    match is_bare && !column.is_empty() {
+        true => format!("`[columns]` with `{column} = \"{cell_type}\"`"),
+        false => format!("`[columns]` with `{column:?} = \"{cell_type}\"`"),
+    }
 }
 
 /// A variable that is not a column. `nearest`: the column with the most similar name.
@@ -120,6 +183,13 @@ pub struct RenderError {
 }
 
 impl std::error::Error for RenderError {}
+
+impl RenderError {
+    /// The error for a place that names the line of the recipient.
+    pub fn without_line(&self) -> String {
+        format!("{}: {}", self.at, self.what)
+    }
+}
 
 impl fmt::Display for RenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

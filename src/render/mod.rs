@@ -1,26 +1,32 @@
 //! From a campaign's templates and a recipient's row to the bytes of a message. Everything is read and checked before
 //! the first row is rendered.
 
+mod analysis;
 mod body;
+mod cell_type;
 mod composer;
 mod content;
+mod date;
 mod encoded_word;
 mod error;
 mod files;
+mod functions;
 mod header;
 mod lexer;
 mod mailbox;
 mod mime;
 mod row;
+mod row_tests;
 mod scan;
 mod template;
 mod transfer_encoding;
 mod variables;
 
+pub use cell_type::CellType;
 pub use composer::{Composed, Composer, RenderedMessage};
 pub use content::{CampaignContent, Content};
 pub use error::{
     ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
-    TemplateError, UnknownColumn,
+    TemplateError, TextUse, UnknownColumn, UnknownName, cell_name, declared,
 };
 pub use template::Templates;

@@ -1,10 +1,12 @@
 //! A row as variables of a template: each column by its name, and the whole row as `row["any name"]`. The one place
 //! where a cell becomes a value of the template engine.
 
+use super::cell_type::CellType;
 use super::variables::ROW;
+use crate::domain::recipient::RowFault;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The columns of a list, to look cells up by name.
@@ -12,15 +14,48 @@ use std::sync::Arc;
 pub struct Columns {
     names: Vec<String>,
     index: HashMap<String, usize>,
+    /// Columns whose cells are not text, by number.
+    types: BTreeMap<usize, CellType>,
 }
 
 impl Columns {
-    pub fn new(names: &[String]) -> Columns {
-        let index = names.iter().cloned().zip(0..).collect();
+    pub fn new(names: &[String], types: &BTreeMap<String, CellType>) -> Columns {
+        let index: HashMap<String, usize> = names.iter().cloned().zip(0..).collect();
+        let types = types
+            .iter()
+            .filter_map(|(name, cell_type)| Some((*index.get(name)?, *cell_type)));
         Columns {
             names: names.to_vec(),
+            types: types.collect(),
             index,
         }
+    }
+
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    pub fn has_types(&self) -> bool {
+        !self.types.is_empty()
+    }
+
+    /// Checks the cells of columns that have a type.
+    pub fn check(&self, cells: &[String]) -> Result<(), RowFault> {
+        for (index, cell_type) in &self.types {
+            let cell = cells.get(*index).map_or("", String::as_str);
+            cell_type.read(cell).map_err(|what| RowFault {
+                column: Some(*index),
+                what,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The value of a cell. The first pass has refused cells that are not of their type.
+    fn value(&self, index: usize, cell: &str) -> Value {
+        let typed = self.types.get(&index);
+        let typed = typed.and_then(|cell_type| cell_type.read(cell).ok());
+        typed.unwrap_or_else(|| Value::from(cell))
     }
 }
 
@@ -36,7 +71,8 @@ pub fn values(columns: &Arc<Columns>, cells: &[String]) -> Value {
         columns: Arc::clone(columns),
         cells: cells
             .iter()
-            .map(|cell| Value::from(cell.as_str()))
+            .enumerate()
+            .map(|(index, cell)| columns.value(index, cell))
             .collect(),
     })
 }

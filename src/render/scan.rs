@@ -35,6 +35,8 @@ pub struct Scan {
     pub bound: Vec<String>,
     /// Keys of `row["First name"]` without a guard.
     pub row_keys: Vec<Reference>,
+    /// Methods of variables that are called: `name.title`.
+    pub methods: Vec<String>,
     pub dependencies: Vec<Dependency>,
     /// The source with a number in place of each guarded variable, so that the engine does not report those as
     /// undeclared. Positions are the same.
@@ -144,6 +146,13 @@ fn scan_variables(tokens: &[Token], scan: &mut Scan, guarded: &mut Vec<Range<usi
         let rest = tokens.get(index + 1..).unwrap_or_default();
         if belongs_to_variable || is_keyword_argument(rest) {
             continue;
+        }
+        if let [dot, method, open, ..] = rest
+            && dot.is_sign('.')
+            && open.is_sign('(')
+            && let Some(method) = method.name()
+        {
+            scan.methods.push(format!("{name}.{method}"));
         }
         let (end, rest) = skip_attributes(token.end, rest);
         match guard(rest) {

@@ -1,11 +1,14 @@
 //! The compiled templates of a campaign. Undefined variables are errors, HTML is escaped, and the cost of one rendering
 //! is limited.
 
+use super::analysis::{self, CellTest, ListColumns};
 use super::error::{Place, TemplateError};
 use super::files::TemplateFiles;
+use super::functions;
 use super::variables;
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
 use crate::domain::digest::hex;
+use jiff::Zoned;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use ring::digest;
 use std::collections::BTreeMap;
@@ -59,10 +62,16 @@ impl Templates {
             .collect()
     }
 
-    /// Checks that each variable is a column, is bound by a template, or is guarded by `default` or `is defined`.
+    /// Checks that each variable is a column, is bound by a template, or is guarded by `default` or `is defined`, and
+    /// that no cell is used as what it is not. Returns the uses that only the cells prove wrong.
     /// `recipients`: name of the list, for error messages.
-    pub fn check(&self, columns: &[String], recipients: &str) -> Result<(), TemplateError> {
-        variables::check(&self.environment, &self.files, columns, recipients)
+    pub fn check(
+        &self,
+        columns: ListColumns<'_>,
+        recipients: &str,
+    ) -> Result<Vec<CellTest>, TemplateError> {
+        variables::check(&self.environment, &self.files, columns.names, recipients)?;
+        analysis::analyse(&self.files, columns)
     }
 
     /// The columns that subject and headers can depend on. Their cells may not contain line breaks.
@@ -137,6 +146,7 @@ fn compile(files: &TemplateFiles) -> Result<Environment<'static>, TemplateError>
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_debug(false);
+    functions::add(&mut environment, &Zoned::now());
     environment.set_auto_escape_callback(|name| match is_html(name) {
         true => AutoEscape::Html,
         false => AutoEscape::None,

@@ -98,7 +98,7 @@ impl Check<'_> {
     fn is_known(&self, template: &str, variable: &str) -> bool {
         let root = root(variable);
         if self.is_column(root) {
-            return root == variable;
+            return root == variable || self.is_method(template, variable);
         }
         if let Some(column) = variable.strip_prefix("row.") {
             return self.is_column(column);
@@ -107,6 +107,16 @@ impl Check<'_> {
             || BUILT_IN.contains(&root)
             || self.environment.globals().any(|(name, _)| name == root)
             || self.is_bound_elsewhere(template, root)
+    }
+
+    /// Whether `name.title` is called. The analysis checks that there is such a method.
+    fn is_method(&self, template: &str, variable: &str) -> bool {
+        let template = self.files.templates.get(template);
+        let methods = template.map(|template| template.scan.methods.as_slice());
+        methods
+            .unwrap_or_default()
+            .iter()
+            .any(|method| method == variable)
     }
 
     /// Whether a template tests the variable with `is defined`, or another one, which may include this one, binds it.

@@ -108,6 +108,10 @@ impl Finding {
             RowProblem::Unnamed { .. } => ("E30", UNNAMED),
             RowProblem::NotUtf8 => ("E30", "save the list as `CSV UTF-8`"),
             RowProblem::CellTooLong | RowProblem::RowTooLong => ("E30", "shorten the row"),
+            RowProblem::Unfit(_) => (
+                "E30",
+                "fix the cell, or the type of its column in the campaign file",
+            ),
             RowProblem::OpenQuote | RowProblem::TextAfterQuote | RowProblem::QuoteInside => (
                 "E30",
                 "write a quote inside a quoted cell as two: `\"a \"\"b\"\" c\"`",

@@ -1,10 +1,13 @@
 //! Errors of lists, campaigns and templates: exit code 2, and the hint of each variant.
 
 use super::Failure;
+use crate::domain::nearest::nearest;
 use crate::recipients::{
     Cure, HeaderProblem, RecipientsError, RowError, RowProblem, rejected_path,
 };
-use crate::render::{ContentError, HeaderNameProblem, RenderError, TemplateError};
+use crate::render::{
+    ContentError, HeaderNameProblem, RenderError, TemplateError, TextUse, cell_name, declared,
+};
 use std::path::Path;
 
 impl From<RecipientsError> for Failure {
@@ -61,6 +64,7 @@ fn recipients_hint(error: &RecipientsError) -> String {
         }
         RecipientsError::BadRows { first, .. } => bad_rows_hint(first),
         RecipientsError::Nobody { .. } => "put an address below the header row".into(),
+        RecipientsError::Unfit { hint, .. } => hint.clone(),
         RecipientsError::Changed { .. } => "run it again when no program writes to the file".into(),
     }
 }
@@ -115,6 +119,19 @@ fn template_hint(error: &TemplateError) -> String {
         TemplateError::Syntax { .. } => {
             "a template is written like `{{ name }}` or `{% if city %}…{% endif %}`".into()
         }
+        TemplateError::TextUsed {
+            column, kind, used, ..
+        } => text_used_hint(column, kind, used),
+        TemplateError::NoTypedColumn { name, columns, .. } => {
+            match nearest(name, columns.iter().map(String::as_str)) {
+                Some(column) => format!("write `{column}`, as the header row does"),
+                None => "remove it from `[columns]`".into(),
+            }
+        }
+        TemplateError::UnknownName(unknown) => match unknown.nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
+        },
         TemplateError::UnknownColumn(unknown) => {
             let name = &unknown.name;
             let default = format!("`{{{{ {name} | default(\"…\") }}}}`");
@@ -132,6 +149,29 @@ fn template_hint(error: &TemplateError) -> String {
         TemplateError::NoAttribute { column, .. } => {
             format!("columns are plain text: write `{{{{ {column} }}}}`")
         }
+    }
+}
+
+fn text_used_hint(column: &str, kind: &str, used: &TextUse) -> String {
+    let cell = cell_name(column);
+    match (kind, used) {
+        ("text", TextUse::Compared(_, "`true` or `false`")) => format!(
+            "give it a type in the campaign file, {}, or compare texts: `{cell} == \"true\"`",
+            declared(column, "boolean")
+        ),
+        ("text", TextUse::Compared(_, "a date")) => format!(
+            "give it a type in the campaign file, {}, or write `parse_date({cell})`",
+            declared(column, "date")
+        ),
+        ("text", _) => format!(
+            "give it a type in the campaign file, {} or `\"decimal\"`, or write `({cell} | int)` or `({cell} | float)`",
+            declared(column, "integer")
+        ),
+        ("date", _) => format!(
+            "compare it with a date: `{cell} < parse_date(\"2026-12-31\")`, or with `now()`"
+        ),
+        ("boolean", _) => format!("write `{{% if {cell} %}}` or `{{% if not {cell} %}}`"),
+        _ => format!("compare `{cell}` with a number, without quotes"),
     }
 }
 

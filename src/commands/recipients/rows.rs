@@ -4,6 +4,7 @@ use crate::commands::Failure;
 use crate::commands::output::{Align, Cells, Column, Format, Listing};
 use crate::domain::ids::Row;
 use crate::domain::recipient::RecipientRow;
+use crate::engine::enqueue::LEFT_OUT;
 use crate::protocol::RunFacts;
 use crate::recipients::{FileEncoding, Options, Survey, first_pass, rows};
 use serde_json::{Map, Value};
@@ -39,10 +40,23 @@ pub fn survey(run: &RunFacts) -> Result<Survey, Failure> {
     let path = Path::new(&run.manifest.recipients);
     let survey = first_pass(path, &options(run), |_, _| ())?;
     let is_same = run.manifest.inputs.get("recipients") == Some(&survey.fingerprint);
+    if is_same && run.manifest.inputs.contains_key(LEFT_OUT) {
+        return Err(some_left_out(run));
+    }
     match is_same && survey.counts.accepted == run.manifest.rows {
         true => Ok(survey),
         false => Err(changed(run)),
     }
+}
+
+/// Which rows have no message follows from the templates, which the queue does not keep.
+fn some_left_out(run: &RunFacts) -> Failure {
+    let id = &run.manifest.id;
+    let what = format!(
+        "{}/{} left out rows that no message could be made for; no row was printed",
+        id.campaign, id.run
+    );
+    Failure::usage(what).with_hint("leave out `--rows` to get addresses and states")
 }
 
 fn changed(run: &RunFacts) -> Failure {
@@ -66,6 +80,7 @@ fn options(run: &RunFacts) -> Options {
         header_columns: reading.header_columns.clone(),
         skip_invalid: true,
         limit: limit.and_then(|limit| limit.parse().ok()),
+        tests: Default::default(),
     }
 }
 

@@ -132,6 +132,18 @@ pub const HEADERS: Table = Table::new(
     &[],
 );
 
+pub const COLUMNS: Table = Table::new(
+    "columns",
+    Shape::Free,
+    "Types of columns: `count = \"integer\"`, `price = \"decimal\"`, `vip = \"boolean\"`, `when = \"date\"`. Cells of all \
+     other columns are text, which a template cannot compare or calculate with as numbers. Every row is checked before \
+     anything is enqueued. An integer is `12` or `-3`. A decimal is `9.50` or `9,50`. A boolean is `true`, `yes`, `y`, \
+     `1`, `x`, or `false`, `no`, `n`, `0` and empty. A date is `2026-12-01`, `2026-12-01 09:00`, `1.12.2026` or a time \
+     with an offset; templates compare it with `now()` and `parse_date(\"2026-12-31\")`, and write it with \
+     `{{ when | date(\"%d. %B %Y\", locale=\"de\") }}`.",
+    &[],
+);
+
 /// What `mailq run` sends at most once per.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OncePer {

@@ -9,7 +9,7 @@ use crate::domain::ids::RunId;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::recipient::RecipientRow;
 use crate::domain::records::InDoubtPolicy;
-use crate::recipients::{Options, columns};
+use crate::recipients::{Options, Tests, columns};
 use crate::render::{Composer, Content, RenderError};
 use ring::digest;
 use std::collections::BTreeMap;
@@ -43,6 +43,10 @@ pub fn composer(
     };
     let name = recipients.display().to_string();
     let composer = content.composer(&columns, &name)?;
+    let options = Options {
+        tests: Tests(composer.row_tests(options.skip_invalid)),
+        ..options
+    };
     Ok((composer, columns, options))
 }
 
@@ -59,6 +63,9 @@ pub enum RunChoice {
     /// `--run NAME`. Enqueued whatever other runs there are.
     Named(String),
 }
+
+/// The input that says how many rows were left out because no message could be made for them.
+pub const LEFT_OUT: &str = "left_out";
 
 /// One call of enqueue.
 #[derive(Clone)]
@@ -105,10 +112,14 @@ impl Job {
         RunId::new(self.campaign.clone(), run)
     }
 
-    /// The fingerprints of all inputs. `recipients`: that of the file.
-    pub fn all_inputs(&self, recipients: &str) -> BTreeMap<String, String> {
+    /// The fingerprints of all inputs. `recipients`: that of the file. `unfit`: rows without a message.
+    pub fn all_inputs(&self, recipients: &str, unfit: u64) -> BTreeMap<String, String> {
         let mut inputs = self.inputs.clone();
         inputs.insert("recipients".to_string(), recipients.to_string());
+        // A run that stopped at such a row counted it among its rows, so it is another run.
+        if unfit > 0 {
+            inputs.insert(LEFT_OUT.to_string(), unfit.to_string());
+        }
         if let Some(limit) = self.options.limit {
             inputs.insert("limit".to_string(), limit.to_string());
         }

@@ -19,7 +19,7 @@ mod survey;
 
 pub use campaign_topic::CampaignTopic;
 pub use error::{EnqueueError, OtherRun};
-pub use job::{Compose, Job, RunChoice, SuppressionCheck, composer, fingerprint};
+pub use job::{Compose, Job, LEFT_OUT, RunChoice, SuppressionCheck, composer, fingerprint};
 pub use queue_retry::QueueTimeout;
 pub use report::{EnqueueProgress, EnqueueReport};
 pub use run::{dry_run, enqueue};

@@ -103,7 +103,8 @@ impl SurveyedFile {
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<SurveyedFile, EnqueueError> {
         let surveyed = survey(job, observer).await?;
-        let inputs = job.all_inputs(&surveyed.survey.fingerprint);
+        let survey = &surveyed.survey;
+        let inputs = job.all_inputs(&survey.fingerprint, survey.unfit);
         let fingerprint = fingerprint(&inputs);
         Ok(SurveyedFile {
             id: job.run_id(&fingerprint),

@@ -16,7 +16,7 @@ const ROWS: u64 = 150;
 
 /// Small chunks and batches, so that there are many moments.
 async fn small_manifest(queue: &MemoryQueue, job: &Job, batch_chunks: u64) {
-    let inputs = job.all_inputs(&fingerprint_of(job));
+    let inputs = job.all_inputs(&fingerprint_of(job), 0);
     let id = RunId::new("spring", "small");
     let manifest = Manifest {
         key: id.key(),

@@ -9,7 +9,7 @@ use mailq::recipients::{
 };
 use mailq::render::{
     ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
-    TemplateError, UnknownColumn,
+    TemplateError, TextUse, UnknownColumn, UnknownName,
 };
 use mailq::smtp::UrlError;
 
@@ -136,6 +136,11 @@ fn recipients(texts: &mut Vec<String>) {
         },
         EmptySheet => RecipientsError::EmptySheet { path: path(), sheet: "Sheet1".into() },
         Changed => RecipientsError::Changed { path: path() },
+        Unfit => RecipientsError::Unfit {
+            what: "templates/spring.html:12:9: `vip` is text, and every text but an empty one is true: `no` of line 3 too"
+                .into(),
+            hint: "give it a type in the campaign file, `[columns]` with `vip = \"boolean\"`".into(),
+        },
     });
 }
 
@@ -183,6 +188,25 @@ fn template(texts: &mut Vec<String>) {
             directory: "templates".into(),
         },
         Syntax => TemplateError::Syntax { place: place(), what: "unexpected end of input".into() },
+        TextUsed => TemplateError::TextUsed {
+            place: place(),
+            column: "count".into(),
+            kind: "text",
+            used: TextUse::Compared(">".into(), "a number"),
+        },
+        NoTypedColumn => TemplateError::NoTypedColumn {
+            origin: "campaigns/spring.toml".into(),
+            name: "cuont".into(),
+            recipients: "spring.csv".into(),
+            columns: vec!["email".into(), "count".into()],
+        },
+        UnknownName => TemplateError::UnknownName(Box::new(UnknownName {
+            place: place(),
+            what: "filter",
+            name: "strtime".into(),
+            nearest: Some("strftime"),
+            known: vec!["date", "strftime"],
+        })),
         UnknownColumn => TemplateError::UnknownColumn(Box::new(UnknownColumn {
             place: place(),
             name: "first_name".into(),

@@ -47,6 +47,7 @@ fn rows(texts: &mut Vec<String>) {
         OpenQuote => RowProblem::OpenQuote,
         TextAfterQuote => RowProblem::TextAfterQuote,
         QuoteInside => RowProblem::QuoteInside,
+        Unfit => RowProblem::Unfit("not a whole number like `12`".into()),
     });
 }
 
