@@ -202,7 +202,7 @@ fn refuses_each_invalid_configuration_for_its_reason() {
         (
             "[[relay]]\nurl = \"maildir:o\"\npassword = \"hunter2\"",
             "mailq.toml:3:1: unknown key `password` in `relay`",
-            "did you mean `password_env`?",
+            "the password is not written into a file: `password_env",
         ),
         (
             "[send]\nrate = \"fast\"",

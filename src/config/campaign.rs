@@ -119,7 +119,10 @@ fn headers(top: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
         {
             "is not the name of a header field"
         } else if RESERVED.contains(&lower.as_str()) || lower.starts_with("content-") {
-            "is written by mailq itself"
+            return Err(ConfigError::ReservedHeader {
+                at: place.to_string(),
+                name: name.escape_debug().to_string(),
+            });
         } else if text.contains(char::is_control) {
             "contains a line break or another control character"
         } else if twice {

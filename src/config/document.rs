@@ -1,6 +1,7 @@
 //! A TOML file checked against its schema: every key is known, every table has its shape, every value its type. What a
 //! value means is decided in `layers.rs`, where variables and flags come in.
 
+use super::advice::advice;
 use super::error::ConfigError;
 use super::schema::{Key, Schema, Shape, Table, join};
 use super::source::Place;
@@ -87,6 +88,7 @@ impl<'t> Document<'t> {
                         key: name.to_string(),
                         section: path.to_string(),
                         nearest: schema.nearest(path, name),
+                        advice: advice(schema, path, name),
                         page: schema.page,
                     });
                 }

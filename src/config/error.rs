@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration: where it is, what is there, and how to fix it.
 
+use super::advice::reserved_header;
 use super::schema::ValueError;
 use super::source::{Setting, Source};
 use crate::smtp::UrlError;
@@ -21,8 +22,12 @@ pub enum ConfigError {
         key: String,
         section: String,
         nearest: Option<String>,
+        /// Where the key belongs, or what to do instead.
+        advice: Option<String>,
         page: &'static str,
     },
+    #[error("{at}: `headers.\"{name}\"` is written by mailq itself")]
+    ReservedHeader { at: String, name: String },
     #[error("{at}: `{key}` is `{value}`: {why}")]
     BadValue {
         at: String,
@@ -105,6 +110,11 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             ConfigError::NoFile(_) => "check the path, or create a project with `mailq init`".into(),
+            ConfigError::UnknownKey {
+                advice: Some(advice),
+                ..
+            } => advice.clone(),
+            ConfigError::ReservedHeader { name, .. } => reserved_header(name),
             ConfigError::UnknownKey { nearest, page, .. } => match nearest {
                 Some(name) => format!("did you mean `{name}`? `man {page}` lists every key"),
                 None => format!("`man {page}` lists every key (`mailq manual DIR` writes the page)"),

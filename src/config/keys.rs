@@ -23,6 +23,8 @@ use super::schema::Schema;
 
 /// `mailq.toml`.
 pub const PROJECT: Schema = Schema {
+    file: "`mailq.toml`",
+    other: || &CAMPAIGN,
     page: "5 mailq.toml",
     tables: &[
         &ProjectKeys::TABLE,
@@ -38,6 +40,8 @@ pub const PROJECT: Schema = Schema {
 
 /// A campaign file.
 pub const CAMPAIGN: Schema = Schema {
+    file: "the campaign file",
+    other: || &PROJECT,
     page: "5 mailq.toml",
     tables: &[&CampaignKeys::TABLE, &HEADERS, &COLUMNS],
 };

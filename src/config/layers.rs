@@ -273,6 +273,8 @@ mod tests {
     #[test]
     fn reads_a_table_inside_a_repeated_one() {
         const SCHEMA: Schema = Schema {
+            file: "a file",
+            other: || &crate::config::keys::PROJECT,
             page: "",
             tables: &[&ServerKeys::TABLE, &StartKeys::TABLE],
         };

@@ -5,6 +5,7 @@
 //! checks a file, `layers.rs` decides between flag, variable, file and default, `settings.rs`, `relays.rs`, `kafka.rs`
 //! and `campaign.rs` derive the rest. `sample.rs` and `manual.rs` print the keys.
 
+mod advice;
 mod campaign;
 mod declare;
 mod document;

@@ -70,6 +70,10 @@ impl Table {
 /// Everything that one kind of file may hold.
 #[derive(Debug)]
 pub struct Schema {
+    /// As messages name it: `mailq.toml` in backticks, or the campaign file.
+    pub file: &'static str,
+    /// The other kind of file, for keys that belong there.
+    pub other: fn() -> &'static Schema,
     /// Its manual page.
     pub page: &'static str,
     /// In the order of the manual, the top of the file first.
