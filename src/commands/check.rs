@@ -82,6 +82,9 @@ fn check(
         Some(content) => {
             options.header_columns = content.header_columns(&columns);
             let composer = composer(content, &columns, list, report);
+            if let Some(composer) = &composer {
+                foreign_tags(composer, report);
+            }
             let tests = composer.as_ref().and_then(|made| made.row_tests(false));
             options.tests = Tests(tests);
             composer
@@ -104,6 +107,23 @@ fn composer(
             report.findings.push(Finding::of_content(error.into()));
             None
         }
+    }
+}
+
+/// Findings about merge tags that are shown.
+const SHOWN_TAGS: usize = 10;
+
+fn foreign_tags(composer: &Composer, report: &mut Report) {
+    for found in composer.foreign_tags().into_iter().take(SHOWN_TAGS) {
+        let what = format!(
+            "{}: `{}` is a merge tag of another program, and is mailed as it stands",
+            found.place, found.tag
+        );
+        let hint = match &found.column {
+            Some(column) => format!("write `{{{{ {} }}}}`", found.place.cell(column)),
+            None => "write a column of the list as `{{ name }}`, or remove it".to_string(),
+        };
+        report.findings.push(Finding::warning("W21", what, hint));
     }
 }
 

@@ -10,7 +10,7 @@ pub use report::{closing_line, exit, known_line};
 use super::campaign::Campaign;
 use super::progress::{Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
-use super::{Exit, Failure, Global, output};
+use super::{Exit, Failure, Global, output, time};
 use crate::clock::SystemClock;
 use crate::config::{Flags, Loaded, QueueUrl, load_or_create_key};
 use crate::domain::address::Address;
@@ -18,6 +18,7 @@ use crate::domain::project_key::ProjectKey;
 use crate::engine::enqueue::{
     self as engine, EnqueueError, EnqueueProgress, EnqueueReport, QueueTimeout,
 };
+use jiff::{Timestamp, Zoned};
 use job::job;
 use report::{sent_before, show, warn_of_expiry};
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let not_done = |failure: Failure| failure.not_done("nothing was enqueued");
+    check_time(&args.options)?;
     let loaded = global
         .load(Some(&args.source), Flags::default())
         .map_err(not_done)?;
@@ -72,6 +74,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         output::json(&report)?;
     }
     Ok(exit(&report))
+}
+
+/// Checks `--at` before anything is opened or created.
+pub fn check_time(options: &Options) -> Result<(), Failure> {
+    job::not_before(options, &Zoned::now()).map(drop)
 }
 
 /// How long the engine tries an append again. On Kafka the producer has waited `--queue-timeout` before it gives up.
@@ -123,11 +130,22 @@ pub async fn enqueue(
         }
         other => other?,
     };
+    let not_before = job.not_before.filter(|_| !report.already_enqueued);
+    let not_before = not_before.and_then(|at| Timestamp::try_from(at).ok());
+    let scheduled = not_before.map(|at| format!("not before {}", time::with_zone(at)));
     if verbosity == Verbosity::Full {
-        progress.say(closing_line(&report, options.dry_run));
+        let closing = closing_line(&report, options.dry_run);
+        progress.say(match &scheduled {
+            Some(scheduled) => format!("{closing}; {scheduled}"),
+            None => closing,
+        });
         if report.already_enqueued && options.at.is_some() {
             progress.warn("warning: `--at` is ignored because the run is already enqueued");
         }
+    }
+    // `run` waits until then, so it says so even where it says little.
+    if let (Verbosity::Unattended, Some(scheduled)) = (verbosity, &scheduled) {
+        progress.say(format!("{}/{}: {scheduled}", report.campaign, report.run));
     }
     if let Some(expires) = job
         .expires_after

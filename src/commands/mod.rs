@@ -1,6 +1,7 @@
 //! Floor 3: one file for each command, with its `Args` and its `run`. What they share (failures, output, global flags)
 //! is here too, because commands know nothing of the clap tree above them.
 
+mod access;
 pub mod bounce;
 pub mod campaign;
 pub mod check;

@@ -1,5 +1,6 @@
 //! `mailq run`: enqueues a campaign and sends until its run is done. Made for cron.
 
+use super::access::denied;
 use super::campaign::Campaign;
 use super::progress::Verbosity;
 use super::project::{self, ConnectOptions, OpenProject};
@@ -11,6 +12,7 @@ use crate::engine::account::{self, Remaining};
 use crate::engine::enqueue::EnqueueReport;
 use crate::engine::worker::{Goal, LeftWork, Summary};
 use crate::smtp::RelayAddress;
+use rustix::fs::Access;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
@@ -32,6 +34,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    enqueue::check_time(&args.enqueue)?;
     let loaded = global.load(Some(&args.source), args.send.flags())?;
     let campaign = args.enqueue.campaign.as_deref();
     let campaign = Campaign::load(&args.source, campaign, &loaded, args.enqueue.reading())?;
@@ -181,8 +184,12 @@ impl RunLock {
             })
             .collect();
         let path = folder.join(format!("{name}.lock"));
-        let wrong = |error: std::io::Error| {
-            Failure::try_later(format!("cannot lock `{}`: {error}", path.display()))
+        let wrong = |error: std::io::Error| match denied(&path, Access::READ_OK | Access::WRITE_OK)
+        {
+            Some(why) => {
+                Failure::usage(why).with_hint("give the folder to the user of `mailq run`")
+            }
+            None => Failure::try_later(format!("cannot lock `{}`: {error}", path.display())),
         };
         std::fs::create_dir_all(&folder).map_err(wrong)?;
         let file = File::options()

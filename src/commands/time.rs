@@ -20,14 +20,41 @@ pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
                 false => today.checked_add(1.day()).map_err(far)?,
             }
         }
-        Err(_) => DateTime::strptime("%Y-%m-%d %H:%M", text)
-            .or_else(|_| DateTime::strptime("%Y-%m-%d %H:%M:%S", text))
-            .map_err(|_| {
-                format!("`{text}` is not a time like `2026-12-01T09:00:00Z`, `2026-12-01 09:00` or `09:00`")
-            })?,
+        // `2026-12-01 09:00` and `2026-12-01T09:00:00` alike.
+        Err(_) => text.parse::<DateTime>().map_err(|_| {
+            format!(
+                "`{text}` is not a time like `2026-12-01T09:00:00Z`, `2026-12-01 09:00` or `09:00`"
+            )
+        })?,
     };
     let at = civil.to_zoned(now.time_zone().clone()).map_err(far)?;
     Ok(at.timestamp())
+}
+
+/// Seconds after which a time counts as past: a command that is typed for this minute takes some.
+const PAST_SECONDS: i64 = 60;
+
+/// Errors: the time is past, with both times.
+pub fn require_future(at: Timestamp, now: &Zoned) -> Result<(), String> {
+    match now.timestamp().as_second().saturating_sub(at.as_second()) > PAST_SECONDS {
+        false => Ok(()),
+        true => Err(format!(
+            "{} is past, it is {} now",
+            with_zone(at),
+            with_zone(now.timestamp())
+        )),
+    }
+}
+
+/// `2026-12-01 09:00 CET`, in the time zone of the host.
+pub fn with_zone(at: Timestamp) -> String {
+    let at = at.to_zoned(jiff::tz::TimeZone::system());
+    let form = if at.second() == 0 {
+        "%Y-%m-%d %H:%M %Z"
+    } else {
+        "%Y-%m-%d %H:%M:%S %Z"
+    };
+    at.strftime(form).to_string()
 }
 
 /// For `--since`: a time, or a duration before now (`2h`, `7d`).
@@ -90,6 +117,9 @@ mod tests {
             ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
             ("2026-12-01T09:00:00+01:00", "2026-12-01T08:00:00Z"),
             ("2026-12-01 09:00", "2026-12-01T01:00:00Z"),
+            ("2026-12-01T09:00:00", "2026-12-01T01:00:00Z"),
+            ("2026-12-01T09:00", "2026-12-01T01:00:00Z"),
+            ("2026-12-01 09:00:30", "2026-12-01T01:00:30Z"),
             ("11:00", "2026-11-21T03:00:00Z"),
             ("10:30", "2026-11-22T02:30:00Z"),
             ("09:00", "2026-11-22T01:00:00Z"),
@@ -98,6 +128,19 @@ mod tests {
         }
         for wrong in ["", "soon", "25:00", "2026-13-01 09:00", "2026-02-30 09:00"] {
             assert!(parse_at(wrong, &now()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn refuses_times_that_are_past() {
+        for (text, is_past) in [
+            ("2025-12-01 09:00", true),
+            ("2026-11-21 10:28", true),
+            ("2026-11-21 10:29:10", false),
+            ("2026-11-21 10:31", false),
+        ] {
+            let at = parse_at(text, &now()).unwrap();
+            assert_eq!(require_future(at, &now()).is_err(), is_past, "{text}");
         }
     }
 

@@ -5,6 +5,7 @@ use super::analysis::{CellTest, ListColumns};
 use super::body::Body;
 use super::content::{Content, HeaderTemplate};
 use super::error::{RenderError, RenderProblem, TemplateError};
+use super::foreign_tags::ForeignTag;
 use super::header;
 use super::mime::{self, write_line};
 use super::row::{self, Columns};
@@ -84,6 +85,19 @@ impl Composer {
     /// The argument of MAIL FROM.
     pub fn return_path(&self) -> &str {
         self.content.return_path.as_str()
+    }
+
+    /// Numbers and names of the columns that templates use.
+    pub fn used_columns(&self) -> Vec<(usize, String)> {
+        let used = self.content.templates.used_columns(self.columns.names());
+        let used = used.into_iter();
+        used.filter_map(|name| Some((self.columns.index_of(&name)?, name)))
+            .collect()
+    }
+
+    /// Merge tags of other programs, which are mailed as they stand.
+    pub fn foreign_tags(&self) -> Vec<ForeignTag> {
+        self.content.templates.foreign_tags(self.columns.names())
     }
 
     /// SHA-256 in hexadecimal of each template file that a message can depend on.

@@ -1,5 +1,6 @@
 //! Errors of a campaign's content, of its templates, and of a single message.
 
+use super::typing::SlipKind;
 use crate::domain::address::AddressError;
 use std::fmt;
 
@@ -18,6 +19,28 @@ impl fmt::Display for Place {
 }
 
 impl Place {
+    /// A string as a template has it here: in single quotes where the template stands in the quotes of a campaign file.
+    pub fn quoted(&self, text: &str) -> String {
+        match (self.is_in_campaign_file(), text.contains(['"', '\''])) {
+            (true, false) => format!("'{text}'"),
+            (true, true) => format!("\\\"{}\\\"", text.replace('"', "\\\\\\\"")),
+            (false, _) => format!("{text:?}"),
+        }
+    }
+
+    /// `campaign.toml: subject`.
+    fn is_in_campaign_file(&self) -> bool {
+        self.file.contains(": ")
+    }
+
+    /// How a template names a column here: `name`, or `row["First Name"]`.
+    pub fn cell(&self, column: &str) -> String {
+        match cell_name(column) == column {
+            true => column.to_string(),
+            false => format!("row[{}]", self.quoted(column)),
+        }
+    }
+
     /// The position of byte `at` of a source.
     pub(super) fn of(file: &str, source: &str, at: usize) -> Place {
         let before = source.get(..at).unwrap_or(source);
@@ -64,6 +87,9 @@ pub enum TemplateError {
     },
     #[error(transparent)]
     UnknownName(Box<UnknownName>),
+    /// A syntax error with its reason.
+    #[error("{place}: {what}")]
+    Slip { place: Place, what: SlipKind },
     #[error(transparent)]
     UnknownColumn(#[from] Box<UnknownColumn>),
     #[error("{place}: `{column}` is text and has no attribute `{attribute}`")]

@@ -1,6 +1,8 @@
 //! Finds the tags of a template and splits them into tokens. Comments and raw blocks are skipped. Lenient, because the
 //! engine's own parser accepts or refuses the template.
 
+use std::ops::Range;
+
 /// `{{ … }}` or `{% … %}`.
 pub enum Tag {
     Expression(Vec<Token>),
@@ -42,17 +44,41 @@ impl Token {
 
 /// The tags of a template, in order.
 pub fn tags(source: &str) -> impl Iterator<Item = Tag> {
-    let mut lexer = Lexer { source, at: 0 };
+    let mut lexer = Lexer::new(source);
     std::iter::from_fn(move || lexer.next_tag())
+}
+
+/// The parts of a template outside of tags, comments and raw blocks.
+pub fn text_ranges(source: &str) -> Vec<Range<usize>> {
+    let mut lexer = Lexer::new(source);
+    let mut ranges = Vec::new();
+    let mut from = 0;
+    while lexer.next_tag().is_some() {}
+    for skipped in lexer.skipped {
+        ranges.push(from..skipped.start.max(from));
+        from = skipped.end;
+    }
+    ranges.push(from..source.len().max(from));
+    ranges
 }
 
 struct Lexer<'a> {
     source: &'a str,
     /// At a character's first byte.
     at: usize,
+    /// What is not text: tags, comments, raw blocks.
+    skipped: Vec<Range<usize>>,
 }
 
 impl<'a> Lexer<'a> {
+    fn new(source: &'a str) -> Lexer<'a> {
+        Lexer {
+            source,
+            at: 0,
+            skipped: Vec::new(),
+        }
+    }
+
     fn rest(&self) -> &'a str {
         self.source.get(self.at..).unwrap_or_default()
     }
@@ -60,23 +86,29 @@ impl<'a> Lexer<'a> {
     fn next_tag(&mut self) -> Option<Tag> {
         loop {
             self.at += self.rest().find('{')?;
+            let start = self.at;
             match self.rest().as_bytes().get(1) {
                 Some(b'{') => {
                     self.at += 2;
-                    return Some(Tag::Expression(self.tokens("}}")));
+                    let tokens = self.tokens("}}");
+                    self.skipped.push(start..self.at);
+                    return Some(Tag::Expression(tokens));
                 }
                 Some(b'%') => {
                     self.at += 2;
                     let tokens = self.tokens("%}");
                     if tokens.first().is_some_and(|token| token.is_name("raw")) {
                         self.skip_raw_block();
+                        self.skipped.push(start..self.at);
                         continue;
                     }
+                    self.skipped.push(start..self.at);
                     return Some(Tag::Statement(tokens));
                 }
                 Some(b'#') => {
                     self.at += 2;
                     self.skip_past("#}");
+                    self.skipped.push(start..self.at);
                 }
                 _ => self.at += 1,
             }

@@ -10,6 +10,7 @@ mod date;
 mod encoded_word;
 mod error;
 mod files;
+mod foreign_tags;
 mod functions;
 mod header;
 mod lexer;
@@ -20,6 +21,7 @@ mod row_tests;
 mod scan;
 mod template;
 mod transfer_encoding;
+mod typing;
 mod variables;
 
 pub use cell_type::CellType;
@@ -29,4 +31,6 @@ pub use error::{
     ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
     TemplateError, TextUse, UnknownColumn, UnknownName, cell_name, declared,
 };
+pub use foreign_tags::ForeignTag;
 pub use template::Templates;
+pub use typing::SlipKind;

@@ -31,6 +31,10 @@ impl Columns {
         }
     }
 
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.index.get(name).copied()
     }

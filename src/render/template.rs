@@ -4,7 +4,9 @@
 use super::analysis::{self, CellTest, ListColumns};
 use super::error::{Place, TemplateError};
 use super::files::TemplateFiles;
+use super::foreign_tags::{self, ForeignTag};
 use super::functions;
+use super::typing;
 use super::variables;
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
 use crate::domain::digest::hex;
@@ -72,6 +74,17 @@ impl Templates {
     ) -> Result<Vec<CellTest>, TemplateError> {
         variables::check(&self.environment, &self.files, columns.names, recipients)?;
         analysis::analyse(&self.files, columns)
+    }
+
+    /// The columns that any template can use.
+    pub fn used_columns(&self, columns: &[String]) -> Vec<String> {
+        let all: Vec<String> = self.files.templates.keys().cloned().collect();
+        variables::columns_used_by(&all, &self.files, columns)
+    }
+
+    /// Merge tags of other programs in all templates.
+    pub fn foreign_tags(&self, columns: &[String]) -> Vec<ForeignTag> {
+        foreign_tags::find(&self.files, columns)
     }
 
     /// The columns that subject and headers can depend on. Their cells may not contain line breaks.
@@ -153,9 +166,15 @@ fn compile(files: &TemplateFiles) -> Result<Environment<'static>, TemplateError>
     });
     for (name, template) in &files.templates {
         let added = environment.add_template_owned(name.clone(), template.source.clone());
-        added.map_err(|error| TemplateError::Syntax {
-            place: syntax_place(&error, &template.shown, &template.source),
-            what: text(&error),
+        added.map_err(|error| match typing::find(&template.source) {
+            Some(slip) => TemplateError::Slip {
+                place: Place::of(&template.shown, &template.source, slip.at),
+                what: slip.what,
+            },
+            None => TemplateError::Syntax {
+                place: syntax_place(&error, &template.shown, &template.source),
+                what: text(&error),
+            },
         })?;
     }
     Ok(environment)

@@ -37,7 +37,11 @@ pub fn check(
     tidied(path, &survey, report);
     let name = path.display().to_string();
     let mut addresses = AddressChecks::default();
-    let mut samples = composer.map(Samples::new);
+    let mut missing = MissingValues {
+        used: composer.map(Composer::used_columns).unwrap_or_default(),
+        found: FirstOnes::default(),
+    };
+    let mut samples = composer.map(|composer| Samples::new(composer, &options.email_column));
     let accepted = survey.counts.accepted;
     let every = (accepted / SPREAD_ROWS).max(1);
     for row in rows(path, options, &survey, 0..accepted).map_err(Failure::from)? {
@@ -49,12 +53,14 @@ pub fn check(
             }
         };
         addresses.check(&name, &row, suppressed, report);
+        missing.check(&name, &row, report);
         if let Some(samples) = samples.as_mut()
             && (row.row < FIRST_ROWS || row.row % every == 0 || row.row + 1 == accepted)
         {
             samples.check(&row);
         }
     }
+    missing.found.rest(&name, "W23", "cells like these", report);
     addresses.finish(&name, survey.counts.duplicates, report);
     if let Some(samples) = samples {
         samples.finish(report);
@@ -140,6 +146,48 @@ impl FirstOnes {
             false => Finding::warning(id, what, "fix them like those above"),
         };
         report.findings.push(finding);
+    }
+}
+
+/// What databases and spreadsheets write for a value that is not there. `Null` is a name.
+const MISSING: [&str; 16] = [
+    "NULL",
+    "null",
+    "(null)",
+    "nil",
+    "None",
+    "undefined",
+    "nan",
+    "NaN",
+    "NAN",
+    "NaT",
+    "<NA>",
+    "\\N",
+    "#N/A",
+    "#REF!",
+    "#VALUE!",
+    "#DIV/0!",
+];
+
+/// Cells that say that there is no value, in columns that templates use.
+struct MissingValues {
+    used: Vec<(usize, String)>,
+    found: FirstOnes,
+}
+
+impl MissingValues {
+    fn check(&mut self, name: &str, row: &RecipientRow, report: &mut Report) {
+        for (index, column) in &self.used {
+            let cell = row.fields.get(*index).map_or("", |cell| cell.trim());
+            let is_missing = MISSING.contains(&cell) || cell == "#NAME?" || cell == "#NUM!";
+            if is_missing && self.found.is_shown() {
+                report.findings.push(Finding::warning(
+                    "W23",
+                    format!("{name}:{}: column `{column}` is `{cell}`, which is mailed as it stands", row.line),
+                    "empty the cell, and give a default in the template: `{{ name | default(\"…\", true) }}`",
+                ));
+            }
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::finding::Finding;
 use super::report::Report;
 use crate::domain::recipient::RecipientRow;
-use crate::render::{Composer, RenderedMessage};
+use crate::render::{Composer, Place, RenderedMessage};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// RFC 5322 §2.1.1.
@@ -19,6 +20,8 @@ const NOTHINGS: [&str; 5] = ["none", "null", "undefined", "nan", ""];
 /// Messages of a sample of rows. Each kind of finding is reported once, for the first message that has it.
 pub struct Samples<'a> {
     composer: &'a Composer,
+    /// How a header template names the column of the addresses.
+    address: String,
     found: BTreeMap<&'static str, Finding>,
     rendered: u64,
     largest_bytes: usize,
@@ -27,9 +30,15 @@ pub struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    pub fn new(composer: &'a Composer) -> Samples<'a> {
+    pub fn new(composer: &'a Composer, email_column: &str) -> Samples<'a> {
+        let in_file = Place {
+            file: "campaign.toml: headers".into(),
+            line: 1,
+            column: 1,
+        };
         Samples {
             composer,
+            address: in_file.cell(email_column),
             found: BTreeMap::new(),
             rendered: 0,
             largest_bytes: 0,
@@ -53,7 +62,7 @@ impl<'a> Samples<'a> {
         let findings = [
             bytes(&composed.bytes, composed.needs_smtputf8),
             text(&clear),
-            unsubscribe(&clear),
+            unsubscribe(&clear, &self.address),
         ];
         for (id, what, hint) in findings.into_iter().flatten() {
             let what = format!("{place}: {what}");
@@ -94,7 +103,7 @@ impl<'a> Samples<'a> {
 }
 
 /// Id, what is wrong, and the hint.
-type Problem = (&'static str, String, &'static str);
+type Problem = (&'static str, String, Cow<'static, str>);
 
 fn field<'a>(clear: &'a RenderedMessage, name: &str) -> Option<&'a str> {
     let mut fields = clear.fields.iter();
@@ -110,13 +119,13 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
         let bare = line.strip_suffix(b"\r").unwrap_or(line);
         in_headers &= !bare.is_empty();
         if bare.contains(&b'\r') {
-            problems.push(("E07", "a bare CR".to_string(), "fix the template"));
+            problems.push(("E07", "a bare CR".to_string(), "fix the template".into()));
         }
         let length = bare.len();
         if length > LINE_MOST {
             let id = if in_headers { "E04" } else { "E06" };
             let what = format!("a line of {length} bytes (at most {LINE_MOST})");
-            problems.push((id, what, "break the line in the template"));
+            problems.push((id, what, "break the line in the template".into()));
         }
         if !in_headers {
             continue;
@@ -125,11 +134,11 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
         let is_fixed = bare.starts_with(b"Message-ID:") || bare.starts_with(b"To:");
         if length > LINE_GOOD && length <= LINE_MOST && !is_fixed {
             let what = format!("a header line of {length} bytes (better at most {LINE_GOOD})");
-            problems.push(("W05", what, "shorten the longest word of the header"));
+            problems.push(("W05", what, "shorten the longest word of the header".into()));
         }
         if !needs_smtputf8 && !bare.is_ascii() {
             let what = "a header field is not ASCII".to_string();
-            problems.push(("E08", what, "fix the header in the campaign file"));
+            problems.push(("E08", what, "fix the header in the campaign file".into()));
         }
     }
     let size = message.len();
@@ -138,10 +147,10 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
         problems.push((
             "E22",
             format!("{size} bytes, which few relays accept"),
-            hint,
+            hint.into(),
         ));
     } else if size > MESSAGE_GOOD_BYTES {
-        problems.push(("W22", format!("{size} bytes, which is large"), hint));
+        problems.push(("W22", format!("{size} bytes, which is large"), hint.into()));
     }
     problems
 }
@@ -153,63 +162,83 @@ fn text(clear: &RenderedMessage) -> Vec<Problem> {
     for part in std::iter::once(subject).chain(bodies.map(String::as_str)) {
         if part.contains("{{") || part.contains("{%") {
             let what = "it contains `{{` or `{%`".to_string();
-            problems.push(("E20", what, "check for braces in quoted text or in cells"));
+            problems.push((
+                "E20",
+                what,
+                "check for braces in quoted text or in cells".into(),
+            ));
         }
         if let Some(greeting) = empty_greeting(part) {
             let what = format!("greets with `{greeting}`");
             problems.push((
                 "W20",
                 what,
-                "give a default: `{{ name | default(\"there\", true) }}`",
+                "give a default: `{{ name | default(\"there\", true) }}`".into(),
             ));
         }
     }
     if subject.trim().is_empty() {
         let what = "the subject is empty".to_string();
-        problems.push(("W20", what, "write a subject in the campaign file"));
+        problems.push(("W20", what, "write a subject in the campaign file".into()));
     }
     if let Some(html) = &clear.html {
         let visible = visible_bytes(html);
         let plain = clear.text.as_ref().map(|text| text.trim().len());
         if plain.is_none_or(|plain| plain * 10 < visible) {
             let what = "the text part is missing or much shorter than the HTML part".to_string();
-            problems.push(("W18", what, "write a `text` template with the same content"));
+            problems.push((
+                "W18",
+                what,
+                "write a `text` template with the same content".into(),
+            ));
         }
         if html.len() > HTML_SHOWN_BYTES {
             let what = format!(
                 "HTML part of {} bytes; Gmail cuts it at {HTML_SHOWN_BYTES}",
                 html.len()
             );
-            problems.push(("W19", what, "shorten the HTML template"));
+            problems.push(("W19", what, "shorten the HTML template".into()));
         }
     }
     problems
 }
 
 /// Large receivers require one-click unsubscribing (RFC 8058, RFC 2369).
-fn unsubscribe(clear: &RenderedMessage) -> Vec<Problem> {
+/// `address`: how a header template names the column of the addresses.
+fn unsubscribe(clear: &RenderedMessage, address: &str) -> Vec<Problem> {
     let Some(links) = field(clear, "List-Unsubscribe") else {
         return vec![(
             "W10",
             "no `List-Unsubscribe` field; Gmail and Yahoo require it for bulk mail".to_string(),
-            "add under `[headers]`: `\"List-Unsubscribe\" = \"<https://example.com/u/{{ email | urlencode }}>, <mailto:leave@example.com>\"`",
+            format!(
+                "add under `[headers]`: `\"List-Unsubscribe\" = \"<https://example.com/u/{{{{ {address} | urlencode }}}}>, <mailto:leave@example.com>\"`"
+            ).into(),
         )];
     };
     let mut problems = Vec::new();
     if !links.contains("<https://") {
         let what = "`List-Unsubscribe` has no `<https://…>`".to_string();
-        problems.push(("W10", what, "add an `https://` link that accepts POST"));
+        problems.push((
+            "W10",
+            what,
+            "add an `https://` link that accepts POST".into(),
+        ));
     }
     if !links.contains("<mailto:") {
         let what = "`List-Unsubscribe` has no `<mailto:…>`".to_string();
-        problems.push(("W13", what, "add an address for people without web access"));
+        problems.push((
+            "W13",
+            what,
+            "add an address for people without web access".into(),
+        ));
     }
     let post = field(clear, "List-Unsubscribe-Post").unwrap_or_default();
     if post.trim() != "List-Unsubscribe=One-Click" {
         problems.push((
             "W11",
             "`List-Unsubscribe-Post` is not `List-Unsubscribe=One-Click`".into(),
-            "add under `[headers]`: `\"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"`",
+            "add under `[headers]`: `\"List-Unsubscribe-Post\" = \"List-Unsubscribe=One-Click\"`"
+                .into(),
         ));
     }
     problems
@@ -330,7 +359,10 @@ mod tests {
                 vec![],
             ),
         ] {
-            assert_eq!(ids(&unsubscribe(&clear(&fields, None, None))), wanted);
+            assert_eq!(
+                ids(&unsubscribe(&clear(&fields, None, None), "email")),
+                wanted
+            );
         }
     }
 }

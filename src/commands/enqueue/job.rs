@@ -6,7 +6,7 @@ use crate::commands::{Failure, project, time};
 use crate::config::OncePer;
 use crate::domain::project_key::ProjectKey;
 use crate::engine::enqueue::{Job, QueueTimeout, RunChoice, SuppressionCheck};
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,13 +18,7 @@ pub fn job(
     queue_timeout: QueueTimeout,
 ) -> Result<Job, Failure> {
     let now = Zoned::now();
-    let not_before = options
-        .at
-        .as_deref()
-        .map(|text| time::parse_at(text, &now))
-        .transpose();
-    let not_before =
-        not_before.map_err(|why| Failure::usage(format!("`--at`: {why}; nothing was enqueued")))?;
+    let not_before = not_before(options, &now)?;
     Ok(Job {
         run: run_choice(options, campaign.file.keys.once_per, &now),
         recipients: campaign.recipients,
@@ -49,6 +43,20 @@ pub fn job(
         campaign: campaign.file.name,
         content: Arc::new(campaign.composer),
     })
+}
+
+/// The time of `--at`.
+pub fn not_before(options: &Options, now: &Zoned) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = &options.at else {
+        return Ok(None);
+    };
+    let failure = |why| Failure::usage(format!("`--at`: {why}; nothing was enqueued"));
+    let at = time::parse_at(text, now).map_err(failure)?;
+    time::require_future(at, now).map_err(|why| {
+        failure(why)
+            .with_hint("leave out `--at` to send at once, or to continue a run that was scheduled")
+    })?;
+    Ok(Some(at))
 }
 
 /// More threads would render faster than one queue accepts.

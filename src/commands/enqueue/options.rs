@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long)]
     pub skip_invalid: bool,
 
-    /// Start sending at this time: RFC 3339, `2026-12-01 09:00`, or `09:00` (today or tomorrow), in the host's time zone [default: at once]
+    /// Start sending at this time: RFC 3339, `2026-12-01 09:00`, `2026-12-01T09:00:00`, or `09:00` (today or tomorrow), in the host's time zone [default: at once]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
 

@@ -1,17 +1,34 @@
 //! Errors of lists, campaigns and templates: exit code 2, and the hint of each variant.
 
-use super::Failure;
+use super::{Failure, GIVE};
+use crate::commands::access::denied;
 use crate::domain::nearest::nearest;
 use crate::recipients::{
     Cure, HeaderProblem, RecipientsError, RowError, RowProblem, rejected_path,
 };
 use crate::render::{
-    ContentError, HeaderNameProblem, RenderError, TemplateError, TextUse, cell_name, declared,
+    ContentError, HeaderNameProblem, RenderError, SlipKind, TemplateError, TextUse, cell_name,
+    declared,
 };
+use rustix::fs::Access;
 use std::path::Path;
 
 impl From<RecipientsError> for Failure {
     fn from(error: RecipientsError) -> Failure {
+        let owned = match &error {
+            RecipientsError::Unreadable { path, .. } => denied(Path::new(path), Access::READ_OK),
+            RecipientsError::Unwritable { path, .. } => {
+                let folder = Path::new(path)
+                    .parent()
+                    .filter(|f| !f.as_os_str().is_empty());
+                denied(Path::new(path), Access::WRITE_OK)
+                    .or_else(|| denied(folder.unwrap_or(Path::new(".")), Access::WRITE_OK))
+            }
+            _ => None,
+        };
+        if let Some(why) = owned {
+            return Failure::usage(why).with_hint(GIVE);
+        }
         Failure::usage(error.to_string()).with_hint(recipients_hint(&error))
     }
 }
@@ -128,20 +145,35 @@ fn template_hint(error: &TemplateError) -> String {
                 None => "remove it from `[columns]`".into(),
             }
         }
+        TemplateError::Slip { place, what } => match what {
+            SlipKind::Character(_, instead)
+            | SlipKind::Invisible(_, instead)
+            | SlipKind::Entity(_, instead) => format!("write {instead}"),
+            SlipKind::Name(name) => {
+                format!("if it is a column, write `{{{{ {} }}}}`", place.cell(name))
+            }
+            SlipKind::OtherLanguage(..) => {
+                "a column is `{{ name }}`, a condition `{% if city %}…{% endif %}`, as in Jinja"
+                    .into()
+            }
+        },
         TemplateError::UnknownName(unknown) => match unknown.nearest {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
         },
         TemplateError::UnknownColumn(unknown) => {
             let name = &unknown.name;
-            let default = format!("`{{{{ {name} | default(\"…\") }}}}`");
+            let place = &unknown.place;
+            let default = place.quoted("…");
+            let default = format!("`{{{{ {} | default({default}) }}}}`", place.cell(name));
             // `{{ E-Mail }}` means the variable `E` minus the variable `Mail`.
             let begun = |column: &&String| column.starts_with(name) && !is_identifier(column);
             let begun = unknown.columns.iter().find(begun);
             match unknown.nearest.as_ref().or(begun) {
-                Some(column) if !is_identifier(column) => {
-                    format!("write `{{{{ row[\"{column}\"] }}}}`, or give a default: {default}")
-                }
+                Some(column) if !is_identifier(column) => format!(
+                    "write `{{{{ {} }}}}`, or give a default: {default}",
+                    place.cell(column)
+                ),
                 Some(nearest) => format!("rename it to `{nearest}`, or give a default: {default}"),
                 None => format!("add the column, or give a default: {default}"),
             }

@@ -5,8 +5,10 @@ mod input;
 mod queue;
 mod worker;
 
+use crate::commands::access::denied;
 use crate::config::ConfigError;
 pub use input::{SEVERAL, UNNAMED};
+use rustix::fs::Access;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -118,11 +120,22 @@ impl Failure {
     }
 }
 
+/// The hint for a file that this user may not use.
+const GIVE: &str = "run mailq as its owner, or change owner or mode of the file";
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
-        Failure {
-            hint: error.hint(),
-            ..Failure::usage(error.to_string())
+        let owned = match &error {
+            ConfigError::Unreadable { path, .. } => denied(path, Access::READ_OK),
+            ConfigError::Unwritable { path, .. } => denied(path, Access::WRITE_OK),
+            _ => None,
+        };
+        match owned {
+            Some(why) => Failure::usage(why).with_hint(GIVE),
+            None => Failure {
+                hint: error.hint(),
+                ..Failure::usage(error.to_string())
+            },
         }
     }
 }

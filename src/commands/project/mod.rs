@@ -3,6 +3,7 @@
 mod connect_options;
 mod host;
 pub mod kafka;
+pub mod permissions;
 mod runtime;
 mod topics;
 
@@ -41,6 +42,7 @@ impl OpenProject {
     ) -> Result<OpenProject, Failure> {
         match loaded.settings.queue.clone() {
             QueueUrl::Sqlite(path) if !SqliteQueue::exists(&path) => {
+                permissions::check(&path, &loaded.settings.key_file)?;
                 let what = format!("no queue here (`sqlite:{}`)", path.display());
                 Err(Failure::usage(what).with_hint(
                     "`mailq init` creates a project; `mailq enqueue` adds a campaign to its queue",
@@ -86,6 +88,7 @@ impl OpenProject {
     }
 
     fn open_file(loaded: Loaded, path: &Path, create: bool) -> Result<OpenProject, Failure> {
+        permissions::check(path, &loaded.settings.key_file)?;
         // A new key would not fit a queue that was created with another one.
         let has_fingerprint =
             SqliteQueue::exists(path) && SqliteQueue::fingerprint(path)?.is_some();

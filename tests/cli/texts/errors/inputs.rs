@@ -8,7 +8,7 @@ use mailq::recipients::{
     Cure, ForeignFormat, HeaderProblem, RecipientsError, RowError, RowProblem,
 };
 use mailq::render::{
-    ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
+    ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem, SlipKind,
     TemplateError, TextUse, UnknownColumn, UnknownName,
 };
 use mailq::smtp::UrlError;
@@ -42,8 +42,10 @@ fn config(texts: &mut Vec<String>) {
             key: "rat".into(),
             section: "send".into(),
             nearest: Some("rate".into()),
+            advice: None,
             page: "5 mailq.toml",
         },
+        ReservedHeader => ConfigError::ReservedHeader { at: at(), name: "Reply-To".into() },
         BadValue => ConfigError::BadValue {
             at: at(),
             key: "send.rate".into(),
@@ -207,6 +209,10 @@ fn template(texts: &mut Vec<String>) {
             nearest: Some("strftime"),
             known: vec!["date", "strftime"],
         })),
+        Slip => TemplateError::Slip {
+            place: place(),
+            what: SlipKind::Name("First Name".into()),
+        },
         UnknownColumn => TemplateError::UnknownColumn(Box::new(UnknownColumn {
             place: place(),
             name: "first_name".into(),
