@@ -74,27 +74,8 @@ impl Walk<'_> {
             }
             Expr::Filter(filter) => self.filter(filter, expression.span().start_offset as usize),
             Expr::Test(test) => self.is_test(test),
-            Expr::GetAttr(get) => match self.value(&get.expr).kind {
-                Kind::Row => self.column(get.name),
-                _ if is_loop(&get.expr) => match get.name {
-                    "first" | "last" => Typed::of(Kind::Boolean),
-                    "index" | "index0" | "revindex" | "revindex0" | "length" | "depth"
-                    | "depth0" => Typed::of(Kind::Number),
-                    _ => Typed::other(),
-                },
-                _ => Typed::other(),
-            },
-            Expr::GetItem(get) => {
-                let container = self.value(&get.expr);
-                self.value(&get.subscript_expr);
-                match (&get.subscript_expr, container.kind) {
-                    (Expr::Const(key), Kind::Row) => {
-                        self.column(key.value.as_str().unwrap_or_default())
-                    }
-                    (_, Kind::Text) => container.derived(),
-                    _ => container.element(),
-                }
-            }
+            Expr::GetAttr(get) => self.attribute(get),
+            Expr::GetItem(get) => self.item(get),
             Expr::Call(call) => self.call(call),
             Expr::List(list) => self.list(&list.items),
             Expr::Tuple(tuple) => self.list(&tuple.items),
@@ -104,6 +85,30 @@ impl Walk<'_> {
                 }
                 Typed::other()
             }
+        }
+    }
+
+    fn attribute(&mut self, get: &ast::GetAttr<'_>) -> Typed {
+        match self.value(&get.expr).kind {
+            Kind::Row => self.column(get.name),
+            _ if is_loop(&get.expr) => match get.name {
+                "first" | "last" => Typed::of(Kind::Boolean),
+                "index" | "index0" | "revindex" | "revindex0" | "length" | "depth" | "depth0" => {
+                    Typed::of(Kind::Number)
+                }
+                _ => Typed::other(),
+            },
+            _ => Typed::other(),
+        }
+    }
+
+    fn item(&mut self, get: &ast::GetItem<'_>) -> Typed {
+        let container = self.value(&get.expr);
+        self.value(&get.subscript_expr);
+        match (&get.subscript_expr, container.kind) {
+            (Expr::Const(key), Kind::Row) => self.column(key.value.as_str().unwrap_or_default()),
+            (_, Kind::Text) => container.derived(),
+            _ => container.element(),
         }
     }
 
