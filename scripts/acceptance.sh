@@ -7,7 +7,7 @@ need cc build-essential
 need make build-essential
 need perl perl
 [ "${1:-}" != smtp-source ] || need smtp-source postfix
-features=
+features="--no-default-features"
 case ${1:-kafka-} in
 kafka-*)
     # The others do not wait for the build of its library.
@@ -21,8 +21,8 @@ kafka-*)
 esac
 [ "${1:-}" != kafka-throughput ] || need smtp-source postfix
 install_missing
-[ -z "$features" ] || scripts/kafka.sh fetch 4.3.1
-# shellcheck disable=SC2086 # None, or two words.
+case $features in *kafka) scripts/kafka.sh fetch 4.3.1 ;; esac
+# shellcheck disable=SC2086 # One or two words.
 cargo build --release --locked $features --package mailq --package mailq-testkit --bin mailq --bin acceptance
 target=${CARGO_TARGET_DIR:-target}/release
 MAILQ_BIN=${MAILQ_BIN:-$target/mailq}

@@ -19,12 +19,12 @@ fi
 
 # Prints the first seed that broke, or nothing.
 simulate() {
-    if ! (cd "$folder" && cargo test --quiet --locked --test tests --no-run >build.log 2>&1); then
+    if ! (cd "$folder" && cargo test --quiet --locked --no-default-features --test tests --no-run >build.log 2>&1); then
         echo "does not build: $(grep -m 1 '^error' "$folder/build.log")"
         return
     fi
     code=0
-    (cd "$folder" && MAILQ_SEEDS=0.."$seeds" MAILQ_FIRST=1 timeout 1200 cargo test --quiet --locked --test tests \
+    (cd "$folder" && MAILQ_SEEDS=0.."$seeds" MAILQ_FIRST=1 timeout 1200 cargo test --quiet --locked --no-default-features --test tests \
         simulation:: -- --nocapture >run.log 2>&1) || code=$?
     [ $code -ne 0 ] || return 0
     grep -a -m 1 '^seed ' "$folder/run.log" | cut -c 1-100 && return

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a package holds beside the program: scripts/package.sh BINARY FOLDER writes manual pages, tab completions, samples
 # and licences, all from the program itself or this checkout. Used by releases (docs/releasing.md) and for the .deb:
-#   cargo build --release --locked --features kafka
+#   cargo build --release --locked
 #   scripts/package.sh target/release/mailq target/dist && cargo deb --no-build
 set -eu
 [ $# -eq 2 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }

@@ -49,11 +49,11 @@ need_tools() {
 
 quick() {
     step cargo fmt --all --check
-    step cargo clippy --locked --workspace --all-targets -- -D warnings
-    step cargo test --locked --workspace --lib
-    step cargo test --locked --test scenarios
+    step cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
+    step cargo test --locked --workspace --no-default-features --lib
+    step cargo test --locked --no-default-features --test scenarios
     echo "== 200 seeds of the simulation, the engine, the source tree"
-    MAILQ_SEEDS=0..200 cargo test --locked --test tests -- \
+    MAILQ_SEEDS=0..200 cargo test --locked --no-default-features --test tests -- \
         simulation::every_promise_holds_under_faults engine:: architecture:: fuzz_corpus::
     cat <<END
 == passed
@@ -67,21 +67,21 @@ all() {
     step cargo fmt --all --check
     step scripts/kafka.sh fetch
     step scripts/manifests.sh
+    step cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
     step cargo clippy --locked --workspace --all-targets -- -D warnings
-    step cargo clippy --locked --workspace --all-targets --features kafka -- -D warnings
     step scripts/fuzz.sh check
-    cargo test --locked --workspace --no-run
+    cargo test --locked --workspace --no-default-features --no-run
     # What the build wrote goes to the disk now, not beside tests that wait for theirs.
     sync
-    step cargo test --locked --workspace
-    cargo test --locked --workspace --features kafka --no-run
+    step cargo test --locked --workspace --no-default-features
+    cargo test --locked --workspace --no-run
     sync
-    step cargo test --locked --workspace --features kafka --lib
-    step cargo test --locked --features kafka --test tests -- cli:: commands:: kafka
+    step cargo test --locked --workspace --lib
+    step cargo test --locked --test tests -- cli:: commands:: kafka
     step scripts/mutants.sh 60 03 05 07 08 12 15 19
     echo "== cargo doc"
     RUSTDOCFLAGS="-D warnings" \
-        cargo doc --locked --workspace --features kafka --no-deps --document-private-items
+        cargo doc --locked --workspace --no-deps --document-private-items
     echo "== all passed"
 }
 

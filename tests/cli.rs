@@ -48,7 +48,7 @@ impl Folder {
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", installed_path())
             .envs(variables.iter().copied())
             .output()
             .expect("mailq runs");
@@ -478,4 +478,12 @@ fn sample_campaigns_render() {
         }
         assert_eq!(count, rows, "{name}");
     }
+}
+
+/// PATH with the program's folder first, as where it is installed: another `mailq` may be on this machine.
+fn installed_path() -> std::ffi::OsString {
+    let own = std::path::Path::new(env!("CARGO_BIN_EXE_mailq")).parent();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = own.into_iter().map(std::path::Path::to_path_buf);
+    std::env::join_paths(own.chain(std::env::split_paths(&path))).expect("folders of PATH")
 }

@@ -2,6 +2,7 @@
 
 mod files;
 mod from_list;
+mod other_program;
 
 use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, output};
@@ -123,6 +124,9 @@ fn print(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result
         for path in paths {
             global.say(format!("  {verb} {}", short(path)));
         }
+    }
+    if let Some(warning) = other_program::warning() {
+        global.say(warning);
     }
     global.say(format!(
         "next: `{next}` sends it to the relay in mailq.toml, at first to files in outbox/"

@@ -329,7 +329,7 @@ impl Stage {
         command
             .current_dir(self.path())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", installed_path())
             .env("TZ", "UTC")
             .stdin(Stdio::null());
         command
@@ -433,4 +433,12 @@ fn terminate(child: &Child) -> Result<(), String> {
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let id = id.ok_or("a process without a number")?;
     kill_process(id, Signal::TERM).map_err(|error| error.to_string())
+}
+
+/// PATH with the program's folder first, as where it is installed: another `mailq` may be on this machine.
+fn installed_path() -> std::ffi::OsString {
+    let own = std::path::Path::new(env!("CARGO_BIN_EXE_mailq")).parent();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = own.into_iter().map(std::path::Path::to_path_buf);
+    std::env::join_paths(own.chain(std::env::split_paths(&path))).expect("folders of PATH")
 }

@@ -43,7 +43,7 @@ pub fn open(loaded: &Loaded, _: &ConnectOptions) -> Result<Rc<dyn Queue>, Failur
     Err(Failure::usage(format!(
         "`{url}`: this build of mailq does not support Kafka; nothing was done"
     ))
-    .with_hint("build it with `cargo build --release --features kafka`, or use the embedded queue"))
+    .with_hint("build it without `--no-default-features`, or use the embedded queue"))
 }
 
 /// Waits for the clients of this process to close. Call it before the process ends.
