@@ -115,6 +115,7 @@ async fn rebuild(
         Topic::Send => send::rebuild(&sources, at, &beginning, rebuilt).await?,
         _ => tier::rebuild(&sources, at, &beginning, rebuilt).await?,
     };
+    tier::keep_seen_moves(&mut rebuilt.progress, &last);
     if let Some(visited) = rebuilt.visited.take() {
         count_the_rest(&sources, at, visited, &mut rebuilt.progress)?;
     }

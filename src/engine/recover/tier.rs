@@ -6,7 +6,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
 use crate::engine::read_model::chunks::unreadable;
 use crate::protocol::progress::MAX_OPEN;
-use crate::protocol::{OpenChunk, RunEntry};
+use crate::protocol::{OpenChunk, Progress, RunEntry};
 use std::time::SystemTime;
 
 /// Reads on past what is done, as far as the last owner may have opened what is due.
@@ -58,6 +58,18 @@ pub async fn rebuild(
         take(sources, at, judged, beginning, &mut rebuilt);
     }
     Ok(rebuilt)
+}
+
+/// Moves that the checkpoint has seen lie below its cursor. Once that is passed, a record with the number of such a move
+/// is a copy that landed late: its messages are counted already, by events if the first record is not there any more.
+pub fn keep_seen_moves(rebuilt: &mut Progress, checkpoint: &Progress) {
+    if rebuilt.next < checkpoint.next {
+        return;
+    }
+    for (source, number) in &checkpoint.seen {
+        let seen = rebuilt.seen.entry(*source).or_default();
+        *seen = (*seen).max(*number);
+    }
 }
 
 /// Messages of a tier are spread over their due time; none is due before half of the delay.
@@ -117,4 +129,30 @@ fn enter(
         ..RunEntry::default()
     });
     later.map_or(0, |left| left.next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_copy_of_a_move_that_was_seen_is_known() {
+        let (first, second) = (
+            TopicPartition::new(Topic::Send, 1),
+            TopicPartition::new(Topic::Send, 2),
+        );
+        let progress = |next, seen: &[(TopicPartition, u64)]| Progress {
+            next,
+            seen: seen.iter().copied().collect(),
+            ..Progress::default()
+        };
+        let checkpoint = progress(4, &[(first, 3), (second, 1)]);
+        let mut past = progress(4, &[(second, 2)]);
+        keep_seen_moves(&mut past, &checkpoint);
+        assert_eq!(past.seen, [(first, 3), (second, 2)].into());
+        // Records of these moves may still have to be opened.
+        let mut before = progress(3, &[]);
+        keep_seen_moves(&mut before, &checkpoint);
+        assert!(before.seen.is_empty());
+    }
 }
