@@ -83,7 +83,7 @@ impl Tools<'_> {
             let (partition, offset) = place.split_once('/').context("no place")?;
             let one = ["-p", partition, "-o", offset, "-c", "1", "-D", ""];
             let text = self.gunzip(&self.kcat(&send, &one)?)?;
-            let lines = text.lines().filter(|line| line.starts_with('{'));
+            let lines = text.lines().filter(|line| line.starts_with("{\"row\":"));
             for line in lines {
                 let message: Value = serde_json::from_str(line)?;
                 let address = message["address"].as_str().context("no address")?;
