@@ -17,8 +17,15 @@ const VERSION: &str = "mq1";
 
 /// A partition works on at most this many runs; the others wait, oldest seal first.
 pub const MAX_RUNS: usize = 8;
-/// At most this many chunks are open in a partition.
-pub const MAX_OPEN: usize = 4;
+/// Characters of a commit for everything but the open chunks, at the most.
+const HEAD_TEXT: usize = 2_300;
+/// Characters for one open chunk, at the most.
+const CHUNK_TEXT: usize = 300;
+
+/// How many chunks may be open in a partition where a commit's text may have so many characters.
+pub fn max_open(commit_text: usize) -> usize {
+    commit_text.saturating_sub(HEAD_TEXT) / CHUNK_TEXT
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Progress {
@@ -362,7 +369,7 @@ mod tests {
                 any_entry(),
                 0..=MAX_RUNS,
             ),
-            proptest::collection::btree_map(any::<u64>(), chunk, 0..=MAX_OPEN),
+            proptest::collection::btree_map(any::<u64>(), chunk, 0..=4usize),
             proptest::option::of(any_move()),
             proptest::collection::btree_map(0u32..200, any::<u64>(), 0..5),
         )
@@ -419,7 +426,7 @@ mod tests {
         let progress = Progress {
             owner: "a-rather-long-host-name.example.org/1234567/8f3a".into(),
             runs: (0..MAX_RUNS as u64).map(|n| (RunKey(n), entry)).collect(),
-            open: (0..MAX_OPEN as u64)
+            open: (0..max_open(3_500) as u64)
                 .map(|n| (99_999_990 + n, chunk.clone()))
                 .collect(),
             moving: Some(Move {
@@ -434,6 +441,7 @@ mod tests {
                 .collect(),
             ..Progress::default()
         };
+        assert_eq!(progress.open.len(), 4);
         assert!(progress.text().len() <= 3_500, "{}", progress.text().len());
     }
 

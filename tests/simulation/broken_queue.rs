@@ -97,6 +97,10 @@ impl Queue for LyingQueue {
         self.inner.commits_expire()
     }
 
+    fn max_commit_text(&self) -> usize {
+        self.inner.max_commit_text()
+    }
+
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
         self.inner.drop_below(at, offset).await
     }

@@ -1,8 +1,9 @@
 //! The kind of run that a seed makes: all faults at once, or one promise in detail.
 
 use mailq::domain::rate::Rate;
+use mailq::engine::worker::SiteLimit;
 use mailq_testkit::memory::Faults;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,20 @@ impl Profile {
             Profile::Shared | Profile::Alone => random.u64(80..160),
             _ => 24,
         }
+    }
+
+    /// One site is limited in every second run: its mail waits while the other mail passes it.
+    pub fn sites(self, random: &mut fastrand::Rng) -> BTreeMap<String, SiteLimit> {
+        if self.is_paced() || random.bool() {
+            return BTreeMap::new();
+        }
+        let rate = Rate::Limited {
+            count: random.u64(1..4),
+            window: Duration::from_secs(random.u64(1..4)),
+        };
+        let connections = random.usize(1..4);
+        let site = format!("site{}.example", random.u32(..3));
+        BTreeMap::from([(site, SiteLimit { rate, connections })])
     }
 
     pub fn suppressed(self, random: &mut fastrand::Rng, rows: u64) -> BTreeSet<u64> {

@@ -16,7 +16,7 @@ use mailq::engine::control::Wish;
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::recover::Recovered;
 use mailq::engine::worker::{
-    self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary, WorkerError,
+    self, Goal, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,
 };
 use mailq::queue::Queue;
 use mailq_testkit::memory::{Faults, MemoryLog, MemoryQueue, ProcessId, VirtualClock};
@@ -33,6 +33,8 @@ pub const LEASE: Duration = Duration::from_secs(3);
 pub struct World {
     pub profile: Profile,
     pub rate: Rate,
+    /// Limits of sites.
+    pub sites: BTreeMap<String, SiteLimit>,
     pub log: MemoryLog,
     pub mailbox: Rc<Mailbox>,
     pub plans: Vec<Plan>,
@@ -154,6 +156,7 @@ impl World {
         World {
             profile,
             rate: profile.rate(&mut random),
+            sites: profile.sites(&mut random),
             log,
             mailbox: Rc::new(mailbox),
             plans,
@@ -284,7 +287,7 @@ impl World {
                 weight: 1,
                 rate: Rate::Unlimited,
             }],
-            sites: BTreeMap::new(),
+            sites: self.sites.clone(),
             retry: schedule(),
             max_uncommitted: K,
             name: format!("w{}", self.started),

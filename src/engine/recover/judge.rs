@@ -11,9 +11,13 @@ use crate::domain::topic::TopicPartition;
 use crate::engine::read_model::chunks::{decode, unreadable};
 use crate::engine::read_model::scan::record_at;
 use crate::engine::read_model::{AccountError, View};
+use crate::protocol::progress::max_open;
 use crate::protocol::{OpenChunk, Positions, Progress};
 use crate::queue::Queue;
 use std::time::SystemTime;
+
+/// With no more open chunks than this a partition reads nothing past free messages.
+const FEW_OPEN: usize = 4;
 
 /// A partition without a commit, and the last that is known of it.
 pub struct LostPartition {
@@ -97,6 +101,17 @@ pub struct ReadChunk {
 }
 
 impl Sources<'_> {
+    /// How many chunks of a partition the last owner may have had open.
+    pub fn max_open(&self) -> usize {
+        max_open(self.queue.max_commit_text())
+    }
+
+    /// Messages of other sites may be passed by while they wait for theirs, so free messages do not say that nothing
+    /// after them was opened.
+    pub fn reads_past_waiting(&self) -> bool {
+        self.max_open() > FEW_OPEN
+    }
+
     /// `None`: it is gone, or cannot be read, which is noted. The next worker stands still there.
     pub async fn chunk(
         &self,

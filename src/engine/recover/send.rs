@@ -10,7 +10,6 @@ use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::view::left_open;
 use crate::protocol::ledger::RunState;
 use crate::protocol::machine::READ_AHEAD;
-use crate::protocol::progress::MAX_OPEN;
 use crate::protocol::{OpenChunk, RunEntry, RunFacts};
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
@@ -103,7 +102,7 @@ pub async fn rebuild(
             courses.push(course);
         }
     }
-    fit(&mut courses, &mut rebuilt);
+    fit(&mut courses, sources.max_open(), &mut rebuilt);
     for course in courses {
         finish(course, &mut rebuilt);
     }
@@ -166,8 +165,8 @@ fn is_later(left: &crate::domain::records::LeftEntry, entry: &RunEntry) -> bool 
     (left.next, left.counters.left()) > (entry.next, entry.counters.left())
 }
 
-/// Reads on while the last owner may have opened what comes: it opens the next chunk of a run when fewer than
-/// `READ_AHEAD` of its messages are free, and of those that wait here it may have claimed K.
+/// Reads on while the last owner may have opened what comes. Where few chunks may be open, it opens the next one of a
+/// run when fewer than `READ_AHEAD` of its messages are free, and of those that wait here it may have claimed K.
 async fn go_on(
     sources: &Sources<'_>,
     at: TopicPartition,
@@ -180,7 +179,8 @@ async fn go_on(
     };
     loop {
         let waiting: usize = course.open.iter().map(|chunk| chunk.waiting).sum();
-        if course.open.len() >= MAX_OPEN || waiting >= READ_AHEAD + sources.claims {
+        let is_behind = waiting >= READ_AHEAD + sources.claims && !sources.reads_past_waiting();
+        if course.open.len() >= sources.max_open() || is_behind {
             return Ok(());
         }
         let offsets = course.entry.next..last.saturating_add(1);
@@ -225,17 +225,17 @@ async fn next_chunk(
     Ok(found)
 }
 
-/// At most four chunks are open. One that may never have been opened gives its place up, and is read again later, from
-/// there. One that certainly was open is kept beyond four, as when paused runs come back: were it read again, its
+/// At most `max_open` chunks are open. One that may never have been opened gives its place up, and is read again later, from
+/// there. One that certainly was open is kept beyond that, as when paused runs come back: were it read again, its
 /// messages that are done would be sent again.
-fn fit(courses: &mut [Course], rebuilt: &mut Rebuilt) {
+fn fit(courses: &mut [Course], max_open: usize, rebuilt: &mut Rebuilt) {
     let count = |courses: &[Course]| {
         courses
             .iter()
             .map(|course| course.open.len())
             .sum::<usize>()
     };
-    while count(courses) + rebuilt.progress.open.len() > MAX_OPEN {
+    while count(courses) + rebuilt.progress.open.len() > max_open {
         let may_go = |last: &JudgedChunk| !last.must_stay && !last.is_touched;
         let longest = courses
             .iter_mut()

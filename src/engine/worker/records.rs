@@ -139,7 +139,7 @@ impl RecordBuilder<'_> {
         let head = ChunkHead {
             moved_from: Some((at, moved.decided.number)),
             trace_id: self.setup.trace_id.clone(),
-            ..first.chunk.head.clone()
+            ..ChunkHead::clone(&first.head)
         };
         let messages = moved.messages.iter().map(|open| {
             let line = MessageLine {
@@ -172,7 +172,7 @@ impl RecordBuilder<'_> {
             number: moved.decided.number,
         };
         let content = (&open.message.line, &open.message.content);
-        letters::record(&letter, &open.chunk.head, content, self.origin())
+        letters::record(&letter, &open.head, content, self.origin())
             .map_err(|error| unwritable(open.at, error))
     }
 

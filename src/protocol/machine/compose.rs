@@ -2,11 +2,13 @@
 
 use super::check::{check_progress, not_open, open_of};
 use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
+use crate::domain::address;
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::RunState;
-use crate::protocol::progress::{Move, OpenChunk};
+use crate::protocol::positions::Positions;
+use crate::protocol::progress::Move;
 use std::collections::BTreeMap;
 
 /// The text and the offset to commit.
@@ -27,9 +29,6 @@ pub struct Limits {
     pub renew: bool,
 }
 
-/// Commit texts are at most this long. Claims that do not fit are not made.
-pub const MAX_TEXT: usize = 3_500;
-
 /// A message that may be claimed.
 struct Candidate<'a> {
     reference: MessageRef,
@@ -41,16 +40,9 @@ struct Candidate<'a> {
 impl Machine {
     /// How many messages could be claimed now, counted no further than `limit`.
     pub fn claimable(&self, view: &CycleView, limit: usize) -> usize {
-        if self.phase != Phase::Active {
-            return 0;
-        }
-        let claimable = self
-            .opened()
-            .map(|(offset, open, opened)| self.claimable_in(offset, open, opened, view, limit));
-        claimable
-            .map(|messages| messages.len())
-            .sum::<usize>()
-            .min(limit)
+        let ready = self.ready(view, limit);
+        let count: usize = ready.values().map(Positions::count).sum();
+        count.min(limit)
     }
 
     /// Opens what was read, decides a move and claims messages. `None`: nothing has changed since the last commit, and
@@ -65,6 +57,7 @@ impl Machine {
             self.reopen(view)?;
             self.open_staged(view)?;
             self.decide()?;
+            self.update_backlog();
             self.claim(view, limits.claims)?;
         }
         // Claims expire two thirds of a lease after the last commit that has them. A relay may take longer than that
@@ -82,6 +75,7 @@ impl Machine {
             return Ok(None);
         }
         let text = self.fitting_text()?;
+        self.update_backlog();
         check_progress(self.at, &self.progress)?;
         self.offset = offset;
         self.composed = Some(self.progress.clone());
@@ -90,12 +84,13 @@ impl Machine {
 
     fn fitting_text(&mut self) -> Result<String, Broken> {
         let mut text = self.progress.text();
-        if text.len() > MAX_TEXT {
+        let longest = self.rules.max_text;
+        if text.len() > longest {
             self.unclaim()?;
             text = self.progress.text();
         }
-        if text.len() > MAX_TEXT {
-            let detail = format!("{} characters of {MAX_TEXT}", text.len());
+        if text.len() > longest {
+            let detail = format!("{} characters of {longest}", text.len());
             return Err(self.broken(Invariant::TextFitsACommit, detail));
         }
         Ok(text)
@@ -146,6 +141,7 @@ impl Machine {
             opened.leaving.remove(reference.position);
             let chunk = open_of(self.at, &mut self.progress.open, reference)?;
             chunk.moving.add(reference.position);
+            self.backlog.change(reference.offset);
         }
         Ok(())
     }
@@ -169,37 +165,6 @@ impl Machine {
         chosen
     }
 
-    fn claimable_in<'a>(
-        &'a self,
-        offset: Offset,
-        open: &OpenChunk,
-        opened: &'a Opened,
-        view: &CycleView,
-        limit: usize,
-    ) -> Vec<Candidate<'a>> {
-        if view.ledger.run_state(open.run, view.now) != RunState::Sending
-            || view
-                .ledger
-                .expires_at(open.run)
-                .is_some_and(|at| at <= view.now)
-        {
-            return Vec::new();
-        }
-        let free = opened.free(open).without(&opened.suppressed);
-        opened
-            .messages(free)
-            .filter(|(position, _)| self.is_due(opened, *position, view.now))
-            .filter(|(_, message)| !(view.is_closed)(&message.line.address))
-            .map(|(position, message)| Candidate {
-                reference: MessageRef { offset, position },
-                run: open.run,
-                opened,
-                message,
-            })
-            .take(limit)
-            .collect()
-    }
-
     /// Runs take turns message by message; within a run the oldest chunk goes first.
     fn claim(&mut self, view: &CycleView, claims: usize) -> Result<(), Broken> {
         if self.phase != Phase::Active || claims == 0 {
@@ -209,6 +174,7 @@ impl Machine {
         for message in &taken {
             let chunk = open_of(self.at, &mut self.progress.open, message.reference)?;
             chunk.claimed.add(message.reference.position);
+            self.backlog.change(message.reference.offset);
         }
         self.claiming = taken;
         Ok(())
@@ -216,11 +182,21 @@ impl Machine {
 
     fn choose(&mut self, view: &CycleView, claims: usize) -> Vec<OpenMessage> {
         let mut queues: BTreeMap<RunKey, Vec<Candidate>> = BTreeMap::new();
+        let ready = self.ready(view, claims);
         for (offset, open, opened) in self.opened() {
+            let Some(positions) = ready.get(&offset) else {
+                continue;
+            };
+            let messages = opened.messages(positions.clone());
             queues
                 .entry(open.run)
                 .or_default()
-                .extend(self.claimable_in(offset, open, opened, view, claims));
+                .extend(messages.map(|(position, message)| Candidate {
+                    reference: MessageRef { offset, position },
+                    run: open.run,
+                    opened,
+                    message,
+                }));
         }
         let mut queues: Vec<_> = queues.into_values().map(Vec::into_iter).collect();
         let count = queues.len().max(1);
@@ -229,13 +205,16 @@ impl Machine {
         while taken.len() < claims && !queues.is_empty() {
             queues.retain_mut(|queue| {
                 let next = if taken.len() < claims {
-                    queue.find(|candidate| (view.reserve)(&candidate.message.line.address))
+                    queue.find(|candidate| {
+                        let site = address::site_of(&candidate.message.line.address);
+                        (view.reserve)(site)
+                    })
                 } else {
                     return true;
                 };
                 let is_any = next.is_some();
                 taken.extend(next.map(|next| {
-                    self.open_message(next.reference, next.run, &next.opened.chunk, next.message)
+                    self.open_message(next.reference, next.run, &next.opened.head, next.message)
                 }));
                 is_any
             });
@@ -250,6 +229,7 @@ impl Machine {
         for message in std::mem::take(&mut self.claiming) {
             let chunk = open_of(self.at, &mut self.progress.open, message.reference)?;
             chunk.claimed.remove(message.reference.position);
+            self.backlog.change(message.reference.offset);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::RunState;
 use crate::protocol::outcome::Outcome;
 use crate::protocol::positions::Positions;
-use crate::protocol::progress::{LetterKind, MAX_OPEN, Move, Target};
+use crate::protocol::progress::{LetterKind, Move, Target};
 use std::rc::Rc;
 
 /// Everything that one cycle appends. It may be appended in any order, because nothing counts before all is durable.
@@ -128,7 +128,7 @@ impl Machine {
                 };
                 let reference = MessageRef { offset, position };
                 effects.events.push(PendingEvent {
-                    message: self.open_message(reference, open.run, &opened.chunk, message),
+                    message: self.open_message(reference, open.run, &opened.head, message),
                     outcome: Outcome::Ended(end),
                     details: Rc::new(details),
                 });
@@ -137,8 +137,8 @@ impl Machine {
         self.park(parked)
     }
 
-    /// In a tier: messages of a paused run, and due ones to a closed lane. In send: messages to a closed lane that fill
-    /// the open chunks, so that other sites' mail does not wait behind them.
+    /// In a tier: messages of a paused run. Everywhere: messages to a closed site where no more chunks may be open, so
+    /// that other sites' mail does not wait behind them.
     fn parked(
         &self,
         opened: &Opened,
@@ -154,14 +154,17 @@ impl Machine {
         if !self.is_send() && state != RunState::Sending {
             return free;
         }
-        if self.is_send() && !(crowded && state == RunState::Sending) {
+        if !crowded || state != RunState::Sending {
             return Positions::default();
         }
-        opened
-            .messages(free)
-            .filter(|(position, _)| self.is_due(opened, *position, view.now))
-            .filter(|(_, message)| (view.is_closed)(&message.line.address))
-            .map(|(position, _)| position)
+        let mut parked = Positions::default();
+        let held = free.without(opened.unloaded());
+        let by_site = opened.by_site(&held);
+        for (_, positions) in by_site.filter(|(site, _)| (view.is_closed)(site)) {
+            parked = parked.with(&positions);
+        }
+        let due = parked.iter();
+        due.filter(|position| self.is_due(opened, *position, view.now))
             .collect()
     }
 
@@ -174,9 +177,9 @@ impl Machine {
         parked.try_for_each(|reference| self.wait_for_move(reference, Target::Retry(delay), false))
     }
 
-    /// Every open chunk waits for a closed lane, so no other chunk can be opened.
+    /// Everything in the open chunks waits for its site, and no other chunk can be opened.
     fn is_crowded(&self, view: &CycleView) -> bool {
-        self.progress.open.len() >= MAX_OPEN && self.claimable(view, 1) == 0
+        self.progress.open.len() >= self.rules.max_open && self.flowing(view, 1).is_empty()
     }
 
     fn move_record(&self) -> Result<Option<MoveRecord>, Broken> {
@@ -187,7 +190,7 @@ impl Machine {
         for (offset, open, opened) in self.opened() {
             for (position, message) in opened.messages(open.moving.clone()) {
                 let reference = MessageRef { offset, position };
-                messages.push(self.open_message(reference, open.run, &opened.chunk, message));
+                messages.push(self.open_message(reference, open.run, &opened.head, message));
             }
         }
         if messages.is_empty() || messages.iter().any(|message| message.run != decided.run) {
@@ -232,6 +235,7 @@ impl Machine {
         if !self.is_taking_over() {
             self.close_finished();
         }
+        self.update_backlog();
         Ok(())
     }
 
@@ -249,6 +253,10 @@ impl Machine {
             return Err(Broken::new(self.at, Invariant::MessageEndsOnce, detail));
         }
         chunk.done.add(reference.position);
+        if let Some(opened) = self.chunks.get_mut(&reference.offset) {
+            opened.done(reference.position);
+        }
+        self.backlog.change(reference.offset);
         let run = self.progress.runs.get_mut(&chunk.run);
         let run = run.ok_or_else(|| no_entry(self.at, chunk.run))?;
         count(&mut run.counters);
@@ -265,7 +273,7 @@ impl Machine {
         let run = open_of(at, &mut self.progress.open, reference)?.run;
         let opened = self.chunks.get_mut(&reference.offset);
         let opened = opened.ok_or_else(|| not_open(at, reference))?;
-        let message = opened.chunk.messages.get(reference.position);
+        let message = opened.message(reference.position);
         let bytes = message
             .ok_or_else(|| not_open(at, reference))?
             .content
@@ -277,6 +285,7 @@ impl Machine {
             run,
             bytes,
         };
+        self.backlog.change(reference.offset);
         self.waiting.insert(reference, waiting);
         Ok(())
     }
@@ -291,6 +300,7 @@ impl Machine {
             return Err(Broken::new(self.at, Invariant::ReleasedWasClaimed, detail));
         }
         chunk.claimed.remove(reference.position);
+        self.backlog.change(reference.offset);
         Ok(())
     }
 
@@ -319,6 +329,7 @@ impl Machine {
         for offset in finished {
             self.progress.open.remove(&offset);
             self.chunks.remove(&offset);
+            self.backlog.change(offset);
         }
     }
 }

@@ -99,6 +99,7 @@ impl Machine {
             .partition(|(_, chunk)| chunk.run == key);
         self.progress.open = open;
         self.chunks.retain(|offset, _| !gone.contains_key(offset));
+        gone.keys().for_each(|offset| self.backlog.change(*offset));
         self.staged.take_if(|found| found.chunk.head.key == key);
         self.just_left.insert(key);
         Ok(())

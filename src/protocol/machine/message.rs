@@ -1,6 +1,6 @@
 //! Messages of open chunks, with all that their records need, so that the worker never asks the machine again.
 
-use crate::domain::chunk::{Chunk, Message};
+use crate::domain::chunk::{ChunkHead, Message};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::TopicPartition;
 use std::rc::Rc;
@@ -21,6 +21,6 @@ pub struct OpenMessage {
     pub reference: MessageRef,
     pub run: RunKey,
     pub message: Message,
-    /// The chunk that has it.
-    pub chunk: Rc<Chunk>,
+    /// Of the chunk that has it.
+    pub head: Rc<ChunkHead>,
 }

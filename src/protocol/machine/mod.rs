@@ -9,12 +9,14 @@
 //! ([`Machine::found`]). When ownership is lost, or a step returns [`Broken`], the machine is dropped: after a broken
 //! invariant nothing it says can be relied on. [`Machine::abandon`] returns the answers that have no durable event yet.
 
+mod backlog;
 mod check;
 mod compose;
 mod effects;
 mod leave;
 mod message;
 mod open;
+mod opened;
 mod takeover;
 
 pub use compose::{Draft, Limits};
@@ -25,12 +27,13 @@ pub use takeover::{Gain, GainError};
 
 use super::invariant::{Broken, Invariant};
 use super::outcome::Outcome;
-use super::positions::Positions;
 use super::progress::{OpenChunk, Progress, Target};
-use crate::domain::chunk::{Chunk, Message};
+use crate::domain::chunk::{ChunkHead, Message};
 use crate::domain::event::EventDetails;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
+use backlog::Backlog;
+use opened::{Due, Opened};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -44,15 +47,24 @@ pub struct Rules {
     pub parking: Duration,
     /// Rendered bytes of one move at most.
     pub move_bytes: usize,
+    /// The longest commit. Claims that do not fit are not made.
+    pub max_text: usize,
+    /// Chunks that may be open at once, so that a commit has room for them.
+    pub max_open: usize,
 }
 
 /// What a cycle sees: the same for everything that is decided in it.
 pub struct CycleView<'a> {
     pub ledger: &'a super::ledger::Ledger,
     pub now: SystemTime,
-    /// Whether mail to this domain is held back for now.
+    /// Whether mail to this site is held back because the site is in trouble.
     pub is_closed: &'a dyn Fn(&str) -> bool,
-    /// Reserves one more message to this address's site in this cycle. `false`: the site's limits are reached.
+    /// How many more messages the site itself takes in this cycle, by its limits and its speed. `usize::MAX`: nothing
+    /// limits it.
+    pub flow: &'a dyn Fn(&str) -> usize,
+    /// How many may be claimed in this cycle, so that other sites' mail has room too.
+    pub room: &'a dyn Fn(&str) -> usize,
+    /// Reserves one more message to this site in this cycle. `false`: the site's limits are reached.
     pub reserve: &'a dyn Fn(&str) -> bool,
 }
 
@@ -65,23 +77,6 @@ enum Phase {
     Active,
     /// No claims and no new chunks; messages in flight and moves are finished.
     Draining,
-}
-
-#[derive(Debug)]
-struct Opened {
-    chunk: Rc<Chunk>,
-    /// Their events are durable, and they wait for a move to be decided.
-    leaving: Positions,
-    /// Lines without bytes: suppressed at enqueue.
-    suppressed: Positions,
-    due: Option<Due>,
-}
-
-/// When the messages of a retry tier's chunk are due: they are spread over this time.
-#[derive(Debug, Clone, Copy)]
-struct Due {
-    from: SystemTime,
-    width: Duration,
 }
 
 #[derive(Debug)]
@@ -100,6 +95,7 @@ pub struct Machine {
     composed: Option<Progress>,
     /// Contents of the open chunks, as far as they have been read.
     chunks: BTreeMap<Offset, Opened>,
+    backlog: Backlog,
     /// A chunk that has been read and is not open yet.
     staged: Option<Found>,
     /// Answers whose events are not durable yet.
@@ -137,42 +133,6 @@ impl WaitingMove {
     }
 }
 
-impl Opened {
-    fn new(chunk: Rc<Chunk>, due: Option<Due>) -> Opened {
-        let lines = chunk.messages.iter().enumerate();
-        let suppressed = lines
-            .filter(|(_, message)| message.line.suppressed.is_some())
-            .map(|(position, _)| position);
-        let suppressed = suppressed.collect();
-        Opened {
-            chunk,
-            leaving: Positions::default(),
-            suppressed,
-            due,
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.chunk.messages.len()
-    }
-
-    /// The messages at these positions.
-    fn messages(&self, positions: Positions) -> impl Iterator<Item = (usize, &Message)> {
-        let all = self.chunk.messages.iter().enumerate();
-        all.filter(move |(position, _)| positions.has(*position))
-    }
-
-    /// Messages that are not claimed, done, moving or waiting for a move.
-    fn free(&self, open: &OpenChunk) -> Positions {
-        let busy = open
-            .claimed
-            .with(&open.done)
-            .with(&open.moving)
-            .with(&self.leaving);
-        Positions::first(self.len()).without(&busy)
-    }
-}
-
 impl Machine {
     pub fn at(&self) -> TopicPartition {
         self.at
@@ -196,12 +156,9 @@ impl Machine {
         self.progress.uncommitted()
     }
 
-    /// Rendered bytes held here.
-    pub fn decoded_bytes(&self) -> usize {
-        let staged = self.staged.iter().map(|found| &found.chunk);
-        let chunks = self.chunks.values().map(|opened| &opened.chunk);
-        let messages = chunks.chain(staged).flat_map(|chunk| &chunk.messages);
-        messages.map(|message| message.content.len()).sum()
+    /// Bytes of messages held here, about, without the text that they share.
+    pub fn held_bytes(&self) -> usize {
+        self.chunks.values().map(Opened::held_bytes).sum()
     }
 
     /// Takes an attempt's outcome; `None`: the message was not attempted, so its claim is taken back without an event.
@@ -287,7 +244,7 @@ impl Machine {
         &self,
         reference: MessageRef,
         run: RunKey,
-        chunk: &Rc<Chunk>,
+        head: &Rc<ChunkHead>,
         message: &Message,
     ) -> OpenMessage {
         OpenMessage {
@@ -296,7 +253,7 @@ impl Machine {
             reference,
             run,
             message: message.clone(),
-            chunk: chunk.clone(),
+            head: head.clone(),
         }
     }
 }

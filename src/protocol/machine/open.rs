@@ -9,12 +9,16 @@ use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::{RunFacts, RunState};
 use crate::protocol::positions::Positions;
-use crate::protocol::progress::{MAX_OPEN, MAX_RUNS, OpenChunk, RunEntry};
+use crate::protocol::progress::{MAX_RUNS, OpenChunk, RunEntry};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// The next chunk of a run is read when fewer of its messages than this are free.
+/// The next chunk of a run is read when fewer of its messages than this may go now.
 pub const READ_AHEAD: usize = 128;
+
+/// The next chunk of a tier is read when fewer chunks than this flow: their messages wait for their time or are on
+/// their way.
+const FLOWING: usize = 4;
 
 /// What the worker should read now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,19 +51,18 @@ impl Machine {
         if self.phase == Phase::Fencing {
             return None;
         }
-        if let Some(offset) = self.missing() {
+        if let Some(offset) = self.missing().or_else(|| self.unloaded(view)) {
             return Some(Want::Contents(offset));
         }
         if self.phase != Phase::Active
             || self.staged.is_some()
-            || self.progress.open.len() >= MAX_OPEN
+            || self.progress.open.len() >= self.rules.max_open
         {
             return None;
         }
         if !self.is_send() {
-            return Some(Want::NextOfTier {
-                from: self.progress.next,
-            });
+            let from = self.progress.next;
+            return (self.flowing_chunks(view) < FLOWING).then_some(Want::NextOfTier { from });
         }
         let (run, last) = self.next_run(view)?;
         let (from, _) = self.cursor(run);
@@ -88,13 +91,28 @@ impl Machine {
         chunk: Rc<Chunk>,
         appended_at: SystemTime,
     ) -> Result<(), Broken> {
+        let opened = self.chunks.get_mut(&offset);
+        let is_whole = opened
+            .as_ref()
+            .is_some_and(|opened| opened.unloaded().is_empty());
         let open = self.progress.open.get(&offset);
-        let Some(open) = open.filter(|_| !self.chunks.contains_key(&offset)) else {
-            return Err(self.broken(Invariant::ReadIsAwaited, format!("offset {offset}")));
+        let Some(open) = open.filter(|_| !is_whole) else {
+            // A run may leave while a chunk of it is read again.
+            return match is_whole || self.is_taking_over() {
+                true => Err(self.broken(Invariant::ReadIsAwaited, format!("offset {offset}"))),
+                false => Ok(()),
+            };
         };
+        if let Some(opened) = opened {
+            opened.load(chunk);
+            return Ok(());
+        }
         self.check_contents(offset, open, &chunk)?;
         let due = self.due(&chunk, appended_at);
-        self.chunks.insert(offset, Opened::new(chunk, due));
+        let opened = Opened::new(chunk, &open.done, due);
+        self.chunks.insert(offset, opened);
+        self.backlog.change(offset);
+        self.update_backlog();
         Ok(())
     }
 
@@ -133,7 +151,7 @@ impl Machine {
         let open = self.opened().flat_map(|(_, open, opened)| {
             let free = opened.free(open);
             free.iter()
-                .filter_map(|position| due_at(opened, position))
+                .filter_map(|position| opened.due_at(position))
                 .collect::<Vec<_>>()
         });
         staged.chain(open).filter(|at| *at > now).min()
@@ -151,7 +169,7 @@ impl Machine {
             .iter()
             .filter(|(run, _)| self.open_count(run.manifest.key) == 0)
             .count();
-        let spare = MAX_OPEN.saturating_sub(self.progress.open.len());
+        let spare = self.rules.max_open.saturating_sub(self.progress.open.len());
         let count = ready.len();
         let mut order =
             (0..count).filter_map(|step| ready.get((step + self.turn) % count.max(1)).copied());
@@ -159,7 +177,7 @@ impl Machine {
             let key = run.manifest.key;
             let open = self.open_count(key);
             let has_place = open == 0 || spare > unopened;
-            has_place && self.free_count(key) < READ_AHEAD
+            has_place && self.flowing_count(key, view) < READ_AHEAD
         })
     }
 
@@ -180,8 +198,8 @@ impl Machine {
             return (entry.next <= last).then_some(last);
         }
         let (next, left_open) = self.cursor(run);
-        let has_room =
-            self.progress.runs.len() < MAX_RUNS && self.progress.open.len() + left_open <= MAX_OPEN;
+        let has_room = self.progress.runs.len() < MAX_RUNS
+            && self.progress.open.len() + left_open <= self.rules.max_open;
         (has_room && (next <= last || left_open > 0)).then_some(last)
     }
 
@@ -204,11 +222,26 @@ impl Machine {
             .count()
     }
 
-    fn free_count(&self, run: RunKey) -> usize {
-        let of_run = self.opened().filter(|(_, open, _)| open.run == run);
-        of_run
-            .map(|(_, open, opened)| opened.free(open).count())
-            .sum()
+    /// Messages of the run that wait for nothing but their turn, of each site no more than are read ahead.
+    fn flowing_count(&self, run: RunKey, view: &CycleView) -> usize {
+        let flowing = self.flowing(view, READ_AHEAD);
+        let of_run = flowing.iter().filter(|(offset, _)| {
+            let open = self.progress.open.get(offset);
+            open.is_some_and(|open| open.run == run)
+        });
+        of_run.map(|(_, positions)| positions.count()).sum()
+    }
+
+    /// Chunks of a tier whose messages wait for their time, or may go, or are on their way; the others wait for a site.
+    fn flowing_chunks(&self, view: &CycleView) -> usize {
+        let flowing = self.flowing(view, 1);
+        let chunks = self.opened().filter(|(offset, open, opened)| {
+            let is_early = opened
+                .due
+                .is_some_and(|due| due.from + due.width > view.now);
+            is_early || flowing.contains_key(offset) || !open.outstanding().is_empty()
+        });
+        chunks.count()
     }
 
     /// Opens the chunks of runs whose entries left with open chunks, before anything more of these runs is read.
@@ -278,7 +311,7 @@ impl Machine {
         };
         let due = self.due(&found.chunk, found.appended_at);
         let is_early = due.is_some_and(|due| due.from > view.now);
-        if is_early || self.progress.open.len() >= MAX_OPEN {
+        if is_early || self.progress.open.len() >= self.rules.max_open {
             self.staged = Some(found);
             return Ok(());
         }
@@ -343,14 +376,15 @@ impl Machine {
     fn insert(&mut self, found: Found, done: Positions) -> Result<(), Broken> {
         let open = OpenChunk {
             run: found.chunk.head.key,
-            done,
+            done: done.clone(),
             ..OpenChunk::default()
         };
         self.check_contents(found.offset, &open, &found.chunk)?;
         self.progress.open.insert(found.offset, open);
         let due = self.due(&found.chunk, found.appended_at);
-        let opened = Opened::new(found.chunk, due);
+        let opened = Opened::new(found.chunk, &done, due);
         self.chunks.insert(found.offset, opened);
+        self.backlog.change(found.offset);
         Ok(())
     }
 
@@ -370,16 +404,10 @@ impl Machine {
 
     /// A tier with as many open chunks as there may be is behind: then spreading would only delay it further.
     pub(super) fn is_due(&self, opened: &Opened, position: usize, now: SystemTime) -> bool {
-        let behind = self.progress.open.len() >= MAX_OPEN;
-        due_at(opened, position).is_none_or(|at| at <= now || behind)
+        let behind = self.progress.open.len() >= self.rules.max_open;
+        let at = opened.due_at(position);
+        at.is_none_or(|at| at <= now || behind)
     }
-}
-
-fn due_at(opened: &Opened, position: usize) -> Option<SystemTime> {
-    let due = opened.due?;
-    // Steps of the golden ratio spread any number of positions evenly.
-    let share = (position as f64 * 0.618_033_988_75).fract();
-    Some(due.from + due.width.mul_f64(share))
 }
 
 fn unawaited(at: TopicPartition, found: &Found, next: Offset) -> Broken {

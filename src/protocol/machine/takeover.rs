@@ -2,6 +2,7 @@
 //! owner, commit again, and only then repeat its move and claim. The epoch comes first, so that two owners never append
 //! events under one epoch. Nothing is claimed and no entry leaves before the second commit.
 
+use super::backlog::Backlog;
 use super::check::check_progress;
 use super::{CycleView, Machine, MessageRef, OpenMessage, Phase, Rules};
 use crate::domain::ids::Offset;
@@ -66,6 +67,7 @@ impl Machine {
             acked: None,
             composed: None,
             chunks: BTreeMap::new(),
+            backlog: Backlog::default(),
             staged: None,
             answered: Vec::new(),
             unused: Vec::new(),
@@ -84,7 +86,7 @@ impl Machine {
         for (offset, open, opened) in self.opened() {
             for (position, message) in opened.messages(open.outstanding()) {
                 let reference = MessageRef { offset, position };
-                found.push(self.open_message(reference, open.run, &opened.chunk, message));
+                found.push(self.open_message(reference, open.run, &opened.head, message));
             }
         }
         found

@@ -52,6 +52,7 @@ const LINES: &[Known] = &[
     ("memory", 1_000_000, lines::memory::run),
     ("outage", 120, lines::outage::run),
     ("paused", 200_000, lines::paused::run),
+    ("lanes", 200_000, lines::lanes::run),
 ];
 
 pub fn about(name: &str, count: u64) -> String {

@@ -12,6 +12,11 @@ use tempfile::TempDir;
 /// Recipients are spread over so many domains.
 const SITES: u32 = 7;
 
+/// Of a recipient.
+pub fn site_of(number: u32) -> u32 {
+    number % SITES
+}
+
 pub struct Project {
     folder: Option<TempDir>,
     path: PathBuf,
@@ -51,11 +56,17 @@ impl Project {
         count: u32,
         bytes: usize,
     ) -> anyhow::Result<String> {
+        let numbers: Vec<u32> = (first..first + count).collect();
+        self.campaign_of(name, &numbers, bytes)
+    }
+
+    /// As `campaign_of_size`, for these recipients in this order.
+    pub fn campaign_of(&self, name: &str, numbers: &[u32], bytes: usize) -> anyhow::Result<String> {
         let csv = format!("{name}.csv");
         let mut file = BufWriter::new(File::create(self.path.join(&csv))?);
         writeln!(file, "email,name,city")?;
-        for number in first..first + count {
-            let (address, site) = (Project::address(number), number % SITES);
+        for number in numbers {
+            let (address, site) = (Project::address(*number), site_of(*number));
             writeln!(file, "{address},Name {number},City {site}")?;
         }
         file.flush()?;
@@ -75,7 +86,7 @@ impl Project {
 
     /// Of one recipient.
     pub fn address(number: u32) -> String {
-        format!("u{number}@site{}.example", number % SITES)
+        format!("u{number}@site{}.example", site_of(number))
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

@@ -2,7 +2,7 @@
 
 use super::Journal;
 use super::gates::Gates;
-use super::partitions::CommitLimits;
+use super::partitions::{CommitLimits, Partitions};
 use crate::domain::address;
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
@@ -12,6 +12,7 @@ use crate::engine::worker::lanes::InFlight;
 use crate::engine::worker::records::CAMPAIGN;
 use crate::engine::worker::settings::{Notice, WorkerError};
 use crate::protocol::invariant::{Broken, Invariant};
+use crate::protocol::machine::CycleView;
 use crate::queue::{Commit, CommitOutcome};
 use std::collections::BTreeMap;
 
@@ -23,14 +24,20 @@ impl Journal {
         }
         let uncommitted = self.partitions.uncommitted();
         let free = self.setup.max_uncommitted.saturating_sub(uncommitted);
-        let claimable = {
-            let gates = Gates::new(&self.lanes);
-            let view = gates.view(&self.followed.ledger, self.setup.clock.now());
-            self.partitions.claimable(&view, free)
-        };
+        self.lanes.review_sites();
         let horizon = horizon(self.timing.slowest_cycle);
-        self.timing.ask_slots_at = self.lanes.fill_paces(claimable, horizon).await;
+        let sendable = self.view(|partitions, view| partitions.sendable(view, &self.setup.sites));
+        let for_sites = self.lanes.fill_sites(&sendable, horizon).await;
+        let claimable = self.view(|partitions, view| partitions.claimable(view, free));
+        let for_all = self.lanes.fill_paces(claimable, horizon).await;
+        self.timing.ask_slots_at = for_sites.into_iter().chain(for_all).min();
         self.lanes.room(free)
+    }
+
+    fn view<T>(&self, look: impl FnOnce(&Partitions, &CycleView) -> T) -> T {
+        let gates = Gates::new(&self.lanes);
+        let view = gates.view(&self.followed.ledger, self.setup.clock.now());
+        look(&self.partitions, &view)
     }
 
     /// Makes one commit for all partitions and hands its claims to the lanes. `ends`: log ends as they were before the

@@ -10,6 +10,7 @@ use crate::protocol::Machine;
 use crate::protocol::checkpoint::{Position, Start};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::machine::{Gain, PendingEvent, Rules};
+use crate::protocol::progress::max_open;
 use crate::queue::{Ownership, Token};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ impl Journal {
             jitter: self.setup.retry.jitter,
             parking: self.schedule.shortest(),
             move_bytes: MOVE_BYTES,
+            max_text: self.setup.queue.max_commit_text(),
+            max_open: max_open(self.setup.queue.max_commit_text()),
         };
         Machine::gain(gain, rules).map_err(|error| error.to_string())
     }

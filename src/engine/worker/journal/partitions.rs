@@ -3,6 +3,8 @@
 use crate::domain::chunk::MAX_COMPRESSED_BYTES;
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::worker::lanes::MOST_SLOTS;
+use crate::engine::worker::settings::SiteLimit;
 use crate::protocol::Machine;
 use crate::protocol::invariant::Broken;
 use crate::protocol::machine::{CycleView, Limits, Want};
@@ -10,8 +12,8 @@ use crate::queue::{Commit, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-/// Rendered bytes that a worker holds at most, beside one chunk a partition.
-const MAX_DECODED_BYTES: usize = 64 << 20;
+/// Bytes of messages that a worker holds at most, beside one chunk a partition.
+const MAX_HELD_BYTES: usize = 64 << 20;
 
 /// A partition under one ownership.
 struct Owned {
@@ -178,7 +180,12 @@ impl Partitions {
     /// The reads to start now, within what may be held in memory. A tier that was found empty after `empty_since` is
     /// not read again yet.
     pub fn reads(&mut self, view: &CycleView, empty_since: Option<Duration>) -> Vec<ReadJob> {
-        let mut held: usize = self.machines().map(Machine::decoded_bytes).sum();
+        let mut held: usize = self.machines().map(Machine::held_bytes).sum();
+        if held >= MAX_HELD_BYTES {
+            let owned = self.owned.values_mut();
+            owned.for_each(|owned| owned.machine.unload(view));
+            held = self.machines().map(Machine::held_bytes).sum();
+        }
         let mut jobs = Vec::new();
         for (at, owned) in &mut self.owned {
             let is_empty = owned.empty_at.is_some_and(|at| Some(at) > empty_since);
@@ -189,8 +196,8 @@ impl Partitions {
                 continue;
             };
             let is_new = matches!(want, Want::Next { .. } | Want::NextOfTier { .. });
-            let has_chunks = owned.machine.decoded_bytes() > 0;
-            if is_new && has_chunks && held >= MAX_DECODED_BYTES {
+            let has_chunks = owned.machine.held_bytes() > 0;
+            if is_new && has_chunks && held >= MAX_HELD_BYTES {
                 continue;
             }
             if is_new {
@@ -206,6 +213,20 @@ impl Partitions {
             });
         }
         jobs
+    }
+
+    /// How many messages to each of these sites could be claimed if the site had slots for them.
+    pub fn sendable(
+        &self,
+        view: &CycleView,
+        sites: &BTreeMap<String, SiteLimit>,
+    ) -> BTreeMap<String, usize> {
+        let sites = sites.keys().map(|site| {
+            let machines = self.machines();
+            let count = machines.map(|machine| machine.sendable(site, view, MOST_SLOTS));
+            (site.clone(), count.sum())
+        });
+        sites.filter(|(_, count)| *count > 0).collect()
     }
 
     /// How many messages could be claimed now, counted no further than `limit`.

@@ -13,7 +13,7 @@ impl Lanes {
                 let now = self.setup.clock.since_boot();
                 let _ = tokio::time::timeout(at.saturating_sub(now), woken).await;
             }
-            Blocked::Empty | Blocked::Closing => woken.await,
+            Blocked::Empty | Blocked::OthersTurn(_) | Blocked::Closing => woken.await,
         }
     }
 
@@ -40,6 +40,26 @@ impl Lanes {
             };
             self.wait(woken, blocked).await;
         }
+    }
+
+    /// A connection of the relay is open. The relay does not catch up on what it missed while it had none.
+    pub(super) fn opened(&self, relay: usize) {
+        let mut inner = self.inner.borrow_mut();
+        let Some(state) = inner.relays.get_mut(relay) else {
+            return;
+        };
+        state.open += 1;
+        if state.open == 1 {
+            inner.even_out_shares();
+        }
+    }
+
+    /// An open connection of the relay has ended. Others may have waited for it.
+    pub(super) fn closed_one(&self, relay: usize) {
+        if let Some(state) = self.inner.borrow_mut().relays.get_mut(relay) {
+            state.open = state.open.saturating_sub(1);
+        }
+        self.wake();
     }
 
     pub(super) fn ended(&self, relay: usize, end: &SessionEnd) {

@@ -15,6 +15,8 @@ pub(super) struct RelayFeed {
     pub(super) relay: usize,
     /// This connection was opened as a probe: its first message may go though the breaker is open.
     pub(super) probe: Cell<bool>,
+    /// The relay has greeted, and asks for messages.
+    is_open: Cell<bool>,
     /// Messages that this connection has taken and that have no result.
     held: Cell<usize>,
     /// The one of them whose final dot may have been written.
@@ -28,6 +30,7 @@ impl RelayFeed {
             lanes,
             relay,
             probe: Cell::new(is_probe),
+            is_open: Cell::new(false),
             held: Cell::new(0),
             finishing: Cell::new(None),
             finished: Notify::new(),
@@ -45,10 +48,17 @@ impl RelayFeed {
     }
 
     pub(super) fn pull(&self) -> Result<Outgoing, Blocked> {
-        let in_flight = self.lanes.take(self.relay, self.probe.get())?;
+        if !self.is_open.replace(true) {
+            self.lanes.opened(self.relay);
+        }
+        let taken = self.lanes.take(self.relay, self.probe.get());
+        if let Err(Blocked::OthersTurn(Some(other))) = taken {
+            self.lanes.wake_relay(other);
+        }
+        let in_flight = taken?;
         self.probe.set(false);
         self.held.set(self.held.get() + 1);
-        Ok(self.lanes.begin(in_flight))
+        Ok(self.lanes.begin(self.relay, in_flight))
     }
 
     pub(super) fn relay_name(&self) -> Option<String> {
@@ -113,14 +123,22 @@ impl Feed for RelayFeed {
         let Some(in_flight) = inner.begun.remove(&ticket) else {
             return;
         };
-        if let Some(state) = inner.sites.get_mut(&in_flight.site) {
-            state.with_relay = state.with_relay.saturating_sub(1);
-        }
+        let now = self.lanes.setup.clock.since_boot();
+        inner.hold_ended(&in_flight.site, ticket, &attempt, now);
         if let Some(state) = inner.relays.get_mut(self.relay) {
             state.with_relay = state.with_relay.saturating_sub(1);
+            state.holds.end(ticket, now);
         }
         drop(inner);
         self.lanes.answer(in_flight, self.relay_name(), attempt);
+    }
+}
+
+impl Drop for RelayFeed {
+    fn drop(&mut self) {
+        if self.is_open.get() {
+            self.lanes.closed_one(self.relay);
+        }
     }
 }
 

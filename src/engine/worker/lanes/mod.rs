@@ -3,11 +3,14 @@
 
 mod connections;
 mod feed;
+mod holds;
+mod relay_share;
 mod shares;
 mod sites;
 mod slots;
 
 pub use connections::open_connections;
+pub use slots::MOST_SLOTS;
 
 use super::followed::Suppressions;
 use super::settings::{Notice, Observer, Setup};
@@ -21,6 +24,7 @@ use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::policy::Trouble;
 use crate::protocol::OpenMessage;
 use crate::smtp::Outgoing;
+use holds::{Holds, SiteHolds};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
@@ -71,6 +75,15 @@ struct ConnectionQueue {
     unconnected: Notify,
 }
 
+impl ConnectionQueue {
+    fn wake(&self) {
+        match self.connected_waiting.get() {
+            0 => self.unconnected.notify_one(),
+            _ => self.connected.notify_one(),
+        }
+    }
+}
+
 struct Inner {
     waiting: VecDeque<InFlight>,
     begun: HashMap<u64, InFlight>,
@@ -94,6 +107,11 @@ struct Inner {
     attempts: u64,
     /// Answers in one cycle, smoothed: what the connections finish while a commit is made.
     pace_of_answers: usize,
+    holds: Holds,
+    /// Messages of slow sites that are claimed, as of this cycle.
+    slow: usize,
+    /// Sites with messages that are claimed, as of this cycle.
+    busy_sites: usize,
 }
 
 struct RelayState {
@@ -104,18 +122,26 @@ struct RelayState {
     taken: u64,
     with_relay: usize,
     connections: usize,
+    /// Connections that are open.
+    open: usize,
+    holds: SiteHolds,
 }
 
 struct SiteState {
     breaker: Breaker,
     pace: Option<Pace>,
+    /// Claimed messages that have not begun.
+    waiting: usize,
     with_relay: usize,
+    holds: SiteHolds,
 }
 
 /// Why no message can begin now.
 enum Blocked {
     Empty,
     Until(Duration),
+    /// Relays take messages in proportion to their weights: another one comes first, if it is named at once.
+    OthersTurn(Option<usize>),
     Closing,
 }
 
@@ -129,6 +155,8 @@ impl Lanes {
             taken: 0,
             with_relay: 0,
             connections: lane.connections.max(1),
+            open: 0,
+            holds: SiteHolds::default(),
         });
         let inner = Inner {
             waiting: VecDeque::new(),
@@ -146,6 +174,15 @@ impl Lanes {
             reserved: BTreeMap::new(),
             attempts: 0,
             pace_of_answers: 0,
+            holds: Holds::new(
+                setup
+                    .relays
+                    .iter()
+                    .map(|lane| lane.connections.max(1))
+                    .sum(),
+            ),
+            slow: 0,
+            busy_sites: 0,
         };
         let connection_queues = setup
             .relays
@@ -187,7 +224,13 @@ impl Lanes {
         if messages.is_empty() {
             return;
         }
-        self.inner.borrow_mut().waiting.extend(messages);
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        for message in &messages {
+            inner.site(&self.setup, &message.site, now).waiting += 1;
+        }
+        inner.waiting.extend(messages);
+        drop(inner);
         self.wake();
     }
 
@@ -281,6 +324,7 @@ impl Lanes {
             waiting.into_iter().partition(|in_flight| which(in_flight));
         inner.waiting = stay;
         for in_flight in back {
+            inner.waits_no_more(&in_flight.site);
             let attempt = Attempt::NotSent {
                 why: why.to_string(),
             };
@@ -339,12 +383,14 @@ impl Lanes {
 
     /// Wakes one connection of each relay, because one relay may be held where another is not.
     pub(super) fn wake(&self) {
-        for connections in &self.connection_queues {
-            if connections.connected_waiting.get() > 0 {
-                connections.connected.notify_one();
-            } else {
-                connections.unconnected.notify_one();
-            }
+        self.connection_queues
+            .iter()
+            .for_each(ConnectionQueue::wake);
+    }
+
+    pub(super) fn wake_relay(&self, relay: usize) {
+        if let Some(connections) = self.connection_queues.get(relay) {
+            connections.wake();
         }
     }
 
@@ -409,6 +455,7 @@ impl Lanes {
         loop {
             let index = inner.next_for_site(&self.setup, now)?;
             let in_flight = inner.waiting.remove(index).ok_or(Blocked::Empty)?;
+            inner.waits_no_more(&in_flight.site);
             let suppressed = list.has(&self.setup.key, &in_flight.open.message.line.address);
             if !suppressed && inner.holds(&in_flight, now) {
                 inner.use_slots(relay, &in_flight.site, now);
@@ -432,10 +479,17 @@ impl Lanes {
         }
     }
 
-    pub(super) fn begin(&self, in_flight: InFlight) -> Outgoing {
+    pub(super) fn begin(&self, relay: usize, in_flight: InFlight) -> Outgoing {
         let mut inner = self.inner.borrow_mut();
+        let now = self.setup.clock.since_boot();
         inner.next_ticket += 1;
         let ticket = inner.next_ticket;
+        if let Some(state) = inner.sites.get_mut(&in_flight.site) {
+            state.holds.begin(ticket, now);
+        }
+        if let Some(state) = inner.relays.get_mut(relay) {
+            state.holds.begin(ticket, now);
+        }
         let line = &in_flight.open.message.line;
         let outgoing = Outgoing {
             ticket,

@@ -1,7 +1,9 @@
 //! What relays and sites take now: breakers, messages at once, rates.
 
-use super::{Blocked, InFlight, Inner, Lanes, MAX_SITES, SiteState};
-use crate::domain::address;
+use super::holds::SiteHolds;
+use super::relay_share::{self, Candidate};
+use super::{Blocked, InFlight, Inner, Lanes, MAX_SITES, RelayState, SiteState};
+use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
 use crate::engine::breaker::{Breaker, Permit};
 use crate::engine::limits::pace::Pace;
@@ -10,26 +12,23 @@ use crate::engine::worker::settings::Setup;
 use std::time::Duration;
 
 impl Lanes {
-    /// Mail to this domain is held back: its site's breaker is open and no probe is due.
-    pub fn is_closed(&self, address: &str) -> bool {
+    /// Mail to this site is held back: its breaker is open and no probe is due.
+    pub fn is_closed(&self, site: &str) -> bool {
         let now = self.setup.clock.since_boot();
-        let site = address::site_of(address);
         let inner = self.inner.borrow();
-        inner
-            .sites
-            .get(site)
-            .is_some_and(|state| state.breaker.is_holding(now))
+        let state = inner.sites.get(site);
+        state.is_some_and(|state| state.breaker.is_holding(now))
     }
 
-    /// Counts one more message for the address's site in this cycle, if its limits allow one.
-    pub fn reserve(&self, address: &str) -> bool {
-        let room = self.site_room(address);
+    /// Counts one more message for the site in this cycle, if its limits allow one.
+    pub fn reserve(&self, site: &str) -> bool {
+        let room = self.site_room(site);
         if room == usize::MAX {
             return true;
         }
         if room > 0 {
-            let site = address::site_of(address).to_string();
-            *self.inner.borrow_mut().reserved.entry(site).or_default() += 1;
+            let mut inner = self.inner.borrow_mut();
+            *inner.reserved.entry(site.to_string()).or_default() += 1;
         }
         room > 0
     }
@@ -39,29 +38,143 @@ impl Lanes {
         self.inner.borrow_mut().reserved.clear();
     }
 
-    pub(super) fn site_room(&self, address: &str) -> usize {
-        let site = address::site_of(address);
-        let Some(limit) = self.setup.sites.get(site) else {
-            return usize::MAX;
-        };
+    /// Looks at what each site holds, once a cycle.
+    pub fn review_sites(&self) {
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        let (mut slow, mut busy) = (0, 0);
+        for state in inner.sites.values() {
+            let claimed = state.claimed();
+            busy += usize::from(claimed > 0);
+            if inner.holds.is_slow(&state.holds, now) {
+                slow += claimed;
+            }
+        }
+        (inner.slow, inner.busy_sites) = (slow, busy);
+        let with_relay = inner.begun.len();
+        inner.holds.review(with_relay, now);
+    }
+
+    /// How many more messages the site takes in this cycle.
+    pub fn site_room(&self, site: &str) -> usize {
+        let now = self.setup.clock.since_boot();
+        let flow = self.site_flow(site);
         let inner = self.inner.borrow();
-        if inner.site_is_closed(site, self.setup.clock.since_boot()) {
+        let unknown = SiteHolds::default();
+        let state = inner.sites.get(site);
+        let holds = state.map_or(&unknown, |state| &state.holds);
+        let reserved = inner.reserved.get(site).copied().unwrap_or(0);
+        let claimed = state.map_or(0, SiteState::claimed) + reserved;
+        let has_others = inner.busy_sites > usize::from(claimed > 0);
+        let most = inner.holds.most(holds, self.places(), has_others, now);
+        most.map_or(flow, |most| flow.min(most.saturating_sub(claimed)))
+    }
+
+    /// The same, by the site's limits, its slots, its breaker and how slow it is alone: zero while its mail has to wait
+    /// for the site itself, not for other mail.
+    pub fn site_flow(&self, site: &str) -> usize {
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        let limit = self.setup.sites.get(site);
+        if inner.site_is_closed(site, now) {
             return 0;
         }
-        let waiting = inner
-            .waiting
-            .iter()
-            .filter(|in_flight| in_flight.site == site)
-            .count();
-        let with_relay = inner.sites.get(site).map_or(0, |state| state.with_relay);
+        if limit.is_some() {
+            inner.site(&self.setup, site, now);
+        }
         let reserved = inner.reserved.get(site).copied().unwrap_or(0);
-        limit
-            .connections
-            .saturating_sub(waiting + with_relay + reserved)
+        let mut room = inner.room_of_slow(site, self.places(), reserved, now);
+        let Some(state) = inner.sites.get_mut(site) else {
+            return room;
+        };
+        let claimed = state.claimed() + reserved;
+        if state.breaker.is_open() {
+            // Its probe is due, or under way.
+            let probes = usize::from(!state.breaker.is_holding(now));
+            room = room.min(probes.saturating_sub(claimed));
+        }
+        if let Some(limit) = limit {
+            // One waits for each that is with a relay, so that no connection waits for the next commit.
+            room = room.min(limit.connections.saturating_mul(2).saturating_sub(claimed));
+        }
+        if let Some(pace) = &mut state.pace {
+            let slots = pace.stock(now);
+            room = room.min(slots.saturating_sub(state.waiting + reserved));
+        }
+        room
+    }
+
+    /// Messages that may be claimed at once by what the connections need.
+    fn places(&self) -> usize {
+        self.setup.max_uncommitted.min(2 * self.connections())
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        let relays = self.setup.relays.iter();
+        relays.map(|lane| lane.connections.max(1)).sum()
+    }
+}
+
+impl SiteState {
+    /// Messages that wait or are with a relay.
+    fn claimed(&self) -> usize {
+        self.waiting + self.with_relay
     }
 }
 
 impl Inner {
+    /// How many more messages of a slow site may be claimed; `usize::MAX` if it is not slow.
+    fn room_of_slow(&self, site: &str, places: usize, reserved: usize, now: Duration) -> usize {
+        let Some(state) = self.sites.get(site) else {
+            return usize::MAX;
+        };
+        if !self.holds.is_slow(&state.holds, now) {
+            return usize::MAX;
+        }
+        let claimed = state.claimed() + reserved;
+        let most = self.holds.most(&state.holds, places, false, now);
+        let room = most.unwrap_or(usize::MAX).saturating_sub(claimed);
+        match claimed {
+            // One of a site that has none may always go: it shows whether the site is still slow.
+            0 => room,
+            _ => {
+                let together = self.holds.most_of_slow();
+                room.min(together.saturating_sub(self.slow + reserved))
+            }
+        }
+    }
+
+    /// How many messages of the site may be with relays at once, so that other waiting messages have a connection.
+    fn most_with_relay(&self, site: &str, now: Duration) -> usize {
+        let Some(state) = self.sites.get(site) else {
+            return usize::MAX;
+        };
+        let has_others = self.waiting.iter().any(|other| other.site != site);
+        let connections = self.relays.iter().map(|relay| relay.connections).sum();
+        let most = self.holds.most(&state.holds, connections, has_others, now);
+        most.unwrap_or(usize::MAX)
+    }
+
+    /// A claimed message of the site has begun, or was taken back.
+    pub(super) fn waits_no_more(&mut self, site: &str) {
+        if let Some(state) = self.sites.get_mut(site) {
+            state.waiting = state.waiting.saturating_sub(1);
+        }
+    }
+
+    /// A message of the site has come back from its relay.
+    pub(super) fn hold_ended(&mut self, site: &str, ticket: u64, attempt: &Attempt, now: Duration) {
+        let Some(state) = self.sites.get_mut(site) else {
+            return;
+        };
+        state.with_relay = state.with_relay.saturating_sub(1);
+        if matches!(attempt, Attempt::NotSent { .. }) {
+            state.holds.forget(ticket);
+        } else if let Some(hold) = state.holds.end(ticket, now) {
+            self.holds.answered(hold);
+        }
+    }
+
     /// The relay's breaker, its share by weight, its rate and the queue's.
     pub(super) fn may_take(
         &mut self,
@@ -76,31 +189,35 @@ impl Inner {
         {
             return Err(Blocked::Until(until));
         }
-        if !self.is_turn_of(relay) {
-            return Err(Blocked::Empty);
-        }
-        let Some(state) = self.relays.get_mut(relay) else {
-            return Err(Blocked::Closing);
-        };
         let opens = [state.pace.opens(now), self.pace.opens(now)];
         match opens {
-            [Some(relay), Some(all)] if relay.max(all) <= now => Ok(()),
-            [Some(relay), Some(all)] => Err(Blocked::Until(relay.max(all))),
-            _ => Err(Blocked::Empty),
+            [Some(relay), Some(all)] if relay.max(all) <= now => {}
+            [Some(relay), Some(all)] => return Err(Blocked::Until(relay.max(all))),
+            _ => return Err(Blocked::Empty),
+        }
+        if has_probe || self.relays.len() == 1 {
+            return Ok(());
+        }
+        match relay_share::choose(&self.candidates(now)) {
+            Some(chosen) if chosen == relay => Ok(()),
+            chosen => Err(Blocked::OthersTurn(chosen)),
         }
     }
 
-    /// Relays share the work by weight. One that is held or has no free connection is not waited for.
-    fn is_turn_of(&self, relay: usize) -> bool {
-        let Some(me) = self.relays.get(relay) else {
-            return false;
+    /// The relays that may take a message now.
+    fn candidates(&mut self, now: Duration) -> Vec<Option<Candidate>> {
+        let candidate = |relay: &mut RelayState| {
+            let opens = relay.pace.opens(now);
+            let is_open = relay.open > 0 && !relay.breaker.is_open();
+            let per_second = relay.pace.share().map(|rate| rate.per_second());
+            (is_open && opens.is_some_and(|at| at <= now)).then(|| Candidate {
+                weight: relay.weight,
+                given: relay.taken,
+                free: relay.open.saturating_sub(relay.with_relay),
+                speed: Candidate::speed(relay.connections, relay.holds.hold(now), per_second),
+            })
         };
-        let others = self.relays.iter().enumerate().filter(|(index, other)| {
-            *index != relay && !other.breaker.is_open() && other.with_relay < other.connections
-        });
-        let mut others = others.map(|(_, other)| other);
-        // me.taken / me.weight <= other.taken / other.weight + 1
-        others.all(|other| me.taken * other.weight <= (other.taken + other.weight) * me.weight)
+        self.relays.iter_mut().map(candidate).collect()
     }
 
     /// A relay that was unavailable does not catch up.
@@ -143,6 +260,7 @@ impl Inner {
         site: &str,
         now: Duration,
     ) -> Option<Duration> {
+        let most = self.most_with_relay(site, now);
         let state = self.site(setup, site, now);
         if state.breaker.is_open()
             && let Permit::Wait(until) = state.breaker.may_try(now)
@@ -153,7 +271,7 @@ impl Inner {
             .sites
             .get(site)
             .map_or(usize::MAX, |limit| limit.connections);
-        if state.with_relay >= limit {
+        if state.with_relay >= limit.min(most) {
             return None;
         }
         match &mut state.pace {
@@ -165,7 +283,7 @@ impl Inner {
     pub(super) fn site(&mut self, setup: &Setup, site: &str, now: Duration) -> &mut SiteState {
         if self.sites.len() > MAX_SITES && !self.sites.contains_key(site) {
             self.sites
-                .retain(|_, s| s.with_relay > 0 || s.breaker.is_open() || s.pace.is_some());
+                .retain(|_, s| s.claimed() > 0 || s.breaker.is_open() || s.pace.is_some());
         }
         let schedule = self.schedule.as_ref();
         self.sites.entry(site.to_string()).or_insert_with(|| {
@@ -173,7 +291,9 @@ impl Inner {
             SiteState {
                 breaker: Breaker::new(format!("site `{site}`")),
                 pace: limit.map(|limit| site_pace(setup, (site, limit.rate), schedule, now)),
+                waiting: 0,
                 with_relay: 0,
+                holds: SiteHolds::default(),
             }
         })
     }

@@ -3,6 +3,7 @@
 use super::Lanes;
 use crate::engine::limits::pace::{NextSlots, Pace};
 use crate::engine::worker::settings::Notice;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +14,46 @@ enum PaceOf {
 }
 
 /// Slots of one relay or site are not needed further ahead.
-const MOST_OF_A_LANE: usize = 64;
+pub const MOST_SLOTS: usize = 64;
 
 impl Lanes {
-    /// Takes slots for `claimable` messages. Returns when asking again makes sense; `None`: only after something else
-    /// has changed.
+    /// Takes slots of sites with a rate for messages that could be claimed (`sendable`, by site) or are. Other workers
+    /// may have messages for the same sites, so slots are taken only for messages. Returns when asking again makes sense.
+    pub async fn fill_sites(
+        &self,
+        sendable: &BTreeMap<String, usize>,
+        horizon: Duration,
+    ) -> Option<Duration> {
+        let now = self.setup.clock.since_boot();
+        let (mut paces, mut wants) = (Vec::new(), Vec::new());
+        {
+            let mut inner = self.inner.borrow_mut();
+            for site in self.setup.sites.keys() {
+                let state = inner.site(&self.setup, site, now);
+                let claimable = sendable.get(site).copied().unwrap_or(0);
+                let want = (state.waiting + claimable).min(MOST_SLOTS);
+                let pace = state.pace.as_mut();
+                let Some(pace) = pace.filter(|pace| want > 0 && !pace.is_unlimited()) else {
+                    continue;
+                };
+                let pace = std::mem::replace(pace, Pace::none());
+                paces.push((PaceOf::Site(site.clone()), pace));
+                wants.push(want);
+            }
+        }
+        let mut next: Option<Duration> = None;
+        for ((_, pace), want) in paces.iter_mut().zip(wants) {
+            self.fill(pace, want, now, horizon).await;
+            let ask_at = pace.ask_at(now, horizon);
+            let ask_at = ask_at.filter(|_| pace.stock(now) < want);
+            next = next.into_iter().chain(ask_at).min();
+        }
+        self.put_back(paces);
+        next
+    }
+
+    /// Takes slots of the queue's limit and of relays' for `claimable` messages. Returns when asking again makes sense;
+    /// `None`: only after something else has changed.
     pub async fn fill_paces(&self, claimable: usize, horizon: Duration) -> Option<Duration> {
         let now = self.setup.clock.since_boot();
         let waiting = self.inner.borrow().waiting.len();
@@ -30,31 +66,18 @@ impl Lanes {
         let mut paces = self.limited_paces();
         let mut next = NextSlots::default();
         for (which, pace) in &mut paces {
-            let (want, waiting) = match which {
-                PaceOf::All => (wanted, waiting),
-                PaceOf::Relay(_) => (wanted.min(MOST_OF_A_LANE), waiting),
-                // Only for messages that wait: other workers may have messages for this site.
-                PaceOf::Site(site) => {
-                    let waiting = self.waiting_for(site);
-                    (waiting.min(MOST_OF_A_LANE), waiting)
-                }
+            let want = match which {
+                PaceOf::All => wanted,
+                PaceOf::Relay(_) | PaceOf::Site(_) => wanted.min(MOST_SLOTS),
             };
-            if let Err(error) = pace
-                .fill(self.setup.queue.as_ref(), want, now, horizon)
-                .await
-            {
-                self.observer
-                    .notice(Notice::QueueTrouble(error.to_string()));
-            }
+            self.fill(pace, want, now, horizon).await;
             // A message that waits although there are slots waits for something else.
             let stock = pace.stock(now);
             let lacks = stock < want && stock <= waiting;
             let ask_at = pace.ask_at(now, horizon).filter(|_| lacks);
             match which {
                 PaceOf::All => next.all = ask_at,
-                PaceOf::Relay(_) => next.relays.push(ask_at),
-                PaceOf::Site(_) if waiting > 0 => next.sites.push(ask_at),
-                PaceOf::Site(_) => {}
+                PaceOf::Relay(_) | PaceOf::Site(_) => next.relays.push(ask_at),
             }
         }
         self.put_back(paces);
@@ -62,15 +85,15 @@ impl Lanes {
         next.first(self.setup.relays.len())
     }
 
-    fn waiting_for(&self, site: &str) -> usize {
-        let inner = self.inner.borrow();
-        let of_site = inner
-            .waiting
-            .iter()
-            .filter(|in_flight| in_flight.site == site);
-        of_site.count()
+    async fn fill(&self, pace: &mut Pace, want: usize, now: Duration, horizon: Duration) {
+        let queue = self.setup.queue.as_ref();
+        if let Err(error) = pace.fill(queue, want, now, horizon).await {
+            let notice = Notice::QueueTrouble(error.to_string());
+            self.observer.notice(notice);
+        }
     }
 
+    /// Of the whole queue and of the relays.
     fn limited_paces(&self) -> Vec<(PaceOf, Pace)> {
         let mut inner = self.inner.borrow_mut();
         let mut paces = Vec::new();
@@ -85,14 +108,6 @@ impl Lanes {
                 paces.push((
                     PaceOf::Relay(index),
                     std::mem::replace(&mut relay.pace, Pace::none()),
-                ));
-            }
-        }
-        for (name, site) in &mut inner.sites {
-            if let Some(pace) = site.pace.as_mut().filter(|pace| !pace.is_unlimited()) {
-                paces.push((
-                    PaceOf::Site(name.clone()),
-                    std::mem::replace(pace, Pace::none()),
                 ));
             }
         }

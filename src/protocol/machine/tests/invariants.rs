@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::counters::Counters;
+use crate::protocol::positions::Positions;
 use crate::protocol::progress::OpenChunk;
 
 fn kind<T: std::fmt::Debug>(step: Result<T, Broken>) -> Invariant {

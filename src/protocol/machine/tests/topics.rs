@@ -1,6 +1,7 @@
 //! What the tables need: topics with runs in them, chunks, and a machine that was gained and has its cycle.
 
 use super::*;
+use crate::domain::chunk::Chunk;
 use crate::domain::chunk::{ChunkHead, MessageLine};
 use crate::domain::ids::RunId;
 use crate::domain::records::{
@@ -93,6 +94,8 @@ impl Topics {
             ledger: &self.ledger,
             now: day() + SECOND * seconds,
             is_closed: &|_| false,
+            flow: &|_| usize::MAX,
+            room: &|_| usize::MAX,
             reserve: &|_| true,
         })
     }
@@ -190,6 +193,8 @@ pub(super) fn try_gain(
         jitter: 0.1,
         parking: SECOND,
         move_bytes: 1_000,
+        max_text: 3_500,
+        max_open: MAX_OPEN,
     };
     Machine::gain(gain, rules)
 }

@@ -4,6 +4,7 @@ pub mod enqueue_kill;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod kill;
+pub mod lanes;
 pub mod memory;
 pub mod million;
 pub mod outage;

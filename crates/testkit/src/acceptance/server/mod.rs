@@ -19,6 +19,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Accept,
+    /// The same, so long after the final dot.
+    AcceptAfter(Duration),
     /// This line in reply to RCPT TO.
     AtRecipient(&'static str),
     /// This line in reply to the final dot.

@@ -148,9 +148,13 @@ impl Visit<'_> {
         };
         lock(&self.shared.ledger).content(recipient, message_id);
         let delay = self.shared.delay_micros.load(Ordering::Relaxed);
-        if delay > 0 {
+        let delay = match answer {
+            Answer::AcceptAfter(delay) => delay,
+            _ => Duration::from_micros(delay),
+        };
+        if !delay.is_zero() {
             self.writer.flush()?;
-            std::thread::sleep(Duration::from_micros(delay));
+            std::thread::sleep(delay);
         }
         match answer {
             Answer::AfterDot(line) => {

@@ -1,0 +1,223 @@
+//! Messages of open chunks that may be claimed, by where they go. A site that takes no mail now, or little, may have
+//! many of them; they are not looked at until it does.
+
+use super::opened::Site;
+use super::{CycleView, Machine, Phase};
+use crate::domain::ids::{Offset, RunKey};
+use crate::protocol::ledger::RunState;
+use crate::protocol::positions::Positions;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Messages of a chunk and site that stay in memory though they may not go now.
+const KEPT: usize = 16;
+
+/// Free messages of each site that are no lines of suppressed recipients.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    sites: BTreeMap<Site, BTreeMap<Offset, Positions>>,
+    /// The sites of each chunk above.
+    chunks: BTreeMap<Offset, Vec<Site>>,
+    /// Chunks whose sets have changed since.
+    changed: BTreeSet<Offset>,
+}
+
+impl Backlog {
+    /// The sets of a chunk change, or it is not open any more.
+    pub fn change(&mut self, offset: Offset) {
+        self.changed.insert(offset);
+    }
+
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        self.sites.keys()
+    }
+
+    /// Chunks with free messages for a site, by offset.
+    fn of(&self, site: &str) -> impl Iterator<Item = (Offset, &Positions)> {
+        let chunks = self.sites.get(site).into_iter().flatten();
+        chunks.map(|(offset, positions)| (*offset, positions))
+    }
+
+    fn remove(&mut self, offset: Offset) {
+        for site in self.chunks.remove(&offset).unwrap_or_default() {
+            if let Some(chunks) = self.sites.get_mut(&site) {
+                chunks.remove(&offset);
+                if chunks.is_empty() {
+                    self.sites.remove(&site);
+                }
+            }
+        }
+    }
+
+    fn add<'a>(&mut self, offset: Offset, free: impl Iterator<Item = (&'a Site, Positions)>) {
+        let mut sites = Vec::new();
+        for (site, positions) in free {
+            let chunks = self.sites.entry(site.clone()).or_default();
+            chunks.insert(offset, positions);
+            sites.push(site.clone());
+        }
+        if !sites.is_empty() {
+            self.chunks.insert(offset, sites);
+        }
+    }
+}
+
+impl Machine {
+    /// Brings the backlog up to date.
+    pub(super) fn update_backlog(&mut self) {
+        for offset in std::mem::take(&mut self.backlog.changed) {
+            self.backlog.remove(offset);
+            let open = self.progress.open.get(&offset);
+            if let (Some(open), Some(opened)) = (open, self.chunks.get(&offset)) {
+                let free = opened.free(open).without(&opened.suppressed);
+                self.backlog.add(offset, opened.by_site(&free));
+            }
+        }
+    }
+
+    /// Messages that may be claimed now, by chunk, no more than `limit` of each run and site.
+    pub(super) fn ready(&self, view: &CycleView, limit: usize) -> BTreeMap<Offset, Positions> {
+        self.waiting_for(view, view.room, limit)
+    }
+
+    /// Messages that wait for nothing but their turn: their sites take them.
+    pub(super) fn flowing(&self, view: &CycleView, limit: usize) -> BTreeMap<Offset, Positions> {
+        self.waiting_for(view, view.flow, limit)
+    }
+
+    /// Due messages by chunk: of each run and site as many as the site has room for, and no more than `limit`.
+    fn waiting_for(
+        &self,
+        view: &CycleView,
+        room: &dyn Fn(&str) -> usize,
+        limit: usize,
+    ) -> BTreeMap<Offset, Positions> {
+        let mut ready: BTreeMap<Offset, Positions> = BTreeMap::new();
+        if self.phase != Phase::Active {
+            return ready;
+        }
+        let mut sendable = Sendable::default();
+        for site in self.backlog.sites() {
+            let room = room(site).min(limit);
+            if room == 0 {
+                continue;
+            }
+            let mut left: BTreeMap<RunKey, usize> = BTreeMap::new();
+            for (offset, free) in self.backlog.of(site) {
+                let Some((run, due)) = self.due_of(offset, free, view) else {
+                    continue;
+                };
+                let left = left.entry(run).or_insert(room);
+                if *left == 0 || !sendable.is(run, view) {
+                    continue;
+                }
+                let taken: Positions = due.iter().take(*left).collect();
+                *left -= taken.count();
+                let chosen = ready.entry(offset).or_default();
+                *chosen = chosen.with(&taken);
+            }
+        }
+        ready
+    }
+
+    /// How many messages to this site could be claimed if it took them, counted no further than `limit`.
+    pub fn sendable(&self, site: &str, view: &CycleView, limit: usize) -> usize {
+        if self.phase != Phase::Active {
+            return 0;
+        }
+        let (mut count, mut sendable) = (0, Sendable::default());
+        for (offset, free) in self.backlog.of(site) {
+            if let Some((run, due)) = self.due_of(offset, free, view)
+                && sendable.is(run, view)
+            {
+                count += due.count();
+            }
+            if count >= limit {
+                return limit;
+            }
+        }
+        count
+    }
+
+    /// The chunk's run, and which of these messages are due.
+    fn due_of(
+        &self,
+        offset: Offset,
+        free: &Positions,
+        view: &CycleView,
+    ) -> Option<(RunKey, Positions)> {
+        let open = self.progress.open.get(&offset)?;
+        let opened = self.chunks.get(&offset)?;
+        let due = match opened.due {
+            None => free.clone(),
+            Some(_) => {
+                let due = free.iter();
+                due.filter(|position| self.is_due(opened, *position, view.now))
+                    .collect()
+            }
+        };
+        Some((open.run, due))
+    }
+
+    /// An open chunk of which something is needed now that is not in memory: it may go, or its run has ended.
+    pub(super) fn unloaded(&self, view: &CycleView) -> Option<Offset> {
+        let incomplete = self.opened();
+        let mut incomplete = incomplete
+            .filter(|(_, _, opened)| !opened.unloaded().is_empty())
+            .peekable();
+        incomplete.peek()?;
+        let ready = self.ready(view, super::READ_AHEAD);
+        let mut endings = Endings::default();
+        let needed = incomplete.find(|(offset, open, opened)| {
+            let may_go = ready.get(offset);
+            may_go.is_some_and(|positions| !positions.and(opened.unloaded()).is_empty())
+                || endings.is(open.run, view)
+        });
+        needed.map(|(offset, ..)| offset)
+    }
+
+    /// Drops messages from memory that will not go soon: of each chunk all but a few of each site that takes few.
+    pub fn unload(&mut self, view: &CycleView) {
+        for (offset, opened) in &mut self.chunks {
+            let Some(open) = self.progress.open.get(offset) else {
+                continue;
+            };
+            let held = opened.free(open).without(opened.unloaded());
+            let mut unloaded = Positions::default();
+            for (site, positions) in opened.by_site(&held.without(&opened.suppressed)) {
+                if (view.room)(site) < KEPT {
+                    let rest: Positions = positions.iter().skip(KEPT).collect();
+                    unloaded = unloaded.with(&rest);
+                }
+            }
+            opened.unload(&unloaded);
+        }
+    }
+}
+
+/// Runs whose messages all end without an attempt, asked once for each.
+#[derive(Default)]
+struct Endings(BTreeMap<RunKey, bool>);
+
+impl Endings {
+    fn is(&mut self, run: RunKey, view: &CycleView) -> bool {
+        *self.0.entry(run).or_insert_with(|| {
+            let expires_at = view.ledger.expires_at(run);
+            view.ledger.run_state(run, view.now) == RunState::Cancelled
+                || expires_at.is_some_and(|at| at <= view.now)
+        })
+    }
+}
+
+/// Which runs may be sent, asked once for each.
+#[derive(Default)]
+pub(super) struct Sendable(BTreeMap<RunKey, bool>);
+
+impl Sendable {
+    pub fn is(&mut self, run: RunKey, view: &CycleView) -> bool {
+        *self.0.entry(run).or_insert_with(|| {
+            let expires_at = view.ledger.expires_at(run);
+            view.ledger.run_state(run, view.now) == RunState::Sending
+                && expires_at.is_none_or(|at| at > view.now)
+        })
+    }
+}
