@@ -6,7 +6,7 @@ use crate::bounce::classify;
 use crate::config::Flags;
 use crate::domain::duration;
 use crate::domain::outcome::{Class, Reply, Stage, Verdict};
-use crate::engine::policy::{Schedule, after_rejection};
+use crate::engine::policy::{Circumstances, Schedule, after_rejection};
 use crate::protocol::Outcome;
 use crate::smtp::parse_reply;
 use serde_json::{Map, Value, json};
@@ -90,7 +90,13 @@ fn explain(text: &str, global: &Global) -> Result<Exit, Failure> {
 
 /// The delay of the retry if a first attempt gets this reply. `None`: no retry.
 fn retry_after(reply: &Reply, verdict: &Verdict, schedule: &Schedule) -> Option<Duration> {
-    let (outcome, _) = after_rejection(Stage::RcptTo, reply, verdict, 0, schedule);
+    let (outcome, _) = after_rejection(
+        Stage::RcptTo,
+        reply,
+        verdict,
+        &Circumstances::default(),
+        schedule,
+    );
     match outcome {
         Some(Outcome::Retry { delay, .. }) => Some(delay),
         _ => None,

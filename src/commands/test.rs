@@ -97,7 +97,9 @@ fn print_result(
             format!("relay `{relay}` did not answer the message for `{to}`: {why}"),
         )
         .with_hint("it may have arrived: check the mailbox before you send it again")),
-        Some(Attempt::NotSent { .. }) | None => Err(relays::failure(relay, &end)),
+        Some(Attempt::BrokenOff { .. } | Attempt::NotSent { .. }) | None => {
+            Err(relays::failure(relay, &end))
+        }
     }
 }
 

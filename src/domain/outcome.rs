@@ -54,6 +54,9 @@ pub enum Attempt {
     Delivered(Reply),
     /// The relay answered with 4xx or 5xx at a stage that is about this message.
     Rejected { stage: Stage, reply: Reply },
+    /// The session broke off while the relay was to answer about this message, from RCPT TO to the final dot, and the
+    /// relay does not have it. Whether that is about the message or the relay, this attempt alone does not say.
+    BrokenOff { stage: Stage, why: String },
     /// The final dot was not written, for a reason that is not the message: the connection ended or the claim expired.
     NotSent { why: String },
     /// The final dot was written and no valid answer to it came: the relay may hold the mail (RFC 1047).

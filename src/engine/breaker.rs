@@ -3,7 +3,7 @@
 
 use super::policy::Trouble;
 use crate::domain::duration;
-use crate::domain::outcome::Attempt;
+use crate::domain::outcome::{Attempt, Stage};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -20,8 +20,18 @@ const SENDER_PROBE: Duration = Duration::from_secs(60);
 const RELAPSE: Duration = Duration::from_secs(10);
 /// Replies over which deferrals are counted; half of them open the breaker.
 const WINDOW: usize = 20;
-/// So many refusals of what we send in a row open it.
-const SENDER_REFUSALS: u32 = 5;
+/// Refusals of what we send open it when so many come in a row that they are no chance: at the share of refusals seen
+/// before, a run as long comes once in a thousand million answers.
+const CHANCE: f64 = 1e-9;
+/// So many in a row are needed at least, and these where nothing was taken before.
+const FEWEST_REFUSALS: u32 = 5;
+const FIRST_REFUSALS: u32 = 8;
+/// Answers over which the share is counted.
+const SHARE_WINDOW: u32 = 400;
+/// So many messages are sent as one probe then, because one of them may be refused for its own sake.
+const SENDER_PROBES: usize = 3;
+/// Where one of so many last replies was good, a refusal of one message is not yet trouble.
+const RECENT: usize = 5;
 const MAX_WORDS: usize = 200;
 
 /// An event for a breaker. The text is the relay's reply or the error.
@@ -33,6 +43,8 @@ pub enum Signal {
     Deferred(String),
     /// No connection, no TLS, no login, 421, relay access denied: further messages would fail too.
     Refused(String),
+    /// The same words once a recipient was named: they may be about this message alone.
+    RefusedOne(String),
     /// 5xx of sender or message scope.
     SenderRefused(String),
 }
@@ -41,7 +53,8 @@ impl Signal {
     /// The signal of an attempt; `None` if it says nothing about the other side.
     pub fn of(attempt: &Attempt, trouble: Trouble) -> Option<Signal> {
         let words = match attempt {
-            Attempt::NotSent { .. } => return None,
+            // The end of its session is reported for itself.
+            Attempt::BrokenOff { .. } | Attempt::NotSent { .. } => return None,
             Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => reply.to_string(),
             Attempt::Unanswered { why, .. } => why.clone(),
         };
@@ -51,6 +64,14 @@ impl Signal {
             Trouble::Relay => Signal::Refused(words),
             Trouble::Sender => Signal::SenderRefused(words),
         })
+    }
+
+    /// A refusal at RCPT TO or later.
+    pub fn of_one(self) -> Signal {
+        match self {
+            Signal::Refused(words) => Signal::RefusedOne(words),
+            other => other,
+        }
     }
 }
 
@@ -63,6 +84,9 @@ pub fn signals(attempt: &Attempt, trouble: Trouble) -> (Option<Signal>, Option<S
     match (attempt, trouble) {
         // One lost connection is no outage, but many are.
         (Attempt::Unanswered { why, .. }, _) => (Some(Signal::Deferred(why.clone())), None),
+        (Attempt::Rejected { stage, .. }, Trouble::Relay) if *stage >= Stage::RcptTo => {
+            (Some(signal.of_one()), None)
+        }
         (_, Trouble::Relay) => (Some(signal), None),
         (_, Trouble::None) => (Some(Signal::Fine), Some(Signal::Fine)),
         (_, Trouble::Site | Trouble::Sender) => (Some(Signal::Fine), Some(signal)),
@@ -107,7 +131,7 @@ pub struct Breaker {
     open: Option<Open>,
     /// The last replies, `true` for a deferral.
     replies: VecDeque<bool>,
-    sender_refusals: u32,
+    refusals: Refusals,
     /// Of the last outage: when it ended and how many of its probes had failed.
     last: Option<(Duration, usize)>,
 }
@@ -118,11 +142,21 @@ struct Open {
     about_us: bool,
     failed_probes: usize,
     next_probe_at: Duration,
-    /// A probe is in flight.
-    probing: bool,
+    /// Messages or connections of this probe: begun, and not answered yet.
+    granted: usize,
+    probing: usize,
 }
 
 impl Open {
+    fn most_probes(&self) -> usize {
+        if self.about_us { SENDER_PROBES } else { 1 }
+    }
+
+    /// The probe under way may have more messages.
+    fn has_probes_left(&self) -> bool {
+        self.granted > 0 && self.granted < self.most_probes()
+    }
+
     fn wait(&self) -> Duration {
         if self.about_us {
             return SENDER_PROBE;
@@ -138,7 +172,7 @@ impl Breaker {
             what: what.into(),
             open: None,
             replies: VecDeque::with_capacity(WINDOW),
-            sender_refusals: 0,
+            refusals: Refusals::default(),
             last: None,
         }
     }
@@ -151,7 +185,25 @@ impl Breaker {
     pub fn is_holding(&self, now: Duration) -> bool {
         self.open
             .as_ref()
-            .is_some_and(|open| now < open.next_probe_at)
+            .is_some_and(|open| now < open.next_probe_at && !open.has_probes_left())
+    }
+
+    /// When the next probe may begin. `None`: a message may go now.
+    pub fn held_until(&self, now: Duration) -> Option<Duration> {
+        let open = self.open.as_ref().filter(|_| self.is_holding(now));
+        open.map(|open| open.next_probe_at)
+    }
+
+    /// How many messages may go as probes now.
+    pub fn probes(&self, now: Duration) -> usize {
+        let Some(open) = &self.open else {
+            return usize::MAX;
+        };
+        match now < open.next_probe_at {
+            true if open.has_probes_left() => open.most_probes() - open.granted,
+            true => 0,
+            false => open.most_probes(),
+        }
     }
 
     /// Asked before each connection and each message. A `Probe` counts as begun; one that has not come back when the
@@ -161,10 +213,15 @@ impl Breaker {
             return Permit::Go;
         };
         if now < open.next_probe_at {
-            return Permit::Wait(open.next_probe_at);
+            if !open.has_probes_left() {
+                return Permit::Wait(open.next_probe_at);
+            }
+            open.granted += 1;
+            open.probing += 1;
+            return Permit::Probe;
         }
         let [.., longest] = PROBES;
-        open.probing = true;
+        (open.granted, open.probing) = (1, 1);
         open.next_probe_at = now + open.wait().max(longest);
         Permit::Probe
     }
@@ -176,16 +233,25 @@ impl Breaker {
         }
         let (opens, about_us, words) = match signal {
             Signal::Fine => {
-                self.sender_refusals = 0;
+                self.refusals.taken();
                 self.count(false);
                 return None;
             }
             Signal::Deferred(words) => (self.count(true), false, words),
             Signal::Refused(words) => (true, false, words),
+            Signal::RefusedOne(words) => {
+                let takes_others = self
+                    .replies
+                    .iter()
+                    .rev()
+                    .take(RECENT)
+                    .any(|deferred| !deferred);
+                (self.count(true) || !takes_others, false, words)
+            }
             Signal::SenderRefused(words) => {
                 self.count(false);
-                self.sender_refusals += 1;
-                (self.sender_refusals >= SENDER_REFUSALS, true, words)
+                self.refusals.refused();
+                (self.refusals.are_no_chance(), true, words)
             }
         };
         opens.then(|| self.open(now, about_us, &words))
@@ -193,18 +259,21 @@ impl Breaker {
 
     /// Only probes count: other answers are to messages that began before the outage.
     fn report_open(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {
-        let open = self.open.as_mut().filter(|open| open.probing)?;
+        let open = self.open.as_mut().filter(|open| open.probing > 0)?;
         let works = match signal {
             Signal::Fine => true,
             Signal::SenderRefused(_) => !open.about_us,
-            Signal::Deferred(_) | Signal::Refused(_) => false,
+            Signal::Deferred(_) | Signal::Refused(_) | Signal::RefusedOne(_) => false,
         };
         if works {
             return self.close(now, signal);
         }
-        open.probing = false;
-        open.failed_probes += 1;
-        open.next_probe_at = now + open.wait();
+        open.probing -= 1;
+        if open.probing == 0 {
+            open.granted = 0;
+            open.failed_probes += 1;
+            open.next_probe_at = now + open.wait();
+        }
         None
     }
 
@@ -218,7 +287,8 @@ impl Breaker {
             about_us,
             failed_probes,
             next_probe_at: now,
-            probing: false,
+            granted: 0,
+            probing: 0,
         };
         open.next_probe_at = now + open.wait();
         self.open = Some(open);
@@ -232,7 +302,10 @@ impl Breaker {
     fn close(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {
         let open = self.open.take()?;
         self.last = Some((now, open.failed_probes));
-        self.sender_refusals = u32::from(matches!(signal, Signal::SenderRefused(_)));
+        self.refusals = Refusals::default();
+        if matches!(signal, Signal::SenderRefused(_)) {
+            self.refusals.refused();
+        }
         Some(Notice::Closed {
             what: self.what.clone(),
             after: now.saturating_sub(open.since),
@@ -250,6 +323,40 @@ impl Breaker {
     }
 }
 
+/// Refusals of what we send, and how many of the answers before them were such.
+#[derive(Debug, Clone, Default)]
+struct Refusals {
+    in_a_row: u32,
+    /// Answers before this row, and the refusals among them.
+    answers: u32,
+    refused: u32,
+}
+
+impl Refusals {
+    fn taken(&mut self) {
+        self.refused += self.in_a_row;
+        self.answers += self.in_a_row + 1;
+        self.in_a_row = 0;
+        if self.answers > SHARE_WINDOW {
+            self.answers /= 2;
+            self.refused /= 2;
+        }
+    }
+
+    fn refused(&mut self) {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+    }
+
+    fn are_no_chance(&self) -> bool {
+        if self.answers == 0 {
+            return self.in_a_row >= FIRST_REFUSALS;
+        }
+        let share = f64::from(self.refused + 1) / f64::from(self.answers + 2);
+        let chance = share.powf(f64::from(self.in_a_row));
+        self.in_a_row >= FEWEST_REFUSALS && chance <= CHANCE
+    }
+}
+
 /// The relay's reply for a terminal: without control characters, shortened.
 fn printable(words: &str) -> String {
     words
@@ -260,153 +367,4 @@ fn printable(words: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::outcome::{Reply, UnansweredCause};
-    use proptest::prelude::*;
-
-    fn at(millis: u64) -> Duration {
-        Duration::from_millis(millis)
-    }
-
-    fn refused() -> Signal {
-        Signal::Refused("421 4.3.2 shutting\x1b down".into())
-    }
-
-    #[test]
-    fn a_421_opens_it_at_once_and_a_probe_closes_it() {
-        let mut breaker = Breaker::new("relay `mx:25`");
-        assert_eq!(breaker.may_try(at(0)), Permit::Go);
-        let notice = breaker.report(at(0), refused()).unwrap();
-        assert_eq!(
-            notice.to_string(),
-            "relay `mx:25` is paused and probed: 421 4.3.2 shutting  down"
-        );
-        assert_eq!(breaker.report(at(1), refused()), None);
-        assert_eq!(breaker.report(at(2), Signal::Fine), None, "an old answer");
-        assert_eq!(breaker.may_try(at(500)), Permit::Wait(at(1_000)));
-        assert_eq!(breaker.may_try(at(1_000)), Permit::Probe);
-        assert_eq!(breaker.may_try(at(1_001)), Permit::Wait(at(6_000)));
-        let notice = breaker.report(at(1_100), Signal::Fine).unwrap();
-        assert_eq!(notice.to_string(), "relay `mx:25` works again after 1s");
-        assert_eq!(breaker.may_try(at(1_100)), Permit::Go);
-    }
-
-    #[test]
-    fn waits_grow_to_five_seconds_and_a_lost_probe_delays_nothing() {
-        let mut breaker = Breaker::new("relay");
-        breaker.report(at(0), refused());
-        let mut now = at(0);
-        for wait in [1, 2, 5, 5, 5] {
-            let next = now + Duration::from_secs(wait);
-            assert_eq!(breaker.may_try(now), Permit::Wait(next));
-            now = next;
-            assert_eq!(breaker.may_try(now), Permit::Probe);
-            breaker.report(now, refused());
-        }
-        now += Duration::from_secs(5);
-        assert_eq!(breaker.may_try(now), Permit::Probe);
-        assert_eq!(breaker.may_try(now + at(5_000)), Permit::Probe);
-    }
-
-    #[test]
-    fn ten_deferrals_in_twenty_replies_open_the_breaker() {
-        for (deferred, opens) in [(9, false), (10, true)] {
-            let mut breaker = Breaker::new("site");
-            let signals = (0..WINDOW).map(|n| {
-                if n < deferred {
-                    Signal::Deferred("451 4.3.2 no".into())
-                } else {
-                    Signal::Fine
-                }
-            });
-            // The window is full only with the last one, which is to be a deferral.
-            let signals: Vec<Signal> = signals.rev().collect();
-            let notices = signals
-                .into_iter()
-                .filter_map(|signal| breaker.report(at(0), signal))
-                .count();
-            assert_eq!((breaker.is_open(), notices), (opens, usize::from(opens)));
-        }
-    }
-
-    #[test]
-    fn five_sender_refusals_in_a_row_open_the_breaker() {
-        let refusal = || Signal::SenderRefused("550 5.7.1 no".into());
-        let mut breaker = Breaker::new("lane");
-        for _ in 0..4 {
-            assert_eq!(breaker.report(at(0), refusal()), None);
-        }
-        breaker.report(at(0), Signal::Fine);
-        for _ in 0..4 {
-            assert_eq!(breaker.report(at(0), refusal()), None);
-        }
-        assert!(breaker.report(at(0), refusal()).is_some());
-        assert_eq!(breaker.may_try(at(0)), Permit::Wait(SENDER_PROBE));
-        assert_eq!(breaker.may_try(SENDER_PROBE), Permit::Probe);
-        assert_eq!(breaker.report(SENDER_PROBE, refusal()), None);
-        assert_eq!(
-            breaker.may_try(SENDER_PROBE),
-            Permit::Wait(SENDER_PROBE * 2)
-        );
-    }
-
-    #[test]
-    fn a_relapse_continues_with_longer_waits() {
-        let mut breaker = Breaker::new("relay");
-        let mut now = at(0);
-        for wait in [1, 2, 5, 5] {
-            breaker.report(now, refused());
-            now += Duration::from_secs(wait);
-            assert_eq!(breaker.may_try(now), Permit::Probe);
-            assert!(breaker.report(now, Signal::Fine).is_some());
-        }
-        now += RELAPSE;
-        breaker.report(now, refused());
-        assert_eq!(breaker.may_try(now), Permit::Wait(now + at(1_000)));
-    }
-
-    #[test]
-    fn signals_of_attempts() {
-        let reply = Reply {
-            code: 250,
-            enhanced: None,
-            text: "ok".into(),
-        };
-        let delivered = Attempt::Delivered(reply);
-        assert_eq!(Signal::of(&delivered, Trouble::None), Some(Signal::Fine));
-        let lost = Attempt::NotSent { why: "old".into() };
-        assert_eq!(Signal::of(&lost, Trouble::None), None);
-        let unanswered = Attempt::Unanswered {
-            cause: UnansweredCause::ConnectionLost,
-            why: "gone".into(),
-        };
-        let told = Signal::of(&unanswered, Trouble::Relay);
-        assert_eq!(told, Some(Signal::Refused("gone".into())));
-    }
-
-    proptest! {
-        /// However long the relay is away, at whatever moment it returns: the first message after at most 10 s, and
-        /// while it was away a probe each second at most, each 5 s at least.
-        #[test]
-        fn an_outage_ends_within_ten_seconds(away_ms in 1u64..7_200_000, asks in 1u64..700) {
-            let mut breaker = Breaker::new("relay");
-            breaker.report(at(0), refused());
-            let (mut now, mut probes) = (0, 0u64);
-            loop {
-                now += asks;
-                if breaker.may_try(at(now)) == Permit::Probe {
-                    probes += 1;
-                    if now >= away_ms {
-                        breaker.report(at(now), Signal::Fine);
-                        break;
-                    }
-                    breaker.report(at(now), refused());
-                }
-            }
-            prop_assert!(now - away_ms <= 10_000);
-            prop_assert!(probes <= now / 1_000 && probes >= now / 6_000);
-            prop_assert_eq!(breaker.may_try(at(now)), Permit::Go);
-        }
-    }
-}
+mod tests;

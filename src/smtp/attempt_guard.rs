@@ -1,7 +1,7 @@
 //! A message between the feed that gave it and the result that the feed gets back: exactly one, in every case.
 
-use super::relay::Feed;
-use crate::domain::outcome::{Attempt, UnansweredCause};
+use super::relay::{Feed, SessionEnd};
+use crate::domain::outcome::{Attempt, Stage, UnansweredCause};
 use std::time::SystemTime;
 
 /// Reports the result of a message to its feed. If the session's future is dropped, so is the guard, and reports
@@ -41,6 +41,18 @@ impl<'feed> AttemptGuard<'feed> {
     pub fn settle(mut self, attempt: Attempt) {
         self.is_settled = true;
         self.feed.done(self.ticket, attempt);
+    }
+
+    /// The session ended before the message did.
+    pub fn broken_off(self, end: &SessionEnd) {
+        let why = end.why().to_string();
+        match end {
+            SessionEnd::Failed { stage, .. } if *stage >= Stage::RcptTo => {
+                let stage = *stage;
+                self.settle(Attempt::BrokenOff { stage, why });
+            }
+            _ => self.not_sent(why),
+        }
     }
 
     pub fn not_sent(self, why: impl Into<String>) {

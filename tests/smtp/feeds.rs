@@ -59,6 +59,7 @@ pub fn short(attempt: &Attempt) -> String {
     match attempt {
         Attempt::Delivered(_) => "delivered".to_string(),
         Attempt::Rejected { stage, reply } => format!("{stage} {}", reply.code),
+        Attempt::BrokenOff { .. } => "broken off".to_string(),
         Attempt::NotSent { .. } => "not sent".to_string(),
         Attempt::Unanswered { .. } => "unanswered".to_string(),
     }

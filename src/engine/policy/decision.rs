@@ -1,6 +1,7 @@
 //! All that follows from one attempt: the message's outcome and event, the breakers' signal, the suppression list.
 
-use super::{Schedule, Trouble, after_no_reply, after_rejection, is_hard_bounce};
+use super::{Circumstances, Schedule, Trouble};
+use super::{after_break, after_no_reply, after_rejection, is_hard_bounce};
 use crate::bounce;
 use crate::domain::counters::Final;
 use crate::domain::event::EventDetails;
@@ -27,10 +28,9 @@ pub struct HardBounce {
 }
 
 impl Decision {
-    /// `tries`: retries that the message had used before this attempt.
     pub fn after(
         attempt: &Attempt,
-        tries: u32,
+        told: &Circumstances,
         schedule: &Schedule,
         in_doubt: InDoubtPolicy,
     ) -> Decision {
@@ -39,16 +39,20 @@ impl Decision {
                 Decision::new(Some(Outcome::Ended(Final::Delivered)), replied(reply))
             }
             Attempt::NotSent { .. } => Decision::new(None, EventDetails::default()),
+            Attempt::BrokenOff { why, .. } => Decision::new(
+                after_break(told, schedule),
+                without_reply(UnansweredCause::ConnectionLost, why),
+            ),
             Attempt::Unanswered { cause, why } => Decision {
                 trouble: Trouble::Relay,
                 ..Decision::new(
-                    Some(after_no_reply(tries, schedule, in_doubt)),
+                    Some(after_no_reply(told.tries, schedule, in_doubt)),
                     without_reply(*cause, why),
                 )
             },
             Attempt::Rejected { stage, reply } => {
                 let verdict = bounce::classify(*stage, reply);
-                let (outcome, trouble) = after_rejection(*stage, reply, &verdict, tries, schedule);
+                let (outcome, trouble) = after_rejection(*stage, reply, &verdict, told, schedule);
                 Decision {
                     outcome,
                     trouble,
@@ -128,7 +132,12 @@ mod tests {
             let stage = Stage::RcptTo;
             let schedule = Schedule::from(&RetrySchedule::default());
             let attempt = Attempt::Rejected { stage, reply };
-            Decision::after(&attempt, 0, &schedule, InDoubtPolicy::Resend)
+            Decision::after(
+                &attempt,
+                &Circumstances::default(),
+                &schedule,
+                InDoubtPolicy::Resend,
+            )
         };
         let bounced = after(550, "5.1.1 no such user");
         assert_eq!(bounced.outcome, Some(Outcome::Ended(Final::Bounced)));

@@ -24,6 +24,53 @@ pub enum Trouble {
     Sender,
 }
 
+/// What is known of a message beside the reply to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Circumstances {
+    /// Retries used before this attempt.
+    pub tries: u32,
+    /// Moves before it, whether they used a try or not.
+    pub moves: u32,
+    /// Sessions that broke off at this message since it was moved last.
+    pub broken_off: u32,
+    /// The relay has taken other messages since this one was last tried.
+    pub takes_others: bool,
+    /// The site is paused for its own trouble.
+    pub is_paused: bool,
+}
+
+/// After so many broken sessions a message goes behind the rest.
+const BROKEN_OFF: u32 = 3;
+/// After so many moves a refusal is about the message, whatever its words are: else it would never end.
+const PATIENCE: u32 = 10;
+
+impl Circumstances {
+    /// Whether a failure that names no recipient is about this message all the same.
+    fn blames_message(&self) -> bool {
+        let is_repeated = self.moves > 0 || self.broken_off > 0;
+        self.moves >= PATIENCE || (is_repeated && self.takes_others)
+    }
+
+    fn retry_or_dead(&self, delay: Duration, schedule: &Schedule) -> Option<Outcome> {
+        match self.tries < schedule.tries() {
+            true => retry(delay, true),
+            false => Some(Outcome::Dead),
+        }
+    }
+}
+
+/// The session broke off at this message.
+fn after_break(told: &Circumstances, schedule: &Schedule) -> Option<Outcome> {
+    let delay = schedule.temporary(told.tries);
+    if told.blames_message() {
+        return told.retry_or_dead(delay, schedule);
+    }
+    match told.broken_off + 1 >= BROKEN_OFF {
+        true => retry(delay, false),
+        false => None,
+    }
+}
+
 /// The final dot was written and has no reply, so the relay may hold the mail (RFC 1047). Out of tries the message is
 /// in doubt, not dead: nobody refused it.
 fn after_no_reply(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> Outcome {
@@ -38,19 +85,26 @@ fn after_no_reply(tries: u32, schedule: &Schedule, in_doubt: InDoubtPolicy) -> O
 }
 
 /// The table: class × scope. `None`: the relay refused before it knew the recipient, so the message was not attempted.
-/// It gets no event, and its claim is taken back. `tries`: retries that the message had used before this attempt.
+/// It gets no event, and its claim is taken back.
 pub fn after_rejection(
     stage: Stage,
     reply: &Reply,
     verdict: &Verdict,
-    tries: u32,
+    told: &Circumstances,
     schedule: &Schedule,
 ) -> (Option<Outcome>, Trouble) {
+    let tries = told.tries;
     let delay = schedule.delay(verdict, tries);
     match (verdict.class, verdict.scope) {
         (Class::Hard, _) => (Some(Outcome::Ended(Final::Bounced)), Trouble::None),
         // Once a recipient was named the relay may mean only this one: the message makes room for the next probe.
-        (_, Scope::Relay) if stage >= Stage::RcptTo => (retry(delay, false), Trouble::Relay),
+        (_, Scope::Relay) if stage >= Stage::RcptTo => {
+            let outcome = match told.blames_message() {
+                true => told.retry_or_dead(delay, schedule),
+                false => retry(delay, false),
+            };
+            (outcome, Trouble::Relay)
+        }
         (_, Scope::Relay) => (None, Trouble::Relay),
         (Class::Temporary, Scope::Site) => {
             let trouble = match reply.code {
@@ -62,9 +116,11 @@ pub fn after_rejection(
         (Class::Soft, Scope::Message | Scope::Sender) => (Some(Outcome::Dead), Trouble::Sender),
         (Class::Soft, Scope::Recipient | Scope::Site)
         | (Class::Temporary, Scope::Recipient | Scope::Message | Scope::Sender) => {
-            let outcome = match tries < schedule.tries() {
-                true => retry(delay, true),
-                false => Some(Outcome::Dead),
+            // What many get in a row is about us, whatever the words are.
+            let is_about_us = told.is_paused && verdict.class == Class::Temporary;
+            let outcome = match is_about_us && told.moves < PATIENCE {
+                true => retry(delay, false),
+                false => told.retry_or_dead(delay, schedule),
             };
             (outcome, wider(verdict, tries))
         }
@@ -124,7 +180,11 @@ mod tests {
             enhanced: None,
             text: String::new(),
         };
-        after_rejection(stage, &reply, verdict, tries, &schedule())
+        let told = Circumstances {
+            tries,
+            ..Circumstances::default()
+        };
+        after_rejection(stage, &reply, verdict, &told, &schedule())
     }
 
     /// Every scope × class × number of tries, at RCPT TO, of unknown reason.
@@ -219,6 +279,85 @@ mod tests {
         own.reason = Reason::RemoteError;
         assert_eq!(rule(Stage::RcptTo, 451, &own, 0).1, Trouble::Site);
         assert_eq!(rule(Stage::RcptTo, 451, &own, 1).1, Trouble::None);
+    }
+
+    #[test]
+    fn a_message_is_to_blame_once_the_relay_has_taken_others_since() {
+        let it = schedule();
+        let minute = minutes(1);
+        let refused = |told: Circumstances| {
+            let reply = Reply {
+                code: 421,
+                enhanced: None,
+                text: String::new(),
+            };
+            let verdict = verdict(Class::Temporary, Scope::Relay);
+            after_rejection(Stage::RcptTo, &reply, &verdict, &told, &it).0
+        };
+        let first = Circumstances {
+            takes_others: true,
+            ..Circumstances::default()
+        };
+        assert_eq!(after_break(&first, &it), None);
+        assert_eq!(refused(first), retry(minute, false));
+        let again = Circumstances { moves: 1, ..first };
+        let broken = Circumstances {
+            broken_off: 1,
+            ..first
+        };
+        assert_eq!(refused(again), retry(minute, true));
+        assert_eq!(after_break(&again, &it), retry(minute, true));
+        assert_eq!(after_break(&broken, &it), retry(minute, true));
+        let spent = Circumstances { tries: 3, ..again };
+        assert_eq!(refused(spent), Some(Outcome::Dead));
+        assert_eq!(after_break(&spent, &it), Some(Outcome::Dead));
+    }
+
+    #[test]
+    fn without_others_a_message_goes_behind_the_rest_and_is_to_blame_in_the_end() {
+        let it = schedule();
+        let alone = |broken_off, moves| {
+            let told = Circumstances {
+                broken_off,
+                moves,
+                ..Circumstances::default()
+            };
+            after_break(&told, &it)
+        };
+        assert_eq!(alone(1, 0), None);
+        assert_eq!(alone(2, 0), retry(minutes(1), false));
+        assert_eq!(alone(0, 9), None);
+        assert_eq!(alone(0, 10), retry(minutes(1), true));
+    }
+
+    #[test]
+    fn a_deferral_while_the_site_is_paused_uses_no_try() {
+        let it = schedule();
+        let after = |class, tries, moves| {
+            let reply = Reply {
+                code: 451,
+                enhanced: None,
+                text: String::new(),
+            };
+            let told = Circumstances {
+                tries,
+                moves,
+                is_paused: true,
+                ..Circumstances::default()
+            };
+            after_rejection(
+                Stage::RcptTo,
+                &reply,
+                &verdict(class, Scope::Recipient),
+                &told,
+                &it,
+            )
+            .0
+        };
+        assert_eq!(after(Class::Temporary, 0, 0), retry(minutes(1), false));
+        assert_eq!(after(Class::Temporary, 3, 4), retry(minutes(4), false));
+        assert_eq!(after(Class::Temporary, 3, 10), Some(Outcome::Dead));
+        assert_eq!(after(Class::Soft, 0, 0), retry(minutes(30), true));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub async fn read_final_reply(channel: &mut Channel) -> (Attempt, Option<Session
         Ok(reply) if reply.code == 421 => {
             let end = SessionEnd::failed_with(stage, reply);
             let why = end.why().to_string();
-            (Attempt::NotSent { why }, Some(end))
+            (Attempt::BrokenOff { stage, why }, Some(end))
         }
         Ok(reply) if reply.is_negative() => {
             let reply = reply.into_reply();
@@ -60,8 +60,9 @@ pub async fn content_write_failed(
     };
     match channel.connection.reply_within(LATE_REPLY_TIMEOUT).await {
         Ok(reply) if reply.code == 421 => {
-            message.attempt.not_sent(error.to_string());
-            SessionEnd::failed_with(Stage::Data, reply)
+            let end = SessionEnd::failed_with(Stage::Data, reply);
+            message.attempt.broken_off(&end);
+            end
         }
         Ok(reply) if reply.is_negative() => {
             let reply = reply.into_reply();
@@ -73,9 +74,9 @@ pub async fn content_write_failed(
             channel.failed(stage, error)
         }
         _ => {
-            let why = format!("{error} before the final dot");
-            message.attempt.not_sent(why);
-            channel.failed(stage, error)
+            let end = channel.failed(stage, error);
+            message.attempt.broken_off(&end);
+            end
         }
     }
 }
@@ -99,7 +100,7 @@ pub fn interrupted(
         Ok(reply) => channel.failed(Stage::Data, ConnectionError::unexpected(reply)),
         Err(error) => channel.failed(Stage::Data, error),
     };
-    message.attempt.not_sent(end.why());
+    message.attempt.broken_off(&end);
     end
 }
 

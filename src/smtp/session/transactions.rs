@@ -176,7 +176,7 @@ impl<'feed> Session<'feed> {
         match (exchange.refused, exchange.end) {
             (None, None) => self.send_content(message).await,
             (None, Some(end)) => {
-                message.attempt.not_sent(end.why());
+                message.attempt.broken_off(&end);
                 Err(end)
             }
             (Some((stage, reply)), end) => {

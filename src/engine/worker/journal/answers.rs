@@ -2,13 +2,15 @@
 
 use super::Journal;
 use crate::domain::event::EventDetails;
-use crate::engine::policy::{Decision, HardBounce};
+use crate::domain::outcome::Attempt;
+use crate::domain::topic::TopicPartition;
+use crate::engine::policy::{Circumstances, Decision, HardBounce};
 use crate::engine::worker::lanes::Answer;
 use crate::engine::worker::records::{SUPPRESSION, unwritable};
 use crate::protocol::OpenMessage;
 use crate::protocol::invariant::{Broken, Invariant};
-use crate::protocol::machine::PendingEvent;
-use crate::queue::Record;
+use crate::protocol::machine::{MessageRef, PendingEvent};
+use crate::queue::{Record, Token};
 use crate::suppression::Entry;
 use std::rc::Rc;
 
@@ -27,14 +29,20 @@ impl Journal {
         let run = self.followed.ledger.run(key);
         let run =
             run.ok_or_else(|| Broken::new(at, Invariant::RunHasManifest, format!("run {key}")))?;
-        let tries = open.message.line.tries;
         let decision = match answer.suppressed {
             true => Decision::suppressed(),
             false => {
                 let in_doubt = run.manifest.in_doubt;
-                Decision::after(&answer.attempt, tries, &self.schedule, in_doubt)
+                let told = self.circumstances(&answer);
+                Decision::after(&answer.attempt, &told, &self.schedule, in_doubt)
             }
         };
+        // It is flushed with the effects of this cycle, so it is durable before the message is done.
+        if let Some(bounce) = &decision.suppress {
+            let record = self.suppression(open, bounce, &run.manifest.id.campaign)?;
+            self.outbox.add(SUPPRESSION, record);
+        }
+        self.note_broken_session(&answer, decision.outcome.is_some());
         self.lanes.judge(&answer, decision.trouble);
         let outcome = decision.outcome;
         // Addresses appear at debug and below only.
@@ -44,11 +52,6 @@ impl Journal {
             reply = decision.details.reply,
             "attempt"
         );
-        // It is flushed with the effects of this cycle, so it is durable before the message is done.
-        if let Some(bounce) = &decision.suppress {
-            let record = self.suppression(open, bounce, &run.manifest.id.campaign)?;
-            self.outbox.add(SUPPRESSION, record);
-        }
         let details = Rc::new(EventDetails {
             relay: answer.relay,
             ..decision.details
@@ -65,6 +68,37 @@ impl Journal {
             });
         }
         Ok(())
+    }
+
+    /// What is known of the message beside what the relay said.
+    fn circumstances(&self, answer: &Answer) -> Circumstances {
+        let line = &answer.in_flight.open.message.line;
+        let now = self.setup.clock.since_boot();
+        let broken = self.broken_sessions.of(&key_of(answer));
+        // A message that was moved has waited for the shortest delay at least.
+        let moved = now.saturating_sub(self.schedule.shortest());
+        let last_try = broken.map_or(moved, |(_, at)| at);
+        let relay = answer.relay.as_deref();
+        Circumstances {
+            tries: line.tries,
+            moves: line.hop,
+            broken_off: broken.map_or(0, |(count, _)| count),
+            takes_others: self.lanes.has_taken_since(relay, last_try),
+            is_paused: self.lanes.is_paused(&answer.in_flight.site),
+        }
+    }
+
+    fn note_broken_session(&mut self, answer: &Answer, is_decided: bool) {
+        let key = key_of(answer);
+        match answer.attempt {
+            Attempt::BrokenOff { .. } if !is_decided => {
+                let now = self.setup.clock.since_boot();
+                self.broken_sessions.add(key, now);
+            }
+            // It was not tried.
+            Attempt::NotSent { .. } => {}
+            _ => self.broken_sessions.forget(&key),
+        }
     }
 
     fn suppression(
@@ -85,4 +119,9 @@ impl Journal {
             payload: Some(payload.into()),
         })
     }
+}
+
+fn key_of(answer: &Answer) -> (TopicPartition, Token, MessageRef) {
+    let in_flight = &answer.in_flight;
+    (in_flight.open.at, in_flight.token, in_flight.open.reference)
 }

@@ -10,6 +10,7 @@
 //! them, the commit before its claims are handed over.
 
 mod answers;
+mod broken_sessions;
 mod commit;
 mod effects;
 mod gates;
@@ -35,6 +36,7 @@ use crate::engine::policy::Schedule;
 use crate::protocol::ledger::RunState;
 use crate::protocol::machine::Machine;
 use crate::queue::Membership;
+use broken_sessions::BrokenSessions;
 use outbox::Outbox;
 use partitions::Partitions;
 use rate::RateControl;
@@ -62,6 +64,7 @@ pub struct Journal {
     partitions: Partitions,
     outbox: Outbox,
     letter_events: LetterEvents,
+    broken_sessions: BrokenSessions,
     checkpoints: Checkpoints,
     truncation: Truncation,
     rate: RateControl,
@@ -115,6 +118,7 @@ impl Journal {
             followed,
             partitions: Partitions::default(),
             letter_events: LetterEvents::default(),
+            broken_sessions: BrokenSessions::default(),
             truncation: Truncation::default(),
             stopping: Stopping::default(),
             timing: Timing::default(),

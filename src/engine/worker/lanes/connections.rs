@@ -1,10 +1,16 @@
 //! Opens connections: only when a message waits for one and the breaker allows it.
 
 use super::feed::RelayFeed;
-use super::{Blocked, Lanes};
+use super::{Blocked, Lanes, RelayState};
+use crate::domain::outcome::Stage;
 use crate::engine::breaker::{Permit, Signal};
+use crate::engine::worker::settings::Notice;
 use crate::smtp::SessionEnd;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How often a connection that the relay may not let in asks again.
+const LIMIT_REVIEW: Duration = Duration::from_secs(5);
 
 impl Lanes {
     pub(super) async fn wait(&self, woken: tokio::sync::futures::Notified<'_>, blocked: Blocked) {
@@ -31,7 +37,7 @@ impl Lanes {
                 }
                 let wanted = inner.waiting.len() > connections.connected_waiting.get();
                 let state = inner.relays.get_mut(relay).filter(|_| wanted);
-                match state.map(|state| state.breaker.may_try(now)) {
+                match state.map(|state| state.may_connect(now)) {
                     Some(Permit::Go) => return Some(false),
                     Some(Permit::Probe) => return Some(true),
                     Some(Permit::Wait(until)) => Blocked::Until(until),
@@ -63,11 +69,22 @@ impl Lanes {
     }
 
     pub(super) fn ended(&self, relay: usize, end: &SessionEnd) {
+        if let Some(state) = self.inner.borrow_mut().relays.get_mut(relay) {
+            state.sessions = state.sessions.saturating_sub(1);
+        }
+        if self.is_turned_away(relay, end) {
+            return;
+        }
         let signal = match end {
             SessionEnd::Finished | SessionEnd::Reconnect { .. } => return,
             SessionEnd::Failed {
-                reply: Some(reply), ..
-            } => Signal::Refused(reply.to_string()),
+                stage,
+                reply: Some(reply),
+                ..
+            } => match *stage >= Stage::RcptTo {
+                true => Signal::RefusedOne(reply.to_string()),
+                false => Signal::Refused(reply.to_string()),
+            },
             SessionEnd::Failed { why, .. } => Signal::Deferred(why.clone()),
             SessionEnd::Unavailable {
                 reply: Some(reply), ..
@@ -75,6 +92,51 @@ impl Lanes {
             SessionEnd::Unavailable { why, .. } => Signal::Refused(why.clone()),
         };
         self.signal(relay, None, signal);
+    }
+}
+
+impl Lanes {
+    /// The relay refused one more connection beside those that are open: it is opened later, and the relay is well.
+    fn is_turned_away(&self, relay: usize, end: &SessionEnd) -> bool {
+        let SessionEnd::Unavailable {
+            stage: Stage::Greeting | Stage::Ehlo,
+            reply: Some(reply),
+            ..
+        } = end
+        else {
+            return false;
+        };
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        let Some(state) = inner.relays.get_mut(relay) else {
+            return false;
+        };
+        if !(400..500).contains(&reply.code) || state.open == 0 {
+            return false;
+        }
+        let lowered = state.limit.turned_away(state.open, now);
+        drop(inner);
+        if let Some(allowed) = lowered {
+            let lane = self.setup.relays.get(relay);
+            let name = lane.map_or("", |lane| lane.relay.name());
+            let notice = format!("relay `{name}` lets in {allowed} connections at once: {reply}");
+            self.observer.notice(Notice::Breaker(notice));
+        }
+        true
+    }
+}
+
+impl RelayState {
+    /// Whether one more connection may be opened. It counts as begun then.
+    fn may_connect(&mut self, now: Duration) -> Permit {
+        if !self.limit.may_open(self.sessions, now) {
+            return Permit::Wait(now + LIMIT_REVIEW);
+        }
+        let permit = self.breaker.may_try(now);
+        if !matches!(permit, Permit::Wait(_)) {
+            self.sessions += 1;
+        }
+        permit
     }
 }
 

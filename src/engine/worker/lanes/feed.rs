@@ -4,7 +4,7 @@ use super::{Blocked, Lanes};
 use crate::domain::outcome::Attempt;
 use crate::smtp::{Feed, Outgoing};
 use async_trait::async_trait;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::SystemTime;
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ pub(super) struct RelayFeed {
     is_open: Cell<bool>,
     /// Messages that this connection has taken and that have no result.
     held: Cell<usize>,
+    /// Where the last of them goes.
+    site: RefCell<String>,
     /// The one of them whose final dot may have been written.
     finishing: Cell<Option<u64>>,
     finished: Notify,
@@ -32,6 +34,7 @@ impl RelayFeed {
             probe: Cell::new(is_probe),
             is_open: Cell::new(false),
             held: Cell::new(0),
+            site: RefCell::default(),
             finishing: Cell::new(None),
             finished: Notify::new(),
         }
@@ -57,6 +60,7 @@ impl RelayFeed {
         }
         let in_flight = taken?;
         self.probe.set(false);
+        self.site.borrow_mut().clone_from(&in_flight.site);
         self.held.set(self.held.get() + 1);
         Ok(self.lanes.begin(self.relay, in_flight))
     }
@@ -94,8 +98,10 @@ impl Feed for RelayFeed {
         }
     }
 
+    /// The next message waits for the reply to this one, so none is taken behind one whose site may be slow to answer.
     fn try_next(&self) -> Option<Outgoing> {
-        self.pull().ok()
+        let is_quick = self.lanes.answers_quickly(&self.site.borrow());
+        is_quick.then(|| self.pull().ok()).flatten()
     }
 
     fn may_finish(&self, ticket: u64) -> bool {

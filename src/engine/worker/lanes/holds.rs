@@ -46,6 +46,10 @@ impl SiteHolds {
         Duration::from_secs_f64(self.seconds(now).unwrap_or_default())
     }
 
+    pub fn has_answered(&self) -> bool {
+        self.mean.is_some()
+    }
+
     /// It was not answered.
     pub fn forget(&mut self, ticket: u64) {
         self.begun.remove(&ticket);

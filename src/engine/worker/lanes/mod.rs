@@ -1,9 +1,11 @@
 //! Claimed messages wait here for a connection, a slot of each limit, and a relay and site that take mail. Every
 //! message that is handed over comes back exactly once, as an [`Answer`].
 
+mod connection_limit;
 mod connections;
 mod feed;
 mod holds;
+mod judge;
 mod relay_share;
 mod shares;
 mod sites;
@@ -13,17 +15,17 @@ pub use connections::open_connections;
 pub use slots::MOST_SLOTS;
 
 use super::followed::Suppressions;
-use super::settings::{Notice, Observer, Setup};
+use super::settings::{Observer, Setup};
 use crate::domain::ids::RunKey;
 use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
-use crate::engine::breaker::{Breaker, Signal, signals};
+use crate::engine::breaker::Breaker;
 use crate::engine::limits::pace::Pace;
 use crate::engine::limits::shares::ShareSchedule;
-use crate::engine::policy::Trouble;
 use crate::protocol::OpenMessage;
 use crate::smtp::Outgoing;
+use connection_limit::ConnectionLimit;
 use holds::{Holds, SiteHolds};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -125,6 +127,11 @@ struct RelayState {
     /// Connections that are open.
     open: usize,
     holds: SiteHolds,
+    /// When it took a message last.
+    taken_at: Option<Duration>,
+    limit: ConnectionLimit,
+    /// Connections that are open or being opened.
+    sessions: usize,
 }
 
 struct SiteState {
@@ -134,6 +141,8 @@ struct SiteState {
     waiting: usize,
     with_relay: usize,
     holds: SiteHolds,
+    /// Until then first tries that are deferred are no sign of trouble, because the site defers all of them.
+    greylists_until: Duration,
 }
 
 /// Why no message can begin now.
@@ -157,6 +166,9 @@ impl Lanes {
             connections: lane.connections.max(1),
             open: 0,
             holds: SiteHolds::default(),
+            taken_at: None,
+            limit: ConnectionLimit::new(lane.connections),
+            sessions: 0,
         });
         let inner = Inner {
             waiting: VecDeque::new(),
@@ -394,52 +406,6 @@ impl Lanes {
         }
     }
 
-    /// Feeds a breaker, and tells the operator when its state changes.
-    fn signal(&self, relay: usize, site: Option<&str>, signal: Signal) {
-        let now = self.setup.clock.since_boot();
-        let mut inner = self.inner.borrow_mut();
-        let notice = match site {
-            None => inner
-                .relays
-                .get_mut(relay)
-                .and_then(|state| state.breaker.report(now, signal)),
-            Some(site) => inner
-                .sites
-                .get_mut(site)
-                .and_then(|state| state.breaker.report(now, signal)),
-        };
-        if notice.is_some() {
-            inner.even_out_shares();
-        }
-        drop(inner);
-        if let Some(notice) = notice {
-            self.wake();
-            self.observer.notice(Notice::Breaker(notice.to_string()));
-        }
-    }
-
-    /// Reports an attempt to the breakers of its relay and site.
-    pub fn judge(&self, answer: &Answer, trouble: Trouble) {
-        let Some(index) = self.relay_index(answer.relay.as_deref()) else {
-            return;
-        };
-        let (relay, site) = signals(&answer.attempt, trouble);
-        if let Some(signal) = relay {
-            self.signal(index, None, signal);
-        }
-        if let Some(signal) = site {
-            self.signal(index, Some(&answer.in_flight.site), signal);
-        }
-    }
-
-    fn relay_index(&self, name: Option<&str>) -> Option<usize> {
-        let name = name?;
-        self.setup
-            .relays
-            .iter()
-            .position(|lane| lane.relay.name() == name)
-    }
-
     /// Takes the next message for a relay, if one may begin now.
     fn take(&self, relay: usize, has_probe: bool) -> Result<InFlight, Blocked> {
         let now = self.setup.clock.since_boot();
@@ -459,6 +425,7 @@ impl Lanes {
             let suppressed = list.has(&self.setup.key, &in_flight.open.message.line.address);
             if !suppressed && inner.holds(&in_flight, now) {
                 inner.use_slots(relay, &in_flight.site, now);
+                inner.use_probes(relay, has_probe, &in_flight.site, now);
                 return Ok(in_flight);
             }
             let why = if suppressed {

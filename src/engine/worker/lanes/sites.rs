@@ -5,7 +5,7 @@ use super::relay_share::{self, Candidate};
 use super::{Blocked, InFlight, Inner, Lanes, MAX_SITES, RelayState, SiteState};
 use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
-use crate::engine::breaker::{Breaker, Permit};
+use crate::engine::breaker::Breaker;
 use crate::engine::limits::pace::Pace;
 use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::worker::settings::Setup;
@@ -55,6 +55,16 @@ impl Lanes {
         inner.holds.review(with_relay, now);
     }
 
+    /// The site has answered before, and is not slow.
+    pub(super) fn answers_quickly(&self, site: &str) -> bool {
+        let now = self.setup.clock.since_boot();
+        let inner = self.inner.borrow();
+        let state = inner.sites.get(site);
+        state.is_some_and(|state| {
+            state.holds.has_answered() && !inner.holds.is_slow(&state.holds, now)
+        })
+    }
+
     /// How many more messages the site takes in this cycle.
     pub fn site_room(&self, site: &str) -> usize {
         let now = self.setup.clock.since_boot();
@@ -89,9 +99,7 @@ impl Lanes {
         };
         let claimed = state.claimed() + reserved;
         if state.breaker.is_open() {
-            // Its probe is due, or under way.
-            let probes = usize::from(!state.breaker.is_holding(now));
-            room = room.min(probes.saturating_sub(claimed));
+            room = room.min(state.breaker.probes(now).saturating_sub(claimed));
         }
         if let Some(limit) = limit {
             // One waits for each that is with a relay, so that no connection waits for the next commit.
@@ -168,7 +176,7 @@ impl Inner {
             return;
         };
         state.with_relay = state.with_relay.saturating_sub(1);
-        if matches!(attempt, Attempt::NotSent { .. }) {
+        if matches!(attempt, Attempt::BrokenOff { .. } | Attempt::NotSent { .. }) {
             state.holds.forget(ticket);
         } else if let Some(hold) = state.holds.end(ticket, now) {
             self.holds.answered(hold);
@@ -183,24 +191,35 @@ impl Inner {
         now: Duration,
     ) -> Result<(), Blocked> {
         let state = self.relays.get_mut(relay).ok_or(Blocked::Closing)?;
-        if !has_probe
-            && state.breaker.is_open()
-            && let Permit::Wait(until) = state.breaker.may_try(now)
+        if let Some(until) = state.breaker.held_until(now)
+            && !has_probe
         {
             return Err(Blocked::Until(until));
         }
+        let is_probe = has_probe || state.breaker.is_open();
         let opens = [state.pace.opens(now), self.pace.opens(now)];
         match opens {
             [Some(relay), Some(all)] if relay.max(all) <= now => {}
             [Some(relay), Some(all)] => return Err(Blocked::Until(relay.max(all))),
             _ => return Err(Blocked::Empty),
         }
-        if has_probe || self.relays.len() == 1 {
+        if is_probe || self.relays.len() == 1 {
             return Ok(());
         }
         match relay_share::choose(&self.candidates(now)) {
             Some(chosen) if chosen == relay => Ok(()),
             chosen => Err(Blocked::OthersTurn(chosen)),
+        }
+    }
+
+    /// A message begins. Where a breaker is open it is a probe, and counts as one only now: a message that had to wait
+    /// for a slot would have used up the probe.
+    pub(super) fn use_probes(&mut self, relay: usize, has_probe: bool, site: &str, now: Duration) {
+        if let Some(state) = self.relays.get_mut(relay).filter(|_| !has_probe) {
+            state.breaker.may_try(now);
+        }
+        if let Some(state) = self.sites.get_mut(site) {
+            state.breaker.may_try(now);
         }
     }
 
@@ -262,9 +281,7 @@ impl Inner {
     ) -> Option<Duration> {
         let most = self.most_with_relay(site, now);
         let state = self.site(setup, site, now);
-        if state.breaker.is_open()
-            && let Permit::Wait(until) = state.breaker.may_try(now)
-        {
+        if let Some(until) = state.breaker.held_until(now) {
             return Some(until);
         }
         let limit = setup
@@ -294,6 +311,7 @@ impl Inner {
                 waiting: 0,
                 with_relay: 0,
                 holds: SiteHolds::default(),
+                greylists_until: Duration::ZERO,
             }
         })
     }
