@@ -17,7 +17,7 @@ use crate::engine::read_model::letters::KeptLetter;
 use crate::engine::read_model::scan::scan;
 use crate::engine::read_model::view::progress;
 use crate::engine::read_model::{AccountError, View};
-use crate::queue::Queue;
+use crate::queue::{Queue, Stored};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -72,8 +72,8 @@ impl Evidence {
         for topic in queue.topics().await? {
             let at = TopicPartition::new(topic, partition);
             match topic {
-                Topic::Dlq => reading.letters(at).await?,
-                Topic::Retry(_) => reading.copies(at).await?,
+                Topic::Dlq => reading.log(at, Reading::letter).await?,
+                Topic::Retry(_) => reading.log(at, Reading::copies).await?,
                 _ => {}
             }
         }
@@ -194,37 +194,24 @@ impl Reading<'_> {
         self.facts.check()
     }
 
-    /// Every letter that ever came, tombstones or not: it shows that a death was carried out.
-    async fn letters(&mut self, at: TopicPartition) -> Result<(), AccountError> {
-        let Reading {
-            facts,
-            numbers,
-            view,
-            ..
-        } = self;
-        let bounds = self.queue.bounds(at).await?;
+    /// Adds what each record of a log says; a record that cannot be read is a finding.
+    async fn log(
+        &mut self,
+        at: TopicPartition,
+        add: fn(&mut Self, TopicPartition, &Stored) -> Result<ControlFlow<()>, String>,
+    ) -> Result<(), AccountError> {
+        let queue = self.queue;
+        let bounds = queue.bounds(at).await?;
         scan(
-            self.queue,
+            queue,
             at,
             bounds.low_watermark,
             bounds.end,
-            &mut |stored| {
-                if stored.record.payload.is_none() {
-                    return ControlFlow::Continue(());
-                }
-                match KeptLetter::read(at, &stored) {
-                    Ok(letter) => {
-                        numbers.saw_move(letter.from.0, letter.number);
-                        let fact = Fact::Letter {
-                            round: letter.round,
-                            in_doubt: letter.in_doubt,
-                        };
-                        facts.add(view.ledger.counts_for(letter.run), letter.row, &fact)
-                    }
-                    Err(what) => {
-                        facts.findings.add(what);
-                        ControlFlow::Continue(())
-                    }
+            &mut |stored| match add(self, at, &stored) {
+                Ok(flow) => flow,
+                Err(what) => {
+                    self.facts.findings.add(what);
+                    ControlFlow::Continue(())
                 }
             },
         )
@@ -232,39 +219,32 @@ impl Reading<'_> {
         self.facts.check()
     }
 
-    async fn copies(&mut self, at: TopicPartition) -> Result<(), AccountError> {
-        let Reading {
-            facts,
-            numbers,
-            view,
-            ..
-        } = self;
-        let bounds = self.queue.bounds(at).await?;
-        scan(
-            self.queue,
-            at,
-            bounds.low_watermark,
-            bounds.end,
-            &mut |stored| {
-                let chunk = match decode(at, &stored) {
-                    Ok(chunk) => chunk,
-                    Err(what) => {
-                        facts.findings.add(what);
-                        return ControlFlow::Continue(());
-                    }
-                };
-                if let Some((source, number)) = chunk.head.moved_from {
-                    numbers.saw_move(source, number);
-                }
-                let run = view.ledger.counts_for(chunk.head.key);
-                chunk.messages.iter().try_for_each(|message| {
-                    let (round, hop) = (message.line.round, message.line.hop);
-                    facts.add(run, message.line.row, &Fact::Copied { round, hop })
-                })
-            },
-        )
-        .await?;
-        self.facts.check()
+    /// Every letter that ever came, tombstones or not: it shows that a death was carried out.
+    fn letter(&mut self, at: TopicPartition, stored: &Stored) -> Result<ControlFlow<()>, String> {
+        if stored.record.payload.is_none() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let letter = KeptLetter::read(at, stored)?;
+        self.numbers.saw_move(letter.from.0, letter.number);
+        let fact = Fact::Letter {
+            round: letter.round,
+            in_doubt: letter.in_doubt,
+        };
+        let run = self.view.ledger.counts_for(letter.run);
+        Ok(self.facts.add(run, letter.row, &fact))
+    }
+
+    fn copies(&mut self, at: TopicPartition, stored: &Stored) -> Result<ControlFlow<()>, String> {
+        let chunk = decode(at, stored)?;
+        if let Some((source, number)) = chunk.head.moved_from {
+            self.numbers.saw_move(source, number);
+        }
+        let run = self.view.ledger.counts_for(chunk.head.key);
+        Ok(chunk.messages.iter().try_for_each(|message| {
+            let (round, hop) = (message.line.round, message.line.hop);
+            let fact = Fact::Copied { round, hop };
+            self.facts.add(run, message.line.row, &fact)
+        }))
     }
 
     /// Copies that are gone from a tier have left their number with those who read them.
