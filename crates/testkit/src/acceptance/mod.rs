@@ -65,6 +65,8 @@ pub fn about(name: &str, count: u64) -> String {
         "outage" => "seconds without a relay",
         "kafka-kill" | "kafka-kill-one" => "SIGKILLs of a worker, 10 to 20 s apart",
         "kafka-pause" | "kafka-pause-all" => "SIGSTOPs for three session timeouts",
+        "kafka-cut" => "cuts of one worker from the broker for three session timeouts",
+        "kafka-asleep" => "SIGSTOPs of the only broker for 13 s",
         "kafka-rolling" => "clean stops and changes of scale",
         "kafka-brokers" => "SIGKILLs of a broker of three",
         "kafka-enqueue-kill" => "SIGKILLs of enqueue, a third as many of a broker",

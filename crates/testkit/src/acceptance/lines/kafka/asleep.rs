@@ -1,10 +1,10 @@
 //! The only broker stands still (SIGSTOP) for longer than its session with the controller, as on a suspended machine,
 //! and wakes: for a moment it then answers that there are no brokers. Two workers go on.
 
-use super::{LONG_SESSION, Queue};
+use super::{Campaign, LONG_SESSION, Queue, drain, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::check_all_delivered;
-use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
+use crate::acceptance::lines::wait_for_accepted;
 use crate::acceptance::process::Process;
 use crate::acceptance::report::Report;
 use crate::acceptance::server::Server;
@@ -24,19 +24,17 @@ const DRAIN: Duration = Duration::from_secs(600);
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let population = u32::try_from((setting.count + 1) * RECIPIENTS_PER_SLEEP)?;
-    let server = Server::accepting(WORKERS, population)?;
-    server.slow(REPLY_DELAY);
     let cluster = Cluster::start(1, &Options::default());
     let queue = Queue::new(&cluster, LONG_SESSION);
-    keeping(queue.project(setting, SHORT_RETRIES)?, |project| {
-        let csv = project.campaign("asleep", 0, population)?;
-        project.call(&["enqueue", &csv])?;
-        let mut workers = (0..WORKERS)
-            .map(|gate| {
-                Process::draining(project, &format!("worker{gate}"), &server.url(gate), &[])
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        wait_for_accepted(&server, 1000)?;
+    let campaign = Campaign {
+        name: "asleep",
+        population,
+        gates: WORKERS,
+        reply_delay: REPLY_DELAY,
+    };
+    queue.with_campaign(setting, &campaign, |project, server| {
+        let mut workers = drain(project, server, WORKERS)?;
+        wait_for_accepted(server, 1000)?;
         let mut longest = Duration::ZERO;
         for _ in 0..setting.count {
             cluster.pause(1);
@@ -50,7 +48,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
                     let own = ledger.transactions.iter().filter(|t| t.gate == gate);
                     own.filter(|t| t.begun_at > woken_at).count() as u64
                 };
-                while begun(&server) <= MAX_UNCOMMITTED && woken_at.elapsed() < RESUMES_WITHIN * 2 {
+                while begun(server) <= MAX_UNCOMMITTED && woken_at.elapsed() < RESUMES_WITHIN * 2 {
                     std::thread::sleep(Duration::from_millis(50));
                 }
             }
@@ -68,14 +66,12 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         let left = server.ledger().left();
         report.figure("left after the last", left);
         server.slow(Duration::ZERO);
-        for worker in &mut workers {
-            worker.wait_for_success(DRAIN)?;
-        }
+        wait_for_all(&mut workers, DRAIN)?;
         let words: String = workers.iter().map(Process::words).collect();
         let forgotten = words.matches("the client knows no broker any more").count();
         report.figure("clients that had forgotten the broker", forgotten);
         let most = setting.count * WORKERS as u64 * MAX_UNCOMMITTED;
-        check_all_delivered(project, "asleep", &server, most, report)?;
+        check_all_delivered(project, "asleep", server, most, report)?;
         Ok(())
     })
 }

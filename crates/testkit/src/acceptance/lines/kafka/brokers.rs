@@ -1,11 +1,10 @@
 //! Three brokers, three copies, two of them in sync: one broker at a time is killed and started again, each third time
 //! the one that answers for the group, and the next one only when all copies are in sync.
 
-use super::{LONG_SESSION, Queue};
+use super::{Campaign, LONG_SESSION, Queue, drain, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::check_all_delivered;
-use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
-use crate::acceptance::process::Process;
+use crate::acceptance::lines::wait_for_accepted;
 use crate::acceptance::report::Report;
 use crate::acceptance::server::Server;
 use crate::kafka::{Cluster, Options};
@@ -22,25 +21,21 @@ const DRAIN: Duration = Duration::from_secs(900);
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let population = u32::try_from((setting.count + 1) * RECIPIENTS_PER_KILL)?;
-    let server = Server::accepting(WORKERS, population)?;
-    server.slow(REPLY_DELAY);
     let cluster = Cluster::start(3, &Options::default());
     let queue = Queue::new(&cluster, LONG_SESSION);
-    keeping(queue.project(setting, SHORT_RETRIES)?, |project| {
-        let csv = project.campaign("brokers", 0, population)?;
-        project.call(&["enqueue", &csv])?;
-        let mut workers = (0..WORKERS)
-            .map(|gate| {
-                Process::draining(project, &format!("worker{gate}"), &server.url(gate), &[])
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        wait_for_accepted(&server, 1000)?;
-        kills(setting, &queue, &server, report)?;
+    let campaign = Campaign {
+        name: "brokers",
+        population,
+        gates: WORKERS,
+        reply_delay: REPLY_DELAY,
+    };
+    queue.with_campaign(setting, &campaign, |project, server| {
+        let mut workers = drain(project, server, WORKERS)?;
+        wait_for_accepted(server, 1000)?;
+        kills(setting, &queue, server, report)?;
         server.slow(Duration::ZERO);
-        for worker in &mut workers {
-            worker.wait_for_success(DRAIN)?;
-        }
-        check_all_delivered(project, "brokers", &server, 0, report)?;
+        wait_for_all(&mut workers, DRAIN)?;
+        check_all_delivered(project, "brokers", server, 0, report)?;
         Ok(())
     })
 }

@@ -1,10 +1,10 @@
 //! Three workers on one broker; one of them reaches it through a proxy that for three session timeouts passes nothing
 //! on, while its relay answers as ever. Afterwards everything that was under way arrives.
 
-use super::{Queue, SHORT_SESSION};
+use super::{Campaign, Queue, SHORT_SESSION, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{Told, check_all_delivered};
-use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_flow};
+use crate::acceptance::lines::wait_for_flow;
 use crate::acceptance::process::Process;
 use crate::acceptance::report::Report;
 use crate::acceptance::server::{Ledger, Server};
@@ -34,8 +34,6 @@ struct Cut {
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let population = u32::try_from((setting.count + 1) * RECIPIENTS_PER_CUT)?;
-    let server = Server::accepting(WORKERS, population)?;
-    server.slow(REPLY_DELAY);
     let proxy = Proxy::start();
     let options = Options {
         proxy: Some(proxy.port()),
@@ -44,9 +42,13 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let cluster = Cluster::start(1, &options);
     proxy.lead_to(cluster.port(1, Listener::Proxied));
     let queue = Queue::new(&cluster, SHORT_SESSION);
-    keeping(queue.project(setting, SHORT_RETRIES)?, |project| {
-        let csv = project.campaign("cut", 0, population)?;
-        project.call(&["enqueue", &csv])?;
+    let campaign = Campaign {
+        name: "cut",
+        population,
+        gates: WORKERS,
+        reply_delay: REPLY_DELAY,
+    };
+    queue.with_campaign(setting, &campaign, |project, server| {
         let through = format!("kafka://127.0.0.1:{}", proxy.port());
         let k = MAX_UNCOMMITTED.to_string();
         let start = |gate: usize| {
@@ -59,16 +61,14 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         let mut workers = (0..WORKERS)
             .map(start)
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let cuts = cuts(setting, &proxy, &server, &workers[CUT_OFF])?;
+        let cuts = cuts(setting, &proxy, server, &workers[CUT_OFF])?;
         report.figure("cut", format!("{} times for {LASTS:?}", setting.count));
         let left = server.ledger().left();
         report.figure("left after the last", left);
         server.slow(Duration::from_millis(5));
-        for worker in &mut workers {
-            worker.wait_for_success(DRAIN)?;
-        }
+        wait_for_all(&mut workers, DRAIN)?;
         let most = setting.count * MAX_UNCOMMITTED;
-        let told = check_all_delivered(project, "cut", &server, most, report)?;
+        let told = check_all_delivered(project, "cut", server, most, report)?;
         check_begun(&server.ledger(), &cuts, report);
         check_late(&server.ledger(), &told, report);
         Ok(())

@@ -14,7 +14,10 @@ pub mod secure;
 pub mod throughput;
 pub mod tools;
 
+use super::{SHORT_RETRIES, keeping};
+use crate::acceptance::process::Process;
 use crate::acceptance::project::Project;
+use crate::acceptance::server::Server;
 use crate::acceptance::{Known, Setting};
 use crate::kafka::{Cluster, NEWEST, shared};
 use std::time::Duration;
@@ -46,6 +49,29 @@ pub fn one() -> &'static Cluster {
     shared(NEWEST)
 }
 
+/// What a line sends, and the relay that takes it.
+pub struct Campaign {
+    pub name: &'static str,
+    pub population: u32,
+    /// Of the relay: one for each worker that a line tells from the others.
+    pub gates: usize,
+    pub reply_delay: Duration,
+}
+
+/// Starts so many workers, each with a gate of its own, which end when all is sent.
+pub fn drain(project: &Project, server: &Server, workers: usize) -> anyhow::Result<Vec<Process>> {
+    let worker =
+        |gate: usize| Process::draining(project, &format!("worker{gate}"), &server.url(gate), &[]);
+    (0..workers).map(worker).collect()
+}
+
+/// Waits until all of them have ended well.
+pub fn wait_for_all(workers: &mut [Process], at_most: Duration) -> anyhow::Result<()> {
+    workers
+        .iter_mut()
+        .try_for_each(|worker| worker.wait_for_success(at_most))
+}
+
 /// An environment of its own on these brokers.
 pub struct Queue<'a> {
     pub cluster: &'a Cluster,
@@ -72,6 +98,22 @@ impl<'a> Queue<'a> {
         let project = Project::new(setting, &self.settings(settings))?;
         let made = project.call(&["topics", "init"]).map(|_| ());
         made.map(|()| project)
+    }
+
+    /// Enqueues a campaign in a project of its own and runs a line's body with it and its relay.
+    pub fn with_campaign<T>(
+        &self,
+        setting: &Setting,
+        campaign: &Campaign,
+        body: impl FnOnce(&Project, &Server) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let server = Server::accepting(campaign.gates, campaign.population)?;
+        server.slow(campaign.reply_delay);
+        keeping(self.project(setting, SHORT_RETRIES)?, |project| {
+            let csv = project.campaign(campaign.name, 0, campaign.population)?;
+            project.call(&["enqueue", &csv])?;
+            body(project, &server)
+        })
     }
 
     fn settings(&self, more: &str) -> String {

@@ -1,11 +1,11 @@
 //! The group's offsets are deleted: after a clean stop of all workers the next ones go on where they were, after a kill
 //! they refuse, and `mailq recover` says who may get a mail twice.
 
-use super::{Queue, SHORT_SESSION, one};
+use super::{Campaign, Queue, SHORT_SESSION, drain, one, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::check_all_delivered;
 use crate::acceptance::lines::kill::CLEAN_STOP;
-use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
+use crate::acceptance::lines::wait_for_accepted;
 use crate::acceptance::process::Process;
 use crate::acceptance::project::{Project, tail};
 use crate::acceptance::report::Report;
@@ -23,24 +23,24 @@ const DRAIN: Duration = Duration::from_secs(300);
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let population = u32::try_from(setting.count)?;
-    let server = Server::accepting(WORKERS, population)?;
-    server.slow(REPLY_DELAY);
     let queue = Queue::new(one(), SHORT_SESSION);
-    keeping(queue.project(setting, SHORT_RETRIES)?, |project| {
-        let csv = project.campaign("offsets", 0, population)?;
-        project.call(&["enqueue", &csv])?;
-        let mut workers = start(project, &server)?;
-        wait_for_accepted(&server, setting.count / 4)?;
+    let campaign = Campaign {
+        name: "offsets",
+        population,
+        gates: WORKERS,
+        reply_delay: REPLY_DELAY,
+    };
+    queue.with_campaign(setting, &campaign, |project, server| {
+        let mut workers = start(project, server)?;
+        wait_for_accepted(server, setting.count / 4)?;
         for worker in &mut workers {
             worker.signal(Signal::TERM)?;
         }
-        for worker in &mut workers {
-            worker.wait_for_success(CLEAN_STOP)?;
-        }
+        wait_for_all(&mut workers, CLEAN_STOP)?;
         report.figure("taken before the clean stop", server.ledger().accepted);
         delete_offsets(&queue);
-        let mut workers = start(project, &server)?;
-        wait_for_accepted(&server, setting.count / 2)?;
+        let mut workers = start(project, server)?;
+        wait_for_accepted(server, setting.count / 2)?;
         for worker in &mut workers {
             worker.kill()?;
         }
@@ -51,15 +51,13 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         let twice = server.ledger().duplicates();
         report.expect("duplicates by then", twice, 0);
         delete_offsets(&queue);
-        check_refusal(project, &server, taken, report)?;
+        check_refusal(project, server, taken, report)?;
         let named = recover(project, report)?;
         let began_at = Instant::now();
-        for worker in &mut drain(project, &server)? {
-            worker.wait_for_success(DRAIN)?;
-        }
+        wait_for_all(&mut drain(project, server, WORKERS)?, DRAIN)?;
         report.figure("the rest sent in", format!("{:.1?}", began_at.elapsed()));
         let most = WORKERS as u64 * MAX_UNCOMMITTED;
-        check_all_delivered(project, "offsets", &server, most, report)?;
+        check_all_delivered(project, "offsets", server, most, report)?;
         let unnamed = twice_reached(&server.ledger()).difference(&named).count();
         report.expect("duplicates that recover did not name", unnamed, 0);
         Ok(())
@@ -72,12 +70,6 @@ fn start(project: &Project, server: &Server) -> anyhow::Result<Vec<Process>> {
         let arguments = ["send", "--rate", "unlimited", "--relay", &url];
         Process::start(project, &format!("worker{gate}"), &arguments)
     };
-    (0..WORKERS).map(worker).collect()
-}
-
-fn drain(project: &Project, server: &Server) -> anyhow::Result<Vec<Process>> {
-    let worker =
-        |gate: usize| Process::draining(project, &format!("worker{gate}"), &server.url(gate), &[]);
     (0..WORKERS).map(worker).collect()
 }
 

@@ -1,7 +1,7 @@
 //! All three brokers are stopped: during `enqueue`, which gives up and goes on when it is run again; during `enqueue
 //! --wait`, which waits; and while two workers send.
 
-use super::{LONG_SESSION, Queue};
+use super::{LONG_SESSION, Queue, drain, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{check_counts, check_everyone_reached};
 use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
@@ -158,12 +158,7 @@ impl Outage<'_> {
     }
 
     fn workers_wait(&self, server: &Server, report: &mut Report) -> anyhow::Result<()> {
-        let mut workers = (0..WORKERS)
-            .map(|gate| {
-                let name = format!("worker{gate}");
-                Process::draining(self.project, &name, &server.url(gate), &[])
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut workers = drain(self.project, server, WORKERS)?;
         wait_for_accepted(server, 2000)?;
         self.stop();
         let before = server.ledger().accepted;
@@ -180,9 +175,6 @@ impl Outage<'_> {
         report.figure("sending resumed after", format!("{resumed:.1?}"));
         report.check(resumed < RESUMES_WITHIN, "sending resumed too late");
         server.slow(Duration::ZERO);
-        for worker in &mut workers {
-            worker.wait_for_success(LONGEST)?;
-        }
-        Ok(())
+        wait_for_all(&mut workers, LONGEST)
     }
 }

@@ -1,7 +1,7 @@
 //! 30/min over up to five workers that come, go and are killed, and 1200/min over three with all of the backlog in one
 //! partition, both at the same time. Counted where MAIL FROM arrives.
 
-use super::{Queue, SHORT_SESSION, one};
+use super::{Campaign, Queue, SHORT_SESSION, one};
 use crate::acceptance::lines::kill::CLEAN_STOP;
 use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
 use crate::acceptance::process::Process;
@@ -61,13 +61,16 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
 fn changing(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     // A chunk in each partition, so that every worker has something to send.
     let population = CHUNK * u32::try_from(PARTITIONS)?;
-    let server = Server::accepting(1, population)?;
+    let campaign = Campaign {
+        name: "rate",
+        population,
+        gates: 1,
+        reply_delay: Duration::ZERO,
+    };
     let queue = Queue::new(one(), SHORT_SESSION);
-    keeping(queue.project(setting, SHORT_RETRIES)?, |project| {
-        let csv = project.campaign("rate", 0, population)?;
-        project.call(&["enqueue", &csv])?;
-        let unsettled = come_and_go(setting, project, &server)?;
-        check(&server, SLOW, &unsettled, report);
+    queue.with_campaign(setting, &campaign, |project, server| {
+        let unsettled = come_and_go(setting, project, server)?;
+        check(server, SLOW, &unsettled, report);
         verify(project, report)
     })
 }

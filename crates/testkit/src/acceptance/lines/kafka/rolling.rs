@@ -1,10 +1,10 @@
 //! One to five workers on one broker: one after the other is stopped cleanly, and started again, or another beside it.
 
-use super::{Queue, SHORT_SESSION, one};
+use super::{Campaign, Queue, SHORT_SESSION, one};
 use crate::acceptance::Setting;
 use crate::acceptance::account::check_all_delivered;
 use crate::acceptance::lines::kill::CLEAN_STOP;
-use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
+use crate::acceptance::lines::wait_for_accepted;
 use crate::acceptance::process::Process;
 use crate::acceptance::project::Project;
 use crate::acceptance::report::Report;
@@ -24,20 +24,22 @@ type Places = [Option<Process>; MOST_WORKERS];
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let population = u32::try_from((setting.count + 3) * RECIPIENTS_PER_CHANGE)?;
-    let server = Server::accepting(MOST_WORKERS, population)?;
-    server.slow(REPLY_DELAY);
     let queue = Queue::new(one(), SHORT_SESSION);
-    keeping(queue.project(setting, SHORT_RETRIES)?, |project| {
-        let csv = project.campaign("rolling", 0, population)?;
-        project.call(&["enqueue", &csv])?;
-        let mut places = changes(setting, project, &server, report)?;
+    let campaign = Campaign {
+        name: "rolling",
+        population,
+        gates: MOST_WORKERS,
+        reply_delay: REPLY_DELAY,
+    };
+    queue.with_campaign(setting, &campaign, |project, server| {
+        let mut places = changes(setting, project, server, report)?;
         let left = server.ledger().left();
         report.figure("left after the last change", left);
         server.slow(Duration::ZERO);
         for worker in places.iter_mut().flatten() {
             worker.wait_for_success(DRAIN)?;
         }
-        check_all_delivered(project, "rolling", &server, 0, report)?;
+        check_all_delivered(project, "rolling", server, 0, report)?;
         Ok(())
     })
 }
