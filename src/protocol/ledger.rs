@@ -19,6 +19,8 @@ pub struct Ledger {
     /// Oldest seal first.
     sealed: Vec<RunKey>,
     rate: Option<RateInForce>,
+    /// After the last cancel.
+    cancels_below: Offset,
     /// Of each partition the one with the highest epoch, then the last.
     checkpoints: BTreeMap<TopicPartition, Checkpoint>,
     /// Of the project's key.
@@ -135,9 +137,12 @@ impl Ledger {
             CampaignRecord::Control(control) => {
                 self.with(control.key, |run| run.control = Some(control))
             }
-            CampaignRecord::Cancel(cancel) => self.with(cancel.key, |run| {
-                run.cancel.get_or_insert(cancel);
-            }),
+            CampaignRecord::Cancel(cancel) => {
+                self.cancels_below = offset + 1;
+                self.with(cancel.key, |run| {
+                    run.cancel.get_or_insert(cancel);
+                });
+            }
             CampaignRecord::Dropped(dropped) => self.with(dropped.key, |run| run.drop(dropped)),
             CampaignRecord::Left(left) => {
                 let at = left.at.parse()?;
@@ -200,6 +205,11 @@ impl Ledger {
 
     pub fn rate(&self) -> Option<&RateInForce> {
         self.rate.as_ref()
+    }
+
+    /// All cancels that were read lie below this offset.
+    pub fn cancels_below(&self) -> Offset {
+        self.cancels_below
     }
 
     pub fn checkpoint(&self, at: TopicPartition) -> Option<&Checkpoint> {

@@ -1,7 +1,7 @@
 //! What the commit of a partition contains: one ASCII line that replaces the last one atomically.
 //!
 //! Fields are separated by `;`, each begins with its letter:
-//! `mq1;o<epoch>,<owner>;n<next>;l<last move>;m<number>,<target>,<run>,<uses try>;s<source>:<number>,…`
+//! `mq1;o<epoch>,<owner>;n<next>;l<last move>;c<cancels>;m<number>,<target>,<run>,<uses try>;s<source>:<number>,…`
 //! and then for each run `r<key>,<next>,<last row>,<counters>` and for each open chunk
 //! `k<offset>,<run>,<claimed>,<moving>,<done>`. A text that is not exactly this is damage, never skipped.
 
@@ -39,6 +39,8 @@ pub struct Progress {
     pub open: BTreeMap<Offset, OpenChunk>,
     /// The last move number given out here, kept when no move is under way.
     pub last_move: u64,
+    /// The owner knew every cancel below this offset of the campaign topic, so it claims nothing of those runs any more.
+    pub cancels_below: Offset,
     pub moving: Option<Move>,
     /// The last move number seen from each source.
     pub seen: BTreeMap<TopicPartition, u64>,
@@ -125,6 +127,9 @@ impl Progress {
             "{VERSION};o{},{};n{};l{}",
             self.epoch, self.owner, self.next, self.last_move
         );
+        if self.cancels_below > 0 {
+            let _ = write!(text, ";c{}", self.cancels_below);
+        }
         if let Some(m) = &self.moving {
             let _ = write!(
                 text,
@@ -200,6 +205,7 @@ impl Progress {
             }
             "n" => self.next = rest.parse().ok()?,
             "l" => self.last_move = rest.parse().ok()?,
+            "c" => self.cancels_below = rest.parse().ok()?,
             "m" => self.moving = Some(read_move(rest)?),
             "s" => {
                 for pair in rest.split(',') {
@@ -363,6 +369,7 @@ mod tests {
                 any::<u64>(),
                 any::<u64>(),
                 any::<u64>(),
+                any::<u64>(),
             ),
             proptest::collection::btree_map(
                 any::<u64>().prop_map(RunKey),
@@ -374,18 +381,21 @@ mod tests {
             proptest::collection::btree_map(0u32..200, any::<u64>(), 0..5),
         )
             .prop_map(
-                |((owner, epoch, next, last_move), runs, open, moving, seen)| Progress {
-                    owner,
-                    epoch,
-                    next,
-                    runs,
-                    open,
-                    last_move,
-                    moving,
-                    seen: seen
-                        .into_iter()
-                        .map(|(p, n)| (TopicPartition::new(Topic::Send, p), n))
-                        .collect(),
+                |((owner, epoch, next, last_move, cancels_below), runs, open, moving, seen)| {
+                    Progress {
+                        owner,
+                        epoch,
+                        next,
+                        runs,
+                        open,
+                        last_move,
+                        cancels_below,
+                        moving,
+                        seen: seen
+                            .into_iter()
+                            .map(|(p, n)| (TopicPartition::new(Topic::Send, p), n))
+                            .collect(),
+                    }
                 },
             )
     }
@@ -435,6 +445,7 @@ mod tests {
                 run: RunKey(1),
                 uses_try: true,
             }),
+            cancels_below: 99_999_999,
             seen: tiers
                 .into_iter()
                 .map(|t| (TopicPartition::new(t, 11), 9_999_999))

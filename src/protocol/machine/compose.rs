@@ -52,6 +52,9 @@ impl Machine {
             // No claim was left to settle, so no second commit is needed.
             self.phase = Phase::Active;
         }
+        // Whoever replaces a run waits until every owner has committed that it knows the cancel.
+        let known = view.ledger.cancels_below();
+        self.progress.cancels_below = self.progress.cancels_below.max(known);
         if !self.is_taking_over() {
             self.skip_cancelled(view);
             self.reopen(view)?;

@@ -212,6 +212,9 @@ fn a_cancelled_run_ends_its_open_messages_and_is_not_read_further() {
     assert!(claimed.is_empty());
     assert!(topics.at(0, |view| machine.want(view)).is_none());
     assert_eq!(machine.progress().runs[&key(1)].next, 6);
+    // Whoever replaces the run reads from the commit that its owner knows.
+    let known = topics.at(0, |view| view.ledger.cancels_below());
+    assert!(known > 0 && machine.progress().cancels_below == known);
     report(
         &mut machine,
         reference(0, 0),
