@@ -15,6 +15,7 @@ mod process;
 mod profile;
 mod rates;
 mod relay;
+mod replace;
 mod totals;
 mod world;
 

@@ -5,7 +5,9 @@ use mailq::clock::SystemClock;
 use mailq::domain::project_key::ProjectKey;
 use mailq::domain::records::InDoubtPolicy;
 use mailq::domain::topic::Topic;
-use mailq::engine::enqueue::{Job, QueueTimeout, RunChoice, composer, enqueue, suppression_check};
+use mailq::engine::enqueue::{
+    EarlierRuns, Job, QueueTimeout, RunChoice, composer, enqueue, suppression_check,
+};
 use mailq::queue::Queue;
 use mailq::queue::sqlite::{OpenOptions, SqliteQueue};
 use mailq::recipients::Options;
@@ -61,6 +63,7 @@ fn job(folder: &Path, key: ProjectKey) -> Job {
     Job {
         campaign: "spring".into(),
         run: RunChoice::Inputs,
+        earlier: EarlierRuns::Forbid,
         id_domain: composer.message_id_domain().into(),
         return_path: composer.return_path().into(),
         content: Arc::new(composer),
@@ -80,5 +83,6 @@ fn job(folder: &Path, key: ProjectKey) -> Job {
         queue_timeout: QueueTimeout::default(),
         render_threads: std::thread::available_parallelism().map_or(2, usize::from),
         dry_run: false,
+        scratch: folder.to_path_buf(),
     }
 }

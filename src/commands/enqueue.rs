@@ -5,25 +5,27 @@ mod options;
 mod report;
 
 pub use options::Options;
-pub use report::{closing_line, exit, known_line};
+pub use report::{closing_line, exit, is_for_nobody, known_line};
 
 use super::campaign::Campaign;
 use super::progress::{Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
+use super::worker::settler;
 use super::{Exit, Failure, Global, output, time};
 use crate::clock::SystemClock;
 use crate::config::{Flags, Loaded, QueueUrl, load_or_create_key};
 use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::engine::enqueue::{
-    self as engine, EnqueueError, EnqueueProgress, EnqueueReport, QueueTimeout,
+    self as engine, EnqueueError, EnqueueProgress, EnqueueReport, Job, QueueTimeout,
 };
 use jiff::{Timestamp, Zoned};
 use job::job;
-use report::{sent_before, show, warn_of_expiry};
+use report::{Patience, sent_before, show, warn_of_expiry};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Enqueue a campaign: check every row, render all messages and store each exactly once
 ///
@@ -116,13 +118,7 @@ pub async fn enqueue(
         suppressed,
         queue_timeout,
     )?;
-    let result = engine::enqueue(
-        project.queue.as_ref(),
-        &job,
-        project.clock.as_ref(),
-        &mut observer,
-    )
-    .await;
+    let result = work(project, &job, &progress).await?;
     progress.finish();
     let report = match result {
         Err(EnqueueError::OtherInputs { campaign, other }) => {
@@ -154,6 +150,31 @@ pub async fn enqueue(
         warn_of_expiry(project, &name, expires, &progress).await?;
     }
     Ok(report)
+}
+
+/// Enqueues, and settles what killed workers left if nobody else does.
+async fn work(
+    project: &OpenProject,
+    job: &Job,
+    progress: &Progress,
+) -> Result<Result<EnqueueReport, EnqueueError>, Failure> {
+    let (nobody_settles, mut patience) = (Notify::new(), Patience::default());
+    let mut observer = |event: EnqueueProgress<'_>| {
+        if let EnqueueProgress::Settling { waited, claimed } = event {
+            if waited >= settler::AFTER {
+                nobody_settles.notify_one();
+            }
+            patience.show(progress, waited, claimed);
+        }
+        show(progress, event);
+    };
+    let work = engine::enqueue(
+        project.queue.as_ref(),
+        job,
+        project.clock.as_ref(),
+        &mut observer,
+    );
+    settler::beside(project, &nobody_settles, work).await
 }
 
 async fn rehearse_without_queue(

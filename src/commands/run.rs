@@ -4,11 +4,12 @@ use super::access::denied;
 use super::campaign::Campaign;
 use super::progress::Verbosity;
 use super::project::{self, ConnectOptions, OpenProject};
+use super::text::{counted, grouped};
 use super::worker::{self, SendReport};
 use super::{Exit, Failure, Global, enqueue, output, terminal};
 use crate::clock::Clock;
 use crate::domain::duration;
-use crate::engine::account::{self, Remaining};
+use crate::engine::account::{self, CampaignRow, Remaining, State};
 use crate::engine::enqueue::EnqueueReport;
 use crate::engine::worker::{Goal, LeftWork, Summary};
 use crate::smtp::RelayAddress;
@@ -82,11 +83,18 @@ async fn enqueue_and_send(
         max_wait: args.send.max_wait,
     };
     let left = remaining(project, &enqueued).await?;
+    if enqueue::is_for_nobody(&enqueued) {
+        report(&enqueued, &Summary::default(), global)?;
+        global.say(enqueue::closing_line(&enqueued, false));
+        return Ok(enqueue::exit(&enqueued));
+    }
     if enqueued.already_enqueued && left.is_done() {
         report(&enqueued, &Summary::default(), global)?;
         global.say(enqueue::known_line(&enqueued, "sent"));
         return Ok(Exit::Done);
     }
+    let before = status(project).await?;
+    say_what_else_is_sent(&before, &enqueued, global);
     let task = worker::Task {
         goal,
         verbosity,
@@ -96,11 +104,15 @@ async fn enqueue_and_send(
     report(&enqueued, &summary, global)?;
     if !global.json {
         let name = format!("{}/{}", enqueued.campaign, enqueued.run);
+        let (own, of_others) = of_run(&summary, &enqueued, &before, &status(project).await?);
         global.say(format!(
             "{name}: {}{}",
-            worker::closing_line(&summary),
+            worker::closing_line(&own),
             unfinished(&summary)
         ));
+        if of_others > 0 {
+            global.say(format!("other runs: {} delivered", grouped(of_others)));
+        }
         where_to_look(project, &summary, global);
     }
     let sent = worker::exit(&summary, signal, true);
@@ -109,6 +121,52 @@ async fn enqueue_and_send(
     } else {
         sent
     })
+}
+
+async fn status(project: &OpenProject) -> Result<Vec<CampaignRow>, Failure> {
+    let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
+    Ok(status.campaigns)
+}
+
+/// A worker sends whatever is in the queue.
+fn say_what_else_is_sent(rows: &[CampaignRow], enqueued: &EnqueueReport, global: &Global) {
+    let sends = |row: &&CampaignRow| {
+        row.key != enqueued.key && row.state == State::Sending && row.unfinished() > 0
+    };
+    for row in rows.iter().filter(sends) {
+        global.say(format!(
+            "also sending {} of {}/{}, which is in this queue too",
+            counted(row.unfinished(), "message"),
+            row.campaign,
+            row.run
+        ));
+    }
+}
+
+/// What this process did for its run, and how many messages of other runs it delivered. Without other runs the worker's
+/// own numbers are exact, even where another worker helps.
+fn of_run(
+    summary: &Summary,
+    enqueued: &EnqueueReport,
+    before: &[CampaignRow],
+    after: &[CampaignRow],
+) -> (Summary, u64) {
+    let delivered = |rows: &[CampaignRow], is_own: bool| -> u64 {
+        let rows = rows
+            .iter()
+            .filter(|row| (row.key == enqueued.key) == is_own);
+        rows.map(|row| row.delivered).sum()
+    };
+    let grown = |is_own| delivered(after, is_own).saturating_sub(delivered(before, is_own));
+    let of_others = grown(false).min(summary.delivered);
+    if of_others == 0 {
+        return (summary.clone(), 0);
+    }
+    let own = Summary {
+        delivered: summary.delivered - of_others,
+        ..summary.clone()
+    };
+    (own, of_others)
 }
 
 async fn remaining(project: &OpenProject, enqueued: &EnqueueReport) -> Result<Remaining, Failure> {

@@ -95,6 +95,10 @@ pub struct Manifest {
     /// How that file was read. Reading it again in the same way gives the same rows.
     #[serde(default)]
     pub reading: Box<FileReading>,
+    /// Fingerprint of which rows have a message, where rows were left out because earlier runs have their addresses.
+    /// Chunks depend on it, so a process goes on with this run only if it leaves out the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_fingerprint: Option<String>,
     /// Number of [`Letters`] records of this manifest; 0 for a run from a recipients file.
     #[serde(default)]
     pub pieces: u32,
@@ -176,7 +180,7 @@ pub struct BatchState {
     pub tally: Tally,
 }
 
-/// Counts of enqueue. `recipients = enqueued + duplicates + invalid + suppressed` always holds.
+/// Counts of enqueue. `recipients = enqueued + duplicates + invalid + suppressed + already_sent` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
     pub recipients: u64,
@@ -184,6 +188,9 @@ pub struct Tally {
     pub duplicates: u64,
     pub invalid: u64,
     pub suppressed: u64,
+    /// Rows left out because an earlier run of the campaign has their address (`--only-new`, `--replace`).
+    #[serde(default)]
+    pub already_sent: u64,
     pub batches: u64,
     pub chunks: u64,
     pub bytes_rendered: u64,
@@ -197,6 +204,7 @@ impl AddAssign for Tally {
         self.duplicates += other.duplicates;
         self.invalid += other.invalid;
         self.suppressed += other.suppressed;
+        self.already_sent += other.already_sent;
         self.batches += other.batches;
         self.chunks += other.chunks;
         self.bytes_rendered += other.bytes_rendered;

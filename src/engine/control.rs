@@ -8,7 +8,7 @@ use crate::engine::account::{AccountError, State, View};
 use crate::engine::letters::namings;
 use crate::engine::read_model::campaign_topic::announce;
 use crate::engine::timestamp::timestamp;
-use crate::protocol::RunFacts;
+use crate::protocol::{Ledger, RunFacts};
 use crate::queue::Queue;
 use std::time::SystemTime;
 
@@ -93,6 +93,22 @@ fn change(run: &RunFacts, wish: Wish, by: &str, now: SystemTime) -> Option<Campa
         Wish::Resume => is_paused.then(|| control(false)),
         Wish::Cancel => Some(CampaignRecord::Cancel(Cancel { key, at, by })),
     }
+}
+
+/// What cancels a run and its replays.
+pub fn cancels(ledger: &Ledger, run: &RunFacts, by: &str, now: SystemTime) -> Vec<Cancel> {
+    let key = run.manifest.key;
+    let replays = ledger.runs();
+    let replays = replays.filter(|other| other.manifest.replay_of == Some(key));
+    std::iter::once(run)
+        .chain(replays)
+        .filter(|run| run.cancel.is_none() && run.dropped.is_none())
+        .map(|run| Cancel {
+            key: run.manifest.key,
+            at: timestamp(now),
+            by: by.to_string(),
+        })
+        .collect()
 }
 
 /// Publishes the rate for all workers, if it is not in force already. Gives what was in force before.

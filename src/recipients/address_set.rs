@@ -22,6 +22,12 @@ struct Shard {
     used: usize,
 }
 
+impl Default for AddressSet {
+    fn default() -> AddressSet {
+        AddressSet::new()
+    }
+}
+
 impl AddressSet {
     pub fn new() -> AddressSet {
         AddressSet {
@@ -32,11 +38,24 @@ impl AddressSet {
 
     /// Adds an address by its [`mailbox_key`](crate::domain::mailbox_key::mailbox_key). Returns whether it is new.
     pub fn insert(&mut self, key: &str) -> bool {
+        let (shard, digest) = self.place(key);
+        self.shards
+            .get_mut(shard)
+            .is_some_and(|shard| shard.insert(digest))
+    }
+
+    /// Whether an address was added, by its mailbox key.
+    pub fn contains(&self, key: &str) -> bool {
+        let (shard, digest) = self.place(key);
+        self.shards
+            .get(shard)
+            .is_some_and(|shard| shard.contains(digest))
+    }
+
+    fn place(&self, key: &str) -> (usize, u128) {
         let [high, low] = self.keys.each_ref().map(|state| state.hash_one(key));
         let digest = (u128::from(high) << 64 | u128::from(low)).max(1);
-        #[expect(clippy::indexing_slicing, reason = "the remainder is below SHARDS")]
-        let shard = &mut self.shards[high as usize % SHARDS];
-        shard.insert(digest)
+        (high as usize % SHARDS, digest)
     }
 
     #[cfg(test)]
@@ -55,6 +74,15 @@ impl Shard {
         is_new
     }
 
+    fn contains(&self, digest: u128) -> bool {
+        let (before, after) = self.slots.split_at(home(&self.slots, digest));
+        after
+            .iter()
+            .chain(before)
+            .take_while(|slot| **slot != 0)
+            .any(|slot| *slot == digest)
+    }
+
     fn grow(&mut self) {
         let count = (self.slots.len() + self.slots.len() / 4).max(FIRST_SLOTS);
         let old = std::mem::replace(&mut self.slots, vec![0; count]);
@@ -64,11 +92,15 @@ impl Shard {
     }
 }
 
+fn home(slots: &[u128], digest: u128) -> usize {
+    let low = digest & u128::from(u64::MAX);
+    ((low * slots.len() as u128) >> 64) as usize
+}
+
 /// Puts a digest into the first free slot at or after its home slot. `false` if it is in the table already. The table
 /// must have a free slot.
 fn insert(slots: &mut [u128], digest: u128) -> bool {
-    let low = digest & u128::from(u64::MAX);
-    let home = ((low * slots.len() as u128) >> 64) as usize;
+    let home = home(slots, digest);
     let (before, after) = slots.split_at_mut(home);
     for slot in after.iter_mut().chain(before) {
         if *slot == digest {
@@ -95,7 +127,9 @@ mod tests {
                 assert!(set.bytes() <= (row + 1) * 24, "{} at {row}", set.bytes());
             }
         }
+        assert!(!set.contains("user200000@example.org"));
         for row in 0..200_000 {
+            assert!(set.contains(&format!("user{row}@example.org")));
             assert!(!set.insert(&format!("user{row}@example.org")));
         }
     }

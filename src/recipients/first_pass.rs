@@ -9,8 +9,10 @@ use super::row_check::RowCheck;
 use super::source::Stamp;
 use super::table::Table;
 use super::text_survey::TextSurvey;
+use crate::domain::digest::hex;
 use crate::domain::ids::Row;
 use crate::domain::mailbox_key::mailbox_key;
+use ring::digest;
 use serde::Serialize;
 use std::path::Path;
 
@@ -30,7 +32,7 @@ pub struct Tidied {
     pub garbled_rows: u64,
 }
 
-/// Counts of the first pass. `rows = accepted + duplicates + invalid` always holds.
+/// Counts of the first pass. `rows = accepted + duplicates + invalid + already_sent` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     pub rows: u64,
@@ -38,6 +40,8 @@ pub struct Counts {
     /// Rows with the address of an earlier row. The first row of an address is accepted.
     pub duplicates: u64,
     pub invalid: u64,
+    /// Rows with an address that an earlier run has.
+    pub already_sent: u64,
     pub tidied: Tidied,
 }
 
@@ -72,6 +76,15 @@ impl Survey {
         let before: u64 = before.map(|word| u64::from(word.count_ones())).sum();
         let lower = word & ((1 << bit) - 1);
         Some(before + u64::from(lower.count_ones()))
+    }
+
+    /// SHA-256 of which rows were accepted, in hexadecimal.
+    pub fn rows_fingerprint(&self) -> String {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for word in &self.accepted {
+            hash.update(&word.to_le_bytes());
+        }
+        hex(hash.finish().as_ref())
     }
 
     /// Whether the `file_row`th row of the file was accepted. False beyond the last row of the first pass.
@@ -112,7 +125,9 @@ pub fn first_pass(
                 // The limit may be reached within a cell of several addresses.
                 for address in &cell.addresses {
                     if !pass.is_full(options) {
-                        pass.count_valid(addresses.insert(&mailbox_key(address.as_str())));
+                        let mailbox = mailbox_key(address.as_str());
+                        let is_new = addresses.insert(&mailbox);
+                        pass.count_valid(is_new, options.known.contains(&mailbox));
                     }
                 }
                 pass.text.look_at(&check, row);
@@ -155,10 +170,14 @@ impl Pass {
             .is_some_and(|limit| self.counts.accepted >= limit)
     }
 
-    fn count_valid(&mut self, is_new: bool) {
-        self.counts.accepted += u64::from(is_new);
-        self.counts.duplicates += u64::from(!is_new);
-        self.mark(is_new);
+    fn count_valid(&mut self, is_new: bool, is_known: bool) {
+        let counts = &mut self.counts;
+        match (is_new, is_known) {
+            (false, _) => counts.duplicates += 1,
+            (true, true) => counts.already_sent += 1,
+            (true, false) => counts.accepted += 1,
+        }
+        self.mark(is_new && !is_known);
     }
 
     fn count_invalid(&mut self) {

@@ -33,6 +33,7 @@ pub use crate::domain::recipient::RecipientRow;
 use crate::domain::recipient::RowTests;
 use crate::domain::records::SeveralPolicy;
 pub use address_cell::holds_address;
+pub use address_set::AddressSet;
 pub use error::{GarbledCell, HeaderProblem, RecipientsError, RowError, RowProblem};
 pub use first_pass::{Counts, Survey, Tidied, first_pass};
 pub use format::{Cure, ForeignFormat};
@@ -68,7 +69,36 @@ pub struct Options {
     pub limit: Option<u64>,
     /// What templates demand of rows. The first pass tests it; the second one relies on that.
     pub tests: Tests,
+    /// Addresses that are left out and counted, because earlier runs have them.
+    pub known: Known,
 }
+
+/// Addresses that earlier runs have, if anybody asked for them. Equal if they are the same object.
+#[derive(Clone, Default)]
+pub struct Known(pub Option<Arc<AddressSet>>);
+
+impl Known {
+    fn contains(&self, mailbox: &str) -> bool {
+        self.0.as_ref().is_some_and(|known| known.contains(mailbox))
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Known" } else { "nobody" })
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Known) -> bool {
+        match (&self.0, &other.0) {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            (mine, theirs) => mine.is_none() && theirs.is_none(),
+        }
+    }
+}
+
+impl Eq for Known {}
 
 /// Tests of rows, if there are any. Equal if they are the same object.
 #[derive(Clone, Default)]
@@ -106,6 +136,7 @@ impl Default for Options {
             skip_invalid: false,
             limit: None,
             tests: Tests::default(),
+            known: Known::default(),
         }
     }
 }

@@ -63,6 +63,7 @@ fn counts(rows: u64, accepted: u64, duplicates: u64, invalid: u64) -> Counts {
         accepted,
         duplicates,
         invalid,
+        already_sent: 0,
         tidied: Tidied::default(),
     }
 }
@@ -108,6 +109,28 @@ fn counts_duplicates_and_accepts_the_first() {
     assert_eq!(found.tidied.cleaned_addresses, 1);
     let fields: Vec<String> = case.rows().iter().map(|r| r.fields[1].clone()).collect();
     assert_eq!(fields, ["1", "5"]);
+}
+
+#[test]
+fn known_mailboxes_are_left_out_before_rows_are_numbered_and_the_limit_counts() {
+    let mut case = Case::new("email\nA@x.io\nb@x.io\na@x.io\nc@x.io\nd@x.io\n");
+    let everybody = case.survey().rows_fingerprint();
+    let mut known = AddressSet::new();
+    known.insert("a@x.io");
+    case.options.known = Known(Some(Arc::new(known)));
+    case.options.limit = Some(2);
+    let survey = case.survey();
+    let Counts {
+        rows,
+        accepted,
+        duplicates,
+        already_sent,
+        ..
+    } = survey.counts;
+    assert_eq!((rows, accepted, duplicates, already_sent), (4, 2, 1, 1));
+    assert_eq!(case.addresses(), ["b@x.io", "c@x.io"]);
+    assert_eq!(survey.ordinal(3), Some(1));
+    assert_ne!(survey.rows_fingerprint(), everybody);
 }
 
 #[test]

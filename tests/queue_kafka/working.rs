@@ -9,7 +9,7 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{InDoubtPolicy, RateInForce};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::{VerifyRequest, verify};
-use mailq::engine::enqueue::{Compose, Job, QueueTimeout, RunChoice, enqueue};
+use mailq::engine::enqueue::{Compose, EarlierRuns, Job, QueueTimeout, RunChoice, enqueue};
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
 use mailq::queue::Queue;
@@ -79,6 +79,7 @@ fn job(folder: &Path) -> Job {
     Job {
         campaign: "spring".to_owned(),
         run: RunChoice::Named("r1".to_owned()),
+        earlier: EarlierRuns::Forbid,
         content: Arc::new(Plain),
         columns: columns(&path, &options).unwrap(),
         recipients: path,
@@ -98,6 +99,7 @@ fn job(folder: &Path) -> Job {
         queue_timeout: QueueTimeout(None),
         render_threads: 1,
         dry_run: false,
+        scratch: std::env::temp_dir(),
     }
 }
 

@@ -8,7 +8,7 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{BatchState, CampaignRecord, InDoubtPolicy, Manifest, Seal, Tally};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::read_ledger;
-use mailq::engine::enqueue::{Compose, EnqueueError, Job, QueueTimeout, RunChoice};
+use mailq::engine::enqueue::{Compose, EarlierRuns, EnqueueError, Job, QueueTimeout, RunChoice};
 use mailq::protocol::RunFacts;
 use mailq::queue::chunk::{self, Origin};
 use mailq::queue::{Queue, Record};
@@ -93,6 +93,7 @@ impl Plan {
         Job {
             campaign: self.id.campaign.clone(),
             run: RunChoice::Named(self.id.run.clone()),
+            earlier: EarlierRuns::Forbid,
             content: Arc::new(Plain),
             columns: columns(&path, &options).unwrap(),
             recipients: path,
@@ -112,6 +113,7 @@ impl Plan {
             queue_timeout: QueueTimeout(None),
             render_threads: 0,
             dry_run: false,
+            scratch: std::env::temp_dir(),
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct World {
     pub random: fastrand::Rng,
     pub workers: Vec<Worker>,
     clients: Vec<(ProcessId, Process, Job)>,
+    /// Processes that another part of the test starts and kills.
+    pub guests: Vec<Process>,
     started: u32,
 }
 
@@ -169,6 +171,7 @@ impl World {
             random,
             workers: Vec::new(),
             clients: Vec::new(),
+            guests: Vec::new(),
             started: 0,
         }
     }
@@ -350,7 +353,8 @@ impl World {
             for worker in &mut self.workers {
                 worker.process.poll(context);
             }
-            for (_, process, _) in &mut self.clients {
+            let clients = self.clients.iter_mut().map(|(_, process, _)| process);
+            for process in clients.chain(&mut self.guests) {
                 process.poll(context);
             }
             match pause.as_mut().poll(context) {
@@ -521,7 +525,7 @@ impl World {
     }
 
     /// Ends all faults: every process runs, every paused campaign is resumed.
-    async fn settle(&mut self) {
+    pub async fn settle(&mut self) {
         self.wake_all();
         self.log.set_faults(Faults::none());
         if self.workers.is_empty() {

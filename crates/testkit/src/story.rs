@@ -227,6 +227,7 @@ impl Script {
             stream: false,
             recipients: String::new(),
             reading: Box::new(FileReading::default()),
+            rows_fingerprint: None,
             pieces: 0,
         };
         self.announce(CampaignRecord::Manifest(manifest));

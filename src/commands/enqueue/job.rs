@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use crate::commands::campaign::Campaign;
-use crate::commands::{Failure, project, time};
+use crate::commands::{Failure, project, temporary, time};
 use crate::config::OncePer;
 use crate::domain::project_key::ProjectKey;
 use crate::engine::enqueue::{Job, QueueTimeout, RunChoice, SuppressionCheck};
@@ -21,6 +21,7 @@ pub fn job(
     let not_before = not_before(options, &now)?;
     Ok(Job {
         run: run_choice(options, campaign.file.keys.once_per, &now),
+        earlier: options.earlier(),
         recipients: campaign.recipients,
         columns: campaign.columns,
         options: campaign.options,
@@ -40,6 +41,7 @@ pub fn job(
         render_threads: RENDER_THREADS
             .min(std::thread::available_parallelism().map_or(1, usize::from)),
         dry_run: options.dry_run,
+        scratch: temporary::folder(),
         campaign: campaign.file.name,
         content: Arc::new(campaign.composer),
     })

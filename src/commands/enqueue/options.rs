@@ -2,6 +2,7 @@
 
 use crate::commands::project::ConnectOptions;
 use crate::domain::duration;
+use crate::engine::enqueue::EarlierRuns;
 use crate::recipients;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +32,14 @@ pub struct Options {
     #[arg(long)]
     pub skip_invalid: bool,
 
+    /// Leave out everybody to whom an earlier run of the campaign delivered, may have delivered, or still has to deliver
+    #[arg(long, conflicts_with = "stream")]
+    pub only_new: bool,
+
+    /// Cancel what earlier runs of the campaign still have pending, then do the same as with --only-new
+    #[arg(long, conflicts_with_all = ["stream", "only_new"])]
+    pub replace: bool,
+
     /// Start sending at this time: RFC 3339, `2026-12-01 09:00`, `2026-12-01T09:00:00`, or `09:00` (today or tomorrow), in the host's time zone [default: at once]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
@@ -59,6 +68,14 @@ impl Options {
             role,
             instance_id: None,
             queue_timeout: self.longest_wait(),
+        }
+    }
+
+    pub fn earlier(&self) -> EarlierRuns {
+        match (self.replace, self.only_new) {
+            (true, _) => EarlierRuns::Cancel,
+            (false, true) => EarlierRuns::LeaveOut,
+            (false, false) => EarlierRuns::Forbid,
         }
     }
 

@@ -22,18 +22,61 @@ pub fn exit(report: &EnqueueReport) -> Exit {
 pub async fn sent_before(project: &OpenProject, campaign: &str, other: &OtherRun) -> Failure {
     let status = account::status(project.queue.as_ref(), project.clock.now(), Some(campaign)).await;
     let rows = status.map(|status| status.campaigns).unwrap_or_default();
-    let delivered = rows
-        .iter()
-        .find(|row| row.key == other.key)
-        .map_or(0, |row| row.delivered);
+    let row = rows.iter().find(|row| row.key == other.key);
+    let delivered = row.map_or(0, |row| row.delivered);
+    let pending = row.map_or(0, |row| row.unfinished());
     let what = format!(
-        "campaign `{campaign}` is already enqueued as run `{}` with different inputs (changed: {}); that run has \
-delivered {}; nothing was enqueued",
+        "campaign `{campaign}` is already enqueued as run `{}` with different inputs (changed: {}); of that \
+run {} delivered and {} pending; nothing was enqueued",
         other.run,
         other.changed.join(", "),
-        counted(delivered, "message")
+        are(delivered),
+        grouped(pending)
     );
-    Failure::usage(what).with_hint("`--run NAME` sends to the whole list as a new run")
+    Failure::usage(what).with_hint(match pending {
+        0 => FINISHED,
+        _ => UNFINISHED,
+    })
+}
+
+fn are(messages: u64) -> String {
+    let verb = if messages == 1 { "is" } else { "are" };
+    format!("{} {verb}", counted(messages, "message"))
+}
+
+const UNFINISHED: &str = "`mailq send` sends what is pending, with the old text; `--only-new` adds recipients who are \
+not in that run; `--replace` cancels what is pending and sends the new text to everybody who has nothing yet";
+const FINISHED: &str = "`--only-new` sends to recipients who are not in that run; `--run NAME` sends to the whole list \
+again, as a new run";
+
+/// Says now and then what it waits for.
+#[derive(Default)]
+pub struct Patience {
+    said_at: Duration,
+}
+
+impl Patience {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    pub fn show(&mut self, progress: &Progress, waited: Duration, claimed: usize) {
+        if waited < self.said_at + Patience::EVERY {
+            return;
+        }
+        self.said_at = waited;
+        progress.warn(match claimed {
+            0 => "waiting for the workers to notice that the old run is cancelled".to_string(),
+            claimed => format!(
+                "waiting until relays have answered for {} of the cancelled run",
+                counted(claimed as u64, "message")
+            ),
+        });
+    }
+}
+
+/// Nothing was enqueued, because earlier runs have everybody.
+pub fn is_for_nobody(report: &EnqueueReport) -> bool {
+    let tally = &report.tally;
+    !report.already_enqueued && tally.enqueued + tally.suppressed == 0 && tally.already_sent > 0
 }
 
 pub async fn warn_of_expiry(
@@ -80,6 +123,12 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     let name = format!("{}/{}", report.campaign, report.run);
     let messages = counted(tally.enqueued, "message");
     let mut line = match dry_run {
+        _ if is_for_nobody(report) => {
+            format!(
+                "{}: nobody is new, so nothing was enqueued",
+                report.campaign
+            )
+        }
         true => format!("{name}: {messages} would be enqueued"),
         false => format!("{name}: {messages} enqueued"),
     };
@@ -87,6 +136,7 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
         (tally.duplicates, "duplicates"),
         (tally.invalid, "invalid"),
         (tally.suppressed, "suppressed"),
+        (tally.already_sent, "already sent"),
     ] {
         if count > 0 {
             line += &format!(", {} {word}", grouped(count));
@@ -118,6 +168,9 @@ pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
         EnqueueProgress::Dropped(run) => progress.say(format!(
             "discarded the unfinished run `{run}`: its inputs changed"
         )),
+        EnqueueProgress::Cancelled(run) => {
+            progress.say(format!("cancelled what run `{run}` had pending"))
+        }
         EnqueueProgress::Continuing { batches_found } => {
             progress.say(format!(
                 "continuing after {}",
@@ -126,6 +179,8 @@ pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
         }
         EnqueueProgress::Waiting { why } => progress.warn(format!("warning: {why}; trying again")),
         EnqueueProgress::Rows { done, of } => progress.set(Counts::of(done, of)),
-        EnqueueProgress::Surveyed(_) | EnqueueProgress::Batch { .. } => {}
+        EnqueueProgress::Surveyed(_)
+        | EnqueueProgress::Batch { .. }
+        | EnqueueProgress::Settling { .. } => {}
     }
 }

@@ -33,9 +33,20 @@ fn hint(error: &EnqueueError) -> Option<&'static str> {
             "fix the template or the row and run it again; `mailq preview CAMPAIGN.toml --row N` shows one message"
         }
         EnqueueError::Chunk { .. } => "shorten the template or its inline images",
-        EnqueueError::OtherInputs { .. } => "`--run NAME` sends to the whole list as a new run",
+        EnqueueError::OtherInputs { .. } => {
+            "`--only-new` sends to recipients who are not in that run; `--run NAME` sends to the whole list as a new run"
+        }
         EnqueueError::Cancelled { .. } | EnqueueError::CancelledMeanwhile { .. } => {
-            "a cancelled run cannot be resumed; `--run NAME` starts a new one"
+            "a cancelled run cannot be resumed; `--run NAME --only-new` starts a new one without those who got it"
+        }
+        EnqueueError::Incomplete { .. } => {
+            "finish it with the command that began it, or cancel its rest with `--replace`"
+        }
+        EnqueueError::Earlier { .. } => {
+            "`mailq verify` says what is wrong; `--run NAME` alone sends to the whole list"
+        }
+        EnqueueError::TooOld { .. } => {
+            "`keep` under `[events]` in mailq.toml keeps events longer; `--run NAME` alone sends to the whole list"
         }
         EnqueueError::DroppedMeanwhile { .. } => "run it again",
         EnqueueError::Busy { .. } => "wait for the other process, or stop it",

@@ -41,7 +41,10 @@ pub fn survey(run: &RunFacts) -> Result<Survey, Failure> {
     let survey = first_pass(path, &options(run), |_, _| ())?;
     let is_same = run.manifest.inputs.get("recipients") == Some(&survey.fingerprint);
     if is_same && run.manifest.inputs.contains_key(LEFT_OUT) {
-        return Err(some_left_out(run));
+        return Err(some_left_out(run, "rows that no message could be made for"));
+    }
+    if is_same && run.manifest.rows_fingerprint.is_some() {
+        return Err(some_left_out(run, "recipients whom earlier runs have"));
     }
     match is_same && survey.counts.accepted == run.manifest.rows {
         true => Ok(survey),
@@ -49,11 +52,11 @@ pub fn survey(run: &RunFacts) -> Result<Survey, Failure> {
     }
 }
 
-/// Which rows have no message follows from the templates, which the queue does not keep.
-fn some_left_out(run: &RunFacts) -> Failure {
+/// Which rows have no message follows from templates or events, which the queue need not have any more.
+fn some_left_out(run: &RunFacts, rows: &str) -> Failure {
     let id = &run.manifest.id;
     let what = format!(
-        "{}/{} left out rows that no message could be made for; no row was printed",
+        "{}/{} left out {rows}; no row was printed",
         id.campaign, id.run
     );
     Failure::usage(what).with_hint("leave out `--rows` to get addresses and states")
@@ -81,6 +84,7 @@ fn options(run: &RunFacts) -> Options {
         skip_invalid: true,
         limit: limit.and_then(|limit| limit.parse().ok()),
         tests: Default::default(),
+        known: Default::default(),
     }
 }
 

@@ -5,6 +5,7 @@ mod metrics;
 mod observer;
 mod options;
 mod report;
+pub mod settler;
 mod setup;
 mod stop_signal;
 

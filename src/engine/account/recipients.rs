@@ -62,7 +62,7 @@ pub async fn recipients(
     };
     let mut facts = Facts::new(vec![subject], asked.folder);
     let scope = Scope {
-        only: Some(asked.run),
+        only: Some(&[asked.run]),
         with_lines: true,
         with_cancelled: true,
         now: asked.now,

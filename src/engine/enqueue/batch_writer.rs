@@ -32,8 +32,7 @@ pub struct BatchWriter<'a, 'q> {
     next: u64,
     tally: Tally,
     /// Rows that the first pass left out, for the seals.
-    duplicates: u64,
-    invalid: u64,
+    left_out: Tally,
     rows_started: u64,
     /// Partition of chunk 0.
     first_partition: u64,
@@ -55,7 +54,7 @@ impl<'a, 'q> BatchWriter<'a, 'q> {
         manifest: &'a Manifest,
         clock: &'a dyn Clock,
         recipients: String,
-        (duplicates, invalid): (u64, u64),
+        left_out: Tally,
     ) -> BatchWriter<'a, 'q> {
         BatchWriter {
             topic,
@@ -66,8 +65,7 @@ impl<'a, 'q> BatchWriter<'a, 'q> {
             recipients,
             next: 0,
             tally: Tally::default(),
-            duplicates,
-            invalid,
+            left_out,
             rows_started: 0,
             first_partition: first_partition(manifest),
             own_seals: Vec::new(),
@@ -258,17 +256,12 @@ impl<'a, 'q> BatchWriter<'a, 'q> {
 
     /// With the rows that the first pass left out, so that the sum of the counts is right.
     fn whole_tally(&self) -> Tally {
-        let Tally {
-            enqueued,
-            suppressed,
-            ..
-        } = self.tally;
-        Tally {
-            recipients: enqueued + suppressed + self.duplicates + self.invalid,
-            duplicates: self.duplicates,
-            invalid: self.invalid,
+        let mut whole = self.left_out;
+        whole += Tally {
+            recipients: self.tally.enqueued + self.tally.suppressed,
             ..self.tally
-        }
+        };
+        whole
     }
 
     /// Reads the topic to its end. Returns the seal, if there is one. Errors: the run was dropped or cancelled.

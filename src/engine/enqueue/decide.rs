@@ -1,7 +1,7 @@
 //! Decides from the campaign topic whether a run may be enqueued. Pure.
 
 use super::error::{EnqueueError, OtherRun};
-use super::job::RunChoice;
+use super::job::{EarlierRuns, RunChoice};
 use crate::domain::ids::RunId;
 use crate::domain::records::{Dropped, Manifest, Seal};
 use crate::protocol::{Ledger, RunFacts};
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub struct Request<'a> {
     pub id: &'a RunId,
     pub choice: &'a RunChoice,
+    pub earlier: EarlierRuns,
     pub fingerprint: &'a str,
     pub inputs: &'a BTreeMap<String, String>,
 }
@@ -123,6 +124,7 @@ fn sealed_under_another_name(
         return Ok(Some(already(facts, seal, request)));
     }
     match others.last() {
+        _ if request.earlier != EarlierRuns::Forbid => Ok(None),
         Some(other) if !is_same(&other.manifest, request.fingerprint) => {
             Err(other_inputs(other, request))
         }
@@ -145,8 +147,16 @@ fn is_of_campaign(facts: &RunFacts, request: &Request<'_>) -> bool {
     facts.manifest.id.campaign == request.id.campaign && facts.manifest.replay_of.is_none()
 }
 
+/// A run of the same campaign, besides this one.
+pub fn is_earlier(facts: &RunFacts, request: &Request<'_>) -> bool {
+    is_of_campaign(facts, request)
+        && facts.manifest.key != request.id.key()
+        && facts.dropped.is_none()
+}
+
 /// Whether an unsealed run is void because of this one: it has the same name and other inputs, it is of an earlier
-/// period, or it has other inputs. A named run leaves other named runs alone, because both may be wanted.
+/// period, or it has other inputs. A named run leaves other named runs alone, because both may be wanted; but it cannot
+/// leave out whom they have before they are sealed.
 fn is_superseded(facts: &RunFacts, request: &Request<'_>) -> bool {
     let is_open = facts.seal.is_none() && facts.dropped.is_none() && facts.cancel.is_none();
     if !is_open || !is_of_campaign(facts, request) {
@@ -157,6 +167,7 @@ fn is_superseded(facts: &RunFacts, request: &Request<'_>) -> bool {
         return differs;
     }
     match request.choice {
+        _ if request.earlier != EarlierRuns::Forbid => true,
         RunChoice::Inputs => differs,
         RunChoice::Period(_) => true,
         RunChoice::Named(_) => differs && is_named_by_inputs(&facts.manifest),

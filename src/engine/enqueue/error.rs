@@ -2,6 +2,7 @@
 
 use super::queue_retry::is_transient;
 use crate::domain::ids::{Partition, RunKey};
+use crate::engine::read_model::AccountError;
 use crate::protocol::ledger::LedgerError;
 use crate::queue::QueueError;
 use crate::queue::chunk::ChunkError;
@@ -77,10 +78,41 @@ pub enum EnqueueError {
     Queue(#[from] QueueError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// `--only-new` and `--replace` need to know what became of everybody in earlier runs.
+    #[error(
+        "it cannot be found out whom earlier runs of this campaign have: {what}; nothing was enqueued"
+    )]
+    Earlier { what: String },
+    /// Its events are not kept any more.
+    #[error(
+        "it is not known any more to whom run `{run}` of campaign `{campaign}` was delivered: events are kept since {since}; nothing was enqueued"
+    )]
+    TooOld {
+        campaign: String,
+        run: String,
+        since: String,
+    },
+    /// Whom it will have is not known before it is complete.
+    #[error(
+        "run `{run}` of campaign `{campaign}` is still being enqueued (`--stream`); nothing was enqueued"
+    )]
+    Incomplete { campaign: String, run: String },
     #[error("cannot start a thread: {0}")]
     Thread(String),
     #[error("the operating system provides no random numbers")]
     Random,
+}
+
+impl From<AccountError> for EnqueueError {
+    fn from(error: AccountError) -> EnqueueError {
+        match error {
+            AccountError::Queue(error) => EnqueueError::Queue(error),
+            AccountError::Ledger(error) => EnqueueError::Ledger(error),
+            other => EnqueueError::Earlier {
+                what: other.to_string(),
+            },
+        }
+    }
 }
 
 impl EnqueueError {

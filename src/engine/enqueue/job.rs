@@ -64,6 +64,18 @@ pub enum RunChoice {
     Named(String),
 }
 
+/// What earlier runs of the campaign mean for this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EarlierRuns {
+    /// One with other inputs is an error, unless the run has a name.
+    #[default]
+    Forbid,
+    /// `--only-new`: everybody whom they have is left out.
+    LeaveOut,
+    /// `--replace`: the same, after what they have pending is cancelled.
+    Cancel,
+}
+
 /// The input that says how many rows were left out because no message could be made for them.
 pub const LEFT_OUT: &str = "left_out";
 
@@ -72,6 +84,7 @@ pub const LEFT_OUT: &str = "left_out";
 pub struct Job {
     pub campaign: String,
     pub run: RunChoice,
+    pub earlier: EarlierRuns,
     pub content: Arc<dyn Compose>,
     pub recipients: PathBuf,
     /// The columns that the content was checked against.
@@ -100,6 +113,8 @@ pub struct Job {
     pub render_threads: usize,
     /// Check and render everything, write nothing.
     pub dry_run: bool,
+    /// For temporary files, about 60 bytes for each recipient of earlier runs; nothing stays in it.
+    pub scratch: PathBuf,
 }
 
 impl Job {

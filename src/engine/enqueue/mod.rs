@@ -7,11 +7,14 @@ mod chunk_appender;
 mod chunk_parts;
 mod chunk_rows;
 mod decide;
+mod earlier;
 mod error;
 mod job;
 mod open;
 mod queue_retry;
 mod renderer;
+mod repeat;
+mod replace;
 mod report;
 mod run;
 mod suppression;
@@ -19,7 +22,9 @@ mod survey;
 
 pub use campaign_topic::CampaignTopic;
 pub use error::{EnqueueError, OtherRun};
-pub use job::{Compose, Job, LEFT_OUT, RunChoice, SuppressionCheck, composer, fingerprint};
+pub use job::{
+    Compose, EarlierRuns, Job, LEFT_OUT, RunChoice, SuppressionCheck, composer, fingerprint,
+};
 pub use queue_retry::QueueTimeout;
 pub use report::{EnqueueProgress, EnqueueReport};
 pub use run::{dry_run, enqueue};

@@ -1,21 +1,22 @@
 //! Opens a run: drops the runs that it supersedes, and finds or writes its manifest.
 
 use super::campaign_topic::CampaignTopic;
-use super::decide::{Decision, Request, SealedRun, changed, decide, is_same};
+use super::decide::{Decision, Request, SealedRun, changed, decide, is_earlier, is_same};
 use super::error::EnqueueError;
 use super::job::{Job, batch_shape};
 use super::queue_retry::report_waiting;
 use super::report::EnqueueProgress;
-use crate::domain::ids::Offset;
+use crate::domain::ids::{Offset, RunKey};
 use crate::domain::records::{CampaignRecord, Dropped, FileReading, Manifest};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::timestamp::timestamp;
 use crate::queue::Queue;
 use crate::recipients::FileEncoding;
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 /// Two processes with different inputs drop each other's run. This many times, then one gives up.
-const MAX_ROUNDS: usize = 10;
+pub const MAX_ROUNDS: usize = 10;
 
 pub enum Opened {
     AlreadySealed(Box<SealedRun>),
@@ -57,18 +58,27 @@ pub async fn drop_superseded(
 
 /// The run's manifest, written by this process or another. Chunks may be appended after this.
 pub async fn manifest(
-    queue: &dyn Queue,
     topic: &mut CampaignTopic<'_>,
     job: &Job,
     request: &Request<'_>,
     new: NewManifest,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<Manifest, EnqueueError> {
-    if let Some(manifest) = current_manifest(topic, request)? {
-        return Ok(manifest);
+    while let Some(manifest) = current_manifest(topic, request)? {
+        if manifest.rows_fingerprint == new.rows_fingerprint {
+            return Ok(manifest);
+        }
+        // Its chunks leave out other people than this process would.
+        drop_own(
+            topic,
+            &manifest,
+            "other recipients are left out now",
+            observer,
+        )
+        .await?;
     }
     // Read before the manifest is appended: chunks of this run can only have these offsets or higher ones.
-    let first = log_end_offsets(queue, job, observer).await?;
+    let first = log_end_offsets(topic.queue, job, observer).await?;
     let mut make = |draw| {
         CampaignRecord::Manifest(new.manifest(
             topic,
@@ -86,8 +96,71 @@ pub async fn manifest(
     current_manifest(topic, request)?.ok_or_else(|| busy(request, Vec::new()))
 }
 
+/// Drops the run itself, while nothing of it is sealed, so that it starts anew.
+pub async fn drop_own(
+    topic: &mut CampaignTopic<'_>,
+    manifest: &Manifest,
+    why: &str,
+    observer: &mut dyn FnMut(EnqueueProgress<'_>),
+) -> Result<(), EnqueueError> {
+    let mut make = |append| {
+        CampaignRecord::Dropped(Dropped {
+            key: manifest.key,
+            draw: manifest.draw,
+            append,
+            why: why.to_string(),
+        })
+    };
+    topic.append(&mut make, observer).await?;
+    topic.read_to_end(observer).await
+}
+
+/// Drops the run itself if it was begun: nobody is left for it.
+pub async fn drop_unsealed(
+    topic: &mut CampaignTopic<'_>,
+    request: &Request<'_>,
+    observer: &mut dyn FnMut(EnqueueProgress<'_>),
+) -> Result<(), EnqueueError> {
+    match current_manifest(topic, request)? {
+        Some(manifest) => drop_own(topic, &manifest, "nobody is left for it", observer).await,
+        None => Ok(()),
+    }
+}
+
+/// Errors: batches of an earlier run are being sent, and it has more to come.
+pub fn require_complete(
+    topic: &CampaignTopic<'_>,
+    request: &Request<'_>,
+) -> Result<(), EnqueueError> {
+    let mut runs = topic.ledger.sealed();
+    let open =
+        runs.find(|run| is_earlier(run, request) && !run.is_complete() && run.cancel.is_none());
+    match open {
+        Some(run) => Err(EnqueueError::Incomplete {
+            campaign: request.id.campaign.clone(),
+            run: run.manifest.id.run.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether no run of the campaign that is not among the `known` was begun before this one, or sealed since. One that
+/// is begun later sees this one.
+pub fn is_alone(
+    topic: &CampaignTopic<'_>,
+    request: &Request<'_>,
+    known: &BTreeSet<RunKey>,
+) -> bool {
+    let mut runs = topic.ledger.runs();
+    runs.all(|run| {
+        !is_earlier(run, request)
+            || known.contains(&run.manifest.key)
+            || (run.seal.is_none() && run.cancel.is_some())
+    })
+}
+
 /// The first manifest in the log, unless the run was dropped.
-fn current_manifest(
+pub fn current_manifest(
     topic: &CampaignTopic<'_>,
     request: &Request<'_>,
 ) -> Result<Option<Manifest>, EnqueueError> {
@@ -104,7 +177,7 @@ fn current_manifest(
     Ok(Some(facts.manifest.clone()))
 }
 
-fn busy(request: &Request<'_>, changed: Vec<String>) -> EnqueueError {
+pub fn busy(request: &Request<'_>, changed: Vec<String>) -> EnqueueError {
     EnqueueError::Busy {
         campaign: request.id.campaign.clone(),
         run: request.id.run.clone(),
@@ -137,9 +210,10 @@ async fn log_end_offsets(
 }
 
 /// What a manifest needs besides the job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct NewManifest {
     pub rows: u64,
+    pub rows_fingerprint: Option<String>,
     pub now: SystemTime,
 }
 
@@ -151,7 +225,7 @@ struct Begin<'a> {
 
 impl NewManifest {
     fn manifest(
-        self,
+        &self,
         topic: &CampaignTopic<'_>,
         job: &Job,
         request: &Request<'_>,
@@ -190,6 +264,7 @@ impl NewManifest {
                 encoding: job.options.encoding.map(FileEncoding::name),
                 header_columns: job.options.header_columns.clone(),
             }),
+            rows_fingerprint: self.rows_fingerprint.clone(),
             pieces: 0,
         }
     }

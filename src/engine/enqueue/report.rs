@@ -6,7 +6,7 @@ use crate::recipients::{Counts, GarbledCell, RowError, Tidied};
 use serde::Serialize;
 use std::time::Duration;
 
-/// The document of `enqueue --json`. `recipients = enqueued + duplicates + invalid + suppressed` always holds.
+/// The document of `enqueue --json`. The law of [`Tally`] holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EnqueueReport {
     pub campaign: String,
@@ -61,6 +61,10 @@ pub enum EnqueueProgress<'a> {
     Garbled { first: &'a GarbledCell, rows: u64 },
     /// This unsealed run was dropped.
     Dropped(&'a str),
+    /// What this earlier run had pending is cancelled.
+    Cancelled(&'a str),
+    /// Workers may still deliver for cancelled runs. `claimed`: messages that may be with a relay.
+    Settling { claimed: usize, waited: Duration },
     /// An earlier call or another process wrote this many batches of the run.
     Continuing { batches_found: u64 },
     /// Rows written so far, and all rows.

@@ -3,7 +3,8 @@
 use super::campaign_topic::read_records;
 use super::error::EnqueueError;
 use super::job::SuppressionCheck;
-use super::queue_retry::{QueueTimeout, report_waiting};
+use super::queue_retry::QueueTimeout;
+use super::repeat::retried;
 use super::report::EnqueueProgress;
 use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
@@ -22,17 +23,7 @@ pub async fn suppression_check(
     queue_timeout: QueueTimeout,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<Arc<SuppressionCheck>, EnqueueError> {
-    let mut retry = queue_timeout.retry();
-    let set = loop {
-        match read(queue).await {
-            Ok(set) => break set,
-            Err(EnqueueError::Queue(error)) => {
-                report_waiting(&error, observer);
-                retry.after(error).await?;
-            }
-            Err(error) => return Err(error),
-        }
-    };
+    let set = retried(queue_timeout, observer, async || read(queue).await).await?;
     let key = key.clone();
     Ok(Arc::new(move |address: &Address| {
         let is_suppressed =

@@ -37,11 +37,6 @@ pub async fn survey(
         let path = job.recipients.display().to_string();
         return Err(RecipientsError::Changed { path }.into());
     }
-    // An empty run would be sealed, and the intended list would then count as changed inputs.
-    if surveyed.survey.counts.accepted == 0 {
-        let path = job.recipients.display().to_string();
-        return Err(RecipientsError::Nobody { path }.into());
-    }
     if let Some(first) = &surveyed.survey.garbled {
         let rows = surveyed.survey.counts.tidied.garbled_rows;
         observer(EnqueueProgress::Garbled { first, rows });

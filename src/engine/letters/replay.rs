@@ -171,6 +171,7 @@ impl Replayer<'_> {
             stream: false,
             recipients: of.recipients,
             reading: of.reading,
+            rows_fingerprint: None,
             pieces: count,
         };
         announce(self.queue, &[CampaignRecord::Manifest(manifest)]).await?;

@@ -18,7 +18,7 @@ pub async fn collect_places(
     facts: &mut Facts,
     queue: &dyn Queue,
     view: &View,
-    scope: Scope,
+    scope: Scope<'_>,
 ) -> Result<bool, AccountError> {
     let is_torn = walk(queue, view, scope, &mut Places(facts)).await?;
     facts.check()?;

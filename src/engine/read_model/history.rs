@@ -159,6 +159,13 @@ impl History {
         None
     }
 
+    /// A relay took it, or nobody knows whether one did.
+    pub fn may_be_delivered(&self) -> bool {
+        let may =
+            |event: EventFact| matches!(event.kind, EventType::Delivered | EventType::InDoubt);
+        self.all_events().any(may)
+    }
+
     /// Whether the dlq has the letter of this end, or a purge names it.
     pub fn has_letter(&self, rank: Rank, end: Final) -> bool {
         self.facts().any(|fact| match fact {

@@ -47,9 +47,9 @@ pub trait Visitor {
 
 /// What to walk over.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope {
-    /// Only messages that count for this run.
-    pub only: Option<RunKey>,
+pub struct Scope<'a> {
+    /// Only messages that count for these runs.
+    pub only: Option<&'a [RunKey]>,
     /// Read the lines of every chunk, not only where rows cannot be told from the headers.
     pub with_lines: bool,
     /// Also chunks that cancelled runs have in send.
@@ -61,7 +61,7 @@ pub struct Scope {
 pub async fn walk(
     queue: &dyn Queue,
     view: &View,
-    scope: Scope,
+    scope: Scope<'_>,
     visitor: &mut dyn Visitor,
 ) -> Result<bool, AccountError> {
     let mut walk = Walk {
@@ -82,7 +82,7 @@ pub async fn walk(
 
 struct Walk<'a> {
     view: &'a View,
-    scope: Scope,
+    scope: Scope<'a>,
     visitor: &'a mut dyn Visitor,
     is_torn: bool,
 }
@@ -103,7 +103,7 @@ impl Walk<'_> {
             && self
                 .scope
                 .only
-                .is_none_or(|only| ledger.counts_for(key) == only)
+                .is_none_or(|only| only.contains(&ledger.counts_for(key)))
     }
 
     async fn open(&mut self, queue: &dyn Queue, at: TopicPartition) -> Result<(), AccountError> {

@@ -36,6 +36,7 @@ async fn small_manifest(queue: &MemoryQueue, job: &Job, batch_chunks: u64) {
         stream: job.stream,
         recipients: String::new(),
         reading: Box::new(FileReading::default()),
+        rows_fingerprint: None,
         pieces: 0,
     };
     append(queue, CampaignRecord::Manifest(manifest)).await;

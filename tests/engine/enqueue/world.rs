@@ -7,7 +7,8 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{CampaignRecord, InDoubtPolicy};
 use mailq::domain::topic::Topic;
 use mailq::engine::enqueue::{
-    Compose, EnqueueError, EnqueueProgress, EnqueueReport, Job, QueueTimeout, RunChoice, enqueue,
+    Compose, EarlierRuns, EnqueueError, EnqueueProgress, EnqueueReport, Job, QueueTimeout,
+    RunChoice, enqueue,
 };
 use mailq::protocol::{Ledger, RunFacts};
 use mailq::queue::chunk;
@@ -72,6 +73,7 @@ impl List {
         Job {
             campaign: "spring".to_string(),
             run: RunChoice::Inputs,
+            earlier: EarlierRuns::Forbid,
             content: Arc::new(Plain),
             recipients: self.path.clone(),
             columns: columns(&self.path, &options).unwrap(),
@@ -91,6 +93,7 @@ impl List {
             queue_timeout: QueueTimeout(Some(Duration::from_secs(60))),
             render_threads: 0,
             dry_run: false,
+            scratch: std::env::temp_dir(),
         }
     }
 }

@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 impl Journal {
     /// How many messages may be claimed in this cycle. Takes slots of the limits for them first.
     pub(super) async fn claim_room(&mut self) -> usize {
-        if self.stopping.is_begun() {
+        // Without relays it only settles what others left.
+        if self.stopping.is_begun() || self.setup.relays.is_empty() {
             return 0;
         }
         let uncommitted = self.partitions.uncommitted();

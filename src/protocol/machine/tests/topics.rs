@@ -120,6 +120,7 @@ pub(super) fn manifest(number: u64, first: u64, change: impl FnOnce(&mut Manifes
         stream: false,
         recipients: String::new(),
         reading: Default::default(),
+        rows_fingerprint: None,
         pieces: 0,
     };
     change(&mut manifest);

@@ -151,6 +151,13 @@ fn enqueue(texts: &mut Vec<String>) {
         Queue => EnqueueError::Queue(QueueError::NoTopic(Topic::Send)),
         Ledger => EnqueueError::Ledger(ledger()),
         Thread => EnqueueError::Thread("resource temporarily unavailable".into()),
+        Earlier => EnqueueError::Earlier { what: "record 7 of event/0 is no event".into() },
+        TooOld => EnqueueError::TooOld {
+            campaign: "spring".into(),
+            run: "2026-01-01".into(),
+            since: "2026-08-30T09:00:04Z".into(),
+        },
+        Incomplete => EnqueueError::Incomplete { campaign: "spring".into(), run: "2026-11-21".into() },
         Random => EnqueueError::Random,
     });
 }
