@@ -6,7 +6,8 @@ use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
 use crate::engine::worker::{RelayLane, SiteLimit};
 use crate::smtp::{
-    self, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource, SessionEnd,
+    self, LoginProblem, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource,
+    SessionEnd,
 };
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -53,6 +54,13 @@ pub fn failure(relay: &str, end: &SessionEnd) -> Failure {
             return Failure::try_later(format!("relay `{relay}` accepted no message"));
         }
         SessionEnd::Reconnect { reply, why } => (None, reply, why),
+        SessionEnd::LoginRefused { problem, why, .. } => {
+            let what = format!(
+                "relay `{relay}` cannot be used at {}: {why}",
+                stage_name(Stage::Auth)
+            );
+            return Failure::usage(what).with_hint(login_hint(*problem));
+        }
         SessionEnd::Failed { stage, reply, why }
         | SessionEnd::Unavailable { stage, reply, why } => (Some(*stage), reply, why),
     };
@@ -61,14 +69,33 @@ pub fn failure(relay: &str, end: &SessionEnd) -> Failure {
     if let Some(reply) = reply.as_ref().filter(|reply| !why.contains(&reply.text)) {
         what = format!("{what}: {reply}");
     }
-    let is_permanent = reply.as_ref().is_none_or(|reply| reply.code >= 500);
     match stage {
-        Some(Stage::Auth) if is_permanent => Failure::usage(what).with_hint(
-            "check `user` and the password in its `[[relay]]`; many providers require an app password",
+        Some(Stage::Ehlo) if reply.is_some() => Failure::usage(what).with_hint(
+            "set `helo = \"mail.example.org\"`, the full name of this host, in its `[[relay]]`",
         ),
         Some(Stage::Tls) => Failure::usage(what)
             .with_hint("check the host name and port, or set `ca_file` in its `[[relay]]`"),
-        _ => Failure::try_later(what).with_hint("check the host name and port of the relay, and try again"),
+        _ => Failure::try_later(what)
+            .with_hint("check the host name and port of the relay, and try again"),
+    }
+}
+
+/// What helps where a login cannot succeed.
+pub fn login_hint(problem: LoginProblem) -> &'static str {
+    match problem {
+        LoginProblem::Refused => {
+            "check `user` and the password in its `[[relay]]`; many providers require an app password"
+        }
+        LoginProblem::WantsToken => {
+            "set `auth = \"xoauth2\"` and a `password_command` that prints an access token in its `[[relay]]`"
+        }
+        LoginProblem::NoMechanism => {
+            "the password is not at fault: mailq can log in with `plain`, `login`, `cram-md5` and `xoauth2`, and this relay \
+             needs one of them"
+        }
+        LoginProblem::NoTls => {
+            "use a port with TLS, or `?tls=none` after the port if the network is trusted"
+        }
     }
 }
 
@@ -105,6 +132,7 @@ pub fn open_one(config: &RelayConfig, loaded: &Loaded) -> Result<Rc<dyn Relay>, 
         })
     });
     settings.ca_file = config.keys.ca_file.clone();
+    settings.helo_name = config.keys.helo.clone();
     if !config.keys.pipelining {
         settings.pipelining = Pipelining::Off;
     }
@@ -186,6 +214,7 @@ mod tests {
                 password_command: None,
                 auth: Auth(None),
                 ca_file: None,
+                helo: None,
                 rate: None,
                 connections,
                 weight: NonZeroU32::new(weight).unwrap(),

@@ -198,6 +198,7 @@ fn unfinished(summary: &Summary) -> String {
             "; some partitions have stopped, see above".to_string()
         }
         Some(LeftWork::RelaysAway) => "; no relay is available".to_string(),
+        Some(LeftWork::LoginRefused) => "; the relay refuses our login".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
         Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", duration::human(wait)),
     }

@@ -4,6 +4,7 @@
 use super::policy::Trouble;
 use crate::domain::duration;
 use crate::domain::outcome::{Attempt, Stage};
+use crate::smtp::LoginProblem;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +14,13 @@ const PROBES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(5),
+];
+/// Servers lock accounts and addresses that log in with a wrong password too often.
+const LOGINS: [Duration; 4] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(120),
+    Duration::from_secs(900),
 ];
 /// After refusals of what we send every probe costs a message.
 const SENDER_PROBE: Duration = Duration::from_secs(60);
@@ -45,6 +53,8 @@ pub enum Signal {
     Refused(String),
     /// The same words once a recipient was named: they may be about this message alone.
     RefusedOne(String),
+    /// The login is refused for good.
+    LoginRefused(LoginProblem, String),
     /// 5xx of sender or message scope.
     SenderRefused(String),
 }
@@ -106,8 +116,25 @@ pub enum Permit {
 /// One line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    Opened { what: String, words: String },
-    Closed { what: String, after: Duration },
+    Opened {
+        what: String,
+        words: String,
+    },
+    LoginRefused {
+        what: String,
+        words: String,
+        problem: LoginProblem,
+    },
+    /// The relay refuses more connections than these, beside those that are open.
+    Connections {
+        what: String,
+        allowed: usize,
+        words: String,
+    },
+    Closed {
+        what: String,
+        after: Duration,
+    },
 }
 
 impl fmt::Display for Notice {
@@ -116,6 +143,22 @@ impl fmt::Display for Notice {
             Notice::Opened { what, words } => {
                 write!(f, "{what} is paused and probed: {words}")
             }
+            Notice::LoginRefused { what, words, .. } => {
+                let waits: Vec<String> = LOGINS.iter().map(|wait| duration::human(*wait)).collect();
+                let [first @ .., last] = waits.as_slice() else {
+                    return Ok(());
+                };
+                let first = first.join(", ");
+                write!(
+                    f,
+                    "{what} refuses our login: {words}; it is tried again after {first}, then every {last}"
+                )
+            }
+            Notice::Connections {
+                what,
+                allowed,
+                words,
+            } => write!(f, "{what} lets in {allowed} connections at once: {words}"),
             Notice::Closed { what, after } => {
                 write!(f, "{what} works again after {}", duration::human(*after))
             }
@@ -139,7 +182,7 @@ pub struct Breaker {
 #[derive(Debug, Clone)]
 struct Open {
     since: Duration,
-    about_us: bool,
+    cause: Cause,
     failed_probes: usize,
     next_probe_at: Duration,
     /// Messages or connections of this probe: begun, and not answered yet.
@@ -147,9 +190,20 @@ struct Open {
     probing: usize,
 }
 
+/// What a breaker is open for. It decides when the next probe leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Outage,
+    Login,
+    Sender,
+}
+
 impl Open {
     fn most_probes(&self) -> usize {
-        if self.about_us { SENDER_PROBES } else { 1 }
+        match self.cause {
+            Cause::Sender => SENDER_PROBES,
+            Cause::Login | Cause::Outage => 1,
+        }
     }
 
     /// The probe under way may have more messages.
@@ -158,11 +212,13 @@ impl Open {
     }
 
     fn wait(&self) -> Duration {
-        if self.about_us {
-            return SENDER_PROBE;
-        }
-        let [.., longest] = PROBES;
-        PROBES.get(self.failed_probes).copied().unwrap_or(longest)
+        let waits: &[Duration] = match self.cause {
+            Cause::Sender => &[SENDER_PROBE],
+            Cause::Login => &LOGINS,
+            Cause::Outage => &PROBES,
+        };
+        let longest = waits.last().copied().unwrap_or(SENDER_PROBE);
+        waits.get(self.failed_probes).copied().unwrap_or(longest)
     }
 }
 
@@ -179,6 +235,13 @@ impl Breaker {
 
     pub fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// How often the login was refused in a row, the refusal that opened it included.
+    pub fn login_refusals(&self) -> usize {
+        let open = self.open.as_ref();
+        let open = open.filter(|open| open.cause == Cause::Login);
+        open.map_or(0, |open| open.failed_probes + 1)
     }
 
     /// Open, and no probe is due yet.
@@ -231,14 +294,14 @@ impl Breaker {
         if self.open.is_some() {
             return self.report_open(now, &signal);
         }
-        let (opens, about_us, words) = match signal {
+        let (opens, cause, words) = match &signal {
             Signal::Fine => {
                 self.refusals.taken();
                 self.count(false);
                 return None;
             }
-            Signal::Deferred(words) => (self.count(true), false, words),
-            Signal::Refused(words) => (true, false, words),
+            Signal::Deferred(words) => (self.count(true), Cause::Outage, words),
+            Signal::Refused(words) => (true, Cause::Outage, words),
             Signal::RefusedOne(words) => {
                 let takes_others = self
                     .replies
@@ -246,15 +309,19 @@ impl Breaker {
                     .rev()
                     .take(RECENT)
                     .any(|deferred| !deferred);
-                (self.count(true) || !takes_others, false, words)
+                (self.count(true) || !takes_others, Cause::Outage, words)
             }
+            Signal::LoginRefused(_, words) => (true, Cause::Login, words),
             Signal::SenderRefused(words) => {
                 self.count(false);
                 self.refusals.refused();
-                (self.refusals.are_no_chance(), true, words)
+                (self.refusals.are_no_chance(), Cause::Sender, words)
             }
         };
-        opens.then(|| self.open(now, about_us, &words))
+        opens.then(|| {
+            self.open(now, cause);
+            self.notice(&signal, words)
+        })
     }
 
     /// Only probes count: other answers are to messages that began before the outage.
@@ -262,29 +329,55 @@ impl Breaker {
         let open = self.open.as_mut().filter(|open| open.probing > 0)?;
         let works = match signal {
             Signal::Fine => true,
-            Signal::SenderRefused(_) => !open.about_us,
-            Signal::Deferred(_) | Signal::Refused(_) | Signal::RefusedOne(_) => false,
+            Signal::SenderRefused(_) => open.cause != Cause::Sender,
+            Signal::Deferred(_)
+            | Signal::Refused(_)
+            | Signal::RefusedOne(_)
+            | Signal::LoginRefused(..) => false,
         };
         if works {
             return self.close(now, signal);
         }
+        let cause = match (signal, open.cause) {
+            (Signal::LoginRefused(..), _) => Cause::Login,
+            // The server is away meanwhile.
+            (_, Cause::Login) => Cause::Outage,
+            (_, cause) => cause,
+        };
+        let is_same = cause == open.cause;
+        open.cause = cause;
         open.probing -= 1;
-        if open.probing == 0 {
-            open.granted = 0;
-            open.failed_probes += 1;
+        if open.probing == 0 || !is_same {
+            (open.granted, open.probing) = (0, 0);
+            open.failed_probes = if is_same { open.failed_probes + 1 } else { 0 };
             open.next_probe_at = now + open.wait();
         }
-        None
+        match signal {
+            Signal::LoginRefused(_, words) if !is_same => Some(self.notice(signal, words)),
+            _ => None,
+        }
     }
 
-    fn open(&mut self, now: Duration, about_us: bool, words: &str) -> Notice {
+    fn notice(&self, signal: &Signal, words: &str) -> Notice {
+        let (what, words) = (self.what.clone(), printable(words));
+        match signal {
+            Signal::LoginRefused(problem, _) => Notice::LoginRefused {
+                what,
+                words,
+                problem: *problem,
+            },
+            _ => Notice::Opened { what, words },
+        }
+    }
+
+    fn open(&mut self, now: Duration, cause: Cause) {
         let failed_probes = match self.last {
             Some((ended, failed)) if now < ended + RELAPSE => failed + 1,
             _ => 0,
         };
         let mut open = Open {
             since: now,
-            about_us,
+            cause,
             failed_probes,
             next_probe_at: now,
             granted: 0,
@@ -293,10 +386,6 @@ impl Breaker {
         open.next_probe_at = now + open.wait();
         self.open = Some(open);
         self.replies.clear();
-        Notice::Opened {
-            what: self.what.clone(),
-            words: printable(words),
-        }
     }
 
     fn close(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {

@@ -2,8 +2,11 @@
 //! except [`log_in`].
 
 use super::connection::{Connection, ConnectionError};
+use super::md5;
+use super::relay::LoginProblem;
 use super::reply::ServerReply;
 use super::settings::{Mechanism, Secret};
+use crate::domain::digest::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
@@ -14,28 +17,31 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-/// The mechanism to use: `wanted` if there is one, else PLAIN, else LOGIN. XOAUTH2 must be wanted, because its secret
-/// is a token and not a password. Errors say what the server offers.
-pub fn choose(wanted: Option<Mechanism>, offered: &[String]) -> Result<Mechanism, String> {
-    let is_offered = |mechanism: Mechanism| offered.iter().any(|word| word == mechanism.keyword());
-    if let Some(mechanism) = wanted {
-        return match is_offered(mechanism) {
-            true => Ok(mechanism),
-            false => Err(format!(
-                "the relay does not offer `{mechanism}` (it offers: {})",
-                listed(offered)
-            )),
-        };
-    }
-    [Mechanism::Plain, Mechanism::Login]
-        .into_iter()
-        .find(|mechanism| is_offered(*mechanism))
-        .ok_or_else(|| {
+/// The mechanism to use: `wanted` if there is one, else PLAIN, LOGIN or CRAM-MD5, the first that is offered. XOAUTH2 must
+/// be wanted, because its secret is a token and not a password. Errors say what the server offers.
+pub fn choose(
+    wanted: Option<Mechanism>,
+    offered: &[String],
+) -> Result<Mechanism, (LoginProblem, String)> {
+    let is_offered = |mechanism: &Mechanism| offered.iter().any(|word| word == mechanism.keyword());
+    let (found, what) = match wanted {
+        Some(mechanism) => (
+            Some(mechanism).filter(is_offered),
+            format!("the relay does not offer `{mechanism}`"),
+        ),
+        None => (
+            Mechanism::OF_PASSWORDS.into_iter().find(is_offered),
             format!(
-                "the relay offers no login with a password (it offers: {})",
-                listed(offered)
-            )
-        })
+                "the relay offers none of {}",
+                Mechanism::OF_PASSWORDS.map(|m| m.to_string()).join(", ")
+            ),
+        ),
+    };
+    let problem = match wanted.is_none() && is_offered(&Mechanism::XOAuth2) {
+        true => LoginProblem::WantsToken,
+        false => LoginProblem::NoMechanism,
+    };
+    found.ok_or_else(|| (problem, format!("{what} (it offers: {})", listed(offered))))
 }
 
 fn listed(offered: &[String]) -> String {
@@ -55,7 +61,7 @@ pub async fn log_in(
 ) -> Result<ServerReply, ConnectionError> {
     let mut responses = responses(mechanism, credentials).into_iter();
     let mut line = format!("AUTH {}", mechanism.keyword());
-    if mechanism != Mechanism::Login
+    if mechanism.begins_with_response()
         && let Some(first) = responses.next()
     {
         line.push(' ');
@@ -70,6 +76,9 @@ pub async fn log_in(
         // After an XOAUTH2 error the server sends the final reply when it gets an empty response. `*` cancels (RFC 4954
         // §4).
         line = match responses.next() {
+            _ if mechanism == Mechanism::CramMd5 && line.starts_with("AUTH") => {
+                cram_md5(&reply.into_reply().text, credentials)
+            }
             Some(response) => response,
             None if mechanism == Mechanism::XOAuth2 && !line.is_empty() => String::new(),
             None if line != "*" => "*".to_string(),
@@ -85,10 +94,21 @@ fn responses(mechanism: Mechanism, credentials: &Credentials) -> Vec<String> {
     match mechanism {
         Mechanism::Plain => vec![STANDARD.encode(format!("\0{user}\0{password}"))],
         Mechanism::Login => vec![STANDARD.encode(user), STANDARD.encode(password)],
+        // It depends on the challenge.
+        Mechanism::CramMd5 => Vec::new(),
         Mechanism::XOAuth2 => {
             vec![STANDARD.encode(format!("user={user}\x01auth=Bearer {password}\x01\x01"))]
         }
     }
+}
+
+/// The response to a challenge (RFC 2195 §2). Cancels the login if the challenge is not base64.
+fn cram_md5(challenge: &str, credentials: &Credentials) -> String {
+    let Ok(challenge) = STANDARD.decode(challenge.trim()) else {
+        return "*".to_string();
+    };
+    let digest = md5::hmac(credentials.password.reveal().as_bytes(), &challenge);
+    STANDARD.encode(format!("{} {}", credentials.user, hex(&digest)))
 }
 
 #[cfg(test)]
@@ -105,13 +125,33 @@ mod tests {
             choose(Some(Mechanism::XOAuth2), &all),
             Ok(Mechanism::XOAuth2)
         );
-        assert!(
-            choose(None, &offered(&["XOAUTH2"]))
-                .unwrap_err()
-                .contains("xoauth2")
+        assert_eq!(
+            choose(None, &offered(&["CRAM-MD5"])),
+            Ok(Mechanism::CramMd5)
         );
-        assert!(choose(None, &[]).unwrap_err().contains("none"));
-        assert!(choose(Some(Mechanism::Plain), &offered(&["LOGIN"])).is_err());
+        for (wanted, words, problem, why) in [
+            (
+                None,
+                &["XOAUTH2", "NTLM"][..],
+                LoginProblem::WantsToken,
+                "the relay offers none of plain, login, cram-md5 (it offers: xoauth2, ntlm)",
+            ),
+            (
+                None,
+                &[],
+                LoginProblem::NoMechanism,
+                "the relay offers none of plain, login, cram-md5 (it offers: none)",
+            ),
+            (
+                Some(Mechanism::Plain),
+                &["LOGIN"],
+                LoginProblem::NoMechanism,
+                "the relay does not offer `plain` (it offers: login)",
+            ),
+        ] {
+            let refused = choose(wanted, &offered(words));
+            assert_eq!(refused, Err((problem, why.to_string())));
+        }
     }
 
     #[test]
@@ -129,6 +169,13 @@ mod tests {
             responses(Mechanism::Login, &credentials),
             ["dGlt", "dGFuc3RhYWZ0YW5zdGFhZg=="]
         );
+        // The example of RFC 2195 §2.
+        let challenge = "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+";
+        assert_eq!(
+            cram_md5(challenge, &credentials),
+            "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"
+        );
+        assert_eq!(cram_md5("no base64!", &credentials), "*");
         let decoded = STANDARD
             .decode(&responses(Mechanism::XOAuth2, &credentials)[0])
             .unwrap();

@@ -23,6 +23,8 @@ pub enum ConnectionError {
     /// A certificate that is not trusted, or no common version of TLS.
     #[error("no TLS: {0}")]
     Tls(String),
+    #[error("the relay answers in plain text")]
+    PlainText,
 }
 
 impl ConnectionError {
@@ -84,6 +86,12 @@ impl Connection<TcpStream> {
         }
     }
 
+    /// Returns when the relay has said something, or hung up.
+    pub async fn readable(&self) {
+        // Reading tells what is wrong.
+        let _ = self.stream.readable().await;
+    }
+
     /// The TLS handshake. Bytes that came before it and were not read are dropped: an attacker may have injected them
     /// (RFC 3207 §6).
     pub async fn secured(self, tls: &Tls, within: Duration) -> Result<Connection, ConnectionError> {
@@ -91,6 +99,7 @@ impl Connection<TcpStream> {
             .await
             .map_err(|_| ConnectionError::TimedOut(within))?
             .map_err(|error| match error.kind() {
+                _ if tls::is_plain_text(&error) => ConnectionError::PlainText,
                 std::io::ErrorKind::InvalidData => ConnectionError::Tls(error.to_string()),
                 _ => ConnectionError::lost(&error),
             })?;

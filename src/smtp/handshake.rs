@@ -3,13 +3,18 @@
 use super::auth::{self, Credentials};
 use super::connection::{Connection, ConnectionError, Stream};
 use super::ehlo::Extensions;
-use super::relay::SessionEnd;
+use super::helo;
+use super::relay::{LoginProblem, SessionEnd};
 use super::reply::ServerReply;
 use super::settings::{Mechanism, SecretSource, Timeouts};
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use crate::domain::outcome::Stage;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+/// A server that has said nothing for so long may be waiting for TLS.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A server, and how to connect to it.
 pub struct Server {
@@ -22,7 +27,8 @@ pub struct Server {
     /// Fetches the token for each login with XOAUTH2.
     pub token: Option<SecretSource>,
     pub mechanism: Option<Mechanism>,
-    pub ehlo_name: String,
+    /// `None`: the address of the connection.
+    pub ehlo_name: Option<String>,
     pub timeouts: Timeouts,
 }
 
@@ -46,22 +52,25 @@ pub struct Ready {
 }
 
 impl Server {
-    /// Errors: always [`SessionEnd::Unavailable`], with the stage that failed.
+    /// Errors: [`SessionEnd::Unavailable`] with the stage that failed, or [`SessionEnd::LoginRefused`].
     pub async fn connect(&self) -> Result<Ready, SessionEnd> {
-        let mut plain = Connection::new(self.open_socket().await?);
+        let socket = self.open_socket().await?;
+        let name = self.ehlo_name(&socket)?;
+        let name = name.as_str();
+        let mut plain = Connection::new(socket);
         let (greeting, mut connection, extensions) = match &self.security {
             Security::Implicit(tls) => {
                 let mut connection = self.secured(plain, tls).await?;
                 let greeting = self.greeting(&mut connection).await?;
-                let extensions = self.say_ehlo(&mut connection).await?;
+                let extensions = self.say_ehlo(&mut connection, name).await?;
                 (greeting, connection, extensions)
             }
             security => {
-                let greeting = self.greeting(&mut plain).await?;
-                let extensions = self.say_ehlo(&mut plain).await?;
+                let greeting = self.plain_greeting(&mut plain).await?;
+                let extensions = self.say_ehlo(&mut plain, name).await?;
                 match starttls(security, &extensions)? {
                     Some(tls) => {
-                        let connection = self.start_tls(plain, tls).await?;
+                        let connection = self.start_tls(plain, tls, name).await?;
                         (greeting, connection.0, connection.1)
                     }
                     None => (greeting, plain.in_plain_text(), extensions),
@@ -92,6 +101,48 @@ impl Server {
         Ok(stream)
     }
 
+    fn ehlo_name(&self, socket: &TcpStream) -> Result<String, SessionEnd> {
+        match &self.ehlo_name {
+            Some(name) => Ok(name.clone()),
+            None => {
+                let address = socket.local_addr();
+                let address = address.map_err(|e| failed_at(Stage::Connect, e.to_string()))?;
+                Ok(helo::literal(address.ip()))
+            }
+        }
+    }
+
+    /// The greeting in plain text. A server that waits for TLS says nothing, so one that is silent is asked whether it is
+    /// such a server; a slow one gets its time all the same (RFC 5321 §4.5.3.2.1).
+    async fn plain_greeting(
+        &self,
+        connection: &mut Connection<TcpStream>,
+    ) -> Result<String, SessionEnd> {
+        if timeout(SILENCE, connection.readable()).await.is_err() && self.speaks_tls().await {
+            return Err(self.speaks_tls_first());
+        }
+        self.greeting(connection).await
+    }
+
+    /// Whether the server answers a TLS handshake with TLS, on a connection of its own.
+    async fn speaks_tls(&self) -> bool {
+        let Ok(tls) = Tls::new(&self.host, None) else {
+            return false;
+        };
+        let asked = async {
+            let socket = self.open_socket().await.ok()?;
+            Some(tls::is_tls(&tls.handshake(socket).await))
+        };
+        timeout(SILENCE, asked).await.ok().flatten() == Some(true)
+    }
+
+    fn speaks_tls_first(&self) -> SessionEnd {
+        let (host, port) = (shown_host(&self.host), self.port);
+        let why =
+            format!("port {port} speaks TLS from the first byte: use `smtps://{host}:{port}`");
+        failed_at(Stage::Tls, why)
+    }
+
     async fn greeting<S: Stream>(
         &self,
         connection: &mut Connection<S>,
@@ -106,11 +157,12 @@ impl Server {
         &self,
         mut plain: Connection<TcpStream>,
         tls: &Tls,
+        name: &str,
     ) -> Result<(Connection, Extensions), SessionEnd> {
         let reply = self.command(&mut plain, Stage::Tls, "STARTTLS").await?;
         accepted(Stage::Tls, reply)?;
         let mut connection = self.secured(plain, tls).await?;
-        let extensions = self.say_ehlo(&mut connection).await?;
+        let extensions = self.say_ehlo(&mut connection, name).await?;
         Ok((connection, extensions))
     }
 
@@ -120,15 +172,25 @@ impl Server {
         tls: &Tls,
     ) -> Result<Connection, SessionEnd> {
         let secured = plain.secured(tls, self.timeouts.command).await;
-        secured.map_err(|error| failed_at(Stage::Tls, error.to_string()))
+        secured.map_err(|error| {
+            let (host, port) = (shown_host(&self.host), self.port);
+            let why = match error {
+                ConnectionError::PlainText => {
+                    format!("{error}: use `smtp://{host}:{port}`, which begins TLS with STARTTLS")
+                }
+                error => error.to_string(),
+            };
+            failed_at(Stage::Tls, why)
+        })
     }
 
     /// EHLO, or HELO if the server does not know EHLO (RFC 5321 §3.2).
     async fn say_ehlo<S: Stream>(
         &self,
         connection: &mut Connection<S>,
+        name: &str,
     ) -> Result<Extensions, SessionEnd> {
-        let line = format!("EHLO {}", self.ehlo_name);
+        let line = format!("EHLO {name}");
         let reply = self.command(connection, Stage::Ehlo, &line).await?;
         if reply.is_positive() {
             return Ok(Extensions::from_reply(&reply));
@@ -136,7 +198,7 @@ impl Server {
         if !(500..=504).contains(&reply.code) {
             return Err(refused(Stage::Ehlo, reply));
         }
-        let line = format!("HELO {}", self.ehlo_name);
+        let line = format!("HELO {name}");
         let reply = self.command(connection, Stage::Ehlo, &line).await?;
         accepted(Stage::Ehlo, reply).map(|_| Extensions::default())
     }
@@ -151,11 +213,10 @@ impl Server {
         };
         let failed = |why: String| failed_at(Stage::Auth, why);
         if connection.tls().is_none() && !self.allows_plain_text_login {
-            return Err(failed(
-                "the relay offers no TLS, and a password is not sent in plain text".to_string(),
-            ));
+            let why = "the relay offers no TLS, and a password is not sent in plain text";
+            return Err(cannot_log_in((LoginProblem::NoTls, why.to_string())));
         }
-        let mechanism = auth::choose(self.mechanism, &extensions.auth).map_err(failed)?;
+        let mechanism = auth::choose(self.mechanism, &extensions.auth).map_err(cannot_log_in)?;
         let mut credentials = credentials.clone();
         if let (Mechanism::XOAuth2, Some(token)) = (mechanism, &self.token) {
             credentials.password = token.fetch().await.map_err(failed)?;
@@ -163,7 +224,17 @@ impl Server {
         let reply = auth::log_in(connection, mechanism, &credentials, self.timeouts.command)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        accepted(Stage::Auth, reply).map(|_| true)
+        match reply.code {
+            500.. => {
+                let reply = reply.into_reply();
+                Err(SessionEnd::LoginRefused {
+                    problem: LoginProblem::Refused,
+                    why: reply.to_string(),
+                    reply: Some(reply),
+                })
+            }
+            _ => accepted(Stage::Auth, reply).map(|_| true),
+        }
     }
 
     async fn command<S: Stream>(
@@ -213,6 +284,22 @@ fn refused(stage: Stage, reply: ServerReply) -> SessionEnd {
         stage,
         why: reply.to_string(),
         reply: Some(reply),
+    }
+}
+
+fn cannot_log_in((problem, why): (LoginProblem, String)) -> SessionEnd {
+    SessionEnd::LoginRefused {
+        problem,
+        reply: None,
+        why,
+    }
+}
+
+/// As it stands in a URL.
+fn shown_host(host: &str) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_string(),
     }
 }
 

@@ -9,7 +9,9 @@ pub mod date;
 mod ehlo;
 mod envelope;
 mod handshake;
+mod helo;
 mod maildir;
+mod md5;
 mod open;
 mod relay;
 mod reply;
@@ -20,7 +22,7 @@ mod tls;
 mod url;
 
 pub use open::open;
-pub use relay::{Capabilities, Feed, Outgoing, Relay, SessionEnd};
+pub use relay::{Capabilities, Feed, LoginProblem, Outgoing, Relay, SessionEnd};
 pub use reply::parse_reply;
 pub use settings::{
     Mechanism, OpenError, Pipelining, RelaySettings, Secret, SecretSource, Timeouts,

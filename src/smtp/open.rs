@@ -2,10 +2,11 @@
 
 use super::auth::Credentials;
 use super::handshake::{Security, Server};
+use super::helo;
 use super::maildir::MaildirRelay;
 use super::relay::Relay;
 use super::server::ServerRelay;
-use super::settings::{OpenError, RelaySettings, is_ehlo_name};
+use super::settings::{OpenError, RelaySettings};
 use super::tls::Tls;
 use super::url::{RelayAddress, ServerAddress, TlsPolicy};
 use std::path::Path;
@@ -27,8 +28,9 @@ fn server_relay(address: ServerAddress, settings: RelaySettings) -> Result<Serve
         (Some(user), None) => return Err(OpenError::NoPassword { user }),
         (None, Some(_)) => return Err(OpenError::NoUser),
     };
-    if !is_ehlo_name(&settings.helo_name) {
-        return Err(OpenError::HeloName(settings.helo_name));
+    let helo_name = settings.helo_name.or_else(helo::of_host);
+    if let Some(name) = helo_name.as_ref().filter(|name| !helo::is_valid(name)) {
+        return Err(OpenError::HeloName(name.clone()));
     }
     let server = Server {
         security: security(&address, settings.ca_file.as_deref())?,
@@ -38,7 +40,7 @@ fn server_relay(address: ServerAddress, settings: RelaySettings) -> Result<Serve
         credentials,
         token: settings.token,
         mechanism: settings.auth,
-        ehlo_name: settings.helo_name,
+        ehlo_name: helo_name,
         timeouts: settings.timeouts,
     };
     Ok(ServerRelay::new(

@@ -65,12 +65,31 @@ pub enum SessionEnd {
         reply: Option<Reply>,
         why: String,
     },
-    /// No session was established: connecting, TLS or login failed.
+    /// No session was established: connecting or TLS failed, or the login for a reason that may pass.
     Unavailable {
         stage: Stage,
         reply: Option<Reply>,
         why: String,
     },
+    /// The login failed, and will fail again. Servers lock accounts that try too often.
+    LoginRefused {
+        problem: LoginProblem,
+        reply: Option<Reply>,
+        why: String,
+    },
+}
+
+/// Why a login cannot succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginProblem {
+    /// The server refused user and password.
+    Refused,
+    /// The server offers only XOAUTH2.
+    WantsToken,
+    /// Server and client have no mechanism in common.
+    NoMechanism,
+    /// A password is not sent in plain text.
+    NoTls,
 }
 
 impl SessionEnd {
@@ -90,7 +109,8 @@ impl SessionEnd {
             SessionEnd::Finished => "",
             SessionEnd::Reconnect { why, .. }
             | SessionEnd::Failed { why, .. }
-            | SessionEnd::Unavailable { why, .. } => why,
+            | SessionEnd::Unavailable { why, .. }
+            | SessionEnd::LoginRefused { why, .. } => why,
         }
     }
 }

@@ -103,16 +103,28 @@ pub enum Pipelining {
 pub enum Mechanism {
     Plain,
     Login,
+    /// The server gets a digest of the password.
+    CramMd5,
     /// The password is an access token.
     XOAuth2,
 }
 
 impl Mechanism {
+    /// In the order of preference.
+    pub(super) const OF_PASSWORDS: [Mechanism; 3] =
+        [Mechanism::Plain, Mechanism::Login, Mechanism::CramMd5];
+
+    /// The first response goes with AUTH, without a challenge.
+    pub(super) fn begins_with_response(self) -> bool {
+        matches!(self, Mechanism::Plain | Mechanism::XOAuth2)
+    }
+
     /// The name in AUTH.
     pub(super) fn keyword(self) -> &'static str {
         match self {
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::CramMd5 => "CRAM-MD5",
             Mechanism::XOAuth2 => "XOAUTH2",
         }
     }
@@ -130,9 +142,10 @@ impl std::str::FromStr for Mechanism {
         match text.to_ascii_lowercase().as_str() {
             "plain" => Ok(Mechanism::Plain),
             "login" => Ok(Mechanism::Login),
+            "cram-md5" => Ok(Mechanism::CramMd5),
             "xoauth2" => Ok(Mechanism::XOAuth2),
             _ => Err(format!(
-                "`{text}` is not one of `plain`, `login`, `xoauth2`"
+                "`{text}` is not one of `plain`, `login`, `cram-md5`, `xoauth2`"
             )),
         }
     }
@@ -146,20 +159,20 @@ pub struct RelaySettings {
     pub password: Option<Secret>,
     /// Called for each login with XOAUTH2, because tokens expire within the hour. Without it `password` is the token.
     pub token: Option<SecretSource>,
-    /// Default: PLAIN if it is offered, else LOGIN.
+    /// Default: the first of PLAIN, LOGIN and CRAM-MD5 that is offered.
     pub auth: Option<Mechanism>,
     /// PEM file of certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     pub timeouts: Timeouts,
-    /// The name in EHLO.
-    pub helo_name: String,
+    /// The name in EHLO. Default: the host's full name, else its address.
+    pub helo_name: Option<String>,
     pub pipelining: Pipelining,
     /// Default: no limit.
     pub max_messages_per_connection: Option<NonZeroU64>,
 }
 
 impl RelaySettings {
-    /// Defaults for everything except the address. The EHLO name is the host name.
+    /// Defaults for everything except the address.
     pub fn new(address: RelayAddress) -> RelaySettings {
         RelaySettings {
             address,
@@ -169,30 +182,11 @@ impl RelaySettings {
             auth: None,
             ca_file: None,
             timeouts: Timeouts::default(),
-            helo_name: host_name(),
+            helo_name: None,
             pipelining: Pipelining::default(),
             max_messages_per_connection: None,
         }
     }
-}
-
-/// The host's name if it is a valid EHLO name, else `localhost`.
-fn host_name() -> String {
-    let uname = rustix::system::uname();
-    let name = uname.nodename().to_string_lossy();
-    if is_ehlo_name(&name) {
-        name.into_owned()
-    } else {
-        "localhost".to_string()
-    }
-}
-
-/// Whether a name is a domain or an address literal (RFC 5321 §4.1.3). It cannot contain a second command.
-pub(super) fn is_ehlo_name(name: &str) -> bool {
-    let plausible = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
-    };
-    !name.is_empty() && name.len() <= 253 && name.bytes().all(plausible)
 }
 
 /// Settings that a relay cannot be used with.
@@ -231,15 +225,5 @@ mod tests {
         let shown = format!("{secret} {secret:?} {:?}", Some(&secret));
         assert!(!shown.contains("hunter2"));
         assert_eq!(secret.reveal(), "hunter2");
-    }
-
-    #[test]
-    fn an_ehlo_name_is_one_word() {
-        for good in ["localhost", "mx.example.com", "[127.0.0.1]", "[IPv6:::1]"] {
-            assert!(is_ehlo_name(good));
-        }
-        for bad in ["", "a b", "a\r\nMAIL", "b\u{fc}cher"] {
-            assert!(!is_ehlo_name(bad));
-        }
     }
 }

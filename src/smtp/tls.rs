@@ -1,5 +1,5 @@
-//! TLS with rustls and ring. Trusts the system's roots and those of an optional file. Always verifies the server's
-//! name.
+//! TLS with rustls and ring. Trusts the system's roots and those of an optional file, for the server's name; a
+//! certificate that stands itself in that file is trusted even if it is one of a CA (pinned).
 
 use super::settings::OpenError;
 use std::path::Path;
@@ -7,10 +7,18 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
+    SignatureScheme,
+};
 
 /// Makes TLS connections to one server.
 #[derive(Clone)]
@@ -22,11 +30,20 @@ pub struct Tls {
 impl Tls {
     /// Reads the roots. Errors: a `ca_file` that cannot be read or has no certificate, or no root at all.
     pub fn new(host: &str, ca_file: Option<&Path>) -> Result<Tls, OpenError> {
-        let roots = roots(ca_file)?;
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let (roots, pinned) = trusted(ca_file)?;
+        let by_roots =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let by_roots = by_roots.build();
+        let verifier = Verifier {
+            pinned,
+            by_roots: by_roots.map_err(|error| OpenError::Tls(error.to_string()))?,
+        };
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| OpenError::Tls(error.to_string()))?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         let server = ServerName::try_from(host.to_string())
             .map_err(|error| OpenError::Tls(error.to_string()))?;
@@ -42,8 +59,91 @@ impl Tls {
     }
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OpenError> {
-    let mut roots = RootCertStore::empty();
+/// A certificate that `openssl req -x509` makes is a CA and its own issuer, and a CA is no server's certificate to
+/// webpki. If the user has put it into `ca_file`, it is trusted for its name and until it expires.
+#[derive(Debug)]
+struct Verifier {
+    pinned: Vec<CertificateDer<'static>>,
+    by_roots: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.by_roots.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match verified {
+            // Neither its dates nor its name are wrong, since these have errors of their own.
+            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.pinned.iter().any(|pinned| pinned == end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_roots
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_roots
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_roots.supported_verify_schemes()
+    }
+}
+
+/// Whether the other side of a handshake spoke TLS, even if its certificate is not trusted.
+pub fn is_tls<T>(handshake: &std::io::Result<T>) -> bool {
+    match handshake {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::InvalidData && !is_plain_text(error),
+    }
+}
+
+/// The handshake failed because the server does not speak TLS here.
+pub fn is_plain_text(error: &std::io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(
+        inner,
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType))
+    )
+}
+
+/// The roots, and the certificates of the file.
+fn trusted(
+    ca_file: Option<&Path>,
+) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), OpenError> {
+    let (mut roots, mut pinned) = (RootCertStore::empty(), Vec::new());
     let native = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(native.certs);
     if let Some(path) = ca_file {
@@ -55,6 +155,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OpenError> {
         let before = roots.len();
         for certificate in found {
             let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+            pinned.push(certificate.clone());
             roots
                 .add(certificate)
                 .map_err(|error| failed(error.to_string()))?;
@@ -69,7 +170,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OpenError> {
             why: why.unwrap_or_else(|| "none found".to_string()),
         });
     }
-    Ok(roots)
+    Ok((roots, pinned))
 }
 
 /// Version and cipher suite: `TLSv1.3 TLS13_AES_256_GCM_SHA384`.
@@ -84,4 +185,20 @@ pub fn description(stream: &TlsStream<TcpStream>) -> String {
         .map(|suite| format!("{:?}", suite.suite()))
         .unwrap_or_default();
     format!("{version} {suite}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_a_server_without_tls_from_one_with_another_certificate() {
+        let failed = |error: Error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        let text = failed(Error::InvalidMessage(InvalidMessage::InvalidContentType));
+        assert!(is_plain_text(&text) && !is_tls::<()>(&Err(text)));
+        assert!(is_tls::<()>(&Err(failed(Error::DecryptError))));
+        assert!(!is_tls::<()>(
+            &Err(std::io::ErrorKind::UnexpectedEof.into())
+        ));
+    }
 }

@@ -127,7 +127,7 @@ pub fn patient() -> Timeouts {
 pub fn settings(url: &str) -> RelaySettings {
     RelaySettings {
         timeouts: patient(),
-        helo_name: "client.example".into(),
+        helo_name: Some("client.example".into()),
         ..RelaySettings::new(url.parse().unwrap())
     }
 }
@@ -146,6 +146,7 @@ pub async fn converse(fake: &FakeRelay, list: &List) -> SessionEnd {
 pub fn stage_of(end: &SessionEnd) -> Option<Stage> {
     match end {
         SessionEnd::Failed { stage, .. } | SessionEnd::Unavailable { stage, .. } => Some(*stage),
+        SessionEnd::LoginRefused { .. } => Some(Stage::Auth),
         SessionEnd::Finished | SessionEnd::Reconnect { .. } => None,
     }
 }
@@ -155,6 +156,7 @@ pub fn why(end: &SessionEnd) -> &str {
         SessionEnd::Finished => "",
         SessionEnd::Reconnect { why, .. }
         | SessionEnd::Failed { why, .. }
-        | SessionEnd::Unavailable { why, .. } => why,
+        | SessionEnd::Unavailable { why, .. }
+        | SessionEnd::LoginRefused { why, .. } => why,
     }
 }

@@ -2,7 +2,9 @@
 
 use super::feeds::{List, patient, relay, settings, stage_of, why};
 use mailq::domain::outcome::Stage;
-use mailq::smtp::{Mechanism, OpenError, RelaySettings, Secret, SecretSource, SessionEnd, open};
+use mailq::smtp::{
+    LoginProblem, Mechanism, OpenError, RelaySettings, Secret, SecretSource, SessionEnd, open,
+};
 use mailq_testkit::relay::FakeRelay;
 use mailq_testkit::relay::behaviour::Behaviour;
 use mailq_testkit::relay::certificate::{self, Certificate};
@@ -61,6 +63,7 @@ async fn sends_no_mail_to_a_server_with_a_bad_certificate() {
     let cases = [
         (certificate::expired("localhost"), None),
         (certificate::good("elsewhere.example"), None),
+        (certificate::of_a_ca("elsewhere.example"), None),
         (certificate::good("localhost"), Some(&other)),
     ];
     for (certificate, trusted) in &cases {
@@ -81,6 +84,17 @@ async fn sends_no_mail_to_a_server_with_a_bad_certificate() {
         assert!(why(&end).contains("certificate"), "{end:?}");
         assert_eq!(fake.log().mail_times.len(), 0);
     }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn trusts_the_certificate_of_a_ca_that_stands_itself_in_the_file() {
+    let certificate = certificate::of_a_ca("localhost");
+    let fake = FakeRelay::start(secured(&certificate));
+    let (settings, _file) = trusting(&fake, &certificate, "smtp");
+    let list = List::to(&["a@x.example"]);
+    let end = open(settings).unwrap().run_session(&list).await;
+    assert_eq!(end, SessionEnd::Finished);
+    assert_eq!(fake.log().mail_times.len(), 1);
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -124,11 +138,12 @@ async fn fetches_a_token_for_each_login() {
         let list = List::to(&["a@x.example"]);
         ends.push(match relay.run_session(&list).await {
             SessionEnd::Unavailable { stage, why, .. } => format!("{stage:?}: {why}"),
+            SessionEnd::LoginRefused { problem, why, .. } => format!("{problem:?}: {why}"),
             end => format!("{end:?}"),
         });
     }
     assert_eq!(ends[0], "Auth: the vault is closed");
-    assert!(ends[1].starts_with("Auth: 535"), "{}", ends[1]);
+    assert!(ends[1].starts_with("Refused: 535"), "{}", ends[1]);
     assert_eq!(ends[2], "Finished");
 }
 
@@ -157,12 +172,12 @@ async fn logs_in_with_each_mechanism_and_reports_a_wrong_password() {
                     (SessionEnd::Finished, vec!["delivered".into()])
                 );
             } else {
-                let SessionEnd::Unavailable { stage, reply, .. } = end else {
+                let SessionEnd::LoginRefused { problem, reply, .. } = end else {
                     panic!("{end:?}")
                 };
                 assert_eq!(
-                    (stage, reply.map(|reply| reply.code)),
-                    (Stage::Auth, Some(535))
+                    (problem, reply.map(|reply| reply.code)),
+                    (LoginProblem::Refused, Some(535))
                 );
                 assert_eq!(list.taken.borrow().len(), 0);
             }
@@ -184,6 +199,6 @@ fn refuses_settings_that_cannot_work() {
         open(settings.clone()).err(),
         Some(OpenError::CaFile { .. })
     ));
-    settings.helo_name = "a\r\nMAIL FROM:<>".into();
+    settings.helo_name = Some("a\r\nMAIL FROM:<>".into());
     assert!(matches!(open(settings).err(), Some(OpenError::HeloName(_))));
 }

@@ -4,7 +4,9 @@ use super::metrics::Latest;
 use super::report::ended;
 use crate::commands::Global;
 use crate::commands::progress::{Counts, Progress, Unit, Verbosity};
+use crate::commands::relays::login_hint;
 use crate::commands::time::local_time;
+use crate::engine::breaker;
 use crate::engine::worker::{Notice, Observer, Summary};
 use std::rc::Rc;
 
@@ -29,7 +31,10 @@ impl TerminalObserver {
 /// The line for an operator. `None`: only the log and the metrics have it.
 pub fn notice_line(notice: &Notice) -> Option<String> {
     Some(match notice {
-        Notice::Breaker(text) => text.clone(),
+        Notice::Breaker(notice @ breaker::Notice::LoginRefused { problem, .. }) => {
+            format!("{notice}\nhint: {}", login_hint(*problem))
+        }
+        Notice::Breaker(notice) => notice.to_string(),
         Notice::RateChanged { old, new } => format!(
             "rate is now {} (was {}), set by {} on {}",
             new.rate, old.rate, new.source, new.host

@@ -57,7 +57,7 @@ keys! {
 
         /// How to log in
         ///
-        /// `auto` uses PLAIN if the relay offers it, else LOGIN. With `xoauth2` the password is an access token.
+        /// `auto` uses the first of PLAIN, LOGIN and CRAM-MD5 that the relay offers. With `xoauth2` the password is an access token.
         auth: Auth {
             default: "auto",
         }
@@ -66,6 +66,14 @@ keys! {
         ca_file: Option<PathBuf> {
             default_text: "the certificates of the system",
             example: "relay-ca.pem",
+        }
+
+        /// Name of this host in EHLO
+        ///
+        /// Many servers refuse a name without a dot.
+        helo: Option<String> {
+            default_text: "the host's full name, else its address like `[192.0.2.1]`",
+            example: "mail.example.org",
         }
 
         /// Most messages to this relay, all workers together: `10/s`, `500/min`
@@ -96,7 +104,7 @@ keys! {
     }
 }
 
-/// How to log in. `None`: PLAIN, else LOGIN, as the relay offers.
+/// How to log in. `None`: with a password, as the relay offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Auth(pub Option<Mechanism>);
 
@@ -105,6 +113,7 @@ impl Choice for Auth {
         ("auto", Auth(None)),
         ("plain", Auth(Some(Mechanism::Plain))),
         ("login", Auth(Some(Mechanism::Login))),
+        ("cram-md5", Auth(Some(Mechanism::CramMd5))),
         ("xoauth2", Auth(Some(Mechanism::XOAuth2))),
     ];
 }

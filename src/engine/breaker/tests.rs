@@ -164,6 +164,35 @@ fn a_relapse_continues_with_longer_waits() {
 }
 
 #[test]
+fn a_refused_login_is_tried_seldom_and_counted() {
+    let refused = || Signal::LoginRefused(LoginProblem::Refused, "535 5.7.8 no".into());
+    let mut breaker = Breaker::new("relay `mx:587`");
+    let notice = breaker.report(at(0), refused()).unwrap().to_string();
+    assert_eq!(
+        notice,
+        "relay `mx:587` refuses our login: 535 5.7.8 no; it is tried again after 5s, 30s, 2m, then every 15m"
+    );
+    let mut now = at(0);
+    for (refusals, wait) in [(1, 5), (2, 30), (3, 120), (4, 900), (5, 900)] {
+        assert_eq!(breaker.login_refusals(), refusals);
+        let next = now + Duration::from_secs(wait);
+        assert_eq!(breaker.may_try(now), Permit::Wait(next));
+        now = next;
+        assert_eq!(breaker.may_try(now), Permit::Probe);
+        assert_eq!(breaker.report(now, refused()), None);
+    }
+    // The server goes away, and is back with the same answer: counted anew.
+    now += Duration::from_secs(900);
+    assert_eq!(breaker.may_try(now), Permit::Probe);
+    assert_eq!(breaker.report(now, Signal::Refused("gone".into())), None);
+    assert_eq!(breaker.login_refusals(), 0);
+    assert_eq!(breaker.may_try(now), Permit::Wait(now + at(1_000)));
+    assert_eq!(breaker.may_try(now + at(1_000)), Permit::Probe);
+    assert!(breaker.report(now + at(1_000), refused()).is_some());
+    assert_eq!(breaker.login_refusals(), 1);
+}
+
+#[test]
 fn signals_of_attempts() {
     let reply = Reply {
         code: 250,

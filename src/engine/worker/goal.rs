@@ -40,6 +40,10 @@ impl GoalWatch {
         }
     }
 
+    pub fn ends_by_itself(&self) -> bool {
+        self.goal != Goal::Serve
+    }
+
     fn max_wait(&self) -> Option<Duration> {
         match self.goal {
             Goal::Serve => None,

@@ -7,6 +7,7 @@ use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
 use crate::domain::topic::TopicPartition;
 use crate::engine::account::AccountError;
+use crate::engine::breaker;
 use crate::engine::policy::RetrySchedule;
 use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::LedgerError;
@@ -109,7 +110,7 @@ pub trait Observer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// A relay or site is held and probed, or back.
-    Breaker(String),
+    Breaker(breaker::Notice),
     RateChanged {
         old: RateInForce,
         new: RateInForce,
@@ -165,6 +166,8 @@ pub enum LeftWork {
     PartitionsStopped,
     /// No relay has taken anything for longer than `max_wait`.
     RelaysAway,
+    /// Every relay refuses our login.
+    LoginRefused,
 }
 
 #[derive(Debug, thiserror::Error)]

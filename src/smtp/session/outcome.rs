@@ -147,7 +147,8 @@ fn unanswered(error: &ConnectionError) -> Attempt {
         ),
         ConnectionError::NotAReply(_)
         | ConnectionError::UnexpectedReply(_)
-        | ConnectionError::Tls(_) => (
+        | ConnectionError::Tls(_)
+        | ConnectionError::PlainText => (
             UnansweredCause::ConnectionLost,
             format!("invalid reply to the final dot: {error}"),
         ),

@@ -36,6 +36,11 @@ fn notices() -> Vec<Notice> {
         what: what(),
         words: "no answer within 30 s".into(),
     };
+    let refused = breaker::Notice::LoginRefused {
+        what: "relay `smtp.example.com:587`".into(),
+        words: "535 5.7.8 authentication failed".into(),
+        problem: mailq::smtp::LoginProblem::Refused,
+    };
     let closed = breaker::Notice::Closed {
         what: what(),
         after: Duration::from_secs(95),
@@ -48,8 +53,9 @@ fn notices() -> Vec<Notice> {
         at: "2026-12-01T09:00:00Z".into(),
     };
     let notices = vec![
-        Notice::Breaker(opened.to_string()),
-        Notice::Breaker(closed.to_string()),
+        Notice::Breaker(opened),
+        Notice::Breaker(refused),
+        Notice::Breaker(closed),
         Notice::RateChanged {
             old: rate("30/min", "mailq.toml:4"),
             new: rate("60/min", "--rate"),

@@ -1,6 +1,6 @@
 //! Certificates for the fake relay: good, expired, or for another name.
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -19,6 +19,13 @@ pub fn expired(name: &str) -> Certificate {
     let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
     params.not_before = date_time_ymd(2019, 1, 1);
     params.not_after = date_time_ymd(2020, 1, 1);
+    made(params)
+}
+
+/// As `openssl req -x509` makes it: of a CA, its own issuer.
+pub fn of_a_ca(name: &str) -> Certificate {
+    let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     made(params)
 }
 

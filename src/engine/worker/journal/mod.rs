@@ -50,6 +50,8 @@ use totals::Totals;
 pub const STOP_DRAIN: Duration = Duration::from_secs(25);
 /// An idle worker reads the topics this often, so that control takes effect within 2 s.
 const TICK: Duration = Duration::from_millis(250);
+/// After so many refused logins in a row a worker that is to end by itself gives up.
+const LOGIN_REFUSALS: usize = 3;
 /// A drain with stopped partitions ends when the others have been idle for this long.
 const STOPPED_ONLY_AFTER: Duration = Duration::from_secs(3);
 
@@ -229,6 +231,12 @@ impl Journal {
         let now = self.setup.clock.since_boot();
         if self.goal.gives_up(self.lanes.are_relays_away(), now) {
             self.begin_stop(Some(LeftWork::RelaysAway));
+        }
+        if !self.stopping.is_begun()
+            && self.goal.ends_by_itself()
+            && self.lanes.refuse_login(LOGIN_REFUSALS)
+        {
+            self.begin_stop(Some(LeftWork::LoginRefused));
         }
         if self.stopping.is_begun() || self.lanes.outstanding() > 0 {
             return Ok(());

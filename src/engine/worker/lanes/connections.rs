@@ -3,7 +3,7 @@
 use super::feed::RelayFeed;
 use super::{Blocked, Lanes, RelayState};
 use crate::domain::outcome::Stage;
-use crate::engine::breaker::{Permit, Signal};
+use crate::engine::breaker::{self, Permit, Signal};
 use crate::engine::worker::settings::Notice;
 use crate::smtp::SessionEnd;
 use std::rc::Rc;
@@ -90,6 +90,9 @@ impl Lanes {
                 reply: Some(reply), ..
             } => Signal::Refused(reply.to_string()),
             SessionEnd::Unavailable { why, .. } => Signal::Refused(why.clone()),
+            SessionEnd::LoginRefused { problem, why, .. } => {
+                Signal::LoginRefused(*problem, why.clone())
+            }
         };
         self.signal(relay, None, signal);
     }
@@ -119,8 +122,12 @@ impl Lanes {
         if let Some(allowed) = lowered {
             let lane = self.setup.relays.get(relay);
             let name = lane.map_or("", |lane| lane.relay.name());
-            let notice = format!("relay `{name}` lets in {allowed} connections at once: {reply}");
-            self.observer.notice(Notice::Breaker(notice));
+            self.observer
+                .notice(Notice::Breaker(breaker::Notice::Connections {
+                    what: format!("relay `{name}`"),
+                    allowed,
+                    words: reply.to_string(),
+                }));
         }
         true
     }

@@ -31,7 +31,7 @@ impl Lanes {
         drop(inner);
         if let Some(notice) = notice {
             self.wake();
-            self.observer.notice(Notice::Breaker(notice.to_string()));
+            self.observer.notice(Notice::Breaker(notice));
         }
     }
 

@@ -264,6 +264,13 @@ impl Lanes {
         inner.relays.iter().all(|relay| relay.breaker.is_open())
     }
 
+    /// No relay works, and each has refused our login so often in a row.
+    pub fn refuse_login(&self, times: usize) -> bool {
+        let inner = self.inner.borrow();
+        let mut relays = inner.relays.iter();
+        !inner.relays.is_empty() && relays.all(|relay| relay.breaker.login_refusals() >= times)
+    }
+
     /// Messages waiting or with a relay.
     pub fn outstanding(&self) -> usize {
         let inner = self.inner.borrow();
