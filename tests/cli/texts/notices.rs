@@ -41,6 +41,11 @@ fn notices() -> Vec<Notice> {
         words: "535 5.7.8 authentication failed".into(),
         problem: mailq::smtp::LoginProblem::Refused,
     };
+    let connections = breaker::Notice::Connections {
+        what: "relay `smtp.example.com:587`".into(),
+        allowed: 3,
+        words: "421 4.7.0 too many connections".into(),
+    };
     let closed = breaker::Notice::Closed {
         what: what(),
         after: Duration::from_secs(95),
@@ -55,6 +60,7 @@ fn notices() -> Vec<Notice> {
     let notices = vec![
         Notice::Breaker(opened),
         Notice::Breaker(refused),
+        Notice::Breaker(connections),
         Notice::Breaker(closed),
         Notice::RateChanged {
             old: rate("30/min", "mailq.toml:4"),
