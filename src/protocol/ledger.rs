@@ -273,6 +273,15 @@ impl Ledger {
             .and_then(RunFacts::expires_at)
     }
 
+    pub fn has_expired(&self, key: RunKey, now: SystemTime) -> bool {
+        self.expires_at(key).is_some_and(|at| at <= now)
+    }
+
+    /// Messages of the run may be handed over now, as far as the run is concerned.
+    pub fn may_send(&self, key: RunKey, now: SystemTime) -> bool {
+        self.run_state(key, now) == RunState::Sending && !self.has_expired(key, now)
+    }
+
     /// Letters that were purged, oldest first, each piece with its place in the log.
     pub fn purged(&self) -> &[(Offset, Letters)] {
         &self.purged

@@ -127,7 +127,7 @@ impl Replayer<'_> {
 
     fn is_sendable(&self, letter: &ListedLetter, ledger: &Ledger) -> bool {
         let now = self.clock.now();
-        let is_expired = ledger.expires_at(letter.origin).is_some_and(|at| at <= now);
+        let is_expired = ledger.has_expired(letter.origin, now);
         let state = ledger.run_state(letter.origin, now);
         !is_expired && !matches!(state, RunState::Cancelled | RunState::Dropped)
     }

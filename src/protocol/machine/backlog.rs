@@ -95,7 +95,6 @@ impl Machine {
         if self.phase != Phase::Active {
             return ready;
         }
-        let mut sendable = Sendable::default();
         for site in self.backlog.sites() {
             let room = room(site).min(limit);
             if room == 0 {
@@ -107,7 +106,7 @@ impl Machine {
                     continue;
                 };
                 let left = left.entry(run).or_insert(room);
-                if *left == 0 || !sendable.is(run, view) {
+                if *left == 0 || !view.ledger.may_send(run, view.now) {
                     continue;
                 }
                 let taken: Positions = due.iter().take(*left).collect();
@@ -124,10 +123,10 @@ impl Machine {
         if self.phase != Phase::Active {
             return 0;
         }
-        let (mut count, mut sendable) = (0, Sendable::default());
+        let mut count = 0;
         for (offset, free) in self.backlog.of(site) {
             if let Some((run, due)) = self.due_of(offset, free, view)
-                && sendable.is(run, view)
+                && view.ledger.may_send(run, view.now)
             {
                 count += due.count();
             }
@@ -166,11 +165,11 @@ impl Machine {
             .peekable();
         incomplete.peek()?;
         let ready = self.ready(view, super::READ_AHEAD);
-        let mut endings = Endings::default();
         let needed = incomplete.find(|(offset, open, opened)| {
             let may_go = ready.get(offset);
             may_go.is_some_and(|positions| !positions.and(opened.unloaded()).is_empty())
-                || endings.is(open.run, view)
+                || view.ledger.has_expired(open.run, view.now)
+                || view.ledger.run_state(open.run, view.now) == RunState::Cancelled
         });
         needed.map(|(offset, ..)| offset)
     }
@@ -191,33 +190,5 @@ impl Machine {
             }
             opened.unload(&unloaded);
         }
-    }
-}
-
-/// Runs whose messages all end without an attempt, asked once for each.
-#[derive(Default)]
-struct Endings(BTreeMap<RunKey, bool>);
-
-impl Endings {
-    fn is(&mut self, run: RunKey, view: &CycleView) -> bool {
-        *self.0.entry(run).or_insert_with(|| {
-            let expires_at = view.ledger.expires_at(run);
-            view.ledger.run_state(run, view.now) == RunState::Cancelled
-                || expires_at.is_some_and(|at| at <= view.now)
-        })
-    }
-}
-
-/// Which runs may be sent, asked once for each.
-#[derive(Default)]
-pub(super) struct Sendable(BTreeMap<RunKey, bool>);
-
-impl Sendable {
-    pub fn is(&mut self, run: RunKey, view: &CycleView) -> bool {
-        *self.0.entry(run).or_insert_with(|| {
-            let expires_at = view.ledger.expires_at(run);
-            view.ledger.run_state(run, view.now) == RunState::Sending
-                && expires_at.is_none_or(|at| at > view.now)
-        })
     }
 }

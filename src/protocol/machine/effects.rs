@@ -109,10 +109,7 @@ impl Machine {
                 continue;
             }
             let state = view.ledger.run_state(open.run, view.now);
-            let expired = view
-                .ledger
-                .expires_at(open.run)
-                .is_some_and(|at| at <= view.now);
+            let expired = view.ledger.has_expired(open.run, view.now);
             let parks = self.parked(opened, &free, state, crowded, view);
             parked.extend(parks.iter().map(|position| MessageRef { offset, position }));
             let all_end = expired || state == RunState::Cancelled;

@@ -3,7 +3,6 @@
 use super::split::Place;
 use crate::domain::ids::RunKey;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::protocol::ledger::RunState;
 use crate::protocol::{Ledger, Progress, RunFacts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -100,8 +99,7 @@ impl WorkCheck<'_> {
 
     /// Paused, scheduled, unsealed, cancelled and expired messages need no slots.
     fn may_be_sent(&self, run: RunKey) -> bool {
-        self.ledger.run_state(run, self.now) == RunState::Sending
-            && self.ledger.expires_at(run).is_none_or(|at| at > self.now)
+        self.ledger.may_send(run, self.now)
     }
 }
 

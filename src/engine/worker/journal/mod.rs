@@ -33,7 +33,6 @@ use super::truncation::Truncation;
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::Schedule;
-use crate::protocol::ledger::RunState;
 use crate::protocol::machine::Machine;
 use crate::queue::Membership;
 use broken_sessions::BrokenSessions;
@@ -303,11 +302,8 @@ impl Journal {
     /// Takes back claims that cannot be used now, so that pause and cancel take effect within a tick.
     fn take_back_held(&self) {
         let now = self.setup.clock.now();
-        self.lanes.take_back_held(|run| {
-            let ledger = &self.followed.ledger;
-            ledger.run_state(run, now) != RunState::Sending
-                || ledger.expires_at(run).is_some_and(|at| at <= now)
-        });
+        let ledger = &self.followed.ledger;
+        self.lanes.take_back_held(|run| !ledger.may_send(run, now));
     }
 
     /// Ends of the owned logs, now and then; see [`Journal::cycle`] for when.
