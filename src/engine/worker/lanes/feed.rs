@@ -133,7 +133,7 @@ impl Feed for RelayFeed {
         inner.hold_ended(&in_flight.site, ticket, &attempt, now);
         if let Some(state) = inner.relays.get_mut(self.relay) {
             state.with_relay = state.with_relay.saturating_sub(1);
-            state.holds.end(ticket, now);
+            state.hold_time.end(ticket, now);
         }
         drop(inner);
         self.lanes.answer(in_flight, self.relay_name(), attempt);

@@ -4,7 +4,7 @@
 mod connection_limit;
 mod connections;
 mod feed;
-mod holds;
+mod hold_times;
 mod judge;
 mod relay_share;
 mod shares;
@@ -26,7 +26,7 @@ use crate::engine::limits::shares::ShareSchedule;
 use crate::protocol::OpenMessage;
 use crate::smtp::Outgoing;
 use connection_limit::ConnectionLimit;
-use holds::{Holds, SiteHolds};
+use hold_times::{HoldTime, HoldTimes};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
@@ -109,7 +109,7 @@ struct Inner {
     attempts: u64,
     /// Answers in one cycle, smoothed: what the connections finish while a commit is made.
     pace_of_answers: usize,
-    holds: Holds,
+    hold_times: HoldTimes,
     /// Messages of slow sites that are claimed, as of this cycle.
     slow: usize,
     /// Sites with messages that are claimed, as of this cycle.
@@ -126,7 +126,7 @@ struct RelayState {
     connections: usize,
     /// Connections that are open.
     open: usize,
-    holds: SiteHolds,
+    hold_time: HoldTime,
     /// When it took a message last.
     taken_at: Option<Duration>,
     limit: ConnectionLimit,
@@ -140,7 +140,7 @@ struct SiteState {
     /// Claimed messages that have not begun.
     waiting: usize,
     with_relay: usize,
-    holds: SiteHolds,
+    hold_time: HoldTime,
     /// Until then first tries that are deferred are no sign of trouble, because the site defers all of them.
     greylists_until: Duration,
 }
@@ -165,17 +165,19 @@ impl Lanes {
             with_relay: 0,
             connections: lane.connections.max(1),
             open: 0,
-            holds: SiteHolds::default(),
+            hold_time: HoldTime::default(),
             taken_at: None,
             limit: ConnectionLimit::new(lane.connections),
             sessions: 0,
         });
+        let relays: Vec<RelayState> = relays.collect();
+        let connections = relays.iter().map(|relay| relay.connections).sum();
         let inner = Inner {
             waiting: VecDeque::new(),
             begun: HashMap::new(),
             valid: BTreeMap::new(),
             answers: Vec::new(),
-            relays: relays.collect(),
+            relays,
             sites: BTreeMap::new(),
             pace: Pace::new(queue, "rate".to_string(), setup.rate.rate, setup.rate.burst),
             limit: (setup.rate.rate, setup.rate.burst),
@@ -186,13 +188,7 @@ impl Lanes {
             reserved: BTreeMap::new(),
             attempts: 0,
             pace_of_answers: 0,
-            holds: Holds::new(
-                setup
-                    .relays
-                    .iter()
-                    .map(|lane| lane.connections.max(1))
-                    .sum(),
-            ),
+            hold_times: HoldTimes::new(connections),
             slow: 0,
             busy_sites: 0,
         };
@@ -395,8 +391,7 @@ impl Lanes {
         }
         let waiting = inner.waiting.len();
         let slots = inner.pace.stock(now).saturating_sub(waiting);
-        let connections: usize = self.setup.relays.iter().map(|lane| lane.connections).sum();
-        let reach = 2 * connections + 3 * inner.pace_of_answers;
+        let reach = 2 * inner.connections() + 3 * inner.pace_of_answers;
         most.min(slots).min(reach.saturating_sub(outstanding))
     }
 
@@ -459,10 +454,10 @@ impl Lanes {
         inner.next_ticket += 1;
         let ticket = inner.next_ticket;
         if let Some(state) = inner.sites.get_mut(&in_flight.site) {
-            state.holds.begin(ticket, now);
+            state.hold_time.begin(ticket, now);
         }
         if let Some(state) = inner.relays.get_mut(relay) {
-            state.holds.begin(ticket, now);
+            state.hold_time.begin(ticket, now);
         }
         let line = &in_flight.open.message.line;
         let outgoing = Outgoing {

@@ -1,6 +1,6 @@
 //! What relays and sites take now: breakers, messages at once, rates.
 
-use super::holds::SiteHolds;
+use super::hold_times::HoldTime;
 use super::relay_share::{self, Candidate};
 use super::{Blocked, InFlight, Inner, Lanes, MAX_SITES, RelayState, SiteState};
 use crate::domain::outcome::Attempt;
@@ -46,13 +46,13 @@ impl Lanes {
         for state in inner.sites.values() {
             let claimed = state.claimed();
             busy += usize::from(claimed > 0);
-            if inner.holds.is_slow(&state.holds, now) {
+            if inner.hold_times.is_slow(&state.hold_time, now) {
                 slow += claimed;
             }
         }
         (inner.slow, inner.busy_sites) = (slow, busy);
         let with_relay = inner.begun.len();
-        inner.holds.review(with_relay, now);
+        inner.hold_times.review(with_relay, now);
     }
 
     /// The site has answered before, and is not slow.
@@ -61,7 +61,7 @@ impl Lanes {
         let inner = self.inner.borrow();
         let state = inner.sites.get(site);
         state.is_some_and(|state| {
-            state.holds.has_answered() && !inner.holds.is_slow(&state.holds, now)
+            state.hold_time.has_answered() && !inner.hold_times.is_slow(&state.hold_time, now)
         })
     }
 
@@ -70,13 +70,15 @@ impl Lanes {
         let now = self.setup.clock.since_boot();
         let flow = self.site_flow(site);
         let inner = self.inner.borrow();
-        let unknown = SiteHolds::default();
+        let unknown = HoldTime::default();
         let state = inner.sites.get(site);
-        let holds = state.map_or(&unknown, |state| &state.holds);
+        let hold_time = state.map_or(&unknown, |state| &state.hold_time);
         let reserved = inner.reserved.get(site).copied().unwrap_or(0);
         let claimed = state.map_or(0, SiteState::claimed) + reserved;
         let has_others = inner.busy_sites > usize::from(claimed > 0);
-        let most = inner.holds.most(holds, self.places(), has_others, now);
+        let most = inner
+            .hold_times
+            .most(hold_time, inner.places(&self.setup), has_others, now);
         most.map_or(flow, |most| flow.min(most.saturating_sub(claimed)))
     }
 
@@ -93,7 +95,8 @@ impl Lanes {
             inner.site(&self.setup, site, now);
         }
         let reserved = inner.reserved.get(site).copied().unwrap_or(0);
-        let mut room = inner.room_of_slow(site, self.places(), reserved, now);
+        let places = inner.places(&self.setup);
+        let mut room = inner.room_of_slow(site, places, reserved, now);
         let Some(state) = inner.sites.get_mut(site) else {
             return room;
         };
@@ -111,16 +114,6 @@ impl Lanes {
         }
         room
     }
-
-    /// Messages that may be claimed at once by what the connections need.
-    fn places(&self) -> usize {
-        self.setup.max_uncommitted.min(2 * self.connections())
-    }
-
-    pub(super) fn connections(&self) -> usize {
-        let relays = self.setup.relays.iter();
-        relays.map(|lane| lane.connections.max(1)).sum()
-    }
 }
 
 impl SiteState {
@@ -131,22 +124,32 @@ impl SiteState {
 }
 
 impl Inner {
+    /// Of all relays.
+    pub(super) fn connections(&self) -> usize {
+        self.relays.iter().map(|relay| relay.connections).sum()
+    }
+
+    /// Messages that may be claimed at once by what the connections need.
+    fn places(&self, setup: &Setup) -> usize {
+        setup.max_uncommitted.min(2 * self.connections())
+    }
+
     /// How many more messages of a slow site may be claimed; `usize::MAX` if it is not slow.
     fn room_of_slow(&self, site: &str, places: usize, reserved: usize, now: Duration) -> usize {
         let Some(state) = self.sites.get(site) else {
             return usize::MAX;
         };
-        if !self.holds.is_slow(&state.holds, now) {
+        if !self.hold_times.is_slow(&state.hold_time, now) {
             return usize::MAX;
         }
         let claimed = state.claimed() + reserved;
-        let most = self.holds.most(&state.holds, places, false, now);
+        let most = self.hold_times.most(&state.hold_time, places, false, now);
         let room = most.unwrap_or(usize::MAX).saturating_sub(claimed);
         match claimed {
             // One of a site that has none may always go: it shows whether the site is still slow.
             0 => room,
             _ => {
-                let together = self.holds.most_of_slow();
+                let together = self.hold_times.most_of_slow();
                 room.min(together.saturating_sub(self.slow + reserved))
             }
         }
@@ -158,8 +161,10 @@ impl Inner {
             return usize::MAX;
         };
         let has_others = self.waiting.iter().any(|other| other.site != site);
-        let connections = self.relays.iter().map(|relay| relay.connections).sum();
-        let most = self.holds.most(&state.holds, connections, has_others, now);
+        let connections = self.connections();
+        let most = self
+            .hold_times
+            .most(&state.hold_time, connections, has_others, now);
         most.unwrap_or(usize::MAX)
     }
 
@@ -177,9 +182,9 @@ impl Inner {
         };
         state.with_relay = state.with_relay.saturating_sub(1);
         if matches!(attempt, Attempt::BrokenOff { .. } | Attempt::NotSent { .. }) {
-            state.holds.forget(ticket);
-        } else if let Some(hold) = state.holds.end(ticket, now) {
-            self.holds.answered(hold);
+            state.hold_time.forget(ticket);
+        } else if let Some(hold) = state.hold_time.end(ticket, now) {
+            self.hold_times.answered(hold);
         }
     }
 
@@ -233,7 +238,7 @@ impl Inner {
                 weight: relay.weight,
                 given: relay.taken,
                 free: relay.open.saturating_sub(relay.with_relay),
-                speed: Candidate::speed(relay.connections, relay.holds.hold(now), per_second),
+                speed: Candidate::speed(relay.connections, relay.hold_time.hold(now), per_second),
             })
         };
         self.relays.iter_mut().map(candidate).collect()
@@ -310,7 +315,7 @@ impl Inner {
                 pace: limit.map(|limit| site_pace(setup, (site, limit.rate), schedule, now)),
                 waiting: 0,
                 with_relay: 0,
-                holds: SiteHolds::default(),
+                hold_time: HoldTime::default(),
                 greylists_until: Duration::ZERO,
             }
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A site is slow when its messages hold a connection so many times as long as the others' do.
 const SLOW: f64 = 4.0;
-/// Holds shorter than this are never slow: nobody waits for them.
+/// HoldTimes shorter than this are never slow: nobody waits for them.
 const SHORT: Duration = Duration::from_millis(20);
 /// A site that has not answered yet holds at most one connection in so many.
 const UNPROVEN: usize = 8;
@@ -22,12 +22,12 @@ const ALL_WEIGHT: f64 = 1.0 / 64.0;
 
 /// Messages of one site that are with a relay, and how long the answered ones took.
 #[derive(Debug, Default)]
-pub struct SiteHolds {
+pub struct HoldTime {
     mean: Option<f64>,
     begun: BTreeMap<u64, Duration>,
 }
 
-impl SiteHolds {
+impl HoldTime {
     pub fn begin(&mut self, ticket: u64, now: Duration) {
         self.begun.insert(ticket, now);
     }
@@ -68,7 +68,7 @@ impl SiteHolds {
 
 /// What all sites together show.
 #[derive(Debug)]
-pub struct Holds {
+pub struct HoldTimes {
     /// Connections of all relays.
     connections: usize,
     /// Mean hold of all answered messages.
@@ -78,9 +78,9 @@ pub struct Holds {
     reviewed_at: Duration,
 }
 
-impl Holds {
-    pub fn new(connections: usize) -> Holds {
-        Holds {
+impl HoldTimes {
+    pub fn new(connections: usize) -> HoldTimes {
+        HoldTimes {
             connections: connections.max(1),
             mean: None,
             allowance: 1.0,
@@ -108,7 +108,7 @@ impl Holds {
     }
 
     /// Whether messages of the site hold connections much longer than others do.
-    pub fn is_slow(&self, site: &SiteHolds, now: Duration) -> bool {
+    pub fn is_slow(&self, site: &HoldTime, now: Duration) -> bool {
         let hold = site.seconds(now);
         self.mean
             .zip(hold)
@@ -118,7 +118,7 @@ impl Holds {
     /// How many of `places` one site may have. `None`: all. `has_others`: other sites have mail too.
     pub fn most(
         &self,
-        site: &SiteHolds,
+        site: &HoldTime,
         places: usize,
         has_others: bool,
         now: Duration,
@@ -150,8 +150,8 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
-    fn answered(hold: Duration) -> SiteHolds {
-        let mut site = SiteHolds::default();
+    fn answered(hold: Duration) -> HoldTime {
+        let mut site = HoldTime::default();
         for ticket in 0..20 {
             site.begin(ticket, NOW - hold);
             site.end(ticket, NOW);
@@ -159,13 +159,13 @@ mod tests {
         site
     }
 
-    fn holds(mean: Duration) -> Holds {
-        let mut holds = Holds::new(50);
+    fn holds(mean: Duration) -> HoldTimes {
+        let mut holds = HoldTimes::new(50);
         holds.answered(mean);
         holds
     }
 
-    fn most(holds: &Holds, site: &SiteHolds) -> Option<usize> {
+    fn most(holds: &HoldTimes, site: &HoldTime) -> Option<usize> {
         holds.most(site, 50, false, NOW)
     }
 
@@ -199,7 +199,7 @@ mod tests {
         site.begin(99, NOW - Duration::from_millis(100));
         assert_eq!(most(&holds, &site), Some(2));
         site.end(99, NOW);
-        let mut silent = SiteHolds::default();
+        let mut silent = HoldTime::default();
         silent.begin(1, NOW - Duration::from_secs(5));
         assert!(holds.is_slow(&silent, NOW));
     }
@@ -207,11 +207,11 @@ mod tests {
     #[test]
     fn a_site_that_has_not_answered_yet_has_few_places() {
         let holds = holds(Duration::from_millis(1));
-        let site = SiteHolds::default();
+        let site = HoldTime::default();
         assert_eq!(most(&holds, &site), Some(7));
         assert_eq!(holds.most(&site, 2, false, NOW), None);
         // Before anybody has answered, nothing is known of the others either.
-        assert_eq!(most(&Holds::new(50), &site), None);
+        assert_eq!(most(&HoldTimes::new(50), &site), None);
     }
 
     #[test]
