@@ -11,6 +11,7 @@ use std::time::Duration;
 const USED: f64 = 0.98;
 
 pub fn check(world: &World) -> Result<(), String> {
+    check_sites(world)?;
     let Rate::Limited { count, window } = world.rate else {
         return Ok(());
     };
@@ -34,6 +35,29 @@ pub fn check(world: &World) -> Result<(), String> {
         }
     }
     check_used(world, &begun, window.as_secs_f64() / count as f64)
+}
+
+/// No window holds more messages to a site than its rate.
+fn check_sites(world: &World) -> Result<(), String> {
+    let transactions = world.mailbox.transactions.borrow();
+    for (site, limit) in &world.sites {
+        let Rate::Limited { count, window } = limit.rate else {
+            continue;
+        };
+        let to_site = transactions.iter().filter(|t| t.address.ends_with(site));
+        let mut begun: Vec<Duration> = to_site.map(|t| t.begun_at).collect();
+        begun.sort_unstable();
+        for (first, at) in begun.iter().enumerate() {
+            let inside = begun.iter().skip(first).take_while(|t| **t < *at + window);
+            let inside = inside.count() as u64;
+            if inside > count {
+                return Err(format!(
+                    "{inside} of {count} to {site} in {window:?} from {at:?}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the rate must be used up. With work in all partitions a worker that has finished leaves its share unused
