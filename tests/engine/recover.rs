@@ -130,6 +130,25 @@ fn events_letters_and_copies_say_what_is_done() {
 }
 
 #[test]
+fn a_chunk_behind_many_messages_that_wait_is_found_open() {
+    Story::run(async |story| {
+        let mut script = Script::default();
+        let id = RunId::new("spring", "1");
+        script.enqueue(&id, &[(0, 0..400), (0, 400..402)], &[]);
+        script.open(send(0), 0);
+        script.open(send(0), 1);
+        script.end(send(0), 1, 0, Final::Delivered);
+        lose(&mut script, &[(send(0), begun())]);
+        story.tell(script).await;
+        recover_in(story, false, false).await.unwrap();
+        let string = string(story, send(0)).await;
+        // Were it not open, its delivered message would be sent again.
+        assert_eq!(string.open[&1].done, Positions::first(1));
+        assert_eq!(findings(story).await, Vec::<String>::new());
+    });
+}
+
+#[test]
 fn what_is_decided_and_not_carried_out_is_done_again_and_not_named() {
     Story::run(async |story| {
         let (mut script, key) = killed();

@@ -16,9 +16,6 @@ use crate::protocol::{OpenChunk, Positions, Progress};
 use crate::queue::Queue;
 use std::time::SystemTime;
 
-/// With no more open chunks than this a partition reads nothing past free messages.
-const FEW_OPEN: usize = 4;
-
 /// A partition without a commit, and the last that is known of it.
 pub struct LostPartition {
     pub at: TopicPartition,
@@ -32,8 +29,6 @@ pub struct Sources<'a> {
     pub view: &'a View,
     pub evidence: &'a Evidence,
     pub now: SystemTime,
-    /// K of the last owner.
-    pub claims: usize,
 }
 
 /// Where the rebuilding of a partition begins.
@@ -87,8 +82,6 @@ pub struct JudgedChunk {
     pub is_complete: bool,
     /// Somebody has opened it.
     pub is_touched: bool,
-    /// Messages neither done nor answered.
-    pub waiting: usize,
     pub counters: Counters,
     pub claimed: Vec<MessageLine>,
 }
@@ -104,12 +97,6 @@ impl Sources<'_> {
     /// How many chunks of a partition the last owner may have had open.
     pub fn max_open(&self) -> usize {
         max_open(self.queue.max_commit_text())
-    }
-
-    /// Messages of other sites may be passed by while they wait for theirs, so free messages do not say that nothing
-    /// after them was opened.
-    pub fn reads_past_waiting(&self) -> bool {
-        self.max_open() > FEW_OPEN
     }
 
     /// `None`: it is gone, or cannot be read, which is noted. The next worker stands still there.
@@ -159,7 +146,6 @@ impl Sources<'_> {
             above,
             is_complete: false,
             is_touched: !known.claimed.is_empty(),
-            waiting: 0,
             counters: Counters::default(),
             claimed: Vec::new(),
         };
@@ -197,7 +183,6 @@ impl JudgedChunk {
             Some(StayEnd::Moved) => self.counters.moved += 1,
             Some(StayEnd::Answered) => return,
             None => {
-                self.waiting += 1;
                 if line.suppressed.is_none() {
                     self.open.claimed.add(position);
                     self.claimed.push(line.clone());

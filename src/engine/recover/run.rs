@@ -98,7 +98,6 @@ async fn rebuild(
         view,
         evidence,
         now: recovery.clock.now(),
-        claims: usize::try_from(lost.checkpoint.claims).unwrap_or(usize::MAX / 2),
     };
     let beginning = Beginning {
         progress: match recovery.to_earliest {

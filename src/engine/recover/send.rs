@@ -9,7 +9,6 @@ use crate::engine::read_model::chunks::head;
 use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::view::left_open;
 use crate::protocol::ledger::RunState;
-use crate::protocol::machine::READ_AHEAD;
 use crate::protocol::{OpenChunk, RunEntry, RunFacts};
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
@@ -165,8 +164,8 @@ fn is_later(left: &crate::domain::records::LeftEntry, entry: &RunEntry) -> bool 
     (left.next, left.counters.left()) > (entry.next, entry.counters.left())
 }
 
-/// Reads on while the last owner may have opened what comes. Where few chunks may be open, it opens the next one of a
-/// run when fewer than `READ_AHEAD` of its messages are free, and of those that wait here it may have claimed K.
+/// Reads on while the last owner may have opened what comes: until as many chunks are open as may be. How many of their
+/// messages are free says nothing, because mail that waits for its site is passed by.
 async fn go_on(
     sources: &Sources<'_>,
     at: TopicPartition,
@@ -178,9 +177,7 @@ async fn go_on(
         return Ok(());
     };
     loop {
-        let waiting: usize = course.open.iter().map(|chunk| chunk.waiting).sum();
-        let is_behind = waiting >= READ_AHEAD + sources.claims && !sources.reads_past_waiting();
-        if course.open.len() >= sources.max_open() || is_behind {
+        if course.open.len() >= sources.max_open() {
             return Ok(());
         }
         let offsets = course.entry.next..last.saturating_add(1);

@@ -22,7 +22,8 @@ mod takeover;
 pub use compose::{Draft, Limits};
 pub use effects::{Effects, MoveRecord, PendingEvent};
 pub use message::{MessageRef, OpenMessage};
-pub use open::{Found, READ_AHEAD, Want};
+use open::READ_AHEAD;
+pub use open::{Found, Want};
 pub use takeover::{Gain, GainError};
 
 use super::invariant::{Broken, Invariant};

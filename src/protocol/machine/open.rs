@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 /// The next chunk of a run is read when fewer of its messages than this may go now.
-pub const READ_AHEAD: usize = 128;
+pub(super) const READ_AHEAD: usize = 128;
 
 /// The next chunk of a tier is read when fewer chunks than this flow: their messages wait for their time or are on
 /// their way.
