@@ -125,7 +125,7 @@ pub enum Notice {
         words: String,
         problem: LoginProblem,
     },
-    /// The relay refuses more connections than these, beside those that are open.
+    /// The relay lets in no more connections than these.
     Connections {
         what: String,
         allowed: usize,
@@ -158,7 +158,9 @@ impl fmt::Display for Notice {
                 what,
                 allowed,
                 words,
-            } => write!(f, "{what} lets in {allowed} connections at once: {words}"),
+            } => {
+                write!(f, "{what} lets in no more than {allowed} at once: {words}")
+            }
             Notice::Closed { what, after } => {
                 write!(f, "{what} works again after {}", duration::human(*after))
             }
@@ -176,7 +178,7 @@ pub struct Breaker {
     replies: VecDeque<bool>,
     refusals: Refusals,
     /// Of the last outage: when it ended and how many of its probes had failed.
-    last: Option<(Duration, usize)>,
+    last: Option<(Duration, usize, Cause)>,
 }
 
 #[derive(Debug, Clone)]
@@ -372,7 +374,7 @@ impl Breaker {
 
     fn open(&mut self, now: Duration, cause: Cause) {
         let failed_probes = match self.last {
-            Some((ended, failed)) if now < ended + RELAPSE => failed + 1,
+            Some((ended, failed, last)) if last == cause && now < ended + RELAPSE => failed + 1,
             _ => 0,
         };
         let mut open = Open {
@@ -390,7 +392,7 @@ impl Breaker {
 
     fn close(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {
         let open = self.open.take()?;
-        self.last = Some((now, open.failed_probes));
+        self.last = Some((now, open.failed_probes, open.cause));
         self.refusals = Refusals::default();
         if matches!(signal, Signal::SenderRefused(_)) {
             self.refusals.refused();

@@ -149,6 +149,21 @@ fn a_refusal_of_one_message_is_no_trouble_while_others_are_taken() {
 }
 
 #[test]
+fn an_outage_before_is_no_refused_login() {
+    let mut breaker = Breaker::new("relay");
+    breaker.report(at(0), refused());
+    for second in [1, 3, 8] {
+        assert_eq!(breaker.may_try(at(second * 1_000)), Permit::Probe);
+        breaker.report(at(second * 1_000), refused());
+    }
+    assert_eq!(breaker.may_try(at(13_000)), Permit::Probe);
+    assert!(breaker.report(at(13_000), Signal::Fine).is_some());
+    let login = Signal::LoginRefused(LoginProblem::Refused, "535 5.7.8 no".into());
+    assert!(breaker.report(at(14_000), login).is_some());
+    assert_eq!(breaker.login_refusals(), 1);
+}
+
+#[test]
 fn a_relapse_continues_with_longer_waits() {
     let mut breaker = Breaker::new("relay");
     let mut now = at(0);
