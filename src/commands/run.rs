@@ -82,19 +82,19 @@ async fn enqueue_and_send(
         run: enqueued.key,
         max_wait: args.send.max_wait,
     };
-    let left = remaining(project, &enqueued).await?;
     if enqueue::is_for_nobody(&enqueued) {
         report(&enqueued, &Summary::default(), global)?;
         global.say(enqueue::closing_line(&enqueued, false));
         return Ok(enqueue::exit(&enqueued));
     }
+    let left = remaining(project, &enqueued).await?;
     if enqueued.already_enqueued && left.is_done() {
         report(&enqueued, &Summary::default(), global)?;
         global.say(enqueue::known_line(&enqueued, "sent"));
         return Ok(Exit::Done);
     }
-    let before = status(project).await?;
-    say_what_else_is_sent(&before, &enqueued, global);
+    let rows = status(project).await?;
+    say_what_else_is_sent(&rows, &enqueued, global);
     let task = worker::Task {
         goal,
         verbosity,
@@ -104,14 +104,14 @@ async fn enqueue_and_send(
     report(&enqueued, &summary, global)?;
     if !global.json {
         let name = format!("{}/{}", enqueued.campaign, enqueued.run);
-        let (own, of_others) = of_run(&summary, &enqueued, &before, &status(project).await?);
         global.say(format!(
             "{name}: {}{}",
-            worker::closing_line(&own),
+            worker::closing_line(&summary),
             unfinished(&summary)
         ));
-        if of_others > 0 {
-            global.say(format!("other runs: {} delivered", grouped(of_others)));
+        if summary.delivered_of_others > 0 {
+            let others = grouped(summary.delivered_of_others);
+            global.say(format!("other runs: {others} delivered"));
         }
         where_to_look(project, &summary, global);
     }
@@ -141,32 +141,6 @@ fn say_what_else_is_sent(rows: &[CampaignRow], enqueued: &EnqueueReport, global:
             row.run
         ));
     }
-}
-
-/// What this process did for its run, and how many messages of other runs it delivered. Without other runs the worker's
-/// own numbers are exact, even where another worker helps.
-fn of_run(
-    summary: &Summary,
-    enqueued: &EnqueueReport,
-    before: &[CampaignRow],
-    after: &[CampaignRow],
-) -> (Summary, u64) {
-    let delivered = |rows: &[CampaignRow], is_own: bool| -> u64 {
-        let rows = rows
-            .iter()
-            .filter(|row| (row.key == enqueued.key) == is_own);
-        rows.map(|row| row.delivered).sum()
-    };
-    let grown = |is_own| delivered(after, is_own).saturating_sub(delivered(before, is_own));
-    let of_others = grown(false).min(summary.delivered);
-    if of_others == 0 {
-        return (summary.clone(), 0);
-    }
-    let own = Summary {
-        delivered: summary.delivered - of_others,
-        ..summary.clone()
-    };
-    (own, of_others)
 }
 
 async fn remaining(project: &OpenProject, enqueued: &EnqueueReport) -> Result<Remaining, Failure> {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Running workers settle what they hold within this; then nobody else will.
+/// Workers that run usually settle what they hold within this.
 pub const AFTER: Duration = Duration::from_secs(2);
 
 /// Does some work, and settles beside it from when `wanted` is notified.

@@ -140,7 +140,7 @@ pub enum Notice {
     },
 }
 
-/// What this process did.
+/// What this process did; with [`Goal::Run`] for that run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     pub delivered: u64,
@@ -151,6 +151,8 @@ pub struct Summary {
     pub expired: u64,
     pub cancelled: u64,
     pub in_doubt: u64,
+    /// Delivered for other runs than that of [`Goal::Run`].
+    pub delivered_of_others: u64,
     pub attempts: u64,
     pub elapsed: Duration,
     /// Why the goal was not reached.

@@ -109,7 +109,7 @@ impl Journal {
             checkpoints: Checkpoints::new(setup.clone()),
             rate: RateControl::new(&setup),
             goal: GoalWatch::new(setup.goal),
-            totals: Totals::new(now),
+            totals: Totals::new(now, setup.goal),
             setup,
             lanes,
             observer,

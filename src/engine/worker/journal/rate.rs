@@ -30,6 +30,10 @@ impl RateControl {
     /// The record that publishes the setup's rate: a given one where it differs from that in force, the default only
     /// where there is none.
     pub fn to_publish(setup: &Setup, ledger: &Ledger) -> Result<Option<Record>, WorkerError> {
+        if setup.relays.is_empty() {
+            // It only settles what others left, and sends nothing.
+            return Ok(None);
+        }
         let mine = &setup.rate;
         let publish = match ledger.rate() {
             None => true,

@@ -1,19 +1,27 @@
-//! What this process has done so far, for the operator only: nothing is decided from it.
+//! What this process has done so far, for the operator only: nothing is decided from it. A worker for one run counts
+//! that run; what else is in the queue is sent beside it.
 
 use crate::domain::event::EventType;
-use crate::engine::worker::settings::{LeftWork, Summary};
+use crate::domain::ids::RunKey;
+use crate::engine::worker::settings::{Goal, LeftWork, Summary};
 use crate::protocol::machine::PendingEvent;
 use std::time::Duration;
 
 pub struct Totals {
     summary: Summary,
+    /// `None`: every run counts.
+    only: Option<RunKey>,
     started_at: Duration,
 }
 
 impl Totals {
-    pub fn new(started_at: Duration) -> Totals {
+    pub fn new(started_at: Duration, goal: Goal) -> Totals {
         Totals {
             summary: Summary::default(),
+            only: match goal {
+                Goal::Run { run, .. } => Some(run),
+                Goal::Serve | Goal::Drain { .. } => None,
+            },
             started_at,
         }
     }
@@ -21,7 +29,12 @@ impl Totals {
     /// Counts events that are durable.
     pub fn count(&mut self, events: &[PendingEvent]) {
         for event in events {
-            let counter = match event.outcome.event_type() {
+            let kind = event.outcome.event_type();
+            if self.only.is_some_and(|run| run != event.message.run) {
+                self.summary.delivered_of_others += u64::from(kind == EventType::Delivered);
+                continue;
+            }
+            let counter = match kind {
                 EventType::Delivered => &mut self.summary.delivered,
                 EventType::Deferred => &mut self.summary.deferred,
                 EventType::Bounced => &mut self.summary.bounced,
