@@ -70,11 +70,16 @@ pub fn failure(relay: &str, end: &SessionEnd) -> Failure {
         what = format!("{what}: {reply}");
     }
     match stage {
-        Some(Stage::Ehlo) if reply.is_some() => Failure::usage(what).with_hint(
-            "set `helo = \"mail.example.org\"`, the full name of this host, in its `[[relay]]`",
-        ),
+        Some(Stage::Ehlo) if reply.as_ref().is_some_and(|reply| reply.code >= 500) => {
+            Failure::usage(what).with_hint(
+                "set `helo = \"mail.example.org\"`, the full name of this host, in its `[[relay]]`",
+            )
+        }
         Some(Stage::Tls) => Failure::usage(what)
             .with_hint("check the host name and port, or set `ca_file` in its `[[relay]]`"),
+        Some(Stage::Auth) => Failure::try_later(what).with_hint(
+            "check `user` and the password or `password_command` in its `[[relay]]`, and try again",
+        ),
         _ => Failure::try_later(what)
             .with_hint("check the host name and port of the relay, and try again"),
     }

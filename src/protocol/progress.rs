@@ -453,6 +453,7 @@ mod tests {
             ..Progress::default()
         };
         assert_eq!(progress.open.len(), 4);
+        assert_eq!(max_open(156_000), 512);
         assert!(progress.text().len() <= 3_500, "{}", progress.text().len());
     }
 

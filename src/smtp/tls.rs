@@ -84,7 +84,7 @@ impl ServerCertVerifier for Verifier {
             now,
         );
         match verified {
-            // Neither its dates nor its name are wrong, since these have errors of their own.
+            // Its dates are right: they are checked before, with an error of their own. Its name was not checked yet.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.pinned.iter().any(|pinned| pinned == end_entity) =>
             {

@@ -55,6 +55,7 @@ fn nobody_gets_the_old_mail_and_the_new_one() {
     println!("{seen:?}");
     assert!(seen.kills > 20 && seen.in_doubt > 20, "{seen:?}");
     assert!(seen.old_mails > 50 && seen.new_mails > 200, "{seen:?}");
+    assert!(seen.left_out > 50, "{seen:?}");
 }
 
 async fn one_world(seed: u64, seen: &mut Seen) -> Result<(), String> {

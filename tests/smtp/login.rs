@@ -148,7 +148,25 @@ async fn fetches_a_token_for_each_login() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn logs_in_with_each_mechanism_and_reports_a_wrong_password() {
+async fn answers_the_challenge_of_cram_md5() {
+    for (password, is_right) in [("tanstaaftanstaaf", true), ("wrong", false)] {
+        let fake = FakeRelay::start(Behaviour {
+            login: Some(("tim".into(), "tanstaaftanstaaf".into())),
+            mechanisms: "CRAM-MD5",
+            ..Behaviour::default()
+        });
+        let mut settings = settings(&fake.url());
+        settings.user = Some("tim".into());
+        settings.password = Some(Secret::new(password));
+        let list = List::to(&["a@x.example"]);
+        let end = open(settings).unwrap().run_session(&list).await;
+        assert_eq!(end == SessionEnd::Finished, is_right, "{end:?}");
+        assert_eq!(list.summary().len(), usize::from(is_right));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn logs_in_with_plain_login_and_xoauth2_and_reports_a_wrong_password() {
     for (mechanisms, wanted) in [
         ("PLAIN LOGIN", None),
         ("LOGIN", None),

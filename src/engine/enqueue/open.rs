@@ -64,9 +64,14 @@ pub async fn manifest(
     new: NewManifest,
     observer: &mut dyn FnMut(EnqueueProgress<'_>),
 ) -> Result<Manifest, EnqueueError> {
+    let mut rounds = 0;
     while let Some(manifest) = current_manifest(topic, request)? {
         if manifest.rows_fingerprint == new.rows_fingerprint {
             return Ok(manifest);
+        }
+        rounds += 1;
+        if rounds > MAX_ROUNDS {
+            return Err(busy(request, Vec::new()));
         }
         // Its chunks leave out other people than this process would.
         drop_own(
@@ -144,8 +149,8 @@ pub fn require_complete(
     }
 }
 
-/// Whether no run of the campaign that is not among the `known` was begun before this one, or sealed since. One that
-/// is begun later sees this one.
+/// Whether every other run of the campaign is among the `known` ones or void. A run that another process begins after
+/// this look finds this one.
 pub fn is_alone(
     topic: &CampaignTopic<'_>,
     request: &Request<'_>,

@@ -70,7 +70,7 @@ async fn cancel_pending(
 
 /// Waits until no worker can deliver for a cancelled run of the campaign: every owner has committed that it knows the
 /// cancels, and no message of these runs is claimed. A killed worker's claims are settled by the next owner, so this
-/// needs a worker that runs meanwhile.
+/// needs a worker that runs meanwhile (`commands/worker/settler.rs`).
 async fn settle(
     topic: &mut CampaignTopic<'_>,
     request: &Request<'_>,

@@ -202,9 +202,13 @@ impl SurveyedFile {
     ) -> Result<bool, EnqueueError> {
         topic.read_to_end(observer).await?;
         let identity = self.identity.clone();
-        let decision = decide(&topic.ledger, &identity.request(job))?;
+        let request = identity.request(job);
+        let decision = decide(&topic.ledger, &request)?;
         let is_already = matches!(decision, Decision::AlreadySealed(_));
         if !is_already {
+            if job.earlier == EarlierRuns::LeaveOut {
+                open::require_complete(topic, &request)?;
+            }
             self.leave_out_earlier(topic, job, clock, observer).await?;
         }
         Ok(is_already)

@@ -177,6 +177,10 @@ impl Visit<'_> {
                 let user = self.challenge("VXNlcm5hbWU6")?;
                 format!("{user}\0{}", self.challenge("UGFzc3dvcmQ6")?)
             }
+            // The example of RFC 2195 section 2.
+            "CRAM-MD5" => {
+                self.challenge("PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+")?
+            }
             _ => match first {
                 Some(word) => decoded(&word),
                 None => self.challenge("")?,
@@ -185,6 +189,7 @@ impl Visit<'_> {
         let wanted = match mechanism.as_str() {
             "PLAIN" => format!("\0{user}\0{password}"),
             "LOGIN" => format!("{user}\0{password}"),
+            "CRAM-MD5" => "tim b913a602c7eda7a495b4e6e7334d3890".to_string(),
             _ => format!("user={user}\x01auth=Bearer {password}\x01\x01"),
         };
         self.is_logged_in = said == wanted;
