@@ -39,6 +39,7 @@ macro_rules! suite {
                 fetch_gives_at_least_one_and_not_much_more_than_asked,
                 nothing_is_read_below_the_low_watermark,
                 dropping_is_idempotent,
+                offsets_are_right_after_another_has_dropped_everything,
                 partitions_are_logs_of_their_own,
                 compaction_keeps_the_last_of_each_key,
             });

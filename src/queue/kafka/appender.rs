@@ -58,9 +58,7 @@ impl Appender {
         offsets.extend(rest.map_err(|error| partly(offsets.len(), records.len(), error))?);
         match plausible(above, &offsets) {
             Some(offsets) => {
-                if let Some(last) = offsets.last() {
-                    pipeline.acknowledged(*last);
-                }
+                self.found(at, &offsets);
                 Ok(Appended::At(offsets))
             }
             None => {
@@ -91,6 +89,13 @@ impl Appender {
             pipeline.acknowledged(*offset);
         }
         Ok(offsets)
+    }
+
+    /// Acknowledged records stand at these offsets.
+    pub fn found(&self, at: TopicPartition, offsets: &[Offset]) {
+        if let Some(last) = offsets.last() {
+            self.pipelines.of(at).acknowledged(*last);
+        }
     }
 
     /// Records that were acknowledged are not in the log. What is known of the partition may be wrong, so its pipeline

@@ -106,7 +106,14 @@ impl Fetcher {
         };
         let mut found = Vec::with_capacity(records.len());
         while found.len() < records.len() {
-            let stored = self.fetch(at, next, FIND_BYTES).await?;
+            let stored = match self.fetch(at, next, FIND_BYTES).await {
+                // Others have appended meanwhile, and all of it below this offset is done and dropped.
+                Err(QueueError::BelowLowWatermark { low_watermark, .. }) => {
+                    next = low_watermark;
+                    continue;
+                }
+                stored => stored?,
+            };
             let Some(last) = stored.last() else {
                 return Ok(None);
             };

@@ -194,7 +194,9 @@ impl Queue for KafkaQueue {
                     tracing::warn!(%at, %error, "acknowledged records cannot be looked for");
                     None
                 });
-                found.ok_or_else(|| appender.lost_track(at))
+                let found = found.ok_or_else(|| appender.lost_track(at))?;
+                appender.found(at, &found);
+                Ok(found)
             }
         }
     }
