@@ -40,6 +40,13 @@ fresh() {
     sed -i '/^mod simulation;/!{/^mod /d;/^use /d;/^#\[cfg/d;/^\/\/\/ /d}' "$folder/tests/tests.rs"
 }
 
+for patch in tests/mutants/*.patch; do
+    if ! patch -s -p1 --dry-run <"$patch" >/dev/null; then
+        echo "error: $patch does not apply; make it anew" >&2
+        exit 1
+    fi
+done
+
 failed=0
 report() {
     printf '%-9s %-70s %s\n' "$1" "$2" "$3"
@@ -57,12 +64,7 @@ for patch in tests/mutants/*.patch; do
     if [ $# -gt 0 ]; then
         case " $* " in *" ${name%%-*} "*) ;; *) continue ;; esac
     fi
-    if ! (cd "$folder" && patch -s -p1) <"$patch"; then
-        report STALE "$name" "the patch does not apply"
-        failed=1
-        fresh
-        continue
-    fi
+    (cd "$folder" && patch -s -p1) <"$patch"
     found=$(simulate)
     case $found in
     "") report SURVIVES "$name" "$seeds seeds" && failed=1 ;;
