@@ -132,10 +132,11 @@ pub fn chunk(bytes: &[u8]) {
 /// What is read is written the same.
 pub fn commit_text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(progress) = Progress::parse(&text) {
+    let _ = Progress::without_base(&text);
+    if let Ok(progress) = Progress::parse(&text, &()) {
         let written = progress.text();
         assert_eq!(
-            Progress::parse(&written).as_ref(),
+            Progress::parse(&written, &()).as_ref(),
             Ok(&progress),
             "{written}"
         );

@@ -48,11 +48,13 @@ fn kind(record: &CampaignRecord) -> &'static str {
         CampaignRecord::Rate(_) => "rate",
         CampaignRecord::Dropped(_) => "dropped",
         CampaignRecord::Checkpoint(_) => "checkpoint",
+        CampaignRecord::Base(_) => "base",
         CampaignRecord::Key(_) => "key",
     }
 }
 
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
+    "base",
     "batch",
     "cancel",
     "checkpoint",
@@ -205,7 +207,7 @@ fn commit_texts_are_described() {
     use mailq::protocol::progress::Progress;
     for block in blocks("commit") {
         let text = block.trim_end();
-        assert_eq!(Progress::parse(text).unwrap().text(), text);
+        assert_eq!(Progress::parse(text, &()).unwrap().text(), text);
     }
     let initial = mailq::domain::topic::INITIAL_COMMIT;
     assert!(PAGE.contains(&format!("`{initial}`")));

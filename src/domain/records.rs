@@ -29,6 +29,8 @@ pub enum CampaignRecord {
     Dropped(Dropped),
     /// A copy of a partition's commit, for queues that expire commits.
     Checkpoint(Checkpoint),
+    /// A state of a partition's open chunks that its commits refer to, so that they stay short.
+    Base(Base),
     /// Fingerprint of the project key, for queues that have no other place for it.
     Key(KeyInForce),
 }
@@ -49,6 +51,7 @@ impl CampaignRecord {
             CampaignRecord::Rate(_) => "rate".to_string(),
             CampaignRecord::Dropped(d) => format!("dropped/{}/{}/{}", d.key, d.draw, d.append),
             CampaignRecord::Checkpoint(c) => Checkpoint::key(&c.at, c.owner),
+            CampaignRecord::Base(b) => Base::key(&b.at, &b.id),
             CampaignRecord::Key(k) => format!("key/{}", k.draw),
         }
     }
@@ -307,7 +310,7 @@ pub struct Checkpoint {
     /// the time to stop was over.
     pub clean: bool,
     pub offset: Offset,
-    /// The commit string.
+    /// The commit's text without a base, so of any length.
     pub text: String,
     /// The owner's `max_uncommitted`: at no time were more messages claimed and not done.
     pub claims: u64,
@@ -319,6 +322,29 @@ pub struct Checkpoint {
 impl Checkpoint {
     pub fn key(at: &str, owner: u64) -> String {
         format!("checkpoint/{at}/{owner}")
+    }
+}
+
+/// A state of a partition's open chunks. Commits say what has changed since. Each has a key of its own, because the last
+/// commit may refer to the base before the last. When no commit refers to a base any more, its record is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// `topic/partition`.
+    pub at: String,
+    /// `epoch.number.digest`.
+    pub id: String,
+    /// As a commit's text, of any length.
+    pub text: String,
+}
+
+impl Base {
+    pub fn key(at: &str, id: &str) -> String {
+        format!("base/{at}/{id}")
+    }
+
+    /// The reverse of [`Base::key`]: partition and id. `None`: the key of another kind of record.
+    pub fn of_key(key: &str) -> Option<(&str, &str)> {
+        key.strip_prefix("base/")?.rsplit_once('/')
     }
 }
 

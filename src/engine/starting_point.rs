@@ -3,8 +3,8 @@
 
 use crate::domain::records::Checkpoint;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::protocol::TextError;
 use crate::protocol::checkpoint::{Position, Start, start, start_of_empty_log};
-use crate::protocol::progress::TextError;
 use crate::queue::{Bounds, Queue, QueueError};
 
 #[derive(Debug, thiserror::Error)]

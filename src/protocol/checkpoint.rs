@@ -1,7 +1,8 @@
 //! Where a new owner of a partition starts on a queue that forgets commits: from the commit, from the clean checkpoint
 //! of the last owner, from the log's start if there never was an owner, and otherwise not at all.
 
-use super::progress::{Progress, TextError};
+use super::progress::Progress;
+use super::text::TextError;
 use crate::domain::ids::Offset;
 use crate::domain::records::Checkpoint;
 
@@ -29,7 +30,7 @@ pub fn start(
     checkpoint: Option<&Checkpoint>,
 ) -> Result<Start, TextError> {
     let epoch = match &committed {
-        Some((_, text)) => Progress::read(text)?.map(|progress| progress.epoch),
+        Some((_, text)) => Progress::epoch_of(text)?,
         None => None,
     };
     Ok(match (committed, checkpoint) {
@@ -50,7 +51,7 @@ pub fn start_of_empty_log(last: Option<&Checkpoint>) -> Result<Start, TextError>
     let Some(last) = last else {
         return Ok(Start::Fresh);
     };
-    let before = Progress::read(&last.text)?.unwrap_or_default();
+    let before = Progress::read(&last.text, &())?.unwrap_or_default();
     let moving = before.moving.as_ref().map_or(0, |decided| decided.number);
     let progress = Progress {
         owner: before.owner,
@@ -127,7 +128,7 @@ mod tests {
         else {
             panic!("not from the log's start");
         };
-        assert_eq!(text, "mq1;o4,w;n0;l8");
+        assert_eq!(text, "mq2;e4,w;n0;l8");
         assert!(start_of_empty_log(Some(&checkpoint(4, true, "mq9;x".into()))).is_err());
     }
 

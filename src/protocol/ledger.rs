@@ -2,13 +2,16 @@
 //! everything else the last of its key. Every process folds the same log and so comes to the same answer.
 
 use super::positions::Positions;
+use super::progress::{BaseId, Progress};
+use super::text::Bases;
 use crate::domain::ids::{Offset, Partition, RunKey};
 use crate::domain::records::{
-    BatchState, CampaignRecord, Cancel, Checkpoint, Control, Dropped, LeftEntry, Letters, Manifest,
-    RateInForce, Seal,
+    Base, BatchState, CampaignRecord, Cancel, Checkpoint, Control, Dropped, LeftEntry, Letters,
+    Manifest, RateInForce, Seal,
 };
 use crate::domain::topic::{Topic, TopicPartition};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// Everything known of every run, up to (not including) an offset of the campaign topic.
@@ -23,6 +26,8 @@ pub struct Ledger {
     cancels_below: Offset,
     /// Of each partition the one with the highest epoch, then the last.
     checkpoints: BTreeMap<TopicPartition, Checkpoint>,
+    /// All that are not deleted: what commits refer to, and a few more.
+    bases: BTreeMap<(TopicPartition, BaseId), Rc<Progress>>,
     /// Of the project's key.
     key_fingerprint: Option<String>,
     /// Replay manifests' ids, where they were asked for.
@@ -105,6 +110,7 @@ impl Ledger {
         }
         self.position = offset + 1;
         let Some(payload) = payload else {
+            self.deleted(key);
             return Ok(());
         };
         let record = serde_json::from_slice(payload).map_err(|error| error.to_string());
@@ -156,6 +162,7 @@ impl Ledger {
                 let at = checkpoint.at.parse()?;
                 self.checkpointed(at, checkpoint);
             }
+            CampaignRecord::Base(base) => self.base(&base)?,
             CampaignRecord::Key(key) => {
                 self.key_fingerprint.get_or_insert(key.fingerprint);
             }
@@ -194,6 +201,33 @@ impl Ledger {
         if known.is_none_or(|old| new.owner >= old.owner) {
             self.checkpoints.insert(at, new);
         }
+    }
+
+    fn base(&mut self, base: &Base) -> Result<(), String> {
+        let at = base.at.parse()?;
+        let id = BaseId::parse(&base.id).ok_or_else(|| format!("`{}` is no base's id", base.id))?;
+        let progress = Progress::parse(&base.text, &()).map_err(|error| error.to_string())?;
+        self.bases.insert((at, id), Rc::new(progress));
+        Ok(())
+    }
+
+    /// Of the records that are deleted only a base is forgotten here. What the others said was true.
+    fn deleted(&mut self, key: &str) {
+        let named = Base::of_key(key);
+        let named = named.and_then(|(at, id)| Some((at.parse().ok()?, BaseId::parse(id)?)));
+        if let Some(named) = named {
+            self.bases.remove(&named);
+        }
+    }
+
+    /// The bases that the commits of a partition refer to.
+    pub fn bases(&self, at: TopicPartition) -> impl Bases {
+        PartitionBases { ledger: self, at }
+    }
+
+    pub fn base_ids(&self, at: TopicPartition) -> impl Iterator<Item = BaseId> {
+        let ids = self.bases.keys().filter(move |(of, _)| *of == at);
+        ids.map(|(_, id)| *id)
     }
 
     /// Ignores a record of a run without a manifest: nothing of that run can have been sent.
@@ -298,6 +332,17 @@ impl Ledger {
         pieces.sort_by_key(|piece| piece.piece);
         pieces.dedup_by_key(|piece| piece.piece);
         pieces
+    }
+}
+
+struct PartitionBases<'a> {
+    ledger: &'a Ledger,
+    at: TopicPartition,
+}
+
+impl Bases for PartitionBases<'_> {
+    fn base(&self, id: BaseId) -> Option<Rc<Progress>> {
+        self.ledger.bases.get(&(self.at, id)).cloned()
     }
 }
 

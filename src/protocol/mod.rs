@@ -2,7 +2,8 @@
 //! No I/O, no clock, no tasks: `engine::worker` carries out what is decided here.
 //!
 //! - [`positions`] a set of messages within a chunk
-//! - [`progress`] what a partition's commit contains, and its text
+//! - [`progress`] what a partition's commit contains
+//! - [`text`] how it is written
 //! - [`checkpoint`] where to start on a queue that forgets commits
 //! - [`invariant`] what must always hold, and the error for when it does not
 //! - [`ledger`] what the campaign topic says of every run
@@ -16,9 +17,11 @@ pub mod machine;
 pub mod outcome;
 pub mod positions;
 pub mod progress;
+pub mod text;
 
 pub use ledger::{Ledger, RunFacts};
 pub use machine::{Machine, MessageRef, OpenMessage};
 pub use outcome::Outcome;
 pub use positions::Positions;
-pub use progress::{Move, OpenChunk, Progress, RunEntry, Target};
+pub use progress::{BaseId, Move, OpenChunk, Progress, RunEntry, Target};
+pub use text::{Bases, TextError};

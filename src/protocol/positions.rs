@@ -1,4 +1,5 @@
-//! A set of positions within one chunk, at most [`MAX_ROWS`] of them: 84 characters of a commit string at the most.
+//! A set of positions within one chunk, at most [`MAX_ROWS`] of them: 84 characters of a commit at the most, and few
+//! where messages are done in order.
 
 use crate::domain::chunk::MAX_ROWS;
 use base64::Engine;
@@ -91,8 +92,40 @@ impl Positions {
         })
     }
 
-    /// Base64 (URL alphabet) of the bits, lowest first, without trailing zero bytes; empty for the empty set.
+    /// The shorter of two forms. `:0-122.130` are ranges and single positions; anything else is Base64 (URL alphabet)
+    /// of the bits, lowest first, without trailing zero bytes. Empty for the empty set.
     pub fn text(&self) -> String {
+        let bits = self.bits();
+        let mut ranges = String::new();
+        for (first, last) in self.ranges() {
+            let separator = if ranges.is_empty() { ':' } else { '.' };
+            ranges.push(separator);
+            ranges.push_str(&first.to_string());
+            if last > first {
+                ranges.push('-');
+                ranges.push_str(&last.to_string());
+            }
+            if ranges.len() >= bits.len() {
+                return bits;
+            }
+        }
+        ranges
+    }
+
+    /// Runs of positions, each from its first to its last.
+    fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut rest = self.iter().peekable();
+        std::iter::from_fn(move || {
+            let first = rest.next()?;
+            let mut last = first;
+            while rest.next_if_eq(&(last + 1)).is_some() {
+                last += 1;
+            }
+            Some((first, last))
+        })
+    }
+
+    fn bits(&self) -> String {
         let bytes = self.words.iter().flat_map(|word| word.to_le_bytes());
         let mut bytes: Vec<u8> = bytes.collect();
         while bytes.last() == Some(&0) {
@@ -103,6 +136,26 @@ impl Positions {
 
     /// The reverse of [`Positions::text`]; `None` for anything that it does not write.
     pub fn parse(text: &str) -> Option<Positions> {
+        match text.strip_prefix(':') {
+            Some(ranges) => Positions::parse_ranges(ranges),
+            None => Positions::parse_bits(text),
+        }
+    }
+
+    fn parse_ranges(text: &str) -> Option<Positions> {
+        let mut set = Positions::default();
+        for range in text.split('.') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+            if last < first || last >= MAX_ROWS {
+                return None;
+            }
+            (first..=last).for_each(|position| set.add(position));
+        }
+        Some(set)
+    }
+
+    fn parse_bits(text: &str) -> Option<Positions> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let mut set = Positions::default();
         for (index, byte) in bytes.iter().enumerate() {
@@ -140,7 +193,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_refused_or_understood(text in "[A-Za-z0-9_-]{0,100}") {
+        fn any_text_is_refused_or_understood(text in "(:[0-9.-]{0,12}|[A-Za-z0-9_-]{0,100})") {
             if let Some(set) = Positions::parse(&text) {
                 prop_assert!(set.iter().all(|position| position < MAX_ROWS));
             }
@@ -153,5 +206,18 @@ mod tests {
         assert_eq!(full.count(), MAX_ROWS);
         assert!(full.text().len() <= 84);
         assert_eq!(Positions::default().text(), "");
+        assert_eq!(full.text(), ":0-499");
+    }
+
+    #[test]
+    fn messages_done_in_order_take_few_characters() {
+        let mut set = Positions::first(123);
+        set.add(130);
+        assert_eq!(set.text(), ":0-122.130");
+        set.remove(0);
+        assert_eq!(Positions::parse(&set.text()), Some(set));
+        for wrong in [":", ":4-2", ":500", ":1..2", ":1-", ":x"] {
+            assert_eq!(Positions::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -98,9 +98,6 @@ pub trait Queue {
     /// without a commit was never owned.
     fn commits_expire(&self) -> bool;
 
-    /// The longest text that a commit may have, in bytes.
-    fn max_commit_text(&self) -> usize;
-
     /// Drops all records below an offset and raises the low watermark, in steps so short that no other request waits for
     /// long. An offset below the low watermark changes nothing; one above the end counts as the end.
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError>;

@@ -6,10 +6,11 @@ use mailq::domain::ids::{RunId, RunKey};
 use mailq::domain::records::{CampaignRecord, Checkpoint, LeftEntry};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::{VerifyRequest, verify};
+use mailq::engine::read_model::View;
 use mailq::engine::read_model::campaign_topic::CAMPAIGN;
 use mailq::engine::recover::{RecoverError, Recovered, Recovery, recover};
 use mailq::protocol::{Positions, Progress};
-use mailq::queue::Record;
+use mailq::queue::{MAX_COMMIT_TEXT, Record};
 use mailq_testkit::story::{MINUTE, Script, Story, TIMESTAMP, minute, send};
 use proptest::prelude::*;
 
@@ -59,8 +60,8 @@ async fn recover_in(
 }
 
 async fn string(story: &Story, at: TopicPartition) -> Progress {
-    let committed = story.queue().committed(&[at]).await.unwrap().remove(0);
-    Progress::parse(&committed.unwrap().text).unwrap()
+    let view = View::read(story.queue(), false).await.unwrap();
+    view.strings.progress(at).unwrap().clone()
 }
 
 async fn findings(story: &Story) -> Vec<String> {
@@ -144,6 +145,29 @@ fn a_chunk_behind_many_messages_that_wait_is_found_open() {
         let string = string(story, send(0)).await;
         // Were it not open, its delivered message would be sent again.
         assert_eq!(string.open[&1].done, Positions::first(1));
+        assert_eq!(findings(story).await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_commit_with_many_open_chunks_fits_by_a_base() {
+    Story::run(async |story| {
+        let mut script = Script::default();
+        let chunks: Vec<_> = (0..200).map(|n| (0, 4 * n..4 * n + 4)).collect();
+        script.enqueue(&RunId::new("spring", "1"), &chunks, &[]);
+        for offset in 0..200 {
+            script.open(send(0), offset);
+            script.end(send(0), offset, 2, Final::Delivered);
+        }
+        lose(&mut script, &[(send(0), begun())]);
+        story.tell(script).await;
+        recover_in(story, false, false).await.unwrap();
+        let committed = story.queue().committed(&[send(0)]).await.unwrap().remove(0);
+        let text = committed.unwrap().text;
+        assert!(text.len() <= MAX_COMMIT_TEXT, "{} characters", text.len());
+        let string = string(story, send(0)).await;
+        assert_eq!(string.open.len(), 200);
+        assert!(string.open.values().all(|open| open.done.has(2)));
         assert_eq!(findings(story).await, Vec::<String>::new());
     });
 }

@@ -32,7 +32,7 @@ async fn a_tier_is_begun_anew_only_where_nothing_ever_was() {
         .create_topics(&[TIER.topic, SEND.topic])
         .await
         .unwrap();
-    let anew = Start::Restored((0, "mq1;o4,w;n0;l8".to_string()));
+    let anew = Start::Restored((0, "mq2;e4,w;n0;l8".to_string()));
     for clean in [false, true] {
         let last = checkpoint(TIER, clean);
         let found = starting_point(&queue, TIER, None, Some(&last))

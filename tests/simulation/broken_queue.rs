@@ -97,10 +97,6 @@ impl Queue for LyingQueue {
         self.inner.commits_expire()
     }
 
-    fn max_commit_text(&self) -> usize {
-        self.inner.max_commit_text()
-    }
-
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
         self.inner.drop_below(at, offset).await
     }
@@ -197,7 +193,7 @@ fn work_with(lie: Lie) -> (Vec<String>, usize) {
         assert!(ended.is_ok(), "{lie:?}: {ended:?}");
         let commits = world.log.commits().into_values();
         let done = commits.map(|commit| {
-            let progress = Progress::parse(&commit.text).unwrap();
+            let progress = Progress::parse(&commit.text, &()).unwrap();
             let open: usize = progress.open.values().map(|chunk| chunk.done.count()).sum();
             let ended: u64 = progress.runs.values().map(|run| run.counters.left()).sum();
             open + ended as usize

@@ -29,10 +29,13 @@ pub fn ledger(world: &World) -> Ledger {
 }
 
 pub fn strings(world: &World) -> BTreeMap<TopicPartition, Progress> {
+    let ledger = ledger(world);
     let commits = world.log.commits().into_iter();
-    let read = |text: &str| Progress::parse(text).expect("a string that can be read");
+    let read = |at, text: &str| {
+        Progress::parse(text, &ledger.bases(at)).expect("a commit that can be read")
+    };
     commits
-        .map(|(at, commit)| (at, read(&commit.text)))
+        .map(|(at, commit)| (at, read(at, &commit.text)))
         .collect()
 }
 

@@ -4,11 +4,13 @@
 use super::relay::Transaction;
 use super::totals::Totals;
 use super::world::{K, LEASE, World};
+use mailq::domain::records::CampaignRecord;
 use mailq::domain::topic::{Topic, TopicPartition};
-use mailq::protocol::{MessageRef, Progress};
+use mailq::protocol::{BaseId, Bases, MessageRef, Progress};
 use mailq::queue::{MAX_COMMIT_TEXT, Token, chunk};
 use mailq_testkit::memory::{ProcessId, WrittenCommit};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A message that is claimed in one commit.
@@ -58,13 +60,14 @@ pub fn check(world: &World, totals: &mut Totals) -> Result<Claims, String> {
         .collect();
     let mut owned: BTreeMap<Token, Owned> = BTreeMap::new();
     let mut claims = Claims::new();
+    let bases = AllBases::of(world);
     let mut ids = Ids {
         world,
         chunks: BTreeMap::new(),
     };
     let mut added = false;
     for (index, commit) in history.commits.iter().enumerate() {
-        let progress = read(commit)?;
+        let progress = read(commit, &bases)?;
         let before = owned.remove(&commit.token);
         let (now, was) = (
             claimed(&progress),
@@ -147,11 +150,36 @@ pub fn check(world: &World, totals: &mut Totals) -> Result<Claims, String> {
     Ok(claims)
 }
 
-fn read(commit: &WrittenCommit) -> Result<Progress, String> {
+fn read(commit: &WrittenCommit, bases: &AllBases) -> Result<Progress, String> {
     if commit.text.len() > MAX_COMMIT_TEXT {
-        return Err(format!("a string of {} characters", commit.text.len()));
+        return Err(format!("a commit of {} characters", commit.text.len()));
     }
-    Progress::parse(&commit.text).map_err(|error| error.to_string())
+    Progress::parse(&commit.text, bases).map_err(|error| format!("{}: {error}", commit.text))
+}
+
+/// Every base that was ever appended, by its id: earlier commits refer to some that are deleted. The digest tells those
+/// of different partitions apart.
+struct AllBases(BTreeMap<String, Rc<Progress>>);
+
+impl AllBases {
+    fn of(world: &World) -> AllBases {
+        let appended = world.log.all_appended(Topic::Campaign).into_iter();
+        let bases = appended.filter_map(|(_, stored)| {
+            let record = serde_json::from_slice(stored.record.payload.as_deref()?).ok()?;
+            let CampaignRecord::Base(base) = record else {
+                return None;
+            };
+            let progress = Progress::parse(&base.text, &()).expect("a base that can be read");
+            Some((base.id, Rc::new(progress)))
+        });
+        AllBases(bases.collect())
+    }
+}
+
+impl Bases for AllBases {
+    fn base(&self, id: BaseId) -> Option<Rc<Progress>> {
+        self.0.get(&id.to_string()).cloned()
+    }
 }
 
 /// Contents of chunks, read when needed.

@@ -306,6 +306,8 @@ impl World {
             publish_rate: false,
             env: "test".into(),
             decode_on_threads: false,
+            // A base with almost every change, with some, or with none.
+            base_after: [0, 60, usize::MAX][self.started as usize % 3],
             goal: Goal::Serve,
         }
     }

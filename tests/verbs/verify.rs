@@ -113,7 +113,7 @@ fn finds_a_changed_counter() {
         .map(Result::unwrap)
         .collect();
     for (partition, text) in strings {
-        let mut progress = Progress::parse(&text).unwrap();
+        let mut progress = Progress::parse(&text, &()).unwrap();
         for entry in progress.runs.values_mut() {
             entry.counters.finals[0] += 1;
             found += 1;

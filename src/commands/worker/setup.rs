@@ -38,6 +38,7 @@ pub fn setup(
         publish_rate: settings.send.rate.source != Source::Default,
         env: settings.env.clone(),
         decode_on_threads: true,
+        base_after: usize::MAX,
         rate,
         goal,
     }

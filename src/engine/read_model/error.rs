@@ -3,8 +3,8 @@
 use super::letter::LetterError;
 use crate::domain::ids::RunKey;
 use crate::domain::topic::TopicPartition;
+use crate::protocol::TextError;
 use crate::protocol::ledger::LedgerError;
-use crate::protocol::progress::TextError;
 use crate::queue::QueueError;
 use crate::queue::chunk::ChunkError;
 use std::path::Path;
@@ -59,6 +59,14 @@ pub enum AccountError {
 }
 
 impl AccountError {
+    /// A commit refers to a base that the ledger does not have.
+    pub fn is_missing_base(&self) -> bool {
+        let AccountError::Text { error, .. } = self else {
+            return false;
+        };
+        matches!(error, TextError::NoBase(_))
+    }
+
     /// `folder`: where the temporary file is.
     pub fn scratch(folder: &Path, error: std::io::Error) -> AccountError {
         AccountError::Scratch {

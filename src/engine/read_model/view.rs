@@ -8,7 +8,7 @@ use crate::domain::ids::{Offset, Row, RunKey};
 use crate::domain::records::LeftEntry;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::protocol::progress::MAX_RUNS;
-use crate::protocol::{Ledger, OpenChunk, Positions, Progress, RunFacts};
+use crate::protocol::{Bases, Ledger, OpenChunk, Positions, Progress, RunFacts};
 use crate::queue::{Committed, Queue};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +39,8 @@ impl View {
     /// `with_letters`: also the ids that replays and purges name, which the counts as shown need.
     pub async fn read(queue: &dyn Queue, with_letters: bool) -> Result<View, AccountError> {
         let commits = commits(queue).await?;
-        let ledger = read_ledger(queue, with_letters).await?;
-        let strings = Strings::parse(commits, &ledger)?;
+        let mut ledger = read_ledger(queue, with_letters).await?;
+        let strings = read(queue, commits, &mut ledger).await?;
         Ok(View { ledger, strings })
     }
 
@@ -79,19 +79,19 @@ impl View {
 
 impl Strings {
     /// Where a commit was forgotten, the last checkpoint is what is known of it.
-    fn parse(commits: Vec<Commit>, ledger: &Ledger) -> Result<Strings, AccountError> {
+    fn parse(commits: &[Commit], ledger: &Ledger) -> Result<Strings, AccountError> {
         let mut strings = Strings::default();
         for (at, committed) in commits {
             let mut known = None;
             if let Some(committed) = committed {
-                strings.offsets.insert(at, committed.offset);
-                known = progress(at, &committed.text)?;
+                strings.offsets.insert(*at, committed.offset);
+                known = progress(*at, &committed.text, &ledger.bases(*at))?;
             }
-            if let (None, Some(last)) = (&known, ledger.checkpoint(at)) {
-                strings.offsets.insert(at, last.offset);
-                known = progress(at, &last.text)?;
+            if let (None, Some(last)) = (&known, ledger.checkpoint(*at)) {
+                strings.offsets.insert(*at, last.offset);
+                known = progress(*at, &last.text, &())?;
             }
-            strings.at.insert(at, known);
+            strings.at.insert(*at, known);
         }
         Ok(strings)
     }
@@ -184,8 +184,12 @@ async fn commits(queue: &dyn Queue) -> Result<Vec<Commit>, AccountError> {
 }
 
 /// What a commit string says; every string that is read back is read here. `None`: nobody has owned the partition.
-pub fn progress(at: TopicPartition, text: &str) -> Result<Option<Progress>, AccountError> {
-    Progress::read(text).map_err(|error| AccountError::Text { at, error })
+pub fn progress(
+    at: TopicPartition,
+    text: &str,
+    bases: &dyn Bases,
+) -> Result<Option<Progress>, AccountError> {
+    Progress::read(text, bases).map_err(|error| AccountError::Text { at, error })
 }
 
 /// The open chunks of a run's entry that has left the string.
@@ -213,7 +217,29 @@ pub fn left_open(
 pub async fn refresh(queue: &dyn Queue, ledger: &mut Ledger) -> Result<Strings, AccountError> {
     let commits = commits(queue).await?;
     catch_up(queue, ledger).await?;
-    Strings::parse(commits, ledger)
+    read(queue, commits, ledger).await
+}
+
+/// What the commits say, with a ledger that was read after them. An owner deletes a base when it has committed again
+/// without it, so a commit whose base is gone is read again.
+async fn read(
+    queue: &dyn Queue,
+    mut last: Vec<Commit>,
+    ledger: &mut Ledger,
+) -> Result<Strings, AccountError> {
+    loop {
+        match Strings::parse(&last, ledger) {
+            Err(error) if error.is_missing_base() => {
+                let newer = commits(queue).await?;
+                if newer == last {
+                    return Err(error);
+                }
+                last = newer;
+                catch_up(queue, ledger).await?;
+            }
+            parsed => return parsed,
+        }
+    }
 }
 
 #[cfg(test)]

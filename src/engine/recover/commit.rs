@@ -7,11 +7,12 @@ use crate::domain::chunk::MessageLine;
 use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload, EventType};
 use crate::domain::ids::RunKey;
 use crate::domain::outcome::Reason;
-use crate::domain::records::{CampaignRecord, Checkpoint};
+use crate::domain::records::{Base, CampaignRecord, Checkpoint};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::campaign_topic::announce;
 use crate::engine::read_model::{AccountError, View};
 use crate::engine::timestamp::timestamp;
+use crate::protocol::Progress;
 use crate::queue::{
     Commit, CommitOutcome, MAX_COMMIT_TEXT, Membership, Ownership, QueueError, Record, Token,
 };
@@ -28,7 +29,7 @@ pub(super) async fn commit(
     strings: &[(&LostPartition, Rebuilt)],
 ) -> Result<(), RecoverError> {
     for (lost, rebuilt) in strings {
-        let bytes = rebuilt.progress.text().len();
+        let bytes = short_text(lost.at, &rebuilt.progress).0.len();
         if bytes > MAX_COMMIT_TEXT {
             return Err(RecoverError::TooLong { at: lost.at, bytes });
         }
@@ -51,17 +52,21 @@ async fn commit_as(
         let token = tokens.get(&lost.at).copied();
         let token = token.ok_or(RecoverError::Taken(lost.at))?;
         name_unclaimed(recovery, view, lost.at, rebuilt).await?;
+        let (text, base) = short_text(lost.at, &rebuilt.progress);
+        if let Some(base) = base {
+            announce(recovery.queue, &[CampaignRecord::Base(base)]).await?;
+        }
         let commit = Commit {
             at: lost.at,
             token,
             offset: lost.checkpoint.offset.max(lost.low_watermark),
-            text: rebuilt.progress.text(),
+            text,
         };
         let checkpoint = Checkpoint {
             owner: rebuilt.progress.epoch,
             clean: true,
             offset: commit.offset,
-            text: commit.text.clone(),
+            text: rebuilt.progress.text(),
             by: recovery.name.clone(),
             written_at: timestamp(recovery.clock.now()),
             ..lost.checkpoint.clone()
@@ -76,6 +81,16 @@ async fn commit_as(
         announce(recovery.queue, &[CampaignRecord::Checkpoint(checkpoint)]).await?;
     }
     Ok(())
+}
+
+/// A text that fits a commit, and the base that it refers to if it needs one.
+fn short_text(at: TopicPartition, progress: &Progress) -> (String, Option<Base>) {
+    let text = progress.text();
+    if text.len() <= MAX_COMMIT_TEXT {
+        return (text, None);
+    }
+    let (id, base) = progress.as_base(at, 1);
+    (progress.text_from(id, progress), Some(base))
 }
 
 /// Waits until all that is wanted is owned here.

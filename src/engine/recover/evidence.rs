@@ -251,7 +251,7 @@ impl Reading<'_> {
     fn seen(&mut self) -> Result<(), AccountError> {
         let checkpoints = self.view.ledger.checkpoints();
         let texts: Result<Vec<_>, _> = checkpoints
-            .map(|(at, checkpoint)| progress(at, &checkpoint.text))
+            .map(|(at, checkpoint)| progress(at, &checkpoint.text, &()))
             .collect();
         let strings = self.view.strings.at.values().cloned();
         for progress in texts?.into_iter().chain(strings).flatten() {

@@ -11,7 +11,6 @@ use crate::domain::topic::TopicPartition;
 use crate::engine::read_model::chunks::{decode, unreadable};
 use crate::engine::read_model::scan::record_at;
 use crate::engine::read_model::{AccountError, View};
-use crate::protocol::progress::max_open;
 use crate::protocol::{OpenChunk, Positions, Progress};
 use crate::queue::Queue;
 use std::time::SystemTime;
@@ -95,10 +94,6 @@ pub struct ReadChunk {
 
 impl Sources<'_> {
     /// How many chunks of a partition the last owner may have had open.
-    pub fn max_open(&self) -> usize {
-        max_open(self.queue.max_commit_text())
-    }
-
     /// `None`: it is gone, or cannot be read, which is noted. The next worker stands still there.
     pub async fn chunk(
         &self,

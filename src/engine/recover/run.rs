@@ -92,7 +92,7 @@ async fn rebuild(
     lost: &LostPartition,
 ) -> Result<Rebuilt, RecoverError> {
     let at = lost.at;
-    let last = progress(at, &lost.checkpoint.text)?.unwrap_or_default();
+    let last = progress(at, &lost.checkpoint.text, &())?.unwrap_or_default();
     let sources = Sources {
         queue: recovery.queue,
         view,

@@ -9,6 +9,7 @@ use crate::engine::read_model::chunks::head;
 use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::view::left_open;
 use crate::protocol::ledger::RunState;
+use crate::protocol::progress::MAX_OPEN;
 use crate::protocol::{OpenChunk, RunEntry, RunFacts};
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
@@ -101,7 +102,7 @@ pub async fn rebuild(
             courses.push(course);
         }
     }
-    fit(&mut courses, sources.max_open(), &mut rebuilt);
+    fit(&mut courses, MAX_OPEN, &mut rebuilt);
     for course in courses {
         finish(course, &mut rebuilt);
     }
@@ -177,7 +178,7 @@ async fn go_on(
         return Ok(());
     };
     loop {
-        if course.open.len() >= sources.max_open() {
+        if course.open.len() >= MAX_OPEN {
             return Ok(());
         }
         let offsets = course.entry.next..last.saturating_add(1);

@@ -5,6 +5,7 @@ use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
 use crate::engine::read_model::chunks::unreadable;
+use crate::protocol::progress::MAX_OPEN;
 use crate::protocol::{OpenChunk, Progress, RunEntry};
 use std::time::SystemTime;
 
@@ -48,7 +49,7 @@ pub async fn rebuild(
             continue;
         }
         let judged = sources.judge(&read, &OpenChunk::default(), None, &mut rebuilt)?;
-        let has_place = judged.is_complete || rebuilt.progress.open.len() < sources.max_open();
+        let has_place = judged.is_complete || rebuilt.progress.open.len() < MAX_OPEN;
         if !has_place || !(judged.is_touched || is_due(sources, at, &read)) {
             return Ok(rebuilt);
         }

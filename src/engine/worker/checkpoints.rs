@@ -8,9 +8,9 @@ use crate::domain::ids::Offset;
 use crate::domain::records::{CampaignRecord, Checkpoint};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::starting_point::{StartError, starting_point};
-use crate::protocol::Ledger;
 use crate::protocol::checkpoint::Start;
 use crate::protocol::invariant::Broken;
+use crate::protocol::{Ledger, Progress};
 use crate::queue::{Commit, Queue, Record, Token};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -28,11 +28,10 @@ pub struct Checkpoints {
 
 struct Last {
     token: Token,
-    epoch: u64,
     offset: Offset,
-    text: String,
-    /// The text in the last checkpoint, and when it was written.
-    written: Option<(String, Duration)>,
+    progress: Rc<Progress>,
+    /// What the last checkpoint says, and when it was written.
+    written: Option<(Rc<Progress>, Duration)>,
 }
 
 /// Whether the ownership goes on after a checkpoint.
@@ -98,7 +97,7 @@ impl Checkpoints {
     }
 
     /// A commit was acknowledged. Returns whether the partition must be checkpointed before anything is claimed.
-    pub fn acknowledged(&mut self, commit: &Commit, epoch: u64) -> bool {
+    pub fn acknowledged(&mut self, commit: &Commit, progress: Rc<Progress>) -> bool {
         if !self.setup.queue.commits_expire() {
             return false;
         }
@@ -106,15 +105,14 @@ impl Checkpoints {
         match known.filter(|last| last.token == commit.token) {
             Some(last) => {
                 last.offset = commit.offset;
-                last.text.clone_from(&commit.text);
+                last.progress = progress;
                 false
             }
             None => {
                 let last = Last {
                     token: commit.token,
-                    epoch,
                     offset: commit.offset,
-                    text: commit.text.clone(),
+                    progress,
                     written: None,
                 };
                 self.last.insert(commit.at, last);
@@ -149,7 +147,7 @@ impl Checkpoints {
         let now = self.setup.clock.since_boot();
         let due = self.last.iter().filter(|(_, last)| {
             let written = last.written.as_ref();
-            written.is_some_and(|(text, at)| *at + EVERY <= now && *text != last.text)
+            written.is_some_and(|(written, at)| *at + EVERY <= now && *written != last.progress)
         });
         let due: Vec<TopicPartition> = due.map(|(at, _)| *at).collect();
         self.append_once(&due, Kind::Interim).await
@@ -197,7 +195,7 @@ impl Checkpoints {
         let now = self.setup.clock.since_boot();
         for at in of {
             if let Some(last) = self.last.get_mut(at) {
-                last.written = Some((last.text.clone(), now));
+                last.written = Some((last.progress.clone(), now));
             }
         }
     }
@@ -209,10 +207,10 @@ impl Checkpoints {
         for (at, last) in known {
             let checkpoint = Checkpoint {
                 at: at.to_string(),
-                owner: last.epoch,
+                owner: last.progress.epoch,
                 clean: kind == Kind::Clean,
                 offset: last.offset,
-                text: last.text.clone(),
+                text: last.progress.text(),
                 claims: self.setup.max_uncommitted as u64,
                 by: self.setup.name.clone(),
                 written_at: timestamp(self.setup.clock.now()),
@@ -232,7 +230,7 @@ impl Checkpoints {
     fn outdated(&self, at: TopicPartition, ledger: &Ledger) -> Option<Record> {
         let old = ledger.checkpoint(at)?;
         let new = self.last.get(&at)?;
-        (old.owner < new.epoch).then(|| Record {
+        (old.owner < new.progress.epoch).then(|| Record {
             key: Some(Checkpoint::key(&old.at, old.owner)),
             headers: Vec::new(),
             payload: None,

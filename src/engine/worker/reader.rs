@@ -57,8 +57,8 @@ impl Reader {
     async fn is_still_owned(&self) -> Result<bool, QueueError> {
         let committed = self.queue.committed(&[self.at]).await?;
         let last = committed.into_iter().flatten().next();
-        let progress = last.map(|last| Progress::read(&last.text));
-        Ok(matches!(progress, Some(Ok(Some(progress))) if progress.epoch == self.epoch))
+        let epoch = last.map(|last| Progress::epoch_of(&last.text));
+        Ok(epoch == Some(Ok(Some(self.epoch))))
     }
 
     async fn contents(&self, offset: Offset) -> Result<Read, QueueError> {

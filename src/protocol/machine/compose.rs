@@ -10,6 +10,7 @@ use crate::protocol::ledger::RunState;
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::Move;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The text and the offset to commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +47,9 @@ impl Machine {
     }
 
     /// Opens what was read, decides a move and claims messages. `None`: nothing has changed since the last commit, and
-    /// no claim needs to be renewed.
+    /// no claim needs to be renewed; or too much has changed since the last base, and the next effects have a new one.
     pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
-        if self.phase == Phase::SettlingClaims && self.acked.as_ref() == Some(&self.progress) {
+        if self.phase == Phase::SettlingClaims && self.is_acked() {
             // No claim was left to settle, so no second commit is needed.
             self.phase = Phase::Active;
         }
@@ -73,30 +74,39 @@ impl Machine {
         };
         // A message that was released and claimed again makes the same text, but is a new claim that must be
         // acknowledged.
-        let is_same = self.acked.as_ref() == Some(&self.progress) && offset == self.offset;
+        let is_same = self.is_acked() && offset == self.offset;
         if is_same && self.claiming.is_empty() && !renew {
             return Ok(None);
         }
-        let text = self.fitting_text()?;
+        let Some(text) = self.fitting_text()? else {
+            self.update_backlog();
+            return Ok(None);
+        };
         self.update_backlog();
         check_progress(self.at, &self.progress)?;
         self.offset = offset;
-        self.composed = Some(self.progress.clone());
+        self.composed = Some(Rc::new(self.progress.clone()));
         Ok(Some(Draft { offset, text }))
     }
 
-    fn fitting_text(&mut self) -> Result<String, Broken> {
-        let mut text = self.progress.text();
+    /// Claims that do not fit are taken back, the last ones first. `None`: the text does not fit without them, because
+    /// too much has changed since the last base.
+    fn fitting_text(&mut self) -> Result<Option<String>, Broken> {
         let longest = self.rules.max_text;
-        if text.len() > longest {
-            self.unclaim()?;
-            text = self.progress.text();
+        let mut text = self.bases.text(&self.progress);
+        while text.len() > longest && !self.claiming.is_empty() {
+            self.unclaim(self.claiming.len() / 2)?;
+            text = self.bases.text(&self.progress);
         }
-        if text.len() > longest {
-            let detail = format!("{} characters of {longest}", text.len());
+        if text.len() <= longest {
+            return Ok(Some(text));
+        }
+        let shortest = self.progress.head().len();
+        if shortest > longest {
+            let detail = format!("{shortest} characters of {longest}");
             return Err(self.broken(Invariant::TextFitsACommit, detail));
         }
-        Ok(text)
+        Ok(None)
     }
 
     /// The last draft is acknowledged. Returns the messages that it claimed: they may be handed over now.
@@ -108,6 +118,7 @@ impl Machine {
             ));
         };
         self.acked = Some(composed);
+        self.bases.committed();
         self.phase = match self.phase {
             Phase::Fencing => Phase::SettlingClaims,
             Phase::SettlingClaims => Phase::Active,
@@ -228,8 +239,9 @@ impl Machine {
         taken
     }
 
-    fn unclaim(&mut self) -> Result<(), Broken> {
-        for message in std::mem::take(&mut self.claiming) {
+    /// Takes claims of this commit back, except the first ones.
+    fn unclaim(&mut self, kept: usize) -> Result<(), Broken> {
+        for message in self.claiming.split_off(kept) {
             let chunk = open_of(self.at, &mut self.progress.open, message.reference)?;
             chunk.claimed.remove(message.reference.position);
             self.backlog.change(message.reference.offset);

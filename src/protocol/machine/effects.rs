@@ -6,13 +6,13 @@ use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingM
 use crate::domain::counters::{Counters, Final};
 use crate::domain::event::EventDetails;
 use crate::domain::outcome::Reason;
-use crate::domain::records::LeftEntry;
+use crate::domain::records::{Base, LeftEntry};
 use crate::domain::topic::Topic;
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::RunState;
 use crate::protocol::outcome::Outcome;
 use crate::protocol::positions::Positions;
-use crate::protocol::progress::{LetterKind, Move, Target};
+use crate::protocol::progress::{BaseId, LetterKind, Move, Target};
 use std::rc::Rc;
 
 /// Everything that one cycle appends. It may be appended in any order, because nothing counts before all is durable.
@@ -23,6 +23,10 @@ pub struct Effects {
     pub move_record: Option<MoveRecord>,
     /// Entries for the campaign topic.
     pub left: Vec<LeftEntry>,
+    /// What the next commits refer to.
+    pub base: Option<Base>,
+    /// Bases to delete, because no commit refers to them any more.
+    pub unused_bases: Vec<BaseId>,
     /// Claims to take back without an event: the messages were not attempted.
     pub(super) released: Vec<MessageRef>,
 }
@@ -45,7 +49,11 @@ pub struct MoveRecord {
 
 impl Effects {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.move_record.is_none() && self.left.is_empty()
+        self.events.is_empty()
+            && self.move_record.is_none()
+            && self.left.is_empty()
+            && self.base.is_none()
+            && self.unused_bases.is_empty()
     }
 }
 
@@ -56,7 +64,11 @@ impl Machine {
     pub fn effects(&mut self, view: &CycleView) -> Result<Effects, Broken> {
         self.just_left.clear();
         self.awaits_effects = true;
-        let mut effects = Effects::default();
+        let mut effects = Effects {
+            base: self.next_base(),
+            unused_bases: self.bases.unused(),
+            ..Effects::default()
+        };
         if self.phase == Phase::Fencing {
             return Ok(effects);
         }
@@ -229,6 +241,7 @@ impl Machine {
         for left in effects.left {
             self.remove_left(left.key)?;
         }
+        self.bases.durable(&effects.unused_bases);
         if !self.is_taking_over() {
             self.close_finished();
         }

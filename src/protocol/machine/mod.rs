@@ -10,6 +10,7 @@
 //! invariant nothing it says can be relied on. [`Machine::abandon`] returns the answers that have no durable event yet.
 
 mod backlog;
+mod bases;
 mod check;
 mod compose;
 mod effects;
@@ -34,6 +35,7 @@ use crate::domain::event::EventDetails;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
 use backlog::Backlog;
+use bases::OwnBases;
 use opened::{Due, Opened};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -50,8 +52,10 @@ pub struct Rules {
     pub move_bytes: usize,
     /// The longest commit. Claims that do not fit are not made.
     pub max_text: usize,
-    /// Chunks that may be open at once, so that a commit has room for them.
+    /// Chunks that may be open at once.
     pub max_open: usize,
+    /// When open chunks take more characters of a commit than this, or half of its room, a new base is written.
+    pub base_after: usize,
 }
 
 /// What a cycle sees: the same for everything that is decided in it.
@@ -92,8 +96,9 @@ pub struct Machine {
     /// The log's low watermark, as far as it is known. A run that has no entry yet starts here or above.
     low: Offset,
     /// The last acknowledged commit.
-    acked: Option<Progress>,
-    composed: Option<Progress>,
+    acked: Option<Rc<Progress>>,
+    composed: Option<Rc<Progress>>,
+    bases: OwnBases,
     /// Contents of the open chunks, as far as they have been read.
     chunks: BTreeMap<Offset, Opened>,
     backlog: Backlog,
@@ -152,6 +157,16 @@ impl Machine {
         &self.progress
     }
 
+    /// What the last acknowledged commit of this machine says.
+    pub fn acked(&self) -> Option<&Rc<Progress>> {
+        self.acked.as_ref()
+    }
+
+    /// Nothing has changed since.
+    fn is_acked(&self) -> bool {
+        self.acked.as_deref() == Some(&self.progress)
+    }
+
     /// Claimed and not done.
     pub fn uncommitted(&self) -> usize {
         self.progress.uncommitted()
@@ -207,7 +222,7 @@ impl Machine {
 
     /// Drained, and the last acknowledged commit says so: the partition may be released.
     pub fn is_drained(&self) -> bool {
-        self.is_draining() && self.is_at_rest() && self.acked.as_ref() == Some(&self.progress)
+        self.is_draining() && self.is_at_rest() && self.is_acked()
     }
 
     /// Its epoch is not committed yet; it needs nothing read for that.

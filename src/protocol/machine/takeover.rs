@@ -3,13 +3,15 @@
 //! events under one epoch. Nothing is claimed and no entry leaves before the second commit.
 
 use super::backlog::Backlog;
+use super::bases::OwnBases;
 use super::check::check_progress;
 use super::{CycleView, Machine, MessageRef, OpenMessage, Phase, Rules};
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::RunState;
-use crate::protocol::progress::{Progress, TextError};
+use crate::protocol::progress::{BaseId, Progress};
+use crate::protocol::text::{self, Bases, TextError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a worker knows of a partition that it has just gained.
@@ -22,6 +24,8 @@ pub struct Gain {
     /// The last commit, whoever made it: offset and text. `None`: the partition was never owned.
     pub committed: Option<(Offset, String)>,
     pub low: Offset,
+    /// Every base of the partition that is not deleted.
+    pub bases: Vec<BaseId>,
 }
 
 /// Why a partition cannot be taken over. Nothing has been committed.
@@ -36,14 +40,19 @@ pub enum GainError {
 }
 
 impl Machine {
-    pub fn gain(gain: Gain, rules: Rules) -> Result<Machine, GainError> {
+    /// `bases`: of a ledger that was read after `gain.committed`.
+    pub fn gain(gain: Gain, bases: &dyn Bases, rules: Rules) -> Result<Machine, GainError> {
+        let mut base = None;
         let (offset, mut progress) = match gain.committed {
             Some((offset, text)) => {
                 let unowned = || Progress {
                     next: offset,
                     ..Progress::default()
                 };
-                (offset, Progress::read(&text)?.unwrap_or_else(unowned))
+                let id = text::base_of(&text);
+                base = id.and_then(|id| Some((id, bases.base(id)?)));
+                let progress = Progress::read(&text, bases)?;
+                (offset, progress.unwrap_or_else(unowned))
             }
             None => (
                 gain.low,
@@ -66,6 +75,7 @@ impl Machine {
             low: gain.low,
             acked: None,
             composed: None,
+            bases: OwnBases::new(base, gain.bases),
             chunks: BTreeMap::new(),
             backlog: Backlog::default(),
             staged: None,

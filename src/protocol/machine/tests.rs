@@ -1,5 +1,6 @@
 //! One partition step by step: what is committed, appended and handed over, in which order.
 
+mod bases;
 mod invariants;
 mod topics;
 
@@ -8,7 +9,7 @@ use crate::domain::counters::Final;
 use crate::domain::event::EventType;
 use crate::domain::records::{CampaignRecord, InDoubtPolicy, LeftEntry};
 use crate::protocol::ledger::Ledger;
-use crate::protocol::progress::{LetterKind, MAX_RUNS};
+use crate::protocol::progress::{BaseId, LetterKind, MAX_RUNS, RunEntry};
 use topics::*;
 
 /// Few, so that a test can open as many.
@@ -27,7 +28,7 @@ fn a_take_over_commits_its_epoch_and_settles_old_claims_before_it_claims() {
         .at(0, |view| machine.compose(view, limits(9, None)))
         .unwrap()
         .unwrap();
-    assert!(draft.text.starts_with("mq1;o2,w;"), "{}", draft.text);
+    assert!(draft.text.starts_with("mq2;e2,w;"), "{}", draft.text);
     assert!(machine.committed().unwrap().is_empty());
     let wanted = topics.at(0, |view| machine.want(view));
     assert_eq!(wanted, Some(Want::Contents(0)));

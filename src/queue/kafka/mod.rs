@@ -54,9 +54,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use topics::TopicAdmin;
 
-/// Brokers take at most 4,096 bytes with an offset (`offset.metadata.max.bytes`).
-const MAX_COMMIT_TEXT: usize = 3_500;
-
 /// A handle on a cluster: one for each process.
 pub struct KafkaQueue {
     settings: KafkaSettings,
@@ -231,10 +228,6 @@ impl Queue for KafkaQueue {
 
     fn commits_expire(&self) -> bool {
         true
-    }
-
-    fn max_commit_text(&self) -> usize {
-        MAX_COMMIT_TEXT
     }
 
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {

@@ -33,8 +33,6 @@ use std::time::Duration;
 
 /// Partitions of a new file.
 pub const PARTITIONS: Partition = 8;
-/// SQLite itself has no limit. Each commit writes the whole text, so this bounds what a cycle writes.
-const MAX_COMMIT_TEXT: usize = 156_000;
 /// How long ownership lasts without contact, by default.
 pub const LEASE: Duration = Duration::from_secs(5);
 /// A larger record is refused.
@@ -253,10 +251,6 @@ impl Queue for SqliteQueue {
 
     fn commits_expire(&self) -> bool {
         false
-    }
-
-    fn max_commit_text(&self) -> usize {
-        MAX_COMMIT_TEXT
     }
 
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {

@@ -131,13 +131,6 @@ impl Queue for MemoryQueue {
         self.log().settled(|state, _| state.do_commits_expire)
     }
 
-    fn max_commit_text(&self) -> usize {
-        match self.commits_expire() {
-            true => 3_500,
-            false => 156_000,
-        }
-    }
-
     async fn drop_below(&self, at: TopicPartition, offset: Offset) -> Result<(), QueueError> {
         let drop = |state: &mut super::State, _| {
             let log = state.logs.get_mut(&at);

@@ -3,7 +3,7 @@
 use super::split::Place;
 use crate::domain::ids::RunKey;
 use crate::domain::topic::{Topic, TopicPartition};
-use crate::protocol::{Ledger, Progress, RunFacts};
+use crate::protocol::{Ledger, Progress, RunFacts, TextError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
@@ -32,15 +32,18 @@ impl Activity {
         let check = WorkCheck { ledger, now };
         let mut activity = Activity::default();
         for (at, text) in texts {
-            let Ok(progress) = Progress::parse(text) else {
+            // A base that is gone was deleted after the owner's next commit, so the owner was at work just now.
+            let (progress, is_at_work) = match Progress::read(text, &ledger.bases(*at)) {
+                Ok(progress) => (progress, false),
+                Err(TextError::NoBase(_)) => (Progress::without_base(text).ok().flatten(), true),
+                Err(_) => (None, false),
+            };
+            let Some(progress) = progress.filter(|progress| !progress.owner.is_empty()) else {
                 continue;
             };
-            if progress.owner.is_empty() {
-                continue;
-            }
             let mut before = before.clone().filter_map(|texts| texts.get(at));
             let mut has_moved = || before.any(|before| has_moved(&progress, text, before));
-            if check.has_work(*at, &progress) || has_moved() {
+            if is_at_work || check.has_work(*at, &progress) || has_moved() {
                 activity.senders.insert(progress.owner.clone());
             }
             activity.owners.insert(progress.owner);
@@ -67,7 +70,7 @@ impl Activity {
 /// The owner has committed again since. The first commit of another owner says nothing of work.
 fn has_moved(progress: &Progress, text: &str, before: &str) -> bool {
     let last = Some(before).filter(|last| *last != text);
-    let last = last.and_then(|last| Progress::parse(last).ok());
+    let last = last.and_then(|last| Progress::without_base(last).ok()?);
     last.is_some_and(|last| (last.epoch, last.owner) == (progress.epoch, progress.owner.clone()))
 }
 

@@ -11,10 +11,12 @@ use crate::engine::worker::checkpoints::Durable;
 use crate::engine::worker::lanes::InFlight;
 use crate::engine::worker::records::CAMPAIGN;
 use crate::engine::worker::settings::{Notice, WorkerError};
+use crate::protocol::Progress;
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::machine::CycleView;
 use crate::queue::{Commit, CommitOutcome};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 impl Journal {
     /// How many messages may be claimed in this cycle. Takes slots of the limits for them first.
@@ -63,9 +65,9 @@ impl Journal {
                 Some(CommitOutcome::Done) => {
                     self.lanes.renew(commit.at, commit.token, valid_until);
                     self.partitions.committed(commit.at, sent_at);
-                    let epoch = self.committed(&commit);
-                    if let Some(epoch) = self.or_stop_partition(commit.at, epoch)
-                        && self.checkpoints.acknowledged(&commit, epoch)
+                    let progress = self.committed(&commit);
+                    if let Some(progress) = self.or_stop_partition(commit.at, progress)
+                        && self.checkpoints.acknowledged(&commit, progress)
                     {
                         gained.push(commit.at);
                     }
@@ -103,15 +105,16 @@ impl Journal {
         commits
     }
 
-    /// The commit was acknowledged: hands its claims over. Returns the owner's epoch.
-    fn committed(&mut self, commit: &Commit) -> Result<u64, Broken> {
+    /// The commit was acknowledged: hands its claims over. Returns what the commit says.
+    fn committed(&mut self, commit: &Commit) -> Result<Rc<Progress>, Broken> {
         let machine = self.partitions.under(commit.at, commit.token);
-        let machine = machine.ok_or_else(|| {
+        let unawaited = || {
             let detail = format!("token {}", commit.token);
             Broken::new(commit.at, Invariant::CommitIsAwaited, detail)
-        })?;
+        };
+        let machine = machine.ok_or_else(unawaited)?;
         let claimed = machine.committed()?;
-        let epoch = machine.epoch();
+        let progress = machine.acked().cloned().ok_or_else(unawaited)?;
         let in_flight = claimed.into_iter().map(|open| InFlight {
             token: commit.token,
             site: address::site_of(&open.message.line.address).to_string(),
@@ -122,7 +125,7 @@ impl Journal {
         if !self.setup.queue.commits_expire() {
             self.truncation.allow(commit.at, commit.offset);
         }
-        Ok(epoch)
+        Ok(progress)
     }
 
     /// Writes the first checkpoint of partitions whose first commit was acknowledged, until it is durable. Nothing is

@@ -2,7 +2,7 @@
 
 use super::Journal;
 use super::gates::Gates;
-use crate::domain::records::CampaignRecord;
+use crate::domain::records::{Base, CampaignRecord};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::worker::records::{self, CAMPAIGN, RecordBuilder, campaign_record};
 use crate::engine::worker::settings::WorkerError;
@@ -85,10 +85,16 @@ impl Journal {
             let (to, records_of_move) = builder.moved(at, moved, &self.letter_events)?;
             records.extend(records_of_move.into_iter().map(|record| (to, record)));
         }
-        for left in &effects.left {
-            let record = campaign_record(at, &CampaignRecord::Left(left.clone()))?;
-            records.push((CAMPAIGN, record));
+        let left = effects.left.iter().cloned().map(CampaignRecord::Left);
+        let base = effects.base.iter().cloned().map(CampaignRecord::Base);
+        for record in left.chain(base) {
+            records.push((CAMPAIGN, campaign_record(at, &record)?));
         }
+        let unused = effects.unused_bases.iter().map(|id| Record {
+            key: Some(Base::key(&at.to_string(), &id.to_string())),
+            ..Record::default()
+        });
+        records.extend(unused.map(|record| (CAMPAIGN, record)));
         Ok(records)
     }
 }

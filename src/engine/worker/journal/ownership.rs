@@ -10,8 +10,8 @@ use crate::protocol::Machine;
 use crate::protocol::checkpoint::{Position, Start};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::machine::{Gain, PendingEvent, Rules};
-use crate::protocol::progress::max_open;
-use crate::queue::{Ownership, Token};
+use crate::protocol::progress::MAX_OPEN;
+use crate::queue::{MAX_COMMIT_TEXT, Ownership, Token};
 use std::time::Duration;
 
 /// A partition that is revoked drains for at most this long.
@@ -70,6 +70,11 @@ impl Journal {
             return Err(Broken::new(at, invariant, "commits").to_string());
         };
         let committed = committed.map(|last| (last.offset, last.text));
+        // After the commit, so that the base that it refers to is in the ledger.
+        self.followed
+            .refresh_ledger(self.setup.queue.as_ref())
+            .await
+            .map_err(|error| error.to_string())?;
         let committed = self.starting_point(at, committed).await?;
         let gain = Gain {
             at,
@@ -77,15 +82,18 @@ impl Journal {
             owner: self.setup.name.clone(),
             committed,
             low,
+            bases: self.followed.ledger.base_ids(at).collect(),
         };
         let rules = Rules {
             jitter: self.setup.retry.jitter,
             parking: self.schedule.shortest(),
             move_bytes: MOVE_BYTES,
-            max_text: self.setup.queue.max_commit_text(),
-            max_open: max_open(self.setup.queue.max_commit_text()),
+            max_text: MAX_COMMIT_TEXT,
+            max_open: MAX_OPEN,
+            base_after: self.setup.base_after,
         };
-        Machine::gain(gain, rules).map_err(|error| error.to_string())
+        let bases = self.followed.ledger.bases(at);
+        Machine::gain(gain, &bases, rules).map_err(|error| error.to_string())
     }
 
     /// Where to start in a partition that was gained. Errors: the queue's; or the commit is lost, and the worker stops.
@@ -98,10 +106,6 @@ impl Journal {
         if !queue.commits_expire() {
             return Ok(committed);
         }
-        self.followed
-            .refresh_ledger(queue.as_ref())
-            .await
-            .map_err(|error| error.to_string())?;
         let checkpoint = self.followed.ledger.checkpoint(at);
         let found = starting_point(queue.as_ref(), at, committed, checkpoint).await;
         match found.map_err(|error| error.to_string())? {

@@ -51,7 +51,6 @@ fn a_commit_that_does_not_agree_with_itself_is_not_taken_over() {
     let (run, other) = (key(1), key(2));
     let start = format!("mq1;o1,w;n0;l1;r{run},1,3,0");
     for (rest, invariant) in [
-        (format!("k0,{other},,,"), Invariant::OpenChunkHasRunEntry),
         (
             format!("m1,60s,{run},1;k0,{run},,AQ,AQ"),
             Invariant::MessageEndsOnce,

@@ -189,15 +189,20 @@ pub(super) fn try_gain(
         owner: "w".into(),
         committed,
         low: 0,
+        bases: Vec::new(),
     };
-    let rules = Rules {
+    Machine::gain(gain, &(), rules())
+}
+
+pub(super) fn rules() -> Rules {
+    Rules {
         jitter: 0.1,
         parking: SECOND,
         move_bytes: 1_000,
         max_text: 3_500,
         max_open: MAX_OPEN,
-    };
-    Machine::gain(gain, rules)
+        base_after: usize::MAX,
+    }
 }
 
 /// Numbered; active if nothing must be read for that.

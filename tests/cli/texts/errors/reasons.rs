@@ -3,7 +3,7 @@
 use super::examples;
 use mailq::commands::check::finding::Finding;
 use mailq::domain::address::AddressError;
-use mailq::protocol::progress::TextError;
+use mailq::protocol::{BaseId, TextError};
 use mailq::queue::chunk::ChunkError;
 use mailq::recipients::{RowError, RowProblem};
 use mailq::smtp::{OpenError, UrlError};
@@ -120,6 +120,7 @@ fn records(texts: &mut Vec<String>) {
     examples!(texts, shown, TextError {
         Version => TextError::Version("mq9".into()),
         Damaged => TextError::Damaged { field: 2, text: "n5x".into() },
+        NoBase => TextError::NoBase(BaseId { epoch: 7, number: 3, digest: 0x1a2b }),
     });
     examples!(texts, shown, ChunkError {
         Empty => ChunkError::Empty,
