@@ -123,11 +123,25 @@ fn relay(server: &Server, gate: usize, more: &str) -> String {
     format!("[[relay]]\nurl = \"{}\"\n{more}", server.url(gate))
 }
 
+/// Makes a project with a queue of its own; the text is more sections for `mailq.toml`.
+type NewProject<'a> = &'a dyn Fn(&Setting, &str) -> anyhow::Result<Project>;
+
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
+    run_with(setting, report, &|setting, settings| {
+        Project::new(setting, settings)
+    })
+}
+
+/// The same on any queue.
+pub fn run_with(
+    setting: &Setting,
+    report: &mut Report,
+    new_project: NewProject,
+) -> anyhow::Result<()> {
     for (plain, limited) in cases() {
-        let usual = measure(setting, &plain, report)?;
+        let usual = measure(setting, &plain, report, new_project)?;
         let name = limited.name;
-        let took = measure(setting, &limited, report)?;
+        let took = measure(setting, &limited, report, new_project)?;
         report.figure(format!("{name}: seconds without"), seconds(usual));
         report.figure(format!("{name}: seconds of the others"), seconds(took));
         report.check(
@@ -143,7 +157,12 @@ fn seconds(time: Duration) -> String {
 }
 
 /// Sends until everybody has mail but those who are held, and returns how long that took.
-fn measure(setting: &Setting, case: &Case, report: &mut Report) -> anyhow::Result<Duration> {
+fn measure(
+    setting: &Setting,
+    case: &Case,
+    report: &mut Report,
+    new_project: NewProject,
+) -> anyhow::Result<Duration> {
     let count = u32::try_from(setting.count)?;
     let slow = case.slow_site;
     let script = move |recipient: u32, _| match slow {
@@ -153,7 +172,7 @@ fn measure(setting: &Setting, case: &Case, report: &mut Report) -> anyhow::Resul
     let server = Server::start(case.gates, count, Box::new(script))?;
     server.slow(case.reply_delay);
     let settings = format!("[send]\nconnections = 50\n{}", (case.settings)(&server));
-    keeping(Project::new(setting, &settings)?, |project| {
+    keeping(new_project(setting, &settings)?, |project| {
         let mut numbers: Vec<u32> = (0..count).collect();
         if case.by_site {
             numbers.sort_by_key(|number| site_of(*number));

@@ -5,6 +5,7 @@ pub mod brokers;
 pub mod cut;
 pub mod enqueue_kill;
 pub mod kill;
+pub mod lanes;
 pub mod offsets;
 pub mod outage;
 pub mod pause;
@@ -38,6 +39,7 @@ pub const LINES: &[Known] = &[
     ("kafka-secure", 1000, secure::run),
     ("kafka-throughput", 100_000, throughput::run),
     ("kafka-rate", 600, rate::run),
+    ("kafka-lanes", 200_000, lanes::run),
 ];
 
 /// After so long without a word a worker is dead to the brokers. The default is 30 s.
