@@ -3,6 +3,7 @@
 mod control;
 mod enqueue;
 mod events;
+mod given_rate;
 mod histories;
 mod listing;
 mod recover;

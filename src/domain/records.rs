@@ -6,6 +6,7 @@ use super::event::Event;
 use super::ids::{Offset, Row, RunId, RunKey};
 use super::rate::Rate;
 use super::topic::TopicPartition;
+use super::worker_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -48,7 +49,7 @@ impl CampaignRecord {
             CampaignRecord::Control(c) => format!("control/{}", c.key),
             CampaignRecord::Cancel(c) => format!("cancel/{}", c.key),
             CampaignRecord::Left(l) => format!("left/{}/{}/{}", l.key, l.at, l.owner),
-            CampaignRecord::Rate(_) => "rate".to_string(),
+            CampaignRecord::Rate(_) => RateInForce::KEY.to_string(),
             CampaignRecord::Dropped(d) => format!("dropped/{}/{}/{}", d.key, d.draw, d.append),
             CampaignRecord::Checkpoint(c) => Checkpoint::key(&c.at, c.owner),
             CampaignRecord::Base(b) => Base::key(&b.at, &b.id),
@@ -281,10 +282,28 @@ fn open_chunks<'de, D: serde::Deserializer<'de>>(
 pub struct RateInForce {
     pub rate: Rate,
     pub burst: u32,
+    /// Of a rate given by flag: the name of the worker, which begins with its host.
     pub host: String,
     /// `--rate`, `MAILQ_RATE`, `mailq.toml:4`, `default`.
     pub source: String,
     pub at: String,
+}
+
+impl RateInForce {
+    pub const KEY: &str = "rate";
+
+    /// The worker that was given it by flag. The rate ends with it.
+    pub fn given_to(&self) -> Option<&str> {
+        self.source.starts_with("--").then_some(&self.host)
+    }
+
+    /// The host, for people.
+    pub fn host(&self) -> &str {
+        match self.given_to() {
+            Some(worker) => worker_name::host_of(worker),
+            None => &self.host,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,11 @@ pub fn of_instance(host: &str, instance: &str) -> String {
     printable(&format!("{host}/{instance}"))
 }
 
+/// The host, perhaps cut off.
+pub fn host_of(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(host, _)| host)
+}
+
 /// Host and process id. `None` if the name is that of an instance, its host was cut off, or mailq did not write it.
 pub fn process_of(name: &str) -> Option<(&str, u32)> {
     let mut parts = name.split('/');
@@ -39,6 +44,8 @@ mod tests {
         let name = of_process("mail,er é", 42, 0xbeef);
         assert_eq!(name, "mail_er__/42/beef");
         assert_eq!(process_of(&name), Some(("mail_er__", 42)));
+        assert_eq!(host_of(&name), "mail_er__");
+        assert_eq!(host_of("mailer"), "mailer");
         let long = of_process(&"h".repeat(100), 1, 0);
         assert_eq!(long.len(), MAX_HOST_CHARS + "/1/0000".len());
         assert_eq!(process_of(&long), None);

@@ -1,8 +1,7 @@
-//! Pause, resume, cancel, and the rate in force: records of the campaign topic that every worker acts on within 2 s.
+//! Pause, resume, cancel: records of the campaign topic that every worker acts on within 2 s.
 
 use crate::domain::ids::RunId;
-use crate::domain::rate::Rate;
-use crate::domain::records::{CampaignRecord, Cancel, Control, RateInForce};
+use crate::domain::records::{CampaignRecord, Cancel, Control};
 use crate::engine::account::row::{counted, origins};
 use crate::engine::account::{AccountError, State, View};
 use crate::engine::letters::namings;
@@ -109,22 +108,4 @@ pub fn cancels(ledger: &Ledger, run: &RunFacts, by: &str, now: SystemTime) -> Ve
             by: by.to_string(),
         })
         .collect()
-}
-
-/// Publishes the rate for all workers, if it is not in force already. Gives what was in force before.
-pub async fn publish_rate(
-    queue: &dyn Queue,
-    wanted: RateInForce,
-) -> Result<Option<RateInForce>, AccountError> {
-    let ledger = crate::engine::account::read_ledger(queue, false).await?;
-    let before = ledger.rate().cloned();
-    let is_in_force = |known: &RateInForce| -> bool {
-        let (known, wanted): ((Rate, u32), (Rate, u32)) =
-            ((known.rate, known.burst), (wanted.rate, wanted.burst));
-        known == wanted
-    };
-    if !before.as_ref().is_some_and(is_in_force) {
-        announce(queue, &[CampaignRecord::Rate(wanted)]).await?;
-    }
-    Ok(before)
 }

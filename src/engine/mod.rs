@@ -4,6 +4,7 @@ pub mod account;
 pub mod breaker;
 pub mod control;
 pub mod enqueue;
+pub mod given_rate;
 pub mod letters;
 pub mod limits;
 pub mod policy;

@@ -1,9 +1,7 @@
-//! Pause, resume, cancel, and the rate in force.
+//! Pause, resume, cancel.
 
-use mailq::domain::rate::Rate;
-use mailq::domain::records::RateInForce;
 use mailq::engine::account::{AccountError, State, status};
-use mailq::engine::control::{Wish, control, publish_rate};
+use mailq::engine::control::{Wish, control};
 use mailq_testkit::story::Story;
 
 #[test]
@@ -34,24 +32,5 @@ fn pause_resume_and_cancel_say_what_they_did() {
         let now = story.now();
         let none = control(story.queue(), "autumn", Wish::Pause, "me", now).await;
         assert!(matches!(none, Err(AccountError::NoCampaign(_))));
-    });
-}
-
-#[test]
-fn a_rate_is_published_when_it_is_another() {
-    Story::run(async |story| {
-        let rate = |count| RateInForce {
-            rate: Rate::per_minute(count),
-            burst: 1,
-            host: "h".into(),
-            source: "--rate".into(),
-            at: "2026-01-01T00:00:00Z".into(),
-        };
-        let queue = story.queue();
-        assert_eq!(publish_rate(queue, rate(30)).await.unwrap(), None);
-        assert_eq!(publish_rate(queue, rate(30)).await.unwrap(), Some(rate(30)));
-        assert_eq!(publish_rate(queue, rate(60)).await.unwrap(), Some(rate(30)));
-        let status = status(queue, story.now(), None).await.unwrap();
-        assert_eq!(status.rate.map(|rate| rate.rate).as_deref(), Some("60/min"));
     });
 }

@@ -1,7 +1,9 @@
-//! Pause, resume and cancel, and their counts.
+//! Pause, resume and cancel, and their counts; the rate in force.
 
 use super::project::Project;
 use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::Duration;
 
 fn queued(count: usize) -> Project {
     let project = Project::new("1s");
@@ -74,4 +76,37 @@ fn cancel_is_final_and_takes_effect_at_once() {
     assert_eq!(counts(&project), cancelled);
     assert_eq!(project.relay.log().accepted.len(), 0);
     project.ok(&["verify"]);
+}
+
+/// The rate in force, and where it is from.
+fn rate(project: &Project) -> (Value, Value) {
+    let status = project.json(&["status"]);
+    let rate = &status["rate"];
+    (rate["rate"].clone(), rate["source"].clone())
+}
+
+#[test]
+fn a_rate_given_by_flag_ends_with_its_worker() {
+    let project = Project::new("1s");
+    let settings = std::fs::read_to_string(project.path("mailq.toml")).unwrap();
+    let settings = settings.replace("rate = \"unlimited\"\n", "");
+    project.write("mailq.toml", &settings);
+    project.people(2);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    project.ok(&["send", "--drain", "--rate", "5000/s"]);
+    assert_eq!(project.relay.log().accepted.len(), 2);
+    assert_eq!(rate(&project), (json!("30/min"), json!("default")));
+    project.ok(&["send", "--drain", "--burst", "7"]);
+    assert_eq!(project.json(&["status"])["rate"]["burst"], 1);
+
+    let given = (json!("5000/s"), json!("--rate"));
+    let mut killed = project.start(&["send", "--rate", "5000/s"], Stdio::null());
+    while rate(&project) != given {
+        assert_eq!(killed.try_wait().unwrap(), None, "still runs");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    project.ok(&["send", "--drain"]);
+    assert_eq!(rate(&project), (json!("30/min"), json!("default")));
 }

@@ -23,7 +23,11 @@ use observer::TerminalObserver;
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 use stop_signal::StopSignals;
+
+/// A stop does not wait longer than this for a queue that is away.
+const RATE_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a worker has to do, and how it reports.
 pub struct Task {
@@ -55,6 +59,8 @@ pub async fn run(
         .iter()
         .map(|relay| relay.keys.url.value.to_string());
     let relays = relays.collect::<Vec<_>>().join(", ");
+    let mut given_rate = setup::given_rate(project, options, &setup)?;
+    given_rate.begin().await?;
     let forecast = forecast::forecast(project, &setup, &relays).await?;
     let observer = Rc::new(TerminalObserver::new(
         forecast.messages,
@@ -82,7 +88,11 @@ pub async fn run(
         project.clock.clone(),
         keep,
     ));
+    let watch = tokio::task::spawn_local(given_rate.clone().watch());
     let result = engine::run(setup, stop, observer.clone()).await;
+    watch.abort();
+    // If the queue is away, the next worker ends the rate.
+    let _ = tokio::time::timeout(RATE_ENDS_WITHIN, given_rate.end()).await;
     signals.abort();
     retention.abort();
     if let Some(server) = server {

@@ -37,7 +37,10 @@ pub fn notice_line(notice: &Notice) -> Option<String> {
         Notice::Breaker(notice) => notice.to_string(),
         Notice::RateChanged { old, new } => format!(
             "rate is now {} (was {}), set by {} on {}",
-            new.rate, old.rate, new.source, new.host
+            new.rate,
+            old.rate,
+            new.source,
+            new.host()
         ),
         Notice::PartitionStopped { partition, why } => {
             format!("warning: partition {partition} has stopped: {why}; the others continue")

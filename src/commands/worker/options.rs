@@ -38,6 +38,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// The rate in force is this worker's as long as it runs.
+    pub fn sets_rate(&self) -> bool {
+        self.rate.is_some() || self.burst.is_some()
+    }
+
     pub fn flags(&self) -> Flags {
         Flags::default()
             .set(SendKeys::rate(), self.rate)

@@ -10,7 +10,8 @@ keys! {
     pub struct SendKeys in "send" as Table {
         /// Most messages that leave, all workers together: `30/min`, `500/s`, `10000/h`, `2M/day` or `unlimited`
         ///
-        /// The rate belongs to the queue. A worker that starts with another rate changes it for all workers within 2 s.
+        /// The rate belongs to the queue. A worker that starts with another rate changes it for all workers within 2 s. A
+        /// rate given by flag ends with the last worker that was given it; then that of the settings is in force again.
         rate: Sourced<Rate> {
             default: "30/min",
             default_text: "`30/min` to a server, `unlimited` to `maildir:`",

@@ -264,7 +264,7 @@ impl RateStatus {
         RateStatus {
             rate: rate.rate.to_string(),
             burst: rate.burst,
-            host: rate.host.clone(),
+            host: rate.host().to_string(),
             source: rate.source.clone(),
             at: rate.at.clone(),
         }
