@@ -4,7 +4,6 @@ use super::claims::{Claims, valid};
 use super::profile::Profile;
 use super::world::{LEASE, World, schedule};
 use mailq::clock::Clock;
-use mailq::domain::chunk::MAX_ROWS;
 use mailq::domain::topic::Topic;
 use mailq::protocol::Ledger;
 use mailq::queue::chunk;
@@ -35,11 +34,7 @@ fn check_tiers(world: &World, claims: &Claims) -> Result<(), String> {
         });
     for delay in delays.collect::<std::collections::BTreeSet<_>>() {
         for (partition, stored) in world.log.all_appended(Topic::Retry(delay)) {
-            let count = chunk::decode(&stored.record)
-                .map_err(|error| error.to_string())?
-                .messages
-                .len();
-            let spread = delay.mul_f64(schedule().jitter * count as f64 / MAX_ROWS as f64);
+            let spread = delay.mul_f64(schedule().jitter);
             let from = stored
                 .appended_at
                 .duration_since(origin)

@@ -44,7 +44,7 @@ use std::time::{Duration, SystemTime};
 /// Settings of a partition.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Messages of a full chunk are spread over this part of a tier's delay, before and after it.
+    /// Retries are spread over this part of a tier's delay, before and after it.
     pub jitter: f64,
     /// Delay of the shortest tier. Messages that cannot be tried now and block others are moved there.
     pub parking: Duration,

@@ -108,7 +108,7 @@ impl Machine {
             return Ok(());
         }
         self.check_contents(offset, open, &chunk)?;
-        let due = self.due(&chunk, appended_at);
+        let due = self.due(offset, appended_at);
         let opened = Opened::new(chunk, &open.done, due);
         self.chunks.insert(offset, opened);
         self.backlog.change(offset);
@@ -146,7 +146,7 @@ impl Machine {
         let staged = self
             .staged
             .iter()
-            .filter_map(|found| self.due(&found.chunk, found.appended_at))
+            .filter_map(|found| self.due(found.offset, found.appended_at))
             .map(|due| due.from);
         let open = self.opened().flat_map(|(_, open, opened)| {
             let free = opened.free(open);
@@ -309,7 +309,7 @@ impl Machine {
         let Some(found) = self.staged.take() else {
             return Ok(());
         };
-        let due = self.due(&found.chunk, found.appended_at);
+        let due = self.due(found.offset, found.appended_at);
         let is_early = due.is_some_and(|due| due.from > view.now);
         if is_early || self.progress.open.len() >= self.rules.max_open {
             self.staged = Some(found);
@@ -381,22 +381,22 @@ impl Machine {
         };
         self.check_contents(found.offset, &open, &found.chunk)?;
         self.progress.open.insert(found.offset, open);
-        let due = self.due(&found.chunk, found.appended_at);
+        let due = self.due(found.offset, found.appended_at);
         let opened = Opened::new(found.chunk, &done, due);
         self.chunks.insert(found.offset, opened);
         self.backlog.change(found.offset);
         Ok(())
     }
 
-    /// A chunk of a tier is due after the tier's delay, spread in proportion to its size: a full one over the whole
-    /// jitter, so that its messages do not arrive at once, a single message not at all.
-    fn due(&self, chunk: &Chunk, appended_at: SystemTime) -> Option<Due> {
+    /// The messages of a tier's chunk are due around the tier's delay, so that those that failed together do not return
+    /// together.
+    pub(super) fn due(&self, offset: Offset, appended_at: SystemTime) -> Option<Due> {
         let Topic::Retry(delay) = self.at.topic else {
             return None;
         };
-        let fill = chunk.messages.len() as f64 / crate::domain::chunk::MAX_ROWS as f64;
-        let spread = delay.mul_f64((self.rules.jitter * fill).clamp(0.0, 1.0));
+        let spread = delay.mul_f64(self.rules.jitter.clamp(0.0, 1.0));
         Some(Due {
+            offset,
             from: appended_at + delay - spread,
             width: 2 * spread,
         })

@@ -260,6 +260,23 @@ fn jitter_spreads_a_full_chunk_over_both_sides_of_the_delay() {
 }
 
 #[test]
+fn jitter_spreads_messages_of_small_chunks_over_both_sides_of_the_delay() {
+    let topics = Topics::of_run(0);
+    let machine = owned(TIER, None, &topics);
+    let mut tenths = [0; 10];
+    for offset in 0..200 {
+        let due = machine.due(offset, day()).unwrap();
+        // The delay is 60 s and the jitter a tenth of it.
+        let wait = due.at(0).duration_since(day() + SECOND * 54).unwrap();
+        tenths[(wait.as_secs_f64() / 1.2) as usize] += 1;
+    }
+    assert!(
+        tenths.iter().all(|count| (15..=25).contains(count)),
+        "{tenths:?}"
+    );
+}
+
+#[test]
 fn the_offset_is_never_raised_past_a_needed_record() {
     let mut topics = Topics::of_run(0);
     let (mut machine, _) = claimed_two(&topics);
