@@ -4,7 +4,7 @@
 use super::Global;
 use super::terminal::{bars, note};
 use super::text::grouped;
-use crate::domain::duration;
+use super::time::estimate;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::io::IsTerminal;
@@ -101,6 +101,12 @@ impl Progress {
     /// A line that is printed in any case, `-q` included.
     pub fn warn(&self, text: impl AsRef<str>) {
         note(text);
+    }
+
+    /// Whether anybody sees the counts.
+    pub fn is_shown(&self) -> bool {
+        let state = self.state.borrow();
+        state.bar.is_some() || state.prints_lines
     }
 
     /// Draws a few times a second at most, so callers need no throttle.
@@ -211,11 +217,11 @@ fn describe(unit: Unit, counts: &Counts, per_second: f64) -> String {
         fast => format!(", {} {noun}/s", grouped(fast as u64)),
     };
     let left = counts.total.map(|total| total.saturating_sub(counts.done));
-    // Speed 0 has no estimate.
-    let left = left.and_then(|left| Duration::try_from_secs_f64(left as f64 / per_second).ok());
-    if let Some(left) = left {
-        let left = Duration::from_secs(left.as_secs().max(1));
-        text += &format!(", {} left", duration::human(left));
+    if let Some(left) = left.filter(|left| *left > 0) {
+        text += &match estimate(left as f64 / per_second) {
+            Some(time) => format!(", {time} left"),
+            None => ", no estimate".to_string(),
+        };
     }
     text
 }
@@ -246,6 +252,16 @@ mod tests {
             "999 rows, 8,200 rows/s"
         );
         assert_eq!(describe(Unit::Rows, &counts, 0.0), "999 rows, 0.0 rows/s");
+        let counts = Counts::of(10, 1_000_000);
+        for slow in [0.0, 0.001] {
+            let text = describe(Unit::Rows, &counts, slow);
+            assert_eq!(text, "10 of 1,000,000 rows, 0.0 rows/s, no estimate");
+        }
+        let done = Counts::of(10, 10);
+        assert_eq!(
+            describe(Unit::Rows, &done, 5.0),
+            "10 of 10 rows, 5.0 rows/s"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::text::plain;
 use crate::domain::duration;
 use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, ToSpan, Zoned};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// For `--at`: `09:00` is the next one. Errors: the text, and the forms that are accepted.
 pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
@@ -29,6 +29,16 @@ pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     };
     let at = civil.to_zoned(now.time_zone().clone()).map_err(far)?;
     Ok(at.timestamp())
+}
+
+/// Beyond this a forecast says nothing.
+const LONGEST_ESTIMATE: Duration = Duration::from_secs(365 * 86_400);
+
+/// How long something takes, at least a second. `None`: above a year, or without end.
+pub fn estimate(seconds: f64) -> Option<String> {
+    let time = Duration::try_from_secs_f64(seconds).ok()?;
+    let whole = Duration::from_secs(time.as_secs().max(1));
+    (whole <= LONGEST_ESTIMATE).then(|| duration::human(whole))
 }
 
 /// Seconds after which a time counts as past: a command that is typed for this minute takes some.

@@ -1,6 +1,7 @@
 //! Counts, as `status --json` gives them.
 
-use mailq::engine::account::status;
+use mailq::domain::ids::RunKey;
+use mailq::engine::account::{Left, left, status};
 use mailq_testkit::story::Story;
 
 #[test]
@@ -32,5 +33,22 @@ fn a_campaign_that_is_not_here_has_no_rows() {
             .await
             .unwrap();
         assert_eq!((status.campaigns.len(), status.dlq, status.lag), (0, 1, 3));
+    });
+}
+
+#[test]
+fn what_is_left_is_counted_in_messages() {
+    Story::run(async |story| {
+        story.everything().await;
+        let (queue, now) = (story.queue(), story.now());
+        let all = Left {
+            unfinished: 3,
+            retrying: 1,
+        };
+        assert_eq!(left(queue, now, None).await.unwrap(), all);
+        let key = status(queue, now, None).await.unwrap().campaigns[0].key;
+        assert_eq!(left(queue, now, Some(key)).await.unwrap(), all);
+        let other = Some(RunKey(key.0 ^ 1));
+        assert_eq!(left(queue, now, other).await.unwrap(), Left::default());
     });
 }

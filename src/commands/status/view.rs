@@ -2,11 +2,10 @@
 
 use crate::commands::output::{Align, Table, fields};
 use crate::commands::text::{counted, grouped, plain};
-use crate::commands::time::local;
+use crate::commands::time::{estimate, local};
 use crate::domain::duration;
 use crate::engine::account::status::{PartitionStatus, TierStatus, WorkerStatus};
 use crate::engine::account::{CampaignRow, State, Status};
-use std::time::Duration;
 
 /// Workers and partitions that are named one by one.
 const NAMED_WORKERS: usize = 4;
@@ -126,11 +125,11 @@ fn lag(status: &Status) -> String {
     match (status.lag, status.eta_seconds) {
         (0, _) => "no message can be sent now".to_string(),
         (lag, Some(seconds)) => {
-            let eta = duration::human(Duration::from_secs(seconds.max(1)));
-            format!(
-                "{} can be sent now, in about {eta} at this rate",
-                counted(lag, "message")
-            )
+            let eta = match estimate(seconds as f64) {
+                Some(time) => format!("in about {time} at this rate"),
+                None => "no estimate at this rate".to_string(),
+            };
+            format!("{} can be sent now, {eta}", counted(lag, "message"))
         }
         (lag, None) => format!("{} can be sent now", counted(lag, "message")),
     }

@@ -4,11 +4,10 @@ use crate::clock::Clock;
 use crate::commands::Failure;
 use crate::commands::project::OpenProject;
 use crate::commands::text::counted;
-use crate::domain::duration;
+use crate::commands::time::estimate;
 use crate::domain::rate::Rate;
 use crate::engine::account;
 use crate::engine::worker::Setup;
-use std::time::Duration;
 
 /// The work that a worker finds when it starts.
 pub struct Forecast {
@@ -33,14 +32,10 @@ pub async fn forecast(
     };
     let eta = match rate {
         Rate::Unlimited => String::new(),
-        limited => {
-            let seconds = Duration::try_from_secs_f64(count as f64 / limited.per_second())
-                .unwrap_or(Duration::MAX);
-            format!(
-                ", about {}",
-                duration::human(seconds.max(Duration::from_secs(1)))
-            )
-        }
+        limited => match estimate(count as f64 / limited.per_second()) {
+            Some(time) => format!(", about {time}"),
+            None => ", no estimate".to_string(),
+        },
     };
     Ok(Forecast {
         messages: count,

@@ -25,6 +25,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use stop_signal::StopSignals;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// A stop does not wait longer than this for a queue that is away.
 const RATE_ENDS_WITHIN: Duration = Duration::from_secs(2);
@@ -71,35 +73,54 @@ pub async fn run(
     let stop = Rc::new(Stop::default());
     let stopped_by = Rc::new(Cell::new(None));
     observer.latest.rate.set(Some(forecast.rate));
-    let server = listener.map(|listener| {
-        let exporter = metrics::Exporter {
-            latest: observer.latest.clone(),
-            queue: project.queue.clone(),
-            clock: project.clock.clone(),
-        };
-        tokio::task::spawn_local(metrics::serve(listener, exporter))
-    });
     let signals = StopSignals::install()?;
-    let signals =
-        tokio::task::spawn_local(signals.watch(stop.clone(), stopped_by.clone(), global.quiet));
-    let keep = project.loaded.settings.events.keep;
-    let retention = tokio::task::spawn_local(keep_events(
-        project.queue.clone(),
-        project.clock.clone(),
-        keep,
-    ));
-    let watch = tokio::task::spawn_local(given_rate.clone().watch());
+    let signals = signals.watch(stop.clone(), stopped_by.clone(), global.quiet);
+    let mut beside = beside(project, task.goal, &observer, listener);
+    beside.push(tokio::task::spawn_local(signals));
+    beside.push(tokio::task::spawn_local(given_rate.clone().watch()));
     let result = engine::run(setup, stop, observer.clone()).await;
-    watch.abort();
+    for task in beside {
+        task.abort();
+    }
     // If the queue is away, the next worker ends the rate.
     let _ = tokio::time::timeout(RATE_ENDS_WITHIN, given_rate.end()).await;
-    signals.abort();
-    retention.abort();
-    if let Some(server) = server {
-        server.abort();
-    }
     observer.progress.finish();
     Ok((result?, stopped_by.get()))
+}
+
+/// Tasks that run beside the worker.
+fn beside(
+    project: &OpenProject,
+    goal: Goal,
+    observer: &Rc<TerminalObserver>,
+    listener: Option<TcpListener>,
+) -> Vec<JoinHandle<()>> {
+    let (queue, clock) = (&project.queue, &project.clock);
+    let keep = project.loaded.settings.events.keep;
+    let mut tasks = vec![tokio::task::spawn_local(keep_events(
+        queue.clone(),
+        clock.clone(),
+        keep,
+    ))];
+    if let Some(listener) = listener {
+        let exporter = metrics::Exporter {
+            latest: observer.latest.clone(),
+            queue: queue.clone(),
+            clock: clock.clone(),
+        };
+        tasks.push(tokio::task::spawn_local(metrics::serve(listener, exporter)));
+    }
+    if observer.progress.is_shown() {
+        let only = match goal {
+            Goal::Run { run, .. } => Some(run),
+            Goal::Serve | Goal::Drain { .. } => None,
+        };
+        let counting = observer
+            .clone()
+            .follow_queue(queue.clone(), clock.clone(), only);
+        tasks.push(tokio::task::spawn_local(counting));
+    }
+    tasks
 }
 
 /// A topic with retention loses mail. An account without permission to describe topics may send all the same.

@@ -2,28 +2,88 @@
 
 use super::metrics::Latest;
 use super::report::ended;
+use crate::clock::Clock;
 use crate::commands::Global;
 use crate::commands::progress::{Counts, Progress, Unit, Verbosity};
 use crate::commands::relays::login_hint;
 use crate::commands::time::local_time;
+use crate::domain::ids::RunKey;
+use crate::engine::account::{Left, left};
 use crate::engine::breaker;
 use crate::engine::worker::{Notice, Observer, Summary};
+use crate::queue::Queue;
+use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// A line of progress comes every ten seconds.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows what a worker reports.
 pub struct TerminalObserver {
     pub progress: Progress,
-    /// Messages that could be sent when the worker started.
-    total: u64,
+    work: Work,
     pub latest: Rc<Latest>,
 }
 
+/// The messages that this worker has ended, and those that are left.
+struct Work {
+    total: Cell<u64>,
+    retrying: Cell<u64>,
+}
+
+impl Work {
+    fn new(unfinished: u64) -> Work {
+        Work {
+            total: Cell::new(unfinished),
+            retrying: Cell::new(0),
+        }
+    }
+
+    /// What is left in the queue, at the moment of this summary.
+    fn set_left(&self, summary: &Summary, left: Left) {
+        self.total.set(ended(summary) + left.unfinished);
+        self.retrying.set(left.retrying);
+    }
+
+    /// A message that is deferred again is still one message, so deferrals are not counted.
+    fn counts(&self, summary: &Summary) -> Counts {
+        let done = ended(summary);
+        let total = self.total.get().max(done);
+        Counts {
+            done,
+            total: (total > 0).then_some(total),
+            sent: summary.delivered,
+            retrying: self.retrying.get().min(total - done),
+            dead: summary.dead + summary.in_doubt,
+        }
+    }
+}
+
 impl TerminalObserver {
-    pub fn new(total: u64, verbosity: Verbosity, global: &Global) -> TerminalObserver {
+    /// `unfinished`: messages that can be sent when the worker starts.
+    pub fn new(unfinished: u64, verbosity: Verbosity, global: &Global) -> TerminalObserver {
         TerminalObserver {
             progress: Progress::new(Unit::Messages, verbosity, global),
-            total,
+            work: Work::new(unfinished),
             latest: Rc::default(),
+        }
+    }
+
+    /// Counts what is left in the queue, for as long as the task lives: more may be enqueued, and other workers send
+    /// as well. Without an answer the last count holds.
+    pub async fn follow_queue(
+        self: Rc<Self>,
+        queue: Rc<dyn Queue>,
+        clock: Rc<dyn Clock>,
+        only: Option<RunKey>,
+    ) {
+        loop {
+            match left(queue.as_ref(), clock.now(), only).await {
+                Ok(left) => self.work.set_left(&self.latest.summary.borrow(), left),
+                Err(error) => tracing::debug!(%error, "cannot count what is left"),
+            }
+            tokio::time::sleep(COUNT_EVERY).await;
         }
     }
 }
@@ -82,14 +142,41 @@ impl Observer for TerminalObserver {
 
     fn progress(&self, summary: &Summary) {
         self.latest.summary.borrow_mut().clone_from(summary);
-        let done = ended(summary);
-        let total = self.total.max(done);
-        self.progress.set(Counts {
-            done,
-            total: (total > 0).then_some(total),
-            sent: summary.delivered,
-            retrying: summary.deferred,
-            dead: summary.dead + summary.in_doubt,
-        });
+        self.progress.set(self.work.counts(summary));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_messages_and_what_is_enqueued_meanwhile() {
+        let work = Work::new(1_200);
+        let summary = Summary {
+            delivered: 500,
+            deferred: 1_342,
+            ..Summary::default()
+        };
+        let left = Left {
+            unfinished: 700,
+            retrying: 650,
+        };
+        work.set_left(&summary, left);
+        let counts = work.counts(&summary);
+        assert_eq!((counts.done, counts.total), (500, Some(1_200)));
+        assert_eq!(counts.retrying, 650);
+
+        let more = Left {
+            unfinished: 20_500,
+            ..left
+        };
+        work.set_left(&summary, more);
+        assert_eq!(work.counts(&summary).total, Some(21_000));
+        let summary = Summary {
+            delivered: 20_900,
+            ..summary
+        };
+        assert_eq!(work.counts(&summary).retrying, 100);
     }
 }

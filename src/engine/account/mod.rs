@@ -18,5 +18,5 @@ pub use events::{EventFilter, events};
 pub use recipients::{RecipientRow, Recipients, recipients};
 pub use remaining::{Remaining, remaining};
 pub use row::{CampaignRow, State};
-pub use status::{Status, status};
+pub use status::{Left, Status, left, status};
 pub use verify::{Verification, VerifyRequest, verify};

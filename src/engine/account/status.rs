@@ -2,7 +2,7 @@
 
 use super::row::{CampaignRow, State, counted, origins};
 use crate::domain::duration;
-use crate::domain::ids::Offset;
+use crate::domain::ids::{Offset, RunKey};
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
 use crate::domain::topic::{Topic, TopicPartition};
@@ -94,10 +94,7 @@ pub async fn status(
 ) -> Result<Status, AccountError> {
     let view = View::read(queue, true).await?;
     let namings = namings(&view.ledger)?;
-    let all: Vec<CampaignRow> = origins(&view, None)
-        .into_iter()
-        .map(|run| counted(&view, &namings, run, now))
-        .collect();
+    let all = rows(&view, &namings, now);
     let dlq = letters(&all, &namings);
     let lag = lag(&all);
     let rate = view.ledger.rate();
@@ -118,6 +115,34 @@ pub async fn status(
             .collect(),
         unreadable: unreadable.into_lines(),
     })
+}
+
+/// Messages of runs that may be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Pending and retrying.
+    pub unfinished: u64,
+    pub retrying: u64,
+}
+
+/// What is left to send, for progress. `only`: of this run.
+pub async fn left(
+    queue: &dyn Queue,
+    now: SystemTime,
+    only: Option<RunKey>,
+) -> Result<Left, AccountError> {
+    let view = View::read(queue, true).await?;
+    let mut all = rows(&view, &namings(&view.ledger)?, now);
+    all.retain(|row| row.state == State::Sending && only.is_none_or(|only| row.key == only));
+    Ok(Left {
+        unfinished: lag(&all),
+        retrying: all.iter().map(|row| row.retrying).sum(),
+    })
+}
+
+fn rows(view: &View, namings: &[Naming], now: SystemTime) -> Vec<CampaignRow> {
+    let runs = origins(view, None).into_iter();
+    runs.map(|run| counted(view, namings, run, now)).collect()
 }
 
 /// Every dead and in-doubt message has a letter until it is purged; `verify` counts them one by one.
