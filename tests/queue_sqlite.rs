@@ -136,6 +136,44 @@ async fn a_failed_append_does_not_fail_others() {
     assert_eq!(texts(&queue, SEND, 0).await, expected);
 }
 
+/// Far below the wait of a handle that waits for the write lock as long as a worker does.
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_locked_file_is_waited_for_no_longer_than_was_asked() {
+    let file = file();
+    with_topics(&file.path, LONG).await;
+    let wait = Duration::from_millis(50);
+    let options = || OpenOptions {
+        open_wait: wait,
+        write_wait: wait,
+        ..OpenOptions::new("key")
+    };
+    let queue = SqliteQueue::open(&file.path, options()).unwrap();
+    let lock = rusqlite::Connection::open(&file.path).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let since = Instant::now();
+    let is_away = |error: &QueueError| matches!(error, QueueError::Away { .. });
+    let append = queue.append(SEND, vec![record("a")]).await;
+    assert!(append.is_err_and(|error| is_away(&error)));
+    let opened = SqliteQueue::open(&file.path, options());
+    assert!(opened.is_err_and(|error| is_away(&error)));
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+
+    // A member waits for the lock longer, because a commit that fails costs it the partition.
+    lock.execute_batch("COMMIT").unwrap();
+    let member = queue.join("a").await.unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let unlocked = async {
+        tokio::time::sleep(10 * wait).await;
+        lock.execute_batch("COMMIT").unwrap();
+    };
+    let append = queue.append(SEND, vec![record("a")]);
+    let (append, ()) = futures_util::future::join(append, unlocked).await;
+    assert_eq!(append, Ok(vec![0]));
+    member.leave().await;
+}
+
 #[tokio::test]
 async fn a_large_append_is_split_and_complete() {
     let file = file();

@@ -2,6 +2,7 @@
 
 mod control;
 mod dlq;
+mod locked;
 mod metrics;
 mod project;
 mod recipients;

@@ -32,6 +32,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         role: "recover",
         instance_id: None,
         queue_timeout: Some(Duration::from_secs(60)),
+        repeats: false,
     };
     let project = OpenProject::open_with(global.load(None, Flags::default())?, &connect_options)?;
     let recovered = project::block_on(async {

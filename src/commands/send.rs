@@ -32,6 +32,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         role: "send",
         instance_id: args.options.instance_id.clone(),
         queue_timeout: None,
+        repeats: false,
     };
     let project =
         OpenProject::open_with(global.load(None, args.options.flags())?, &connect_options)?;

@@ -47,6 +47,7 @@ fn connect_options() -> ConnectOptions {
         role: "topics",
         instance_id: None,
         queue_timeout: Some(Duration::from_secs(60)),
+        repeats: false,
     }
 }
 

@@ -68,6 +68,7 @@ impl Options {
             role,
             instance_id: None,
             queue_timeout: self.longest_wait(),
+            repeats: true,
         }
     }
 

@@ -12,15 +12,20 @@ pub use host::{host_name, worker_name};
 pub use runtime::block_on;
 pub use topics::required_topics;
 
-use super::{Failure, Global};
+use super::{Failure, Global, terminal};
 use crate::clock::SystemClock;
 use crate::config::{Loaded, QueueUrl, load_or_create_key};
 use crate::domain::project_key::ProjectKey;
 use crate::engine::policy::RetrySchedule;
 use crate::queue::Queue;
-use crate::queue::sqlite::{OpenOptions, PARTITIONS, SqliteQueue};
+use crate::queue::sqlite::{OpenOptions, SqliteQueue};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// A queue that takes longer to open is mentioned, because the command is silent until then.
+const SLOW_OPEN: Duration = Duration::from_secs(2);
 
 /// A project whose queue is open.
 pub struct OpenProject {
@@ -48,7 +53,7 @@ impl OpenProject {
                     "`mailq init` creates a project; `mailq enqueue` adds a campaign to its queue",
                 ))
             }
-            QueueUrl::Sqlite(path) => OpenProject::open_file(loaded, &path, false),
+            QueueUrl::Sqlite(path) => OpenProject::open_file(loaded, &path, false, connect_options),
             QueueUrl::Kafka(_) => {
                 let queue = kafka::open(&loaded, connect_options)?;
                 let key = kafka::key(&loaded, queue.as_ref())?;
@@ -75,7 +80,7 @@ impl OpenProject {
             return OpenProject::open_with(loaded, connect_options);
         };
         let is_new = !SqliteQueue::exists(&path);
-        let project = OpenProject::open_file(loaded, &path, true)?;
+        let project = OpenProject::open_file(loaded, &path, true, connect_options)?;
         if is_new {
             global.say(format!("created queue `sqlite:{}`", path.display()));
         }
@@ -84,10 +89,15 @@ impl OpenProject {
 
     /// For `init`, which reports what it has created itself.
     pub fn create(loaded: Loaded, path: &Path) -> Result<OpenProject, Failure> {
-        OpenProject::open_file(loaded, path, true)
+        OpenProject::open_file(loaded, path, true, &ConnectOptions::default())
     }
 
-    fn open_file(loaded: Loaded, path: &Path, create: bool) -> Result<OpenProject, Failure> {
+    fn open_file(
+        loaded: Loaded,
+        path: &Path,
+        create: bool,
+        connect_options: &ConnectOptions,
+    ) -> Result<OpenProject, Failure> {
         permissions::check(path, &loaded.settings.key_file)?;
         // A new key would not fit a queue that was created with another one.
         let has_fingerprint =
@@ -103,11 +113,14 @@ impl OpenProject {
         }
         let options = OpenOptions {
             create,
-            key_fingerprint: key.fingerprint(),
-            partitions: PARTITIONS,
             lease: loaded.settings.lease,
+            open_wait: connect_options.open_wait(),
+            write_wait: connect_options.write_wait(),
+            ..OpenOptions::new(key.fingerprint())
         };
+        let notice = notice_if_slow(path);
         let queue = SqliteQueue::open(path, options)?;
+        drop(notice);
         Ok(OpenProject::new(loaded, queue, key))
     }
 
@@ -148,4 +161,19 @@ impl OpenProject {
             )),
         }
     }
+}
+
+/// Says that the queue is waited for, unless the sender is dropped soon. Opening blocks, so a thread has to say it.
+fn notice_if_slow(path: &Path) -> Sender<()> {
+    let (sender, opened) = channel();
+    let text = format!(
+        "waiting for queue `sqlite:{}`: another process keeps it locked",
+        path.display()
+    );
+    std::thread::spawn(move || {
+        if opened.recv_timeout(SLOW_OPEN) == Err(RecvTimeoutError::Timeout) {
+            terminal::note(text);
+        }
+    });
+    sender
 }

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use connection::{Access, ConnectionThread};
 use lock_file::LockFile;
 use membership::{MemberSetup, SqliteMembership};
-use schema::{Durability, Expected};
+use schema::{BusyWait, Durability, Expected};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ use std::time::Duration;
 pub const PARTITIONS: Partition = 8;
 /// How long ownership lasts without contact, by default.
 pub const LEASE: Duration = Duration::from_secs(5);
+/// How long the write lock is waited for, by default. A transaction of another writer holds up to 8 MB.
+pub const BUSY_WAIT: Duration = Duration::from_secs(30);
 /// A larger record is refused.
 pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// The records of one append beyond this go into further transactions.
@@ -53,6 +55,11 @@ pub struct OpenOptions<'a> {
     /// The number of partitions of a new file. An existing one keeps its number.
     pub partitions: Partition,
     pub lease: Duration,
+    /// How long opening waits for the write lock.
+    pub open_wait: Duration,
+    /// How long a write waits for it until this handle joins. A member waits for [`BUSY_WAIT`], because a commit that
+    /// fails costs it the partition.
+    pub write_wait: Duration,
 }
 
 impl<'a> OpenOptions<'a> {
@@ -63,6 +70,8 @@ impl<'a> OpenOptions<'a> {
             key_fingerprint,
             partitions: PARTITIONS,
             lease: LEASE,
+            open_wait: BUSY_WAIT,
+            write_wait: BUSY_WAIT,
         }
     }
 }
@@ -73,6 +82,7 @@ pub struct SqliteQueue {
     partitions: Partition,
     lease: Duration,
     boot: Arc<str>,
+    busy_wait: BusyWait,
     writer: ConnectionThread,
     reader: ConnectionThread,
     buckets: ConnectionThread,
@@ -89,17 +99,21 @@ impl SqliteQueue {
             schema::create_file(path)?;
         }
         let boot = boot_id()?;
+        let busy_wait = BusyWait::new(options.open_wait);
         let expected = Expected {
             create: options.create,
             key_fingerprint: options.key_fingerprint,
             partitions: options.partitions.max(1),
             boot: &boot,
+            busy_wait: options.open_wait,
         };
-        let mut connection = schema::connect(path, Durability::Full)?;
+        let mut connection = schema::connect(path, Durability::Full, &busy_wait)?;
         let partitions = schema::prepare(path, &mut connection, &expected, schema::STEPS)?;
         let writer = ConnectionThread::spawn(Access::Write, connection, path)?;
-        let connection = schema::connect(path, Durability::Full)?;
+        let connection = schema::connect(path, Durability::Full, &busy_wait)?;
         let reader = ConnectionThread::spawn(Access::Read, connection, path)?;
+        let buckets = open_buckets(&beside(path, "-slots"), &busy_wait, options.open_wait)?;
+        busy_wait.set(options.write_wait);
         Ok(Rc::new(SqliteQueue {
             path: path.to_path_buf(),
             partitions,
@@ -107,7 +121,8 @@ impl SqliteQueue {
             boot: Arc::from(boot),
             writer,
             reader,
-            buckets: open_buckets(&beside(path, "-slots"))?,
+            buckets,
+            busy_wait,
         }))
     }
 
@@ -150,6 +165,7 @@ impl SqliteQueue {
 
     /// Locks a name and writes the new member to the file.
     async fn add_member(&self, name: &str) -> Result<MemberSetup, QueueError> {
+        self.busy_wait.set(BUSY_WAIT);
         let lock = self.lock_name(name).await?;
         let (owned, lease) = (name.to_string(), self.lease);
         let id = self
@@ -293,10 +309,14 @@ impl Buckets for SqliteQueue {
     }
 }
 
-fn open_buckets(path: &Path) -> Result<ConnectionThread, QueueError> {
+fn open_buckets(
+    path: &Path,
+    busy_wait: &BusyWait,
+    open_wait: Duration,
+) -> Result<ConnectionThread, QueueError> {
     schema::create_file(path)?;
-    let connection = schema::connect(path, Durability::Later)?;
-    schema::enable_wal(path, &connection)?;
+    let connection = schema::connect(path, Durability::Later, busy_wait)?;
+    schema::enable_wal(path, &connection, open_wait)?;
     connection
         .execute_batch(include_str!("buckets.sql"))
         .map_err(|error| failure::explain(path, &error))?;

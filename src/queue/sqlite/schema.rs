@@ -1,11 +1,14 @@
 //! Opens the file: creates it, checks its format and its key, and migrates older formats.
 
+use super::BUSY_WAIT;
 use super::failure::{Failure, explain, is_busy};
 use crate::domain::ids::Partition;
 use crate::queue::QueueError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The format that this mailq writes.
@@ -26,6 +29,8 @@ pub(super) struct Expected<'a> {
     pub key_fingerprint: &'a str,
     pub partitions: Partition,
     pub boot: &'a str,
+    /// How long switching to WAL is tried again.
+    pub busy_wait: Duration,
 }
 
 /// When a commit is durable.
@@ -37,8 +42,37 @@ pub(super) enum Durability {
     Later,
 }
 
-/// How long the write lock is waited for, in steps of a millisecond. A transaction of another writer holds up to 8 MB.
-const BUSY_WAIT: Duration = Duration::from_secs(30);
+/// How long the connections of a handle wait for the write lock, in steps of a millisecond.
+#[derive(Clone)]
+pub(super) struct BusyWait(Arc<AtomicU64>);
+
+impl BusyWait {
+    pub(super) fn new(wait: Duration) -> BusyWait {
+        let busy_wait = BusyWait(Arc::default());
+        busy_wait.set(wait);
+        busy_wait
+    }
+
+    pub(super) fn set(&self, wait: Duration) {
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.0.store(millis, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn handler(self) -> impl FnMut(i32) -> bool + Send + 'static {
+        let mut since = Instant::now();
+        move |waited| {
+            if waited == 0 {
+                since = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            since.elapsed() < self.get()
+        }
+    }
+}
 
 /// Creates an empty file for the owner only. SQLite gives the WAL and its index the same mode.
 pub(super) fn create_file(path: &Path) -> Result<(), QueueError> {
@@ -65,14 +99,15 @@ pub(super) fn away(path: &Path, what: impl ToString) -> QueueError {
 }
 
 /// Connects to an existing file.
-pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection, QueueError> {
+pub(super) fn connect(
+    path: &Path,
+    durability: Durability,
+    busy_wait: &BusyWait,
+) -> Result<Connection, QueueError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let configure = || -> rusqlite::Result<Connection> {
         let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_handler(Some(|waited: i32| {
-            std::thread::sleep(Duration::from_millis(1));
-            u128::from(waited.unsigned_abs()) < BUSY_WAIT.as_millis()
-        }))?;
+        connection.busy_handler(Some(busy_wait.clone().handler()))?;
         connection.set_prepared_statement_cache_capacity(64);
         let level = match durability {
             Durability::Full => "FULL",
@@ -89,15 +124,19 @@ pub(super) fn connect(path: &Path, durability: Durability) -> Result<Connection,
 
 /// Turns on write-ahead logging, which the file keeps. SQLite does not call the busy handler for this, so two processes
 /// that do it at once have to try again by themselves.
-pub(super) fn enable_wal(path: &Path, connection: &Connection) -> Result<(), QueueError> {
-    let until = Instant::now() + BUSY_WAIT;
+pub(super) fn enable_wal(
+    path: &Path,
+    connection: &Connection,
+    busy_wait: Duration,
+) -> Result<(), QueueError> {
+    let since = Instant::now();
     loop {
         let mode: rusqlite::Result<String> =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => return Err(away(path, "its file system does not support shared memory")),
-            Err(error) if is_busy(&error) && Instant::now() < until => {
+            Err(error) if is_busy(&error) && since.elapsed() < busy_wait => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(error) => return Err(explain(path, &error)),
@@ -121,14 +160,14 @@ pub(super) fn prepare(
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")
         };
         first().map_err(|error| explain(path, &error))?;
-        enable_wal(path, connection)?;
+        enable_wal(path, connection, expected.busy_wait)?;
     }
     create_or_check(path, connection, expected, steps).map_err(|failure| failure.explain(path))
 }
 
 /// The fingerprint of the key that the queue belongs to.
 pub(super) fn fingerprint(path: &Path) -> Result<Option<String>, QueueError> {
-    let connection = connect(path, Durability::Full)?;
+    let connection = connect(path, Durability::Full, &BusyWait::new(BUSY_WAIT))?;
     let read = || -> rusqlite::Result<Option<String>> {
         if !connection.table_exists(None, "meta")? {
             return Ok(None);
@@ -141,7 +180,7 @@ pub(super) fn fingerprint(path: &Path) -> Result<Option<String>, QueueError> {
 /// Copies the WAL into the file and truncates it. If another connection reads or writes just now, this is left for the
 /// next time: waiting would delay heartbeats.
 pub(super) fn checkpoint(path: &Path) -> Result<(), QueueError> {
-    let connection = connect(path, Durability::Full)?;
+    let connection = connect(path, Durability::Full, &BusyWait::new(BUSY_WAIT))?;
     let run = || -> rusqlite::Result<()> {
         connection.busy_timeout(Duration::ZERO)?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -258,12 +297,13 @@ mod tests {
         key_fingerprint: "k",
         partitions: 8,
         boot: "b",
+        busy_wait: BUSY_WAIT,
     };
 
     fn fresh(directory: &tempfile::TempDir) -> (std::path::PathBuf, Connection) {
         let path = directory.path().join("queue.db");
         create_file(&path).unwrap();
-        let mut connection = connect(&path, Durability::Full).unwrap();
+        let mut connection = connect(&path, Durability::Full, &BusyWait::new(BUSY_WAIT)).unwrap();
         assert_eq!(prepare(&path, &mut connection, &EXPECTED, STEPS), Ok(8));
         (path, connection)
     }
