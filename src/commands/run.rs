@@ -171,6 +171,7 @@ fn unfinished(summary: &Summary) -> String {
         Some(LeftWork::PartitionsStopped) => {
             "; some partitions have stopped, see above".to_string()
         }
+        Some(LeftWork::HeldByOthers) => "; another worker holds the rest".to_string(),
         Some(LeftWork::RelaysAway) => "; no relay is available".to_string(),
         Some(LeftWork::LoginRefused) => "; the relay refuses our login".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),

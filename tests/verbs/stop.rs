@@ -47,6 +47,40 @@ fn start_until_in_flight(project: &Project) -> Child {
     start_until(project, |log| !log.accepted.is_empty())
 }
 
+/// The worker owns every partition, so that its lease keeps others from them.
+fn owns_everything(project: &Project) -> bool {
+    let status = project.json(&["status"]);
+    let owned = status["workers"][0]["owned"].as_array();
+    let send = |at: &&serde_json::Value| at.as_str().is_some_and(|at| at.starts_with("send/"));
+    owned.is_some_and(|owned| owned.iter().filter(send).count() == 8)
+}
+
+#[test]
+fn max_wait_ends_beside_a_stopped_worker_and_names_it() {
+    let project = Project::new("1s");
+    let settings = std::fs::read_to_string(project.path("mailq.toml")).unwrap();
+    project.write("mailq.toml", &format!("lease = \"10m\"\n{settings}"));
+    project.list(&[("anna@example.org", "Anna")]);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    project.ok(&["send", "--drain"]);
+    let mut stopped = project.start(&["send", "--instance-id", "asleep"], Stdio::null());
+    while !owns_everything(&project) {
+        assert_eq!(stopped.try_wait().unwrap(), None, "still runs");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    send_signal(&stopped, Signal::STOP);
+    project.ok(&["enqueue", "campaigns/spring.toml", "--run", "2"]);
+    let ran = project.mailq(&["send", "--drain", "--max-wait", "2s"]);
+    stopped.kill().unwrap();
+    stopped.wait().unwrap();
+    assert_eq!(ran.code, 75, "{}", ran.stderr);
+    let held = "warning: the rest is held by worker `";
+    assert!(ran.stderr.contains(held), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/asleep`"), "{}", ran.stderr);
+    project.ok(&["send", "--drain", "--max-wait", "2s"]);
+    assert_eq!(project.relay.log().accepted.len(), 2);
+}
+
 fn assert_running(child: &mut Child) {
     std::thread::sleep(LATER);
     assert_eq!(child.try_wait().unwrap(), None, "the clean stop waits");

@@ -107,6 +107,10 @@ pub fn notice_line(notice: &Notice) -> Option<String> {
         }
         Notice::QueueTrouble(why) => format!("warning: {why}; trying again"),
         Notice::Waiting { until } => format!("nothing to send before {}", local_time(*until)),
+        Notice::HeldBy { workers } => format!(
+            "warning: the rest is held by {}; nothing was committed for longer than `--max-wait`",
+            holders(workers)
+        ),
         // Shares change by the minute, with the workers that have something to send.
         Notice::Share { .. } => return None,
         Notice::NoShare { of, limit, workers } => format!(
@@ -114,6 +118,18 @@ pub fn notice_line(notice: &Notice) -> Option<String> {
              has none left"
         ),
     })
+}
+
+/// Workers that are named in one line.
+const NAMED: usize = 3;
+
+fn holders(workers: &[String]) -> String {
+    let named = workers.iter().take(NAMED);
+    let named: Vec<String> = named.map(|name| format!("worker `{name}`")).collect();
+    match workers.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 impl Observer for TerminalObserver {
@@ -130,7 +146,10 @@ impl Observer for TerminalObserver {
             return;
         };
         match notice {
-            Notice::Breaker(_) | Notice::PartitionStopped { .. } | Notice::QueueTrouble(_) => {
+            Notice::Breaker(_)
+            | Notice::PartitionStopped { .. }
+            | Notice::QueueTrouble(_)
+            | Notice::HeldBy { .. } => {
                 self.progress.warn(line);
             }
             Notice::RateChanged { .. }

@@ -4,6 +4,7 @@ use super::settings::{Goal, LeftWork, WorkerError};
 use crate::clock::Clock;
 use crate::domain::ids::RunKey;
 use crate::engine::account::{Remaining, remaining};
+use crate::engine::read_model::view::{Strings, refresh};
 use crate::protocol::Ledger;
 use crate::queue::Queue;
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,8 @@ pub struct GoalWatch {
     away_since: Option<Duration>,
     /// The operator knows that the worker waits until then.
     announced: Option<SystemTime>,
+    /// All commits, and since when they have been the same while this worker had nothing to do.
+    unchanged: Option<(Strings, Duration)>,
 }
 
 /// What is left in the queue means this for the worker.
@@ -37,6 +40,7 @@ impl GoalWatch {
             checked_at: None,
             away_since: None,
             announced: None,
+            unchanged: None,
         }
     }
 
@@ -78,6 +82,31 @@ impl GoalWatch {
         self.checked_at = Some(now);
         let left = remaining(queue, ledger, only, clock.now()).await?;
         Ok(self.judge(&left, only, clock.now()))
+    }
+
+    /// Other workers that hold what is left, where nothing has been committed by anybody for longer than this worker
+    /// waits. They may be stopped (SIGSTOP) or locked out. `has_work`: this worker has something to do itself.
+    pub async fn holders(
+        &mut self,
+        queue: &dyn Queue,
+        ledger: &mut Ledger,
+        me: &str,
+        (now, has_work): (Duration, bool),
+    ) -> Result<Vec<String>, WorkerError> {
+        let Some(most) = self.max_wait().filter(|_| !has_work) else {
+            self.unchanged = None;
+            return Ok(Vec::new());
+        };
+        let strings = refresh(queue, ledger).await?;
+        let same = self.unchanged.take().filter(|(known, _)| *known == strings);
+        let since = same.map_or(now, |(_, since)| since);
+        self.unchanged = Some((strings, since));
+        if now.saturating_sub(since) <= most {
+            return Ok(Vec::new());
+        }
+        let members = queue.members().await?.into_iter();
+        let others = members.filter(|member| member.name != me && !member.owned.is_empty());
+        Ok(others.map(|member| member.name).collect())
     }
 
     fn judge(&mut self, left: &Remaining, only: Option<RunKey>, now: SystemTime) -> GoalStatus {

@@ -67,7 +67,7 @@ pub enum Goal {
     /// Never.
     Serve,
     /// When nothing that may be sent is pending or retrying. With `max_wait`, also when everything left is due later
-    /// than that, or no relay was available for so long.
+    /// than that, no relay was available for so long, or other workers hold what is left and did nothing for so long.
     Drain { max_wait: Option<Duration> },
     /// The same for one run.
     Run {
@@ -128,6 +128,10 @@ pub enum Notice {
     Waiting {
         until: SystemTime,
     },
+    /// These workers hold all that is left, and commit nothing.
+    HeldBy {
+        workers: Vec<String>,
+    },
     /// This worker's share of the rate changed, where workers share it out. `None`: it has none for now.
     Share {
         limit: Rate,
@@ -168,6 +172,8 @@ pub enum LeftWork {
     Stopped,
     /// Some partitions are stopped; everything else is done.
     PartitionsStopped,
+    /// Other workers hold what is left, and have committed nothing for longer than `max_wait`.
+    HeldByOthers,
     /// No relay has taken anything for longer than `max_wait`.
     RelaysAway,
     /// Every relay refuses our login.

@@ -72,6 +72,16 @@ fn notices() -> Vec<Notice> {
         },
         Notice::QueueTrouble("queue `q.db` is not available: database is locked".into()),
         Notice::Waiting { until: later() },
+        Notice::HeldBy {
+            workers: [
+                "mail-1/4711/03af",
+                "mail-1/4712/9b01",
+                "mail-2/88/0001",
+                "mail-2/89/0002",
+            ]
+            .map(String::from)
+            .to_vec(),
+        },
         Notice::Share {
             limit: Rate::per_minute(30),
             share: Some(Rate::per_minute(10)),
@@ -94,6 +104,7 @@ fn is_known(notice: &Notice) {
         | Notice::PartitionStopped { .. }
         | Notice::QueueTrouble(_)
         | Notice::Waiting { .. }
+        | Notice::HeldBy { .. }
         | Notice::Share { .. }
         | Notice::NoShare { .. } => {}
     }
