@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::text::counted;
-use crate::config::{CampaignFile, CampaignKeys, Loaded, Mailbox};
+use crate::config::{CampaignFile, CampaignKeys, Loaded};
 use crate::domain::recipient::RecipientRow;
 use crate::engine::enqueue::composer;
 use crate::recipients::{FileEncoding, Options, first_pass, rows};
@@ -133,27 +133,21 @@ impl Campaign {
 
 /// The content of the messages, from the campaign file.
 pub fn content(file: &CampaignFile) -> CampaignContent {
+    let keys = &file.keys;
     CampaignContent {
         origin: file.display.clone(),
-        from: mailbox(&file.keys.from),
-        reply_to: file.keys.reply_to.as_ref().map(mailbox),
-        return_path: Some(file.return_path.clone()),
-        subject: file.keys.subject.clone(),
-        html: file.keys.html.clone(),
-        text: file.keys.text.clone(),
+        from: keys.from.0.clone(),
+        reply_to: keys.reply_to.as_ref().map(|template| template.0.clone()),
+        to_name: keys.to_name.clone(),
+        return_path: keys
+            .return_path
+            .as_ref()
+            .map(|mailbox| mailbox.address.to_string()),
+        subject: keys.subject.clone(),
+        html: keys.html.clone(),
+        text: keys.text.clone(),
         headers: file.headers.clone(),
         column_types: file.column_types.clone(),
-    }
-}
-
-fn mailbox(mailbox: &Mailbox) -> String {
-    match &mailbox.name {
-        Some(name) => format!(
-            "\"{}\" <{}>",
-            name.replace('\\', "\\\\").replace('"', "\\\""),
-            mailbox.address
-        ),
-        None => mailbox.address.clone(),
     }
 }
 

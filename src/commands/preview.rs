@@ -3,9 +3,7 @@
 use super::campaign::Campaign;
 use super::{Exit, Failure, Global, output};
 use crate::config::Flags;
-use crate::domain::recipient::RecipientRow;
 use crate::recipients::Options;
-use crate::render::RenderedMessage;
 use crate::smtp::date;
 use serde_json::json;
 use std::path::PathBuf;
@@ -44,7 +42,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             "address": row.address.as_str(),
             "return_path": campaign.composer.return_path(),
             "message_id": message_id,
-            "headers": headers(&campaign, &row, &clear),
+            "headers": clear.fields,
             "text": clear.text,
             "html": clear.html,
             "bytes": date.len() + composed.bytes.len(),
@@ -52,7 +50,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         }))?;
         return Ok(Exit::Done);
     }
-    for (name, value) in headers(&campaign, &row, &clear) {
+    for (name, value) in &clear.fields {
         output::line(format!("{name}: {value}"))?;
     }
     output::line("")?;
@@ -72,22 +70,4 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 
 fn body(text: &str) -> Result<(), Failure> {
     output::line(text.trim_end_matches(['\r', '\n']))
-}
-
-/// The fields that say something, decoded, in the order of the message.
-fn headers(
-    campaign: &Campaign,
-    row: &RecipientRow,
-    clear: &RenderedMessage,
-) -> Vec<(String, String)> {
-    let file = &campaign.file;
-    let mut headers = vec![
-        ("From".to_string(), file.keys.from.to_string()),
-        ("To".to_string(), row.address.as_str().to_string()),
-    ];
-    if let Some(reply_to) = &file.keys.reply_to {
-        headers.push(("Reply-To".to_string(), reply_to.to_string()));
-    }
-    headers.extend(clear.fields.iter().cloned());
-    headers
 }

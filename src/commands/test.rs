@@ -39,6 +39,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let mut row = campaign.row(args.row)?;
     // Only the envelope and `To` change. The cells stay those of the recipient, so the text is what they would get.
     row.address = to.clone();
+    row.name = None;
     let domain = campaign.composer.message_id_domain();
     let message_id = format!(
         "test-{:016x}{:016x}@{domain}",

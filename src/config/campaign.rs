@@ -19,8 +19,6 @@ pub struct CampaignFile {
     /// As messages name it.
     pub display: String,
     pub name: String,
-    /// An address.
-    pub return_path: String,
     /// Absolute.
     pub recipients: PathBuf,
     /// Field names and templates of their values, sorted by name.
@@ -72,11 +70,9 @@ impl CampaignFile {
             });
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let return_path = keys.return_path.as_ref().unwrap_or(&keys.from);
         let beside = || path.with_extension("csv");
         Ok(CampaignFile {
             name: keys.name.clone().unwrap_or_else(|| name_of(&stem)),
-            return_path: return_path.address.clone(),
             recipients: keys.recipients.clone().unwrap_or_else(beside),
             headers: headers(&top)?,
             column_types: column_types(&top)?,
@@ -177,8 +173,8 @@ mod tests {
     fn derives_defaults_from_the_file() {
         let campaign = read(LEAST).unwrap();
         assert_eq!(campaign.name, "spring-sale");
-        assert_eq!(campaign.keys.from.name.as_deref(), Some("Acme"));
-        assert_eq!(campaign.return_path, "news@acme.example");
+        assert_eq!(campaign.keys.from.0, "Acme <news@acme.example>");
+        assert_eq!(campaign.keys.return_path, None);
         assert_eq!(
             campaign.recipients,
             PathBuf::from("/p/campaigns/spring sale.csv")
@@ -200,7 +196,8 @@ mod tests {
             (campaign.name.as_str(), campaign.keys.email_column.as_str()),
             ("春", "mail")
         );
-        assert_eq!(campaign.return_path, "b@acme.example");
+        let return_path = campaign.keys.return_path.map(|mailbox| mailbox.to_string());
+        assert_eq!(return_path.as_deref(), Some("b@acme.example"));
         assert_eq!(campaign.recipients, PathBuf::from("/lists/x.csv"));
         assert_eq!(campaign.keys.expires, Some(Duration::from_secs(86_400)));
         assert_eq!(

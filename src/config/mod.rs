@@ -36,7 +36,7 @@ pub use keys::{
 };
 pub use layers::Flags;
 pub use logging::{LogFormat, LogSettings};
-pub use mailbox::Mailbox;
+pub use mailbox::MailboxTemplate;
 pub use manual::manual_page;
 pub use project::{PROJECT_FILE, Project};
 pub use queue_url::QueueUrl;

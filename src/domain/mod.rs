@@ -9,6 +9,7 @@ pub mod digest;
 pub mod duration;
 pub mod event;
 pub mod ids;
+pub mod mailbox;
 pub mod mailbox_key;
 mod named;
 pub mod nearest;

@@ -10,6 +10,8 @@ pub struct RecipientRow {
     /// Line of the file on which the row begins, from 1.
     pub line: u64,
     pub address: Address,
+    /// The name that stands beside the address in its cell.
+    pub name: Option<String>,
     /// The cells, in the order of the columns.
     pub fields: Vec<String>,
 }

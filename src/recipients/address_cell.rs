@@ -2,12 +2,13 @@
 
 use super::error::RowProblem;
 use crate::domain::address::{Address, AddressError, is_zero_width};
+use crate::domain::mailbox::{Mailbox, checked_name, phrase};
 
 /// What a cell holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AddressCell {
-    /// At least one.
-    pub addresses: Vec<Address>,
+    /// At least one. Each with the name that stands beside it.
+    pub addresses: Vec<Mailbox>,
     /// Something around an address was taken off.
     pub is_cleaned: bool,
 }
@@ -21,12 +22,15 @@ pub fn read(cell: &[u8], several: bool) -> Result<AddressCell, RowProblem> {
         && let Ok(address) = Address::parse(text)
     {
         return Ok(AddressCell {
-            addresses: vec![address],
+            addresses: vec![Mailbox {
+                name: None,
+                address,
+            }],
             is_cleaned: false,
         });
     }
     let pieces = pieces(text);
-    let found: Vec<Result<Address, AddressError>> = pieces.iter().map(|piece| one(piece)).collect();
+    let found: Vec<Result<Mailbox, AddressError>> = pieces.iter().map(|piece| one(piece)).collect();
     let valid = found.iter().filter(|found| found.is_ok()).count();
     match (found.len(), several) {
         (0 | 1, _) => Ok(AddressCell {
@@ -50,18 +54,19 @@ pub fn holds_address(cell: &str) -> bool {
 }
 
 /// The address in a text that holds one: `Anna <anna@example.org>`, `mailto:anna@example.org`, `'anna@example.org`.
-fn one(text: &str) -> Result<Address, AddressError> {
+fn one(text: &str) -> Result<Mailbox, AddressError> {
     let text = text.trim_matches(|c| is_space(c) || matches!(c, ',' | ';'));
     let inside = text
         .strip_suffix('>')
         .and_then(|rest| rest.rsplit_once('<'));
-    let text = match inside {
-        Some((_, inside)) => inside,
-        // A name as RFC 822 put it: `anna@example.org (Anna)`.
-        None => text
-            .strip_suffix(')')
+    // A name as RFC 822 put it: `anna@example.org (Anna)`.
+    let comment = || {
+        text.strip_suffix(')')
             .and_then(|rest| rest.split_once(" ("))
-            .map_or(text, |(before, _)| before),
+    };
+    let (beside, text) = match inside {
+        Some((before, inside)) => (before, inside),
+        None => comment().map_or(("", text), |(before, inside)| (inside, before)),
     };
     let text = text.trim_matches(is_mark);
     let text = match text.split_at_checked(7) {
@@ -74,7 +79,24 @@ fn one(text: &str) -> Result<Address, AddressError> {
     let unquoted = text
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
-    Address::parse(unquoted.unwrap_or(text))
+    Ok(Mailbox {
+        address: Address::parse(unquoted.unwrap_or(text))?,
+        name: name(beside),
+    })
+}
+
+/// The name in what stands beside an address. White space is one space each time. `None` for what says nothing in a
+/// mail: another address, an encoded word, what is too long for a name.
+fn name(beside: &str) -> Option<String> {
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    let visible: String = beside.chars().filter(|c| !is_zero_width(*c)).collect();
+    let words: Vec<&str> = visible
+        .split(is_blank)
+        .filter(|word| !word.is_empty())
+        .collect();
+    let name = phrase(words.join(" ").trim_matches(is_mark))?;
+    let says_nothing = name.contains('@') || name.contains("=?");
+    checked_name(&name).ok()?.filter(|_| !says_nothing)
 }
 
 fn is_space(c: char) -> bool {
@@ -150,7 +172,7 @@ mod tests {
 
     fn found(cell: &str, several: bool) -> Result<(Vec<String>, bool), String> {
         let cell = read(cell.as_bytes(), several).map_err(|problem| problem.to_string())?;
-        let addresses = cell.addresses.iter().map(Address::to_string);
+        let addresses = cell.addresses.iter().map(|found| found.address.to_string());
         Ok((addresses.collect(), cell.is_cleaned))
     }
 
@@ -188,6 +210,42 @@ mod tests {
         ] {
             assert_eq!(found(kept, false), Ok((vec![kept.to_string()], false)));
         }
+    }
+
+    #[test]
+    fn keeps_the_name_beside_an_address() {
+        for (cell, wanted) in [
+            ("anna@example.org", None),
+            ("<anna@example.org>", None),
+            ("Anna Berg <anna@example.org>", Some("Anna Berg")),
+            ("Berg, Anna <anna@example.org>", Some("Berg, Anna")),
+            ("\"Berg, Anna\" <anna@example.org>", Some("Berg, Anna")),
+            ("'Anna Berg' <anna@example.org>", Some("Anna Berg")),
+            (
+                "\u{201e}Anna\u{201c} <mailto:anna@example.org>",
+                Some("Anna"),
+            ),
+            ("Anna\u{a0}\r\n Berg\t<anna@example.org>", Some("Anna Berg")),
+            ("An\u{200b}na\0 <anna@example.org>", Some("Anna")),
+            ("anna@example.org (Anna Berg)", Some("Anna Berg")),
+            ("anna@home.example <anna@example.org>", None),
+            ("=?utf-8?q?Anna?= <anna@example.org>", None),
+            ("A <b> <anna@example.org>", None),
+            (&format!("{} <anna@example.org>", "x".repeat(256)), None),
+        ] {
+            let cell = read(cell.as_bytes(), false).unwrap();
+            assert_eq!(cell.addresses[0].name.as_deref(), wanted);
+        }
+        let cell = read(
+            "Anna <a@x.io>, \"B, Bert\" <b@x.io>; c@x.io".as_bytes(),
+            true,
+        )
+        .unwrap();
+        let names = cell.addresses.iter().map(|found| found.name.as_deref());
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            [Some("Anna"), Some("B, Bert"), None]
+        );
     }
 
     #[test]

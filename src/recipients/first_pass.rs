@@ -123,9 +123,9 @@ pub fn first_pass(
             Ok(cell) => {
                 pass.cleaned_addresses += u64::from(cell.is_cleaned);
                 // The limit may be reached within a cell of several addresses.
-                for address in &cell.addresses {
+                for found in &cell.addresses {
                     if !pass.is_full(options) {
-                        let mailbox = mailbox_key(address.as_str());
+                        let mailbox = mailbox_key(found.address.as_str());
                         let is_new = addresses.insert(&mailbox);
                         pass.count_valid(is_new, options.known.contains(&mailbox));
                     }

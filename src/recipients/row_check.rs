@@ -99,8 +99,9 @@ impl RowCheck {
         let recipient = RecipientRow {
             row: 0,
             line: row.line,
-            address: first.clone(),
-            fields: self.texts(row, first)?,
+            address: first.address.clone(),
+            name: first.name.clone(),
+            fields: self.texts(row, &first.address)?,
         };
         let fault = match tests.row(&recipient) {
             Ok(()) => return Ok(cell),

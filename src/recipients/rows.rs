@@ -7,8 +7,8 @@ use super::error::RecipientsError;
 use super::first_pass::Survey;
 use super::row_check::RowCheck;
 use super::table::Table;
-use crate::domain::address::Address;
 use crate::domain::ids::Row;
+use crate::domain::mailbox::Mailbox;
 use crate::domain::recipient::RecipientRow;
 use crate::domain::records::SeveralPolicy;
 use std::collections::VecDeque;
@@ -52,7 +52,7 @@ pub struct Rows<'a> {
     ordinal: Row,
     several: SeveralPolicy,
     /// Addresses of the row that was read last.
-    waiting: VecDeque<Address>,
+    waiting: VecDeque<Mailbox>,
 }
 
 impl Iterator for Rows<'_> {
@@ -80,8 +80,8 @@ impl Rows<'_> {
     fn advance(&mut self) -> Result<Option<RecipientRow>, RecipientsError> {
         let end = self.range.end.min(self.survey.counts.accepted);
         while self.ordinal < end {
-            if let Some(address) = self.waiting.pop_front() {
-                if let Some(row) = self.take(address)? {
+            if let Some(found) = self.waiting.pop_front() {
+                if let Some(row) = self.take(found)? {
                     return Ok(Some(row));
                 }
                 continue;
@@ -115,7 +115,7 @@ impl Rows<'_> {
     }
 
     /// The recipient with the next address of the row that was read last. `None` if it is a duplicate or not wanted.
-    fn take(&mut self, address: Address) -> Result<Option<RecipientRow>, RecipientsError> {
+    fn take(&mut self, found: Mailbox) -> Result<Option<RecipientRow>, RecipientsError> {
         let is_accepted = self.survey.accepts(self.file_row);
         self.file_row += 1;
         let Some(table) = self.table.as_ref().filter(|_| is_accepted) else {
@@ -129,12 +129,13 @@ impl Rows<'_> {
         let row = table.row();
         let fields = self
             .check
-            .texts(row, &address)
+            .texts(row, &found.address)
             .map_err(|_| changed(table))?;
         Ok(Some(RecipientRow {
             row: number,
             line: row.line,
-            address,
+            address: found.address,
+            name: found.name,
             fields,
         }))
     }

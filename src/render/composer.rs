@@ -1,12 +1,14 @@
 //! Composes the messages of one campaign and list. Uses no random numbers and no clock, so a row gives the same bytes
 //! on every host and at every time.
 
+use super::address_fields::Addressed;
 use super::analysis::{CellTest, ListColumns};
 use super::body::Body;
 use super::content::{Content, HeaderTemplate};
 use super::error::{RenderError, RenderProblem, TemplateError};
 use super::foreign_tags::ForeignTag;
 use super::header;
+use super::mailbox;
 use super::mime::{self, write_line};
 use super::row::{self, Columns};
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
@@ -39,7 +41,8 @@ pub struct Composed {
 /// The rendered texts of one message, not encoded. For people and for checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedMessage {
-    /// `Subject`, then the campaign's own fields. Fields without a value are left out, except `Subject`.
+    /// `From`, `To`, `Reply-To`, `Subject`, then the campaign's own fields. Fields without a value are left out, except
+    /// `Subject`.
     pub fields: Vec<(String, String)>,
     pub text: Option<String>,
     pub html: Option<String>,
@@ -77,9 +80,9 @@ impl Content {
 }
 
 impl Composer {
-    /// The right side of Message-IDs: the domain of `from`.
+    /// The right side of Message-IDs: the domain of `from`, or of the return path where that differs from row to row.
     pub fn message_id_domain(&self) -> &str {
-        self.content.from.domain()
+        &self.content.id_domain
     }
 
     /// The argument of MAIL FROM.
@@ -117,7 +120,7 @@ impl Composer {
                 bytes: bytes.len(),
                 limit: MAX_MESSAGE_BYTES,
             };
-            return Err(error(row, "the message", what));
+            return Err(RenderError::new(row, "the message", what));
         }
         Ok(Composed {
             bytes,
@@ -128,9 +131,15 @@ impl Composer {
     /// The rendered texts for one row.
     pub fn render(&self, row: &RecipientRow) -> Result<RenderedMessage, RenderError> {
         let values = row::values(&self.columns, &row.fields);
+        let Addressed { from, to, reply_to } = self.addressed(&values, row)?;
+        let mut fields = vec![
+            ("From".to_string(), from.to_string()),
+            ("To".to_string(), to.to_string()),
+        ];
+        fields.extend(reply_to.map(|mailbox| ("Reply-To".to_string(), mailbox.to_string())));
         let subject = &self.content.subject;
         let value = self.render_template(&subject.template, &values, row)?;
-        let mut fields = vec![(subject.name.clone(), value)];
+        fields.push((subject.name.clone(), value));
         for header in &self.content.headers {
             let value = self.render_template(&header.template, &values, row)?;
             if !header.omits(&value) {
@@ -156,8 +165,23 @@ impl Composer {
         values: &Value,
         row: &RecipientRow,
     ) -> Result<String, RenderError> {
-        let rendered = self.content.templates.render(name, values);
-        rendered.map_err(|failure| error(row, &failure.at, RenderProblem::Template(failure.what)))
+        self.content.templates.render_for(name, values, row)
+    }
+
+    fn addressed(&self, values: &Value, row: &RecipientRow) -> Result<Addressed<'_>, RenderError> {
+        let fields = &self.content.address_fields;
+        fields.of(&self.content.templates, values, row)
+    }
+
+    /// Whether address fields are templates, which have to be checked for each row.
+    pub(super) fn has_address_templates(&self) -> bool {
+        self.content.address_fields.have_templates()
+    }
+
+    /// Checks the address fields of a row's message.
+    pub(super) fn check_address_fields(&self, row: &RecipientRow) -> Result<(), RenderError> {
+        let values = row::values(&self.columns, &row.fields);
+        self.addressed(&values, row).map(|_| ())
     }
 
     fn write_header_fields(
@@ -169,13 +193,15 @@ impl Composer {
     ) -> Result<(), RenderError> {
         if !is_message_id(message_id) {
             let what = RenderProblem::MessageId(message_id.escape_debug().to_string());
-            return Err(error(row, "Message-ID", what));
+            return Err(RenderError::new(row, "Message-ID", what));
         }
         let content = &self.content;
-        out.extend_from_slice(&content.from_field);
-        // An `Address` needs no folding and no check: it has no control characters and at most 254 bytes.
-        write_line(out, &["To: ", row.address.as_str()]);
-        out.extend_from_slice(&content.reply_to_field);
+        let Addressed { from, to, reply_to } = self.addressed(values, row)?;
+        mailbox::write("From", &from, out);
+        mailbox::write("To", &to, out);
+        if let Some(reply_to) = &reply_to {
+            mailbox::write("Reply-To", reply_to, out);
+        }
         self.write_field(&content.subject, values, row, out)?;
         write_line(out, &["Message-ID: <", message_id, ">"]);
         write_line(out, &["MIME-Version: 1.0"]);
@@ -200,7 +226,8 @@ impl Composer {
         if header.omits(&value) {
             return Ok(());
         }
-        header::write(&header.name, &value, out).map_err(|what| error(row, &header.template, what))
+        header::write(&header.name, &value, out)
+            .map_err(|what| RenderError::new(row, &header.template, what))
     }
 }
 
@@ -208,14 +235,6 @@ impl Composer {
 fn estimated_bytes(body: &Body<String>) -> usize {
     let length = |text: Option<&String>| text.map_or(0, String::len);
     (length(body.text()) + length(body.html())) * 5 / 4 + 1024
-}
-
-fn error(row: &RecipientRow, at: &str, what: RenderProblem) -> RenderError {
-    RenderError {
-        at: at.to_string(),
-        recipient_line: row.line,
-        what,
-    }
 }
 
 /// `msg-id` of RFC 5322 §3.6.4 in its usual form: visible ASCII with one `@`, no angle brackets.

@@ -1,19 +1,19 @@
 //! The content of a campaign: what its file says about the messages, with the templates that this needs, compiled and
 //! checked as far as possible without a list.
 
+use super::address_fields::{AddressFields, MailboxSource};
 use super::body::Body;
 use super::cell_type::CellType;
-use super::error::{ContentError, HeaderNameProblem};
+use super::error::{ContentError, HeaderNameProblem, shown};
 use super::header;
-use super::mailbox::{self, Sender};
 use super::template::Templates;
 use crate::domain::address::Address;
+use crate::domain::mailbox::Mailbox;
 use minijinja::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Longest part of a wrong value or header name in an error message, in characters.
-const SHOWN_VALUE_CHARACTERS: usize = 200;
+/// Longest part of a header name in an error message, in characters.
 const SHOWN_NAME_CHARACTERS: usize = 100;
 
 /// What a campaign file says about its messages, unchecked.
@@ -21,9 +21,12 @@ const SHOWN_NAME_CHARACTERS: usize = 100;
 pub struct CampaignContent {
     /// Name of the campaign file, for error messages.
     pub origin: String,
+    /// These three may be templates.
     pub from: String,
     pub reply_to: Option<String>,
-    /// Default: the address of `from`.
+    /// The name beside the address in `To`. Default: the name that stands beside it in the list.
+    pub to_name: Option<String>,
+    /// Default: the address of `from`, if that is the same for all recipients.
     pub return_path: Option<String>,
     /// A template.
     pub subject: String,
@@ -36,15 +39,19 @@ pub struct CampaignContent {
     pub column_types: BTreeMap<String, CellType>,
 }
 
+/// Whether a text of a campaign file has anything for the template engine.
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
 /// A campaign's content, checked as far as possible without a list.
 pub struct Content {
     /// Name of the campaign file.
     pub(super) origin: String,
-    pub(super) from: Address,
+    pub(super) address_fields: AddressFields,
     pub(super) return_path: Address,
-    /// `From` and `Reply-To`, each with its CRLF. Empty where a campaign has no `Reply-To`.
-    pub(super) from_field: Vec<u8>,
-    pub(super) reply_to_field: Vec<u8>,
+    /// The right side of Message-IDs.
+    pub(super) id_domain: String,
     pub(super) subject: HeaderTemplate,
     pub(super) headers: Vec<HeaderTemplate>,
     /// Names of templates.
@@ -75,15 +82,15 @@ impl Content {
     /// Reads and compiles everything. `templates` is the directory of the templates.
     pub fn load(given: &CampaignContent, templates: &Path) -> Result<Content, ContentError> {
         let origin = &given.origin;
-        let from = sender(origin, "from", &given.from)?;
+        let key = |key, text| InlineMailbox::new(origin, key, text);
+        let from = key("from", &given.from)?;
         let reply_to = match &given.reply_to {
-            Some(text) => Some(sender(origin, "reply_to", text)?),
+            Some(text) => Some(key("reply_to", text)?),
             None => None,
         };
-        let return_path = match &given.return_path {
-            Some(text) => sender(origin, "return_path", text)?.address,
-            None => from.address.clone(),
-        };
+        let to_name = given.to_name.as_ref();
+        let to_name = to_name.map(|source| (format!("{origin}: to_name"), source.as_str()));
+        let return_path = return_path(given, &from)?;
         let Some(body) = Body::new(given.text.clone(), given.html.clone()) else {
             let origin = origin.clone();
             return Err(ContentError::NoBody { origin });
@@ -95,16 +102,22 @@ impl Content {
             .collect();
         let subject = subject(given);
         let headers = headers(given)?;
+        let mailboxes = [Some(&from), reply_to.as_ref()].into_iter().flatten();
         let inline: Vec<(&str, &str)> = std::iter::once(&subject)
             .chain(&headers)
             .map(|header| (header.template.as_str(), header.source))
+            .chain(mailboxes.filter_map(InlineMailbox::inline))
+            .chain(to_name.iter().map(|(name, text)| (name.as_str(), *text)))
             .collect();
         let templates = Templates::load(templates, origin, &files, &inline)?;
         Ok(Content {
             origin: origin.clone(),
-            from_field: from.as_from(),
-            reply_to_field: reply_to.map(|to| to.as_reply_to()).unwrap_or_default(),
-            from: from.address,
+            id_domain: from.address.unwrap_or(return_path.clone()).domain().into(),
+            address_fields: AddressFields {
+                from: from.source,
+                reply_to: reply_to.map(|field| field.source),
+                to_name: to_name.map(|(name, _)| name),
+            },
             return_path,
             subject: subject.compiled(&templates),
             headers: headers
@@ -128,13 +141,69 @@ impl Content {
     }
 }
 
-fn sender(origin: &str, key: &'static str, text: &str) -> Result<Sender, ContentError> {
-    mailbox::parse(text).map_err(|what| ContentError::Mailbox {
+fn mailbox(origin: &str, key: &'static str, text: &str) -> Result<Mailbox, ContentError> {
+    Mailbox::parse(text).map_err(|what| ContentError::Mailbox {
         origin: origin.to_string(),
         key,
-        value: escaped(text, SHOWN_VALUE_CHARACTERS),
+        value: shown(text),
         what,
     })
+}
+
+fn return_path(given: &CampaignContent, from: &InlineMailbox<'_>) -> Result<Address, ContentError> {
+    match (&given.return_path, &from.address) {
+        (Some(text), _) => Ok(mailbox(&given.origin, "return_path", text)?.address),
+        (None, Some(address)) => Ok(address.clone()),
+        (None, None) => Err(ContentError::NoReturnPath {
+            origin: given.origin.clone(),
+        }),
+    }
+}
+
+/// `from` or `reply_to` before it is compiled.
+struct InlineMailbox<'a> {
+    source: MailboxSource,
+    text: &'a str,
+    /// The address, if it is the same for all recipients.
+    address: Option<Address>,
+}
+
+impl<'a> InlineMailbox<'a> {
+    fn new(
+        origin: &str,
+        key: &'static str,
+        text: &'a str,
+    ) -> Result<InlineMailbox<'a>, ContentError> {
+        if !is_template(text) {
+            let mailbox = mailbox(origin, key, text)?;
+            return Ok(InlineMailbox {
+                address: Some(mailbox.address.clone()),
+                source: MailboxSource::Fixed(mailbox),
+                text,
+            });
+        }
+        // `{{ name }} <news@acme.example>`: only the name differs. The last `<` counts when it is rendered, too.
+        let end = text.rsplit_once('<').map(|(_, end)| end);
+        let fixed =
+            end.filter(|end| !is_template(end) && !end.contains("}}") && !end.contains("%}"));
+        let address = match fixed {
+            Some(end) => Some(mailbox(origin, key, &format!("<{end}"))?.address),
+            None => None,
+        };
+        Ok(InlineMailbox {
+            source: MailboxSource::Template(format!("{origin}: {key}")),
+            text,
+            address,
+        })
+    }
+
+    /// Name and source of the template.
+    fn inline(&self) -> Option<(&str, &str)> {
+        match &self.source {
+            MailboxSource::Fixed(_) => None,
+            MailboxSource::Template(name) => Some((name, self.text)),
+        }
+    }
 }
 
 /// A header field before its template is compiled.
@@ -161,7 +230,7 @@ fn headers(given: &CampaignContent) -> Result<Vec<HeaderSource<'_>>, ContentErro
     for (name, source) in &given.headers {
         let bad = |what| ContentError::Header {
             origin: given.origin.clone(),
-            name: escaped(name, SHOWN_NAME_CHARACTERS),
+            name: shown_name(name),
             what,
         };
         header::check_name(name).map_err(bad)?;
@@ -208,8 +277,8 @@ fn constant_field(header: &HeaderTemplate, templates: &Templates) -> Option<Vec<
     Some(field)
 }
 
-/// The beginning of a text, for an error message.
-fn escaped(text: &str, max_characters: usize) -> String {
-    let characters = text.chars().flat_map(char::escape_debug);
-    characters.take(max_characters).collect()
+/// The beginning of a header name, for an error message.
+fn shown_name(name: &str) -> String {
+    let characters = name.chars().flat_map(char::escape_debug);
+    characters.take(SHOWN_NAME_CHARACTERS).collect()
 }

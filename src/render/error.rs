@@ -1,8 +1,12 @@
 //! Errors of a campaign's content, of its templates, and of a single message.
 
 use super::typing::SlipKind;
-use crate::domain::address::AddressError;
+use crate::domain::mailbox::MailboxProblem;
+use crate::domain::recipient::RecipientRow;
 use std::fmt;
+
+/// Longest part of a wrong value in an error message, in characters.
+const SHOWN_VALUE_CHARACTERS: usize = 200;
 
 /// A position in a template. Line and column count from 1, the column in characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,6 +170,9 @@ pub enum ContentError {
         value: String,
         what: MailboxProblem,
     },
+    /// The address of `from` is only known row by row, but bounces go to one address.
+    #[error("{origin}: `return_path` is missing, because the address in `from` is a template")]
+    NoReturnPath { origin: String },
     #[error("{origin}: neither `html` nor `text` is given")]
     NoBody { origin: String },
     #[error("{origin}: header `{name}`: {what}")]
@@ -176,16 +183,6 @@ pub enum ContentError {
     },
     #[error(transparent)]
     Template(#[from] TemplateError),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MailboxProblem {
-    #[error("a control character")]
-    Control,
-    #[error("not `Name <address>`; a name with a comma or a dot needs quotes")]
-    Syntax,
-    #[error("{0}")]
-    Address(#[from] AddressError),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -211,6 +208,14 @@ pub struct RenderError {
 impl std::error::Error for RenderError {}
 
 impl RenderError {
+    pub(super) fn new(row: &RecipientRow, at: &str, what: RenderProblem) -> RenderError {
+        RenderError {
+            at: at.to_string(),
+            recipient_line: row.line,
+            what,
+        }
+    }
+
     /// The error for a place that names the line of the recipient.
     pub fn without_line(&self) -> String {
         format!("{}: {}", self.at, self.what)
@@ -244,4 +249,13 @@ pub enum RenderProblem {
     TooLarge { bytes: usize, limit: usize },
     #[error("`{0}` is not a message id")]
     MessageId(String),
+    /// `from`, `reply_to` or `to_name` renders to something else.
+    #[error("`{value}`: {what}")]
+    Mailbox { value: String, what: MailboxProblem },
+}
+
+/// The beginning of a value, for an error message.
+pub(super) fn shown(text: &str) -> String {
+    let characters = text.chars().flat_map(char::escape_debug);
+    characters.take(SHOWN_VALUE_CHARACTERS).collect()
 }

@@ -4,7 +4,7 @@ use super::encoded_word;
 use super::error::{HeaderNameProblem, RenderProblem};
 
 /// Recommended and absolute limit of a line, CRLF not counted (RFC 5322 §2.1.1).
-const FOLD_AT: usize = 78;
+pub const FOLD_AT: usize = 78;
 const MAX_LINE: usize = 998;
 /// Large receivers reject longer fields.
 const MAX_VALUE_BYTES: usize = 32 * 1024;

@@ -1,6 +1,7 @@
 //! From a campaign's templates and a recipient's row to the bytes of a message. Everything is read and checked before
 //! the first row is rendered.
 
+mod address_fields;
 mod analysis;
 mod body;
 mod cell_type;
@@ -24,12 +25,13 @@ mod transfer_encoding;
 mod typing;
 mod variables;
 
+pub use crate::domain::mailbox::MailboxProblem;
 pub use cell_type::CellType;
 pub use composer::{Composed, Composer, RenderedMessage};
-pub use content::{CampaignContent, Content};
+pub use content::{CampaignContent, Content, is_template};
 pub use error::{
-    ContentError, HeaderNameProblem, MailboxProblem, Place, RenderError, RenderProblem,
-    TemplateError, TextUse, UnknownColumn, UnknownName, cell_name, declared,
+    ContentError, HeaderNameProblem, Place, RenderError, RenderProblem, TemplateError, TextUse,
+    UnknownColumn, UnknownName, cell_name, declared,
 };
 pub use foreign_tags::ForeignTag;
 pub use template::Templates;

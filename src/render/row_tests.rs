@@ -1,10 +1,11 @@
 //! Tests of every row in the first pass over a list: cells of columns with a type, uses of columns that only the cells
-//! prove wrong, and, where bad rows are left out, whether the row's message can be made at all.
+//! prove wrong, address fields that are templates, and, where bad rows are left out, whether the row's message can be made
+//! at all.
 
 use super::analysis::{CellTest, CellUse};
 use super::cell_type::decimal;
 use super::composer::Composer;
-use super::error::{cell_name, declared};
+use super::error::{RenderError, cell_name, declared};
 use crate::domain::recipient::{ListFault, RecipientRow, RowFault, RowTest, RowTests};
 use std::sync::Arc;
 
@@ -19,7 +20,10 @@ const TRUE: [&str; 13] = [
 impl Composer {
     /// What the first pass tests. `render`: also make each message, so that rows that fail can be left out.
     pub fn row_tests(&self, render: bool) -> Option<Arc<dyn RowTests>> {
-        let is_needed = render || !self.cell_tests.is_empty() || self.columns.has_types();
+        let is_needed = render
+            || !self.cell_tests.is_empty()
+            || self.columns.has_types()
+            || self.has_address_templates();
         is_needed.then(|| {
             let tests = ListTests {
                 composer: self.clone(),
@@ -60,11 +64,9 @@ impl RowTest for OnePass<'_> {
         composer.columns.check(&row.fields)?;
         if self.tests.render {
             let id = format!("check@{}", composer.message_id_domain());
-            let composed = composer.compose(row, &id);
-            composed.map_err(|error| RowFault {
-                column: None,
-                what: error.without_line(),
-            })?;
+            composer.compose(row, &id).map_err(fault)?;
+        } else if composer.has_address_templates() {
+            composer.check_address_fields(row).map_err(fault)?;
         }
         for observed in &mut self.observed {
             let cell = row.fields.get(observed.index).map_or("", String::as_str);
@@ -76,6 +78,13 @@ impl RowTest for OnePass<'_> {
     fn finish(self: Box<Self>) -> Result<(), ListFault> {
         let found = self.observed.iter().find_map(Observed::error);
         found.map_or(Ok(()), Err)
+    }
+}
+
+fn fault(error: RenderError) -> RowFault {
+    RowFault {
+        column: None,
+        what: error.without_line(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! is limited.
 
 use super::analysis::{self, CellTest, ListColumns};
-use super::error::{Place, TemplateError};
+use super::error::{Place, RenderError, RenderProblem, TemplateError};
 use super::files::TemplateFiles;
 use super::foreign_tags::{self, ForeignTag};
 use super::functions;
@@ -10,6 +10,7 @@ use super::typing;
 use super::variables;
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
 use crate::domain::digest::hex;
+use crate::domain::recipient::RecipientRow;
 use jiff::Zoned;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use ring::digest;
@@ -106,6 +107,18 @@ impl Templates {
         String::from_utf8(output.bytes).map_err(|error| RenderFailure {
             at: name.to_string(),
             what: error.to_string(),
+        })
+    }
+
+    /// The same for the message of a row, with the row in the error.
+    pub fn render_for(
+        &self,
+        name: &str,
+        values: &Value,
+        row: &RecipientRow,
+    ) -> Result<String, RenderError> {
+        self.render(name, values).map_err(|failure| {
+            RenderError::new(row, &failure.at, RenderProblem::Template(failure.what))
         })
     }
 

@@ -22,6 +22,7 @@ pub fn row(address: &str, fields: &[&str]) -> RecipientRow {
         row: 0,
         line: 2,
         address: Address::parse(address).unwrap(),
+        name: None,
         fields: strings(fields),
     }
 }

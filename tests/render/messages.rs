@@ -1,6 +1,6 @@
 //! Errors of single messages and of a campaign's content, header fields without a value, and hostile cells.
 
-use super::fixture::{Case, check_shape, plain};
+use super::fixture::{Case, ID, check_shape, plain, row};
 use mail_parser::{HeaderForm, MessageParser, MimeHeaders};
 use mailq::render::{CampaignContent, Content};
 use proptest::prelude::*;
@@ -67,10 +67,89 @@ fn refuses_content_that_no_message_can_be_made_with() {
         error(&twice),
         format!("{origin}: header `x-a`: given twice")
     );
+    assert_eq!(
+        error(&|content| content.from = "{{ email }}".to_string()),
+        format!("{origin}: `return_path` is missing, because the address in `from` is a template")
+    );
+    assert_eq!(
+        error(&|content| content.from = "{{ name }} <news@>".to_string()),
+        format!("{origin}: `from` is `<news@>`: nothing after the `@`")
+    );
     let (composer, row) = plain();
     for id in ["", "a", "a@b>\r\nBcc: x@y", "a@b@c", "é@b", "<a@b>"] {
         assert!(composer.compose(&row, id).is_err(), "{id}");
     }
+}
+
+/// The message with these address fields, for a row with `name` in a column and `beside` beside the address.
+fn addressed(
+    change: impl Fn(&mut CampaignContent),
+    name: &str,
+    beside: Option<&str>,
+) -> Result<Vec<u8>, String> {
+    let mut case = Case::new(&[("a.txt", "x")]);
+    change(&mut case.content);
+    let mut row = row("a@x.io", &["a@x.io", name, "Rome"]);
+    row.name = beside.map(str::to_string);
+    let composed = case.composer()?.compose(&row, ID);
+    let composed = composed.map_err(|error| error.to_string())?;
+    check_shape(&composed.bytes);
+    Ok(composed.bytes)
+}
+
+#[test]
+fn address_fields_may_be_templates() {
+    let templates = |content: &mut CampaignContent| {
+        content.from = "{{ name }}, {{ city }} <news@acme.example>".to_string();
+        content.reply_to = Some("{{ name | lower }}@{{ city | lower }}.example".to_string());
+        content.to_name = Some("{{ city }}".to_string());
+    };
+    let message = String::from_utf8(addressed(templates, "Berg", Some("Anna")).unwrap()).unwrap();
+    let fields = "From: \"Berg, Rome\" <news@acme.example>\r\nTo: Rome <a@x.io>\r\nReply-To: berg@rome.example\r\n";
+    assert!(message.starts_with(fields), "{message}");
+
+    let origin = "campaigns/sample.toml";
+    for (name, wanted) in [
+        (
+            "a@@b.io",
+            format!("{origin}: reply_to: `a@@b.io`: two `@` (recipient on line 2)"),
+        ),
+        (
+            "a b",
+            format!("{origin}: reply_to: `a b`: no `@` (recipient on line 2)"),
+        ),
+        (
+            "a@b.io\r\nBcc: c@d.io",
+            format!(
+                "{origin}: reply_to: `a@b.io\\r\\nBcc: c@d.io`: a control character (recipient on line 2)"
+            ),
+        ),
+    ] {
+        let owner =
+            |content: &mut CampaignContent| content.reply_to = Some("{{ name }}".to_string());
+        assert_eq!(addressed(owner, name, None).unwrap_err(), wanted);
+    }
+    let owner = |content: &mut CampaignContent| content.reply_to = Some("{{ name }}".to_string());
+    let message = String::from_utf8(addressed(owner, " ", None).unwrap()).unwrap();
+    assert!(!message.contains("Reply-To"), "{message}");
+}
+
+#[test]
+fn the_name_beside_the_address_is_in_to_unless_the_campaign_says_otherwise() {
+    let to = |to_name: Option<&str>, beside| {
+        let change = |content: &mut CampaignContent| content.to_name = to_name.map(str::to_string);
+        let message = addressed(change, "Otto", beside).unwrap();
+        let message = String::from_utf8(message).unwrap();
+        let mut lines = message.lines();
+        lines
+            .find(|line| line.starts_with("To: "))
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(to(None, None), "To: a@x.io");
+    assert_eq!(to(None, Some("Anna")), "To: Anna <a@x.io>");
+    assert_eq!(to(Some("{{ name }}"), Some("Anna")), "To: Otto <a@x.io>");
+    assert_eq!(to(Some(" "), Some("Anna")), "To: a@x.io");
 }
 
 #[test]
@@ -108,6 +187,29 @@ proptest! {
         let html = message.html_part(0).and_then(|part| part.text_contents()).unwrap();
         prop_assert_eq!(html.matches('<').count(), 2);
         prop_assert!(message.part(1).unwrap().content_type().unwrap().subtype() == Some("plain"));
+
+        // As a name beside addresses the cell arrives as it is, or is refused.
+        let names = |content: &mut CampaignContent| {
+            content.from = "{{ name }} <news@acme.example>".to_string();
+            content.to_name = Some("{{ name }}".to_string());
+        };
+        match addressed(names, &name, None) {
+            Err(error) => prop_assert!(
+                name.len() > 255 || name.contains(['"', '\\', '<', '>']) || name.chars().any(char::is_control),
+                "{}", error
+            ),
+            Ok(bytes) => {
+                let message = MessageParser::default().parse(&bytes).unwrap();
+                prop_assert_eq!(message.headers().len(), 7);
+                for (field, address) in [(message.from(), "news@acme.example"), (message.to(), "a@x.io")] {
+                    let mailboxes = field.and_then(|field| field.as_list()).unwrap_or_default();
+                    prop_assert_eq!(mailboxes.len(), 1);
+                    prop_assert_eq!(mailboxes[0].address(), Some(address));
+                    let found = mailboxes[0].name().unwrap_or_default();
+                    prop_assert_eq!(found.trim(), name.trim());
+                }
+            }
+        }
 
         // The same cell in the subject either arrives as it is or is refused; it never becomes anything else.
         let case = Case::new(&[("a.txt", "x")]).subject("Hi {{ name }}!");

@@ -70,7 +70,7 @@ impl Finding {
 
     pub fn of_content(error: ContentError) -> Finding {
         let id = match &error {
-            ContentError::Mailbox { .. } => "E02",
+            ContentError::Mailbox { .. } | ContentError::NoReturnPath { .. } => "E02",
             ContentError::Header { .. } => "E01",
             ContentError::NoBody { .. } | ContentError::Template(_) => "E20",
         };
@@ -87,6 +87,7 @@ impl Finding {
             RenderProblem::Control => "E03",
             RenderProblem::LongWord { .. } | RenderProblem::LongHeader { .. } => "E04",
             RenderProblem::NotAscii => "E08",
+            RenderProblem::Mailbox { .. } => "E02",
             RenderProblem::TooLarge { .. } => "E22",
             RenderProblem::MessageId(_) => "E01",
         };
@@ -110,7 +111,7 @@ impl Finding {
             RowProblem::CellTooLong | RowProblem::RowTooLong => ("E30", "shorten the row"),
             RowProblem::Unfit(_) => (
                 "E30",
-                "fix the cell, or the type of its column in the campaign file",
+                "fix the row, or the template or the type of the column in the campaign file",
             ),
             RowProblem::OpenQuote | RowProblem::TextAfterQuote | RowProblem::QuoteInside => (
                 "E30",

@@ -130,8 +130,9 @@ fn bytes(message: &[u8], needs_smtputf8: bool) -> Vec<Problem> {
         if !in_headers {
             continue;
         }
-        // These two cannot be folded.
-        let is_fixed = bare.starts_with(b"Message-ID:") || bare.starts_with(b"To:");
+        // These cannot be folded: a Message-ID and an address.
+        let is_fixed = [&b"Message-ID:"[..], b"To:", b" <"];
+        let is_fixed = is_fixed.iter().any(|start| bare.starts_with(start));
         if length > LINE_GOOD && length <= LINE_MOST && !is_fixed {
             let what = format!("a header line of {length} bytes (better at most {LINE_GOOD})");
             problems.push(("W05", what, "shorten the longest word of the header".into()));

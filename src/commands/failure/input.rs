@@ -222,6 +222,9 @@ impl From<ContentError> for Failure {
             ContentError::Mailbox { key, .. } => {
                 format!("write it like `{key} = \"Acme <news@acme.example>\"`")
             }
+            ContentError::NoReturnPath { .. } => {
+                "say where bounces go: `return_path = \"bounces@acme.example\"`".into()
+            }
             ContentError::NoBody { .. } => "name a template: `text = \"welcome.txt\"`".into(),
             ContentError::Header { what, .. } => match what {
                 HeaderNameProblem::Syntax => "write it like `\"X-Campaign\" = \"spring\"`".into(),

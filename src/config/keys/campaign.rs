@@ -1,8 +1,9 @@
 //! The keys of a campaign file.
 
 use crate::config::declare::keys;
-use crate::config::mailbox::Mailbox;
+use crate::config::mailbox::MailboxTemplate;
 use crate::config::schema::{Choice, Shape, Table};
+use crate::domain::mailbox::Mailbox;
 use crate::domain::records::{InDoubtPolicy, SeveralPolicy};
 use crate::recipients::FileEncoding;
 use std::path::PathBuf;
@@ -20,15 +21,28 @@ keys! {
             check: is_name,
         }
 
-        /// Sender: `Name <address>` or an address
-        from: Mailbox {
+        /// Sender: `Name <address>` or an address, a template
+        ///
+        /// In `{{ agent }} <news@acme.example>` each mail has the name of its row. If the address is from the row too,
+        /// `return_path` is required. Every row is checked before anything is enqueued.
+        from: MailboxTemplate {
             example: "Acme <news@acme.example>",
         }
 
-        /// Where replies go: `Name <address>` or an address
-        reply_to: Option<Mailbox> {
+        /// Where replies go: `Name <address>` or an address, a template
+        ///
+        /// With `{{ owner }}` they go to the address in the column `owner` of the row, and to `from` where the cell is empty.
+        reply_to: Option<MailboxTemplate> {
             default_text: "to `from`",
             example: "help@acme.example",
+        }
+
+        /// Name of the recipient in the field `To`, a template
+        ///
+        /// Nothing but the address where it renders to white space.
+        to_name: Option<String> {
+            default_text: "the name in `Name <address>` of the list, if there is one",
+            example: "{{ first_name }} {{ last_name }}",
         }
 
         /// Address that bounces go to (MAIL FROM)
@@ -67,8 +81,8 @@ keys! {
 
         /// Column of the recipients CSV that holds the address
         ///
-        /// White space and marks around an address are left out, and so is the name in `Name <address>`. As a variable
-        /// the column is the address that the mail goes to.
+        /// White space and marks around an address are left out. The name in `Name <address>` stands in the field `To`. As
+        /// a variable the column is the address that the mail goes to.
         email_column: String {
             default: "email",
         }

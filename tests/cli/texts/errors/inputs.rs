@@ -233,7 +233,7 @@ fn content(texts: &mut Vec<String>) {
     let mailbox = |what| ContentError::Mailbox {
         origin: origin(),
         key: "from",
-        value: "Acme, Inc. <news@acme.example>".into(),
+        value: "Acme <news@acme.example".into(),
         what,
     };
     let header = |name: &str, what| ContentError::Header {
@@ -243,6 +243,7 @@ fn content(texts: &mut Vec<String>) {
     };
     examples!(texts, failure, ContentError {
         Mailbox => mailbox(MailboxProblem::Syntax),
+        NoReturnPath => ContentError::NoReturnPath { origin: origin() },
         NoBody => ContentError::NoBody { origin: origin() },
         Header => header("Message-ID", HeaderNameProblem::Reserved),
         Template => ContentError::Template(TemplateError::Syntax {
@@ -254,6 +255,7 @@ fn content(texts: &mut Vec<String>) {
     examples!(texts, of_mailbox, MailboxProblem {
         Control => MailboxProblem::Control,
         Syntax => MailboxProblem::Syntax,
+        LongName => MailboxProblem::LongName { bytes: 300 },
         Address => MailboxProblem::Address(AddressError::NoAt),
     });
     let of_header = |what| failure(header("X Campaign", what));
@@ -280,5 +282,9 @@ fn render(texts: &mut Vec<String>) {
         LongHeader => RenderProblem::LongHeader { bytes: 120_000, limit: 100_000 },
         TooLarge => RenderProblem::TooLarge { bytes: 60_000_000, limit: 50_000_000 },
         MessageId => RenderProblem::MessageId("a b".into()),
+        Mailbox => RenderProblem::Mailbox {
+            value: "berg@@verein.example".into(),
+            what: MailboxProblem::Address(AddressError::TwoAts),
+        },
     });
 }

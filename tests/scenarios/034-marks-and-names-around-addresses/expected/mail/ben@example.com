@@ -1,0 +1,1 @@
+To: Ben Ott <ben@example.com>

@@ -1,0 +1,2 @@
+To: cara@example.com
+!Reply-To:
