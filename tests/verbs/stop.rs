@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Longer than the time in which repeated SIGTERMs count as one.
 const LATER: Duration = Duration::from_millis(400);
 /// Far below the 25 s that a clean stop may wait for the relay.
-const AT_ONCE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// A queue with one message, and a relay that behaves so.
 fn project(behaviour: Behaviour) -> Project {
