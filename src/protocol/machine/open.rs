@@ -395,8 +395,10 @@ impl Machine {
             return None;
         };
         let spread = delay.mul_f64(self.rules.jitter.clamp(0.0, 1.0));
+        // Partitions advance in step, so each has a start of its own.
+        let start = offset as f64 + f64::from(self.at.partition) * 0.754_877_67;
         Some(Due {
-            offset,
+            start,
             from: appended_at + delay - spread,
             width: 2 * spread,
         })

@@ -2,7 +2,6 @@
 
 use crate::domain::address;
 use crate::domain::chunk::{Chunk, ChunkHead, Message};
-use crate::domain::ids::Offset;
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::OpenChunk;
 use std::collections::BTreeMap;
@@ -37,7 +36,8 @@ pub(super) struct Opened {
 /// When the messages of a retry tier's chunk are due: they are spread over this time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Due {
-    pub offset: Offset,
+    /// Where its messages begin in the spread of the tier.
+    pub start: f64,
     pub from: SystemTime,
     pub width: Duration,
 }
@@ -45,8 +45,7 @@ pub(super) struct Due {
 impl Due {
     pub fn at(&self, position: usize) -> SystemTime {
         // Steps of the golden ratio spread any number of messages evenly, in one chunk or in many small ones.
-        let number = self.offset as f64 + position as f64;
-        let share = (number * 0.618_033_988_75).fract();
+        let share = ((self.start + position as f64) * 0.618_033_988_75).fract();
         self.from + self.width.mul_f64(share)
     }
 }
