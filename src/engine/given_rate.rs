@@ -58,8 +58,7 @@ impl GivenRate {
     pub async fn begin(&mut self) -> Result<(), AccountError> {
         self.read().await?;
         if self.given_by().is_some() && self.queue.members().await?.is_empty() {
-            let next = self.given.clone();
-            return self.publish(next.unwrap_or(self.of_settings.clone())).await;
+            return self.publish(self.own()).await;
         }
         Ok(())
     }
@@ -74,7 +73,8 @@ impl GivenRate {
         }
     }
 
-    /// One look. A worker that was given the same rate takes it over at once, any other worker ends it a little later.
+    /// One look. A worker that was given the same rate takes it over at once. One that was given another rate publishes its
+    /// own a little later, and one without any that of the settings after that.
     pub async fn look(&mut self) -> Result<(), AccountError> {
         self.read().await?;
         if !self.is_ended().await? {
@@ -82,15 +82,22 @@ impl GivenRate {
             return Ok(());
         }
         self.missed += 1;
-        let is_mine = |given: &&RateInForce| {
-            let same = |rate: &RateInForce| (rate.rate, rate.burst) == (given.rate, given.burst);
-            self.in_force.as_ref().is_some_and(same)
+        let numbers = |rate: &RateInForce| (rate.rate, rate.burst);
+        let in_force = self.in_force.as_ref().map(numbers);
+        let patience = match &self.given {
+            Some(given) if in_force == Some(numbers(given)) => 1,
+            Some(_) => GONE_AFTER - 1,
+            None => GONE_AFTER,
         };
-        match self.given.as_ref().filter(is_mine) {
-            Some(given) => self.publish(given.clone()).await,
-            None if self.missed >= GONE_AFTER => self.publish(self.of_settings.clone()).await,
-            None => Ok(()),
+        match self.missed >= patience {
+            true => self.publish(self.own()).await,
+            false => Ok(()),
         }
+    }
+
+    /// What this worker publishes in place of a rate that has ended.
+    fn own(&self) -> RateInForce {
+        self.given.as_ref().unwrap_or(&self.of_settings).clone()
     }
 
     /// After this worker has left: ends the rate that it was given. Workers that still run see to it themselves.
@@ -153,7 +160,10 @@ impl GivenRate {
             return Err(error.into());
         }
         self.read_to = end.max(self.read_to);
-        self.in_force = newest.or(self.in_force.take());
+        if newest.is_some() {
+            self.missed = 0;
+            self.in_force = newest;
+        }
         Ok(())
     }
 }

@@ -166,6 +166,19 @@ fn a_worker_that_was_given_the_same_rate_takes_it_over() {
 }
 
 #[test]
+fn an_older_rate_is_in_force_again_when_a_newer_one_ends() {
+    Workers::run(async |workers| {
+        let mut first = workers.start("h/1", Some(600)).await;
+        let mut second = workers.start("h/2", Some(60)).await;
+        second.ended().await;
+        first.looks(LOOKS).await;
+        workers.assert(600, "h/1").await;
+        first.ended().await;
+        workers.assert(30, "h").await;
+    });
+}
+
+#[test]
 fn a_newer_rate_is_not_ended_by_the_worker_of_an_older_one() {
     Workers::run(async |workers| {
         let mut first = workers.start("h/1", Some(600)).await;

@@ -27,8 +27,8 @@ impl RateControl {
         }
     }
 
-    /// The record that publishes the setup's rate: a given one where it differs from that in force, the default only
-    /// where there is none.
+    /// The record that publishes the setup's rate: a given one where it differs from that in force or was given to another
+    /// worker, because it ends with that one; the default only where there is none.
     pub fn to_publish(setup: &Setup, ledger: &Ledger) -> Result<Option<Record>, WorkerError> {
         if setup.relays.is_empty() {
             // It only settles what others left, and sends nothing.
@@ -38,7 +38,10 @@ impl RateControl {
         let publish = match ledger.rate() {
             None => true,
             Some(in_force) => {
-                setup.publish_rate && (in_force.rate, in_force.burst) != (mine.rate, mine.burst)
+                let differs = (in_force.rate, in_force.burst) != (mine.rate, mine.burst);
+                let is_anothers =
+                    mine.given_to().is_some() && mine.given_to() != in_force.given_to();
+                setup.publish_rate && (differs || is_anothers)
             }
         };
         let record =
