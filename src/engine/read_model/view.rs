@@ -85,7 +85,13 @@ impl Strings {
             let mut known = None;
             if let Some(committed) = committed {
                 strings.offsets.insert(*at, committed.offset);
-                known = progress(*at, &committed.text, &ledger.bases(*at))?;
+                known = match progress(*at, &committed.text, &ledger.bases(*at)) {
+                    // An old commit came back after its base was deleted: that is a lost commit.
+                    Err(error) if error.is_missing_base() && is_older(*at, committed, ledger) => {
+                        None
+                    }
+                    known => known?,
+                };
             }
             if let (None, Some(last)) = (&known, ledger.checkpoint(*at)) {
                 strings.offsets.insert(*at, last.offset);
@@ -168,6 +174,13 @@ impl Strings {
         self.progress(at)
             .map_or(committed, |progress| progress.next)
     }
+}
+
+/// The commit's epoch is below that of the last checkpoint.
+fn is_older(at: TopicPartition, committed: &Committed, ledger: &Ledger) -> bool {
+    let epoch = Progress::epoch_of(&committed.text).ok().flatten();
+    let last = ledger.checkpoint(at);
+    epoch.is_some_and(|epoch| last.is_some_and(|last| epoch < last.owner))
 }
 
 type Commit = (TopicPartition, Option<Committed>);

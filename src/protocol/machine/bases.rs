@@ -65,6 +65,9 @@ impl OwnBases {
     pub fn durable(&mut self, deleted: &[BaseId]) {
         self.unused.retain(|id| !deleted.contains(id));
         if let Some(next) = self.next.take() {
+            // The same worker may have written the same base before, at a gain that it lost again.
+            self.replaced.retain(|id| *id != next.0);
+            self.unused.retain(|id| *id != next.0);
             let old = self.current.replace(next);
             self.replaced.extend(old.map(|(id, _)| id));
             self.length = 0;

@@ -191,8 +191,12 @@ impl Machine {
         self.progress.open.len() >= self.rules.max_open && self.flowing(view, 1).is_empty()
     }
 
+    /// A decision that no acknowledged commit has is not carried out yet: another owner could decide otherwise under the
+    /// same number.
     fn move_record(&self) -> Result<Option<MoveRecord>, Broken> {
-        let Some(decided) = self.progress.moving.clone() else {
+        let committed = self.acked.as_ref().and_then(|acked| acked.moving.as_ref());
+        let decided = self.progress.moving.clone();
+        let Some(decided) = decided.filter(|decided| Some(decided) == committed) else {
             return Ok(None);
         };
         let mut messages: Vec<OpenMessage> = Vec::new();

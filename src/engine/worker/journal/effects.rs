@@ -45,12 +45,12 @@ impl Journal {
     }
 
     /// The effects of one partition, and their records. `None`: it waits for the contents of a chunk, or is stopped
-    /// now.
+    /// now. Nothing is read before its epoch is committed, and a base may be needed for that.
     fn effects_of(&mut self, at: TopicPartition) -> Option<(Effects, Records)> {
         let gates = Gates::new(&self.lanes);
         let view = gates.view(&self.followed.ledger, self.setup.clock.now());
         let machine = self.partitions.get_mut(at)?;
-        if machine.missing().is_some() {
+        if machine.missing().is_some() && !machine.is_fencing() {
             return None;
         }
         let effects = machine.effects(&view);

@@ -129,6 +129,53 @@ fn claims_that_do_not_fit_are_taken_back_last_ones_first() {
 }
 
 #[test]
+fn a_move_is_not_carried_out_before_a_commit_has_it() {
+    let topics = Topics::of_run(0);
+    let (mut machine, _) = claimed_two(&topics);
+    report(&mut machine, reference(0, 0), DEFERRED);
+    let effects = topics.at(0, |view| machine.effects(view)).unwrap();
+    machine.effects_durable(effects).unwrap();
+    // Room for the move, but not for the open chunk.
+    machine.rules.max_text = machine.progress.head().len() + 30;
+    let draft = topics.at(0, |view| machine.compose(view, limits(0, None)));
+    assert_eq!(draft.unwrap(), None);
+    assert!(machine.progress.moving.is_some());
+    let effects = topics.at(0, |view| machine.effects(view)).unwrap();
+    assert!(effects.move_record.is_none());
+    machine.effects_durable(effects).unwrap();
+    machine.rules.max_text = rules().max_text;
+    cycle(&mut machine, &topics, 0, 0);
+    let effects = topics.at(0, |view| machine.effects(view)).unwrap();
+    assert!(effects.move_record.is_some());
+}
+
+#[test]
+fn a_base_that_is_written_again_is_not_deleted() {
+    let topics = Topics::of_run(99);
+    let text = many_open(99).text();
+    let mut known = Known::default();
+    let mut first = gain(SEND, Some((0, text.clone())));
+    step(&mut first, &topics, &mut known);
+    let (effects, _) = step(&mut first, &topics, &mut known);
+    let id = BaseId::parse(&effects.base.unwrap().id).unwrap();
+    // Nothing was committed, and the same worker gains the partition again.
+    let gain = Gain {
+        at: SEND,
+        token: 8,
+        owner: "w".into(),
+        committed: Some((0, text)),
+        low: 0,
+        bases: vec![id],
+    };
+    let mut again = Machine::gain(gain, &known, rules()).unwrap();
+    step(&mut again, &topics, &mut known);
+    let (_, text) = step(&mut again, &topics, &mut known);
+    assert_eq!(base_of(&text.unwrap()), Some(id));
+    again.committed().unwrap();
+    assert_eq!(again.bases.unused(), []);
+}
+
+#[test]
 fn two_states_of_one_epoch_get_bases_of_different_names() {
     let (one, _) = many_open(9).as_base(SEND, 1);
     let (other, _) = many_open(10).as_base(SEND, 1);
