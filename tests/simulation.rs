@@ -4,6 +4,7 @@
 //! Fixed seeds guard against regressions; seeds of the day explore. A failing seed is printed and replayed with
 //! `MAILQ_SEEDS=17..18 cargo test --test tests simulation`.
 
+mod breaker;
 mod broken_queue;
 mod campaign;
 mod check;

@@ -68,7 +68,20 @@ impl Lanes {
         self.wake();
     }
 
-    pub(super) fn ended(&self, relay: usize, end: &SessionEnd) {
+    /// Waits until the answers so far are judged, because the breaker must hear what the relay said in that order: a 421
+    /// after mails that it took is no outage.
+    async fn answers_are_judged(&self) {
+        let taken = self.answers_taken.notified();
+        let none_waits = {
+            let inner = self.inner.borrow();
+            inner.closing || inner.answers.is_empty()
+        };
+        if !none_waits {
+            taken.await;
+        }
+    }
+
+    async fn ended(&self, relay: usize, end: &SessionEnd) {
         if let Some(state) = self.inner.borrow_mut().relays.get_mut(relay) {
             state.sessions = state.sessions.saturating_sub(1);
         }
@@ -94,6 +107,7 @@ impl Lanes {
                 Signal::LoginRefused(*problem, why.clone())
             }
         };
+        self.answers_are_judged().await;
         self.signal(relay, None, signal);
     }
 }
@@ -172,6 +186,6 @@ async fn keep_connection(lanes: Rc<Lanes>, relay: usize) {
             end = lane.relay.run_session(&feed) => end,
             () = feed.holds_only_unsent() => return,
         };
-        lanes.ended(relay, &end);
+        lanes.ended(relay, &end).await;
     }
 }

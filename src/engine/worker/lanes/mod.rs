@@ -65,6 +65,8 @@ pub struct Lanes {
     connection_queues: Vec<ConnectionQueue>,
     /// Wakes the journal when there are answers.
     pub answered: Notify,
+    /// The journal has taken them.
+    answers_taken: Notify,
     /// Connections are woken when the worker stops.
     stopping: Notify,
 }
@@ -204,6 +206,7 @@ impl Lanes {
             suppressions: Rc::default(),
             connection_queues,
             answered: Notify::new(),
+            answers_taken: Notify::new(),
             stopping: Notify::new(),
         })
     }
@@ -242,8 +245,9 @@ impl Lanes {
         self.wake();
     }
 
-    /// The answers since the last call.
+    /// The answers since the last call. They are to be judged before anything is awaited.
     pub fn answers(&self) -> Vec<Answer> {
+        self.answers_taken.notify_waiters();
         let mut inner = self.inner.borrow_mut();
         let answers = std::mem::take(&mut inner.answers);
         inner.pace_of_answers = (inner.pace_of_answers * 7 / 8).max(answers.len());
@@ -363,6 +367,7 @@ impl Lanes {
             connections.unconnected.notify_waiters();
         }
         self.stopping.notify_waiters();
+        self.answers_taken.notify_waiters();
         self.take_back_if(|_| true, "the worker is stopping");
     }
 
