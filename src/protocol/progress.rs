@@ -52,9 +52,14 @@ pub struct OpenChunk {
 }
 
 impl OpenChunk {
+    /// Claimed and not done, including the messages of a move.
+    pub fn uncommitted(&self) -> Positions {
+        self.claimed.without(&self.done)
+    }
+
     /// Claimed and neither done nor being moved: in doubt when the owner is lost.
     pub fn outstanding(&self) -> Positions {
-        self.claimed.without(&self.done).without(&self.moving)
+        self.uncommitted().without(&self.moving)
     }
 }
 
@@ -95,8 +100,19 @@ impl Progress {
     pub fn uncommitted(&self) -> usize {
         self.open
             .values()
-            .map(|chunk| chunk.claimed.without(&chunk.done).count())
+            .map(|chunk| chunk.uncommitted().count())
             .sum()
+    }
+
+    /// Of these messages those that are done or not claimed in another state.
+    pub fn uncommitted_beside(&self, other: &Progress) -> usize {
+        let none = OpenChunk::default();
+        let open = self.open.iter();
+        open.map(|(offset, chunk)| {
+            let there = other.open.get(offset).unwrap_or(&none);
+            chunk.uncommitted().without(&there.uncommitted()).count()
+        })
+        .sum()
     }
 }
 

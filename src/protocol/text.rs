@@ -68,8 +68,7 @@ impl Progress {
     /// The same, with what differs from a base instead of all open chunks.
     pub fn text_from(&self, id: BaseId, base: &Progress) -> String {
         let mut text = self.head();
-        // Writing to a string cannot fail, here and below.
-        let _ = write!(text, ";b{id}");
+        text += &Progress::base_field(id);
         self.write_chunks(&mut text, base);
         text
     }
@@ -86,12 +85,18 @@ impl Progress {
         (id, base)
     }
 
+    /// The field that names a base.
+    pub(super) fn base_field(id: BaseId) -> String {
+        format!(";b{id}")
+    }
+
     /// What stands before the open chunks.
     pub(super) fn head(&self) -> String {
         let mut text = format!(
             "{VERSION};e{},{};n{};l{}",
             self.epoch, self.owner, self.next, self.last_move
         );
+        // Writing to a string cannot fail, here and below.
         if self.cancels_below > 0 {
             let _ = write!(text, ";c{}", self.cancels_below);
         }

@@ -131,6 +131,7 @@ fn setup(settings: &KafkaSettings, queue: Rc<dyn Queue>, name: &str, outbox: &Pa
         publish_rate: false,
         env: settings.env.clone(),
         decode_on_threads: true,
+        max_text: mailq::queue::MAX_COMMIT_TEXT,
         base_after: usize::MAX,
         goal: Goal::Drain { max_wait: None },
     }

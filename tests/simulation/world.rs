@@ -18,7 +18,7 @@ use mailq::engine::recover::Recovered;
 use mailq::engine::worker::{
     self, Goal, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,
 };
-use mailq::queue::Queue;
+use mailq::queue::{MAX_COMMIT_TEXT, Queue};
 use mailq_testkit::memory::{Faults, MemoryLog, MemoryQueue, ProcessId, VirtualClock};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -306,6 +306,8 @@ impl World {
             publish_rate: false,
             env: "test".into(),
             decode_on_threads: false,
+            // Some workers have hardly more room than the text without open chunks needs.
+            max_text: [220, MAX_COMMIT_TEXT][self.started as usize % 2],
             // A base with almost every change, with some, or with none.
             base_after: [0, 60, usize::MAX][self.started as usize % 3],
             goal: Goal::Serve,

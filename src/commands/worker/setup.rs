@@ -8,6 +8,7 @@ use crate::config::{SendKeys, Settings, Source};
 use crate::domain::records::RateInForce;
 use crate::engine::given_rate::GivenRate;
 use crate::engine::worker::{Goal, RelayLane, Setup};
+use crate::queue::MAX_COMMIT_TEXT;
 
 /// The settings of the project and the flags, for a worker.
 pub fn setup(
@@ -32,6 +33,7 @@ pub fn setup(
         publish_rate: settings.send.rate.source != Source::Default || options.sets_rate(),
         env: settings.env.clone(),
         decode_on_threads: true,
+        max_text: MAX_COMMIT_TEXT,
         base_after: usize::MAX,
         rate,
         goal,

@@ -40,6 +40,8 @@ pub struct Setup {
     pub env: String,
     /// Decode chunks on threads of their own. The simulation does not, because it must replay exactly.
     pub decode_on_threads: bool,
+    /// [`crate::protocol::machine::Rules::max_text`], [`crate::queue::MAX_COMMIT_TEXT`] at most.
+    pub max_text: usize,
     /// [`crate::protocol::machine::Rules::base_after`]. `usize::MAX`: only half of a commit's room counts.
     pub base_after: usize,
     pub goal: Goal,

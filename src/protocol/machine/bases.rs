@@ -21,9 +21,9 @@ pub(super) struct OwnBases {
     replaced: Vec<BaseId>,
     /// No commit that counts refers to these: they are deleted.
     unused: Vec<BaseId>,
-    /// Characters of the last text, and of that without open chunks.
+    /// Characters of the last text, and of what it has beside open chunks.
     length: usize,
-    head: usize,
+    fixed: usize,
 }
 
 impl OwnBases {
@@ -40,8 +40,10 @@ impl OwnBases {
 
     pub fn text(&mut self, progress: &Progress) -> String {
         let text = self.shortest(progress);
+        let base = self.current.as_ref();
+        let base = base.map_or(0, |(id, _)| Progress::base_field(*id).len());
         self.length = text.len();
-        self.head = progress.head().len();
+        self.fixed = progress.head().len() + base;
         text
     }
 
@@ -87,8 +89,8 @@ impl OwnBases {
 impl Machine {
     /// A new base, where open chunks take much of the last text: half of the room is left to claims.
     pub(super) fn next_base(&mut self) -> Option<Base> {
-        let room = self.rules.max_text.saturating_sub(self.bases.head);
-        let changes = self.bases.length.saturating_sub(self.bases.head);
+        let room = self.rules.max_text.saturating_sub(self.bases.fixed);
+        let changes = self.bases.length.saturating_sub(self.bases.fixed);
         if changes <= self.rules.base_after.min(room / 2) {
             return None;
         }

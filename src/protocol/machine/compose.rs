@@ -46,9 +46,9 @@ impl Machine {
         count.min(limit)
     }
 
-    /// Opens what was read, decides a move and claims messages. `None`: nothing has changed since the last commit, and
-    /// no claim needs to be renewed; or too much has changed since the last base, and the next effects have a new one.
-    pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
+    /// Before [`Machine::compose`]: opens what was read and decides a move. If too much has changed since the last base,
+    /// nothing is committed in this cycle, and the next effects have a new base: [`Machine::compose`] returns `None`.
+    pub fn prepare(&mut self, view: &CycleView) -> Result<(), Broken> {
         if self.phase == Phase::SettlingClaims && self.is_acked() {
             // No claim was left to settle, so no second commit is needed.
             self.phase = Phase::Active;
@@ -62,6 +62,28 @@ impl Machine {
             self.open_staged(view)?;
             self.decide()?;
             self.update_backlog();
+        }
+        self.awaits_base = !self.is_acked() && !self.fits()?;
+        Ok(())
+    }
+
+    pub fn awaits_base(&self) -> bool {
+        self.awaits_base
+    }
+
+    /// Messages that only the last commit has claimed. As long as it stands they count against the worker's bound.
+    pub fn released(&self) -> usize {
+        let acked = self.acked.as_ref();
+        acked.map_or(0, |acked| acked.uncommitted_beside(&self.progress))
+    }
+
+    /// Claims messages and writes the commit. `None`: nothing has changed since the last commit, and no claim needs to be
+    /// renewed; or a base must be durable first.
+    pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
+        if self.awaits_base {
+            return Ok(None);
+        }
+        if !self.is_taking_over() {
             self.claim(view, limits.claims)?;
         }
         // Claims expire two thirds of a lease after the last commit that has them. A relay may take longer than that
@@ -78,10 +100,7 @@ impl Machine {
         if is_same && self.claiming.is_empty() && !renew {
             return Ok(None);
         }
-        let Some(text) = self.fitting_text()? else {
-            self.update_backlog();
-            return Ok(None);
-        };
+        let text = self.fitting_text()?;
         self.update_backlog();
         check_progress(self.at, &self.progress)?;
         self.offset = offset;
@@ -89,24 +108,32 @@ impl Machine {
         Ok(Some(Draft { offset, text }))
     }
 
-    /// Claims that do not fit are taken back, the last ones first. `None`: the text does not fit without them, because
-    /// too much has changed since the last base.
-    fn fitting_text(&mut self) -> Result<Option<String>, Broken> {
+    /// Whether the text without new claims fits a commit. Errors: it never will.
+    fn fits(&mut self) -> Result<bool, Broken> {
         let longest = self.rules.max_text;
-        let mut text = self.bases.text(&self.progress);
-        while text.len() > longest && !self.claiming.is_empty() {
-            self.unclaim(self.claiming.len() / 2)?;
-            text = self.bases.text(&self.progress);
-        }
-        if text.len() <= longest {
-            return Ok(Some(text));
+        if self.bases.text(&self.progress).len() <= longest {
+            return Ok(true);
         }
         let shortest = self.progress.head().len();
         if shortest > longest {
             let detail = format!("{shortest} characters of {longest}");
             return Err(self.broken(Invariant::TextFitsACommit, detail));
         }
-        Ok(None)
+        Ok(false)
+    }
+
+    /// Claims that do not fit are taken back, the last ones first.
+    fn fitting_text(&mut self) -> Result<String, Broken> {
+        let mut text = self.bases.text(&self.progress);
+        while text.len() > self.rules.max_text {
+            if self.claiming.is_empty() {
+                let detail = format!("{} characters of {}", text.len(), self.rules.max_text);
+                return Err(self.broken(Invariant::TextFitsACommit, detail));
+            }
+            self.unclaim(self.claiming.len() / 2)?;
+            text = self.bases.text(&self.progress);
+        }
+        Ok(text)
     }
 
     /// The last draft is acknowledged. Returns the messages that it claimed: they may be handed over now.

@@ -2,8 +2,9 @@
 //!
 //! 1. [`Machine::effects`]: what must be durable before the next commit (events, the record of a decided move, entries
 //!    that leave). When it is durable, [`Machine::effects_durable`] updates the sets.
-//! 2. [`Machine::compose`]: opens chunks, decides the next move, claims messages, and returns the commit's text and
-//!    offset. When the commit is acknowledged, [`Machine::committed`] returns the messages that may be handed over.
+//! 2. [`Machine::prepare`]: opens chunks and decides the next move.
+//! 3. [`Machine::compose`]: claims messages, and returns the commit's text and offset. When the commit is acknowledged,
+//!    [`Machine::committed`] returns the messages that may be handed over.
 //!
 //! Between cycles it takes the outcomes of attempts ([`Machine::report`]) and chunks that were read
 //! ([`Machine::found`]). When ownership is lost, or a step returns [`Broken`], the machine is dropped: after a broken
@@ -108,6 +109,8 @@ pub struct Machine {
     answered: Vec<PendingEvent>,
     /// Answered without an attempt: their claims are taken back.
     unused: Vec<MessageRef>,
+    /// The text does not fit a commit before a new base is durable.
+    awaits_base: bool,
     /// The effects of this cycle are not known to be durable yet.
     awaits_effects: bool,
     /// Messages that wait for a move to be decided.

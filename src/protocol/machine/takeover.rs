@@ -81,6 +81,7 @@ impl Machine {
             staged: None,
             answered: Vec::new(),
             unused: Vec::new(),
+            awaits_base: false,
             awaits_effects: false,
             waiting: BTreeMap::new(),
             claiming: Vec::new(),

@@ -25,7 +25,7 @@ fn a_take_over_commits_its_epoch_and_settles_old_claims_before_it_claims() {
     let effects = topics.at(0, |view| machine.effects(view)).unwrap();
     assert!(effects.is_empty());
     let draft = topics
-        .at(0, |view| machine.compose(view, limits(9, None)))
+        .at(0, |view| machine.prepare_and_compose(view, limits(9, None)))
         .unwrap()
         .unwrap();
     assert!(draft.text.starts_with("mq2;e2,w;"), "{}", draft.text);
@@ -284,7 +284,9 @@ fn the_offset_is_never_raised_past_a_needed_record() {
     let offset = |machine: &mut Machine, topics: &Topics, end| {
         let effects = topics.at(0, |view| machine.effects(view)).unwrap();
         machine.effects_durable(effects).unwrap();
-        let draft = topics.at(0, |view| machine.compose(view, limits(0, Some(end))));
+        let draft = topics.at(0, |view| {
+            machine.prepare_and_compose(view, limits(0, Some(end)))
+        });
         let offset = draft.unwrap().map(|draft| draft.offset);
         machine.committed().unwrap();
         offset

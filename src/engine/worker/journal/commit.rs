@@ -94,6 +94,7 @@ impl Journal {
         let view = gates.view(&self.followed.ledger, self.setup.clock.now());
         let renew_after = self.membership.lease() / 4;
         let limits = CommitLimits {
+            max_uncommitted: self.setup.max_uncommitted,
             claims,
             ends,
             renew_before: self.setup.clock.since_boot().checked_sub(renew_after),

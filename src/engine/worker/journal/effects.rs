@@ -2,6 +2,7 @@
 
 use super::Journal;
 use super::gates::Gates;
+use super::partitions::may_commit;
 use crate::domain::records::{Base, CampaignRecord};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::worker::records::{self, CAMPAIGN, RecordBuilder, campaign_record};
@@ -50,7 +51,7 @@ impl Journal {
         let gates = Gates::new(&self.lanes);
         let view = gates.view(&self.followed.ledger, self.setup.clock.now());
         let machine = self.partitions.get_mut(at)?;
-        if machine.missing().is_some() && !machine.is_fencing() {
+        if !may_commit(machine) {
             return None;
         }
         let effects = machine.effects(&view);

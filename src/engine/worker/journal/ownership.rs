@@ -11,7 +11,7 @@ use crate::protocol::checkpoint::{Position, Start};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::machine::{Gain, PendingEvent, Rules};
 use crate::protocol::progress::MAX_OPEN;
-use crate::queue::{MAX_COMMIT_TEXT, Ownership, Token};
+use crate::queue::{Ownership, Token};
 use std::time::Duration;
 
 /// A partition that is revoked drains for at most this long.
@@ -88,7 +88,7 @@ impl Journal {
             jitter: self.setup.retry.jitter,
             parking: self.schedule.shortest(),
             move_bytes: MOVE_BYTES,
-            max_text: MAX_COMMIT_TEXT,
+            max_text: self.setup.max_text,
             max_open: MAX_OPEN,
             base_after: self.setup.base_after,
         };

@@ -40,6 +40,8 @@ pub struct ReadJob {
 pub struct CommitLimits<'a> {
     /// Claims to take at most.
     pub claims: usize,
+    /// Claimed and not done in all commits together, at most.
+    pub max_uncommitted: usize,
     /// Log ends as they were before the ledger was read to its end.
     pub ends: &'a BTreeMap<TopicPartition, Offset>,
     /// Claims whose last commit was sent before this are renewed.
@@ -247,6 +249,27 @@ impl Partitions {
         }
     }
 
+    /// Returns how many messages count against the worker's bound beside those of the machines: partitions that commit
+    /// nothing now have released them, but their last commits still claim them.
+    fn prepare(&mut self, view: &CycleView, broken: &mut Vec<Broken>) -> usize {
+        let machines = self.owned.values_mut().map(|owned| &mut owned.machine);
+        let mut released = 0;
+        for machine in machines {
+            let commits = may_commit(machine)
+                && match machine.prepare(view) {
+                    Ok(()) => !machine.awaits_base(),
+                    Err(error) => {
+                        broken.push(error);
+                        false
+                    }
+                };
+            if !commits {
+                released += machine.released();
+            }
+        }
+        released
+    }
+
     /// One commit for each partition that has something to say. Partitions take turns to claim first, and those with
     /// work get equal parts of the claims.
     pub fn compose(
@@ -258,18 +281,20 @@ impl Partitions {
         let count = order.len().max(1);
         order.rotate_left(self.turn % count);
         self.turn = self.turn.wrapping_add(1);
+        let (mut commits, mut broken) = (Vec::new(), Vec::new());
+        let released = self.prepare(view, &mut broken);
+        let bound = limits.max_uncommitted;
+        let free = bound.saturating_sub(self.uncommitted() + released);
+        let mut left = limits.claims.min(free);
         let has_work = |machine: &Machine| machine.claimable(view, 1) > 0;
         let mut sharers = self.machines().filter(|one| has_work(one)).count().max(1);
-        let mut left = limits.claims;
-        let (mut commits, mut broken) = (Vec::new(), Vec::new());
         for at in order {
             let Some(owned) = self.owned.get_mut(&at) else {
                 continue;
             };
             let renew = owned.committed_at <= limits.renew_before;
             let machine = &mut owned.machine;
-            // Its epoch can be committed though nothing of it has been read.
-            if machine.missing().is_some() && !machine.is_fencing() {
+            if !may_commit(machine) || broken.iter().any(|error: &Broken| error.at == at) {
                 continue;
             }
             let has_work = has_work(machine);
@@ -297,4 +322,9 @@ impl Partitions {
         }
         (commits, broken)
     }
+}
+
+/// Nothing of it is unread, or its epoch is to be committed, for which nothing must be read.
+pub(super) fn may_commit(machine: &Machine) -> bool {
+    machine.missing().is_none() || machine.is_fencing()
 }

@@ -50,7 +50,7 @@ fn step(machine: &mut Machine, topics: &Topics, known: &mut Known) -> (Effects, 
         known.append(base);
     }
     machine.effects_durable(effects.clone()).unwrap();
-    let draft = topics.at(0, |view| machine.compose(view, limits(0, None)));
+    let draft = topics.at(0, |view| machine.prepare_and_compose(view, limits(0, None)));
     (effects, draft.unwrap().map(|draft| draft.text))
 }
 
@@ -99,7 +99,7 @@ fn a_base_is_deleted_when_a_commit_without_it_is_acknowledged() {
     }
     machine.progress.open.retain(|offset, _| *offset < 3);
     machine.phase = Phase::Active;
-    let draft = topics.at(0, |view| machine.compose(view, limits(0, None)));
+    let draft = topics.at(0, |view| machine.prepare_and_compose(view, limits(0, None)));
     assert_eq!(base_of(&draft.unwrap().unwrap().text), None);
     assert_eq!(machine.bases.unused(), []);
     machine.committed().unwrap();
@@ -117,7 +117,9 @@ fn claims_that_do_not_fit_are_taken_back_last_ones_first() {
         cycle(&mut machine, &topics, 0, 0);
     }
     machine.rules.max_text = machine.progress.text().len() + 3;
-    let draft = topics.at(0, |view| machine.compose(view, limits(12, None)));
+    let draft = topics.at(0, |view| {
+        machine.prepare_and_compose(view, limits(12, None))
+    });
     assert!(draft.unwrap().unwrap().text.len() <= machine.rules.max_text);
     let claimed = references(&machine.committed().unwrap());
     let first: Vec<MessageRef> = (0..claimed.len())
@@ -137,7 +139,7 @@ fn a_move_is_not_carried_out_before_a_commit_has_it() {
     machine.effects_durable(effects).unwrap();
     // Room for the move, but not for the open chunk.
     machine.rules.max_text = machine.progress.head().len() + 30;
-    let draft = topics.at(0, |view| machine.compose(view, limits(0, None)));
+    let draft = topics.at(0, |view| machine.prepare_and_compose(view, limits(0, None)));
     assert_eq!(draft.unwrap(), None);
     assert!(machine.progress.moving.is_some());
     let effects = topics.at(0, |view| machine.effects(view)).unwrap();
@@ -147,6 +149,23 @@ fn a_move_is_not_carried_out_before_a_commit_has_it() {
     cycle(&mut machine, &topics, 0, 0);
     let effects = topics.at(0, |view| machine.effects(view)).unwrap();
     assert!(effects.move_record.is_some());
+}
+
+#[test]
+fn what_only_the_standing_commit_has_claimed_still_counts() {
+    let topics = Topics::of_run(0);
+    let (mut machine, _) = claimed_two(&topics);
+    let delivered = Outcome::Ended(Final::Delivered);
+    report(&mut machine, reference(0, 0), Some(delivered));
+    let effects = topics.at(0, |view| machine.effects(view)).unwrap();
+    machine.effects_durable(effects).unwrap();
+    assert_eq!(machine.uncommitted(), 1);
+    assert_eq!(machine.released(), 1);
+    topics.at(0, |view| machine.prepare(view)).unwrap();
+    assert!(!machine.awaits_base());
+    machine.rules.max_text = machine.progress.head().len();
+    topics.at(0, |view| machine.prepare(view)).unwrap();
+    assert!(machine.awaits_base());
 }
 
 #[test]

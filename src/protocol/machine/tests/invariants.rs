@@ -30,7 +30,7 @@ fn effects(machine: &mut Machine, topics: &Topics) -> Result<Effects, Broken> {
 }
 
 fn compose(machine: &mut Machine, topics: &Topics) -> Result<Option<Draft>, Broken> {
-    topics.at(0, |view| machine.compose(view, limits(1, None)))
+    topics.at(0, |view| machine.prepare_and_compose(view, limits(1, None)))
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_run_without_a_manifest_stops_every_step() {
 
     let mut tier = owned(TIER, None, &topics);
     read(&mut tier, 0, chunk(2, &[0], Some((SEND, 1))));
-    let opened = topics.at(99, |view| tier.compose(view, limits(1, None)));
+    let opened = topics.at(99, |view| tier.prepare_and_compose(view, limits(1, None)));
     assert_eq!(kind(opened), Invariant::RunHasManifest);
 }
 
@@ -146,7 +146,9 @@ fn only_what_was_asked_for_is_read() {
     for (at, moved_from) in [(SEND, None), (TIER, Some((SEND, 1)))] {
         let mut machine = owned(at, None, &topics);
         read(&mut machine, 5, chunk(1, &[0], moved_from));
-        let opened = topics.at(99, |view| machine.compose(view, limits(0, None)));
+        let opened = topics.at(99, |view| {
+            machine.prepare_and_compose(view, limits(0, None))
+        });
         assert_eq!(kind(opened), Invariant::ReadIsAwaited);
     }
 }
@@ -216,7 +218,9 @@ fn a_moved_chunk_without_its_source_is_refused() {
     let topics = Topics::of_run(0);
     let mut machine = owned(TIER, None, &topics);
     read(&mut machine, 0, chunk(1, &[0], None));
-    let opened = topics.at(99, |view| machine.compose(view, limits(0, None)));
+    let opened = topics.at(99, |view| {
+        machine.prepare_and_compose(view, limits(0, None))
+    });
     assert_eq!(kind(opened), Invariant::CopyNamesItsSource);
 }
 

@@ -205,6 +205,17 @@ pub(super) fn rules() -> Rules {
     }
 }
 
+impl Machine {
+    pub(super) fn prepare_and_compose(
+        &mut self,
+        view: &CycleView,
+        limits: Limits,
+    ) -> Result<Option<Draft>, Broken> {
+        self.prepare(view)?;
+        self.compose(view, limits)
+    }
+}
+
 /// Numbered; active if nothing must be read for that.
 pub(super) fn owned(
     at: TopicPartition,
@@ -254,7 +265,9 @@ pub(super) fn try_cycle(
 ) -> Result<(Effects, Vec<MessageRef>), Broken> {
     let effects = topics.at(seconds, |view| machine.effects(view))?;
     machine.effects_durable(effects.clone())?;
-    let draft = topics.at(seconds, |view| machine.compose(view, limits(claims, None)))?;
+    let draft = topics.at(seconds, |view| {
+        machine.prepare_and_compose(view, limits(claims, None))
+    })?;
     let claimed = match draft {
         Some(_) => references(&machine.committed()?),
         None => Vec::new(),
