@@ -49,7 +49,7 @@ impl CampaignRecord {
             CampaignRecord::Control(c) => format!("control/{}", c.key),
             CampaignRecord::Cancel(c) => format!("cancel/{}", c.key),
             CampaignRecord::Left(l) => format!("left/{}/{}/{}", l.key, l.at, l.owner),
-            CampaignRecord::Rate(_) => RateInForce::KEY.to_string(),
+            CampaignRecord::Rate(_) => "rate".to_string(),
             CampaignRecord::Dropped(d) => format!("dropped/{}/{}/{}", d.key, d.draw, d.append),
             CampaignRecord::Checkpoint(c) => Checkpoint::key(&c.at, c.owner),
             CampaignRecord::Base(b) => Base::key(&b.at, &b.id),
@@ -290,8 +290,6 @@ pub struct RateInForce {
 }
 
 impl RateInForce {
-    pub const KEY: &str = "rate";
-
     /// The worker that was given it by flag. The rate ends with it.
     pub fn given_to(&self) -> Option<&str> {
         self.source.starts_with("--").then_some(&self.host)

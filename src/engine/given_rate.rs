@@ -2,14 +2,12 @@
 //! again. A worker that was killed cannot: then another one does, or the next one that starts.
 
 use super::read_model::AccountError;
-use super::read_model::campaign_topic::{CAMPAIGN, announce};
-use super::read_model::scan::scan;
+use super::read_model::campaign_topic::{announce, catch_up};
 use super::timestamp::timestamp;
 use crate::clock::Clock;
-use crate::domain::ids::Offset;
 use crate::domain::records::{CampaignRecord, RateInForce};
-use crate::queue::{Queue, Stored};
-use std::ops::ControlFlow;
+use crate::protocol::Ledger;
+use crate::queue::Queue;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A worker that was not a member so often in a row has ended. On Kafka it takes seconds to become one.
 const GONE_AFTER: u32 = 5;
 
-/// The rates that this worker knows, and the one in force as far as the campaign topic was read.
+/// The rates that this worker knows, and the one in force.
 #[derive(Clone)]
 pub struct GivenRate {
     queue: Rc<dyn Queue>,
@@ -28,8 +26,8 @@ pub struct GivenRate {
     of_settings: RateInForce,
     /// What this worker was given by flag. It publishes that itself when it starts.
     given: Option<RateInForce>,
-    in_force: Option<RateInForce>,
-    read_to: Offset,
+    /// It has the rate in force.
+    ledger: Ledger,
     /// How often in a row the worker that was given the rate in force was no member.
     missed: u32,
 }
@@ -48,8 +46,7 @@ impl GivenRate {
             worker,
             of_settings,
             given,
-            in_force: None,
-            read_to: 0,
+            ledger: Ledger::default(),
             missed: 0,
         }
     }
@@ -83,7 +80,7 @@ impl GivenRate {
         }
         self.missed += 1;
         let numbers = |rate: &RateInForce| (rate.rate, rate.burst);
-        let in_force = self.in_force.as_ref().map(numbers);
+        let in_force = self.ledger.rate().map(numbers);
         let patience = match &self.given {
             Some(given) if in_force == Some(numbers(given)) => 1,
             Some(_) => GONE_AFTER - 1,
@@ -115,7 +112,7 @@ impl GivenRate {
     }
 
     fn given_by(&self) -> Option<&str> {
-        self.in_force.as_ref().and_then(RateInForce::given_to)
+        self.ledger.rate().and_then(RateInForce::given_to)
     }
 
     /// The worker that was given the rate in force does not run, or runs again without the flag.
@@ -141,28 +138,10 @@ impl GivenRate {
 
     /// Reads on to the end of the campaign topic.
     async fn read(&mut self) -> Result<(), AccountError> {
-        let end = self.queue.bounds(CAMPAIGN).await?.end;
-        let (mut newest, mut wrong) = (None, None);
-        let visit = &mut |stored: Stored| {
-            let record = stored.record;
-            if record.key.as_deref() != Some(RateInForce::KEY) {
-                return ControlFlow::Continue(());
-            }
-            match serde_json::from_slice(record.payload.as_deref().unwrap_or_default()) {
-                Ok(CampaignRecord::Rate(rate)) => newest = Some(rate),
-                Ok(_) => {}
-                Err(error) => wrong = Some(error),
-            }
-            ControlFlow::Continue(())
-        };
-        scan(self.queue.as_ref(), CAMPAIGN, self.read_to, end, visit).await?;
-        if let Some(error) = wrong {
-            return Err(error.into());
-        }
-        self.read_to = end.max(self.read_to);
-        if newest.is_some() {
+        let before = self.ledger.rate().cloned();
+        catch_up(self.queue.as_ref(), &mut self.ledger).await?;
+        if self.ledger.rate() != before.as_ref() {
             self.missed = 0;
-            self.in_force = newest;
         }
         Ok(())
     }

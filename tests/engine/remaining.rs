@@ -3,10 +3,12 @@
 use mailq::domain::counters::Final;
 use mailq::domain::ids::{RunId, RunKey};
 use mailq::domain::records::{CampaignRecord, Cancel, Control};
-use mailq::domain::topic::Topic;
-use mailq::engine::account::{Remaining, remaining};
+use mailq::domain::topic::{Topic, TopicPartition};
+use mailq::engine::account::{Remaining, pending_at, remaining};
+use mailq::engine::read_model::view::refresh;
 use mailq::protocol::Ledger;
 use mailq_testkit::story::{MINUTE, Script, Story, minute, send};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 fn of(script: Script, only: Option<RunKey>) -> Remaining {
@@ -37,6 +39,39 @@ fn everything_is_pending_until_its_cursor_has_passed() {
     let found = of(script, None);
     assert_eq!(found.pending, [key].into());
     assert!(found.next_due().is_some() && !found.is_drained());
+}
+
+#[test]
+fn only_partitions_with_open_or_unread_messages_are_pending() {
+    let enqueued = || {
+        let mut script = Script::default();
+        let chunks = [(0, 0..2), (1, 2..3)];
+        let key = script.enqueue(&RunId::new("spring", "1"), &chunks, &[]);
+        (script, key)
+    };
+    Story::run(async |story| {
+        let (script, key) = enqueued();
+        story.tell(script).await;
+        assert_eq!(pending(story, None).await, [send(0), send(1)].into());
+        assert_eq!(pending(story, Some(key)).await, [send(0), send(1)].into());
+        let other = Some(RunKey(key.0 ^ 1));
+        assert_eq!(pending(story, other).await, [].into());
+    });
+    Story::run(async |story| {
+        let (mut script, _) = enqueued();
+        script.open(send(0), 0);
+        script.end(send(0), 0, 0, Final::Delivered);
+        script.open(send(1), 0);
+        script.end(send(1), 0, 0, Final::Delivered);
+        story.tell(script).await;
+        assert_eq!(pending(story, None).await, [send(0)].into());
+    });
+}
+
+async fn pending(story: &Story, only: Option<RunKey>) -> BTreeSet<TopicPartition> {
+    let mut ledger = Ledger::default();
+    let strings = refresh(story.queue(), &mut ledger).await.unwrap();
+    pending_at(&ledger, &strings, (only, story.now())).unwrap()
 }
 
 #[test]

@@ -8,13 +8,13 @@ use crate::commands::progress::{Counts, Progress, Unit, Verbosity};
 use crate::commands::relays::login_hint;
 use crate::commands::time::local_time;
 use crate::domain::ids::RunKey;
-use crate::engine::account::{Left, left};
+use crate::engine::account::{AccountError, Left, View, left};
 use crate::engine::breaker;
 use crate::engine::worker::{Notice, Observer, Summary};
 use crate::queue::Queue;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A line of progress comes every ten seconds.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
@@ -78,14 +78,31 @@ impl TerminalObserver {
         clock: Rc<dyn Clock>,
         only: Option<RunKey>,
     ) {
+        let mut view = None;
         loop {
-            match left(queue.as_ref(), clock.now(), only).await {
+            // The worker has just counted what it found.
+            tokio::time::sleep(COUNT_EVERY).await;
+            match count(queue.as_ref(), &mut view, clock.now(), only).await {
                 Ok(left) => self.work.set_left(&self.latest.summary.borrow(), left),
                 Err(error) => tracing::debug!(%error, "cannot count what is left"),
             }
-            tokio::time::sleep(COUNT_EVERY).await;
         }
     }
+}
+
+/// Reads the queue the first time, and then what has changed.
+async fn count(
+    queue: &dyn Queue,
+    view: &mut Option<View>,
+    now: SystemTime,
+    only: Option<RunKey>,
+) -> Result<Left, AccountError> {
+    match view {
+        Some(view) => view.refresh(queue).await?,
+        None => *view = Some(View::read(queue, true).await?),
+    }
+    view.as_ref()
+        .map_or(Ok(Left::default()), |view| left(view, now, only))
 }
 
 /// The line for an operator. `None`: only the log and the metrics have it.

@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
 
-    /// Stop with exit code 75 if the next message is due later than this, or if for this long no relay is available or other workers hold the rest and do nothing [default: wait]
+    /// Stop with exit code 75 if the next message is due later than this, or if no relay has been available, or other workers have held the rest without progress, for this long [default: wait]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub max_wait: Option<Duration>,
 }

@@ -16,7 +16,7 @@ pub use crate::engine::read_model::campaign_topic::{catch_up, read_ledger};
 pub use crate::engine::read_model::{AccountError, View};
 pub use events::{EventFilter, events};
 pub use recipients::{RecipientRow, Recipients, recipients};
-pub use remaining::{Remaining, remaining};
+pub use remaining::{Remaining, pending_at, remaining, remaining_in};
 pub use row::{CampaignRow, State};
 pub use status::{Left, Status, left, status};
 pub use verify::{Verification, VerifyRequest, verify};

@@ -62,10 +62,20 @@ pub async fn remaining(
     now: SystemTime,
 ) -> Result<Remaining, AccountError> {
     let strings = refresh(queue, ledger).await?;
+    remaining_in(queue, ledger, &strings, (only, now)).await
+}
+
+/// The same, by these commits and a ledger that was read after them.
+pub async fn remaining_in(
+    queue: &dyn Queue,
+    ledger: &Ledger,
+    strings: &Strings,
+    (only, now): (Option<RunKey>, SystemTime),
+) -> Result<Remaining, AccountError> {
     let look = Look { ledger, only, now };
     let mut remaining = Remaining::default();
     for run in look.ledger.runs() {
-        look.run(run, &strings, &mut remaining)?;
+        look.run(run, strings, &mut remaining)?;
     }
     for progress in strings.at.values().flatten() {
         let moving = progress.moving.iter().map(|decided| decided.run);
@@ -75,10 +85,33 @@ pub async fn remaining(
     }
     for at in strings.at.keys() {
         if matches!(at.topic, Topic::Retry(_)) {
-            look.tier(queue, &strings, *at, &mut remaining).await?;
+            look.tier(queue, strings, *at, &mut remaining).await?;
         }
     }
     Ok(remaining)
+}
+
+/// Partitions with messages that may be sent now, open or unread. `only`: of this run and its replays.
+pub fn pending_at(
+    ledger: &Ledger,
+    strings: &Strings,
+    (only, now): (Option<RunKey>, SystemTime),
+) -> Result<BTreeSet<TopicPartition>, AccountError> {
+    let look = Look { ledger, only, now };
+    let may_go = |key| look.is_asked(key) && ledger.may_send(key, now);
+    let mut found = BTreeSet::new();
+    for (at, progress) in &strings.at {
+        let open = progress.iter().flat_map(|progress| progress.open.values());
+        if open.map(|chunk| chunk.run).any(may_go) {
+            found.insert(*at);
+        }
+        for run in ledger.runs().filter(|run| may_go(run.manifest.key)) {
+            if at.topic == Topic::Send && is_unread_at(run, strings, *at)? {
+                found.insert(*at);
+            }
+        }
+    }
+    Ok(found)
 }
 
 struct Look<'a> {
@@ -185,11 +218,20 @@ impl Look<'_> {
 fn is_unread(run: &RunFacts, strings: &Strings) -> Result<bool, AccountError> {
     let partitions = strings.at.keys().filter(|at| at.topic == Topic::Send);
     for at in partitions {
-        let cursor = strings.cursor(run, *at)?;
-        let last = run.last(at.partition);
-        if last.is_some_and(|last| cursor.next <= last) || !cursor.left_open.is_empty() {
+        if is_unread_at(run, strings, *at)? {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// The same of one partition of send.
+fn is_unread_at(
+    run: &RunFacts,
+    strings: &Strings,
+    at: TopicPartition,
+) -> Result<bool, AccountError> {
+    let cursor = strings.cursor(run, at)?;
+    let last = run.last(at.partition);
+    Ok(last.is_some_and(|last| cursor.next <= last) || !cursor.left_open.is_empty())
 }

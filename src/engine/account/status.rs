@@ -125,14 +125,9 @@ pub struct Left {
     pub retrying: u64,
 }
 
-/// What is left to send, for progress. `only`: of this run.
-pub async fn left(
-    queue: &dyn Queue,
-    now: SystemTime,
-    only: Option<RunKey>,
-) -> Result<Left, AccountError> {
-    let view = View::read(queue, true).await?;
-    let mut all = rows(&view, &namings(&view.ledger)?, now);
+/// What is left to send, for progress. The view was read with letters. `only`: of this run.
+pub fn left(view: &View, now: SystemTime, only: Option<RunKey>) -> Result<Left, AccountError> {
+    let mut all = rows(view, &namings(&view.ledger)?, now);
     all.retain(|row| row.state == State::Sending && only.is_none_or(|only| row.key == only));
     Ok(Left {
         unfinished: lag(&all),

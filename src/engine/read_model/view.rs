@@ -44,6 +44,12 @@ impl View {
         Ok(View { ledger, strings })
     }
 
+    /// Brings it up to date.
+    pub async fn refresh(&mut self, queue: &dyn Queue) -> Result<(), AccountError> {
+        self.strings = refresh(queue, &mut self.ledger).await?;
+        Ok(())
+    }
+
     /// What a run's chunks have counted over all partitions: the string counts where it has the run, else the entry
     /// that left. Second: in tiers only.
     pub fn counters(&self, run: &RunFacts) -> (Counters, Counters) {

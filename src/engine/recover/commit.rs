@@ -28,14 +28,17 @@ pub(super) async fn commit(
     view: &View,
     strings: &[(&LostPartition, Rebuilt)],
 ) -> Result<(), RecoverError> {
+    let mut texts = Vec::with_capacity(strings.len());
     for (lost, rebuilt) in strings {
-        let bytes = short_text(lost.at, &rebuilt.progress).0.len();
+        let text = Text::of(lost.at, &rebuilt.progress);
+        let bytes = text.short.len();
         if bytes > MAX_COMMIT_TEXT {
             return Err(RecoverError::TooLong { at: lost.at, bytes });
         }
+        texts.push((*lost, rebuilt, text));
     }
     let member = recovery.queue.join(&recovery.name).await?;
-    let written = commit_as(recovery, view, strings, member.as_ref()).await;
+    let written = commit_as(recovery, view, texts, member.as_ref()).await;
     member.leave().await;
     written
 }
@@ -43,30 +46,29 @@ pub(super) async fn commit(
 async fn commit_as(
     recovery: &Recovery<'_>,
     view: &View,
-    strings: &[(&LostPartition, Rebuilt)],
+    texts: Vec<(&LostPartition, &Rebuilt, Text)>,
     member: &dyn Membership,
 ) -> Result<(), RecoverError> {
-    let wanted: BTreeSet<TopicPartition> = strings.iter().map(|(lost, _)| lost.at).collect();
+    let wanted: BTreeSet<TopicPartition> = texts.iter().map(|(lost, ..)| lost.at).collect();
     let tokens = gain(member, &wanted).await?;
-    for (lost, rebuilt) in strings {
+    for (lost, rebuilt, text) in texts {
         let token = tokens.get(&lost.at).copied();
         let token = token.ok_or(RecoverError::Taken(lost.at))?;
         name_unclaimed(recovery, view, lost.at, rebuilt).await?;
-        let (text, base) = short_text(lost.at, &rebuilt.progress);
-        if let Some(base) = base {
+        if let Some(base) = text.base {
             announce(recovery.queue, &[CampaignRecord::Base(base)]).await?;
         }
         let commit = Commit {
             at: lost.at,
             token,
             offset: lost.checkpoint.offset.max(lost.low_watermark),
-            text,
+            text: text.short,
         };
         let checkpoint = Checkpoint {
             owner: rebuilt.progress.epoch,
             clean: true,
             offset: commit.offset,
-            text: rebuilt.progress.text(),
+            text: text.whole,
             by: recovery.name.clone(),
             written_at: timestamp(recovery.clock.now()),
             ..lost.checkpoint.clone()
@@ -83,14 +85,33 @@ async fn commit_as(
     Ok(())
 }
 
-/// A text that fits a commit, and the base that it refers to if it needs one.
-fn short_text(at: TopicPartition, progress: &Progress) -> (String, Option<Base>) {
-    let text = progress.text();
-    if text.len() <= MAX_COMMIT_TEXT {
-        return (text, None);
+/// A partition's new commit.
+struct Text {
+    whole: String,
+    /// What fits a commit.
+    short: String,
+    /// What the short text refers to, if it is not the whole one.
+    base: Option<Base>,
+}
+
+impl Text {
+    fn of(at: TopicPartition, progress: &Progress) -> Text {
+        let whole = progress.text();
+        if whole.len() <= MAX_COMMIT_TEXT {
+            let short = whole.clone();
+            return Text {
+                whole,
+                short,
+                base: None,
+            };
+        }
+        let (id, base) = progress.as_base(at, 1);
+        Text {
+            whole,
+            short: progress.text_from(id, progress),
+            base: Some(base),
+        }
     }
-    let (id, base) = progress.as_base(at, 1);
-    (progress.text_from(id, progress), Some(base))
 }
 
 /// Waits until all that is wanted is owned here.

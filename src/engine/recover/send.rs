@@ -102,7 +102,7 @@ pub async fn rebuild(
             courses.push(course);
         }
     }
-    fit(&mut courses, MAX_OPEN, &mut rebuilt);
+    fit(&mut courses, &mut rebuilt);
     for course in courses {
         finish(course, &mut rebuilt);
     }
@@ -223,17 +223,17 @@ async fn next_chunk(
     Ok(found)
 }
 
-/// At most `max_open` chunks are open. One that may never have been opened gives its place up, and is read again later, from
-/// there. One that certainly was open is kept beyond that, as when paused runs come back: were it read again, its
-/// messages that are done would be sent again.
-fn fit(courses: &mut [Course], max_open: usize, rebuilt: &mut Rebuilt) {
+/// At most [`MAX_OPEN`] chunks are open. One that may never have been opened gives its place up, and is read again
+/// later, from there. One that certainly was open is kept beyond that, as when paused runs come back: were it read again,
+/// its messages that are done would be sent again.
+fn fit(courses: &mut [Course], rebuilt: &mut Rebuilt) {
     let count = |courses: &[Course]| {
         courses
             .iter()
             .map(|course| course.open.len())
             .sum::<usize>()
     };
-    while count(courses) + rebuilt.progress.open.len() > max_open {
+    while count(courses) + rebuilt.progress.open.len() > MAX_OPEN {
         let may_go = |last: &JudgedChunk| !last.must_stay && !last.is_touched;
         let longest = courses
             .iter_mut()

@@ -3,7 +3,7 @@
 use super::settings::{Goal, LeftWork, WorkerError};
 use crate::clock::Clock;
 use crate::domain::ids::RunKey;
-use crate::engine::account::{Remaining, remaining};
+use crate::engine::account::{Remaining, pending_at, remaining_in};
 use crate::engine::read_model::view::{Strings, refresh};
 use crate::protocol::Ledger;
 use crate::queue::Queue;
@@ -24,11 +24,14 @@ pub struct GoalWatch {
 }
 
 /// What is left in the queue means this for the worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GoalStatus {
     Continue,
     /// Nothing to do before this. Returned once.
     WaitUntil(SystemTime),
+    /// These other workers hold what is left, and for longer than this worker waits nobody has committed anything. They
+    /// may be stopped (SIGSTOP) or locked out.
+    HeldBy(Vec<String>),
     /// The goal is reached, or cannot be.
     Done(Option<LeftWork>),
 }
@@ -63,12 +66,14 @@ impl GoalWatch {
         are_relays_away && self.max_wait().is_some_and(|most| away_for > most)
     }
 
-    /// Checks now and then; reads the ledger to the campaign topic's end for it.
+    /// Checks now and then; reads the ledger to the campaign topic's end for it. `has_work`: the worker of this name has
+    /// something to do itself.
     pub async fn check(
         &mut self,
         queue: &dyn Queue,
         ledger: &mut Ledger,
         clock: &dyn Clock,
+        (me, has_work): (&str, bool),
     ) -> Result<GoalStatus, WorkerError> {
         let only = match self.goal {
             Goal::Serve => return Ok(GoalStatus::Continue),
@@ -80,33 +85,36 @@ impl GoalWatch {
             return Ok(GoalStatus::Continue);
         }
         self.checked_at = Some(now);
-        let left = remaining(queue, ledger, only, clock.now()).await?;
-        Ok(self.judge(&left, only, clock.now()))
+        let strings = refresh(queue, ledger).await?;
+        let asked = (only, clock.now());
+        let left = remaining_in(queue, ledger, &strings, asked).await?;
+        let status = self.judge(&left, only, clock.now());
+        if status != GoalStatus::Continue || has_work {
+            self.unchanged = None;
+            return Ok(status);
+        }
+        let pending = pending_at(ledger, &strings, asked)?;
+        if !self.waits_in_vain(strings, now) {
+            return Ok(status);
+        }
+        let others = queue.members().await?.into_iter();
+        let holders = others
+            .filter(|other| other.name != me && other.owned.iter().any(|at| pending.contains(at)))
+            .map(|other| other.name);
+        let holders: Vec<String> = holders.collect();
+        Ok(match holders.is_empty() {
+            true => status,
+            false => GoalStatus::HeldBy(holders),
+        })
     }
 
-    /// Other workers that hold what is left, where nothing has been committed by anybody for longer than this worker
-    /// waits. They may be stopped (SIGSTOP) or locked out. `has_work`: this worker has something to do itself.
-    pub async fn holders(
-        &mut self,
-        queue: &dyn Queue,
-        ledger: &mut Ledger,
-        me: &str,
-        (now, has_work): (Duration, bool),
-    ) -> Result<Vec<String>, WorkerError> {
-        let Some(most) = self.max_wait().filter(|_| !has_work) else {
-            self.unchanged = None;
-            return Ok(Vec::new());
-        };
-        let strings = refresh(queue, ledger).await?;
+    /// Whether the commits have been these for longer than the worker waits.
+    fn waits_in_vain(&mut self, strings: Strings, now: Duration) -> bool {
         let same = self.unchanged.take().filter(|(known, _)| *known == strings);
         let since = same.map_or(now, |(_, since)| since);
         self.unchanged = Some((strings, since));
-        if now.saturating_sub(since) <= most {
-            return Ok(Vec::new());
-        }
-        let members = queue.members().await?.into_iter();
-        let others = members.filter(|member| member.name != me && !member.owned.is_empty());
-        Ok(others.map(|member| member.name).collect())
+        let waited = now.saturating_sub(since);
+        self.max_wait().is_some_and(|most| waited > most)
     }
 
     fn judge(&mut self, left: &Remaining, only: Option<RunKey>, now: SystemTime) -> GoalStatus {

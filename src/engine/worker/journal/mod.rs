@@ -242,36 +242,24 @@ impl Journal {
         }
         let queue = self.setup.queue.clone();
         let clock = self.setup.clock.clone();
-        match self
-            .goal
-            .check(queue.as_ref(), &mut self.followed.ledger, clock.as_ref())
-            .await?
-        {
-            GoalStatus::Continue if self.only_damage_is_left() => {
+        let mut open = self.partitions.machines();
+        let has_open = open.any(|machine| !machine.progress().open.is_empty());
+        drop(open);
+        let has_work = has_open || self.timing.idle_since.is_none();
+        let me = (self.setup.name.as_str(), has_work);
+        let ledger = &mut self.followed.ledger;
+        let checked = self.goal.check(queue.as_ref(), ledger, clock.as_ref(), me);
+        match checked.await? {
+            GoalStatus::Continue | GoalStatus::HeldBy(_) if self.only_damage_is_left() => {
                 self.begin_stop(Some(LeftWork::PartitionsStopped))
             }
-            GoalStatus::Continue => self.give_up_if_held(now).await?,
+            GoalStatus::Continue => {}
+            GoalStatus::HeldBy(workers) => {
+                self.observer.notice(Notice::HeldBy { workers });
+                self.begin_stop(Some(LeftWork::HeldByOthers));
+            }
             GoalStatus::WaitUntil(due) => self.observer.notice(Notice::Waiting { until: due }),
             GoalStatus::Done(left) => self.begin_stop(left),
-        }
-        Ok(())
-    }
-
-    /// Stops when other workers hold all that is left and do nothing for longer than this one waits.
-    async fn give_up_if_held(&mut self, now: Duration) -> Result<(), WorkerError> {
-        let mut machines = self.partitions.machines();
-        let is_idle = self.timing.idle_since.is_some();
-        let has_work = !is_idle || machines.any(|machine| !machine.progress().open.is_empty());
-        drop(machines);
-        let queue = self.setup.queue.clone();
-        let (ledger, me) = (&mut self.followed.ledger, self.setup.name.as_str());
-        let holders = self
-            .goal
-            .holders(queue.as_ref(), ledger, me, (now, has_work))
-            .await?;
-        if !holders.is_empty() {
-            self.observer.notice(Notice::HeldBy { workers: holders });
-            self.begin_stop(Some(LeftWork::HeldByOthers));
         }
         Ok(())
     }
