@@ -22,6 +22,10 @@ pub enum MailboxProblem {
     Syntax,
     #[error("the name is {bytes} bytes long (at most {MAX_NAME_BYTES})")]
     LongName { bytes: usize },
+    #[error(
+        "letters outside ASCII before the `@`, which only mail from or to such an address may have"
+    )]
+    NotAscii,
     #[error("{0}")]
     Address(#[from] AddressError),
 }
@@ -73,24 +77,14 @@ pub fn checked_name(name: &str) -> Result<Option<String>, MailboxProblem> {
 
 /// The name that stands before `<address>`, without its quotes. `None`: it is no name, but may be several addresses.
 pub fn phrase(text: &str) -> Option<String> {
-    let (mut name, mut plain) = (String::new(), String::new());
-    let mut in_quotes = false;
-    let mut characters = text.trim().chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '"' => in_quotes = !in_quotes,
-            '\\' if in_quotes => name.push(characters.next()?),
-            '\\' | '<' | '>' if !in_quotes => return None,
-            c => {
-                name.push(c);
-                if !in_quotes {
-                    plain.push(c);
-                }
-            }
-        }
+    let text = text.trim();
+    if !text.contains(['"', '\\', '<', '>']) {
+        // Names need quotes for commas and dots, but people write none.
+        let is_list = text.contains(',') && text.contains('@');
+        return (!is_list).then(|| text.to_string());
     }
-    let is_list = plain.contains(',') && plain.contains('@');
-    (!in_quotes && !is_list).then_some(name)
+    let mailbox: lettre::message::Mailbox = format!("{text} <a@b.example>").parse().ok()?;
+    Some(mailbox.name.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use super::content::{Content, HeaderTemplate};
 use super::error::{RenderError, RenderProblem, TemplateError};
 use super::foreign_tags::ForeignTag;
 use super::header;
-use super::mailbox;
 use super::mime::{self, write_line};
 use super::row::{self, Columns};
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
@@ -133,10 +132,10 @@ impl Composer {
         let values = row::values(&self.columns, &row.fields);
         let Addressed { from, to, reply_to } = self.addressed(&values, row)?;
         let mut fields = vec![
-            ("From".to_string(), from.to_string()),
-            ("To".to_string(), to.to_string()),
+            ("From".to_string(), from.mailbox.to_string()),
+            ("To".to_string(), to.mailbox.to_string()),
         ];
-        fields.extend(reply_to.map(|mailbox| ("Reply-To".to_string(), mailbox.to_string())));
+        fields.extend(reply_to.map(|field| ("Reply-To".to_string(), field.mailbox.to_string())));
         let subject = &self.content.subject;
         let value = self.render_template(&subject.template, &values, row)?;
         fields.push((subject.name.clone(), value));
@@ -169,8 +168,9 @@ impl Composer {
     }
 
     fn addressed(&self, values: &Value, row: &RecipientRow) -> Result<Addressed<'_>, RenderError> {
-        let fields = &self.content.address_fields;
-        fields.of(&self.content.templates, values, row)
+        let content = &self.content;
+        let fields = &content.address_fields;
+        fields.of(&content.templates, values, (row, &content.return_path))
     }
 
     /// Whether address fields are templates, which have to be checked for each row.
@@ -197,10 +197,10 @@ impl Composer {
         }
         let content = &self.content;
         let Addressed { from, to, reply_to } = self.addressed(values, row)?;
-        mailbox::write("From", &from, out);
-        mailbox::write("To", &to, out);
+        out.extend_from_slice(&from.written);
+        out.extend_from_slice(&to.written);
         if let Some(reply_to) = &reply_to {
-            mailbox::write("Reply-To", reply_to, out);
+            out.extend_from_slice(&reply_to.written);
         }
         self.write_field(&content.subject, values, row, out)?;
         write_line(out, &["Message-ID: <", message_id, ">"]);

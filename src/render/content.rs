@@ -1,14 +1,14 @@
 //! The content of a campaign: what its file says about the messages, with the templates that this needs, compiled and
 //! checked as far as possible without a list.
 
-use super::address_fields::{AddressFields, MailboxSource};
+use super::address_fields::{AddressField, AddressFields, MailboxSource, may_stand};
 use super::body::Body;
 use super::cell_type::CellType;
-use super::error::{ContentError, HeaderNameProblem, shown};
+use super::error::{ContentError, HeaderNameProblem, SHOWN_VALUE_CHARACTERS, shown};
 use super::header;
 use super::template::Templates;
 use crate::domain::address::Address;
-use crate::domain::mailbox::Mailbox;
+use crate::domain::mailbox::{Mailbox, MailboxProblem};
 use minijinja::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -82,15 +82,25 @@ impl Content {
     /// Reads and compiles everything. `templates` is the directory of the templates.
     pub fn load(given: &CampaignContent, templates: &Path) -> Result<Content, ContentError> {
         let origin = &given.origin;
-        let key = |key, text| InlineMailbox::new(origin, key, text);
-        let from = key("from", &given.from)?;
+        let from = InlineMailbox::new(origin, ("From", "from"), &given.from)?;
         let reply_to = match &given.reply_to {
-            Some(text) => Some(key("reply_to", text)?),
+            Some(text) => Some(InlineMailbox::new(origin, ("Reply-To", "reply_to"), text)?),
             None => None,
         };
         let to_name = given.to_name.as_ref();
         let to_name = to_name.map(|source| (format!("{origin}: to_name"), source.as_str()));
         let return_path = return_path(given, &from)?;
+        for (key, field) in [("from", Some(&from)), ("reply_to", reply_to.as_ref())] {
+            let address = field.and_then(|field| field.address.as_ref());
+            if let Some(address) = address.filter(|address| !may_stand(address, &return_path)) {
+                return Err(ContentError::Mailbox {
+                    origin: origin.clone(),
+                    key,
+                    value: shown(address.as_str(), SHOWN_VALUE_CHARACTERS),
+                    what: MailboxProblem::NotAscii,
+                });
+            }
+        }
         let Some(body) = Body::new(given.text.clone(), given.html.clone()) else {
             let origin = origin.clone();
             return Err(ContentError::NoBody { origin });
@@ -145,7 +155,7 @@ fn mailbox(origin: &str, key: &'static str, text: &str) -> Result<Mailbox, Conte
     Mailbox::parse(text).map_err(|what| ContentError::Mailbox {
         origin: origin.to_string(),
         key,
-        value: shown(text),
+        value: shown(text, SHOWN_VALUE_CHARACTERS),
         what,
     })
 }
@@ -171,14 +181,14 @@ struct InlineMailbox<'a> {
 impl<'a> InlineMailbox<'a> {
     fn new(
         origin: &str,
-        key: &'static str,
+        (field, key): (&'static str, &'static str),
         text: &'a str,
     ) -> Result<InlineMailbox<'a>, ContentError> {
         if !is_template(text) {
             let mailbox = mailbox(origin, key, text)?;
             return Ok(InlineMailbox {
                 address: Some(mailbox.address.clone()),
-                source: MailboxSource::Fixed(mailbox),
+                source: MailboxSource::Fixed(AddressField::new(field, mailbox)),
                 text,
             });
         }
@@ -230,7 +240,7 @@ fn headers(given: &CampaignContent) -> Result<Vec<HeaderSource<'_>>, ContentErro
     for (name, source) in &given.headers {
         let bad = |what| ContentError::Header {
             origin: given.origin.clone(),
-            name: shown_name(name),
+            name: shown(name, SHOWN_NAME_CHARACTERS),
             what,
         };
         header::check_name(name).map_err(bad)?;
@@ -275,10 +285,4 @@ fn constant_field(header: &HeaderTemplate, templates: &Templates) -> Option<Vec<
     let mut field = Vec::new();
     header::write(&header.name, &value, &mut field).ok()?;
     Some(field)
-}
-
-/// The beginning of a header name, for an error message.
-fn shown_name(name: &str) -> String {
-    let characters = name.chars().flat_map(char::escape_debug);
-    characters.take(SHOWN_NAME_CHARACTERS).collect()
 }

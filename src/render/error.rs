@@ -6,7 +6,7 @@ use crate::domain::recipient::RecipientRow;
 use std::fmt;
 
 /// Longest part of a wrong value in an error message, in characters.
-const SHOWN_VALUE_CHARACTERS: usize = 200;
+pub(super) const SHOWN_VALUE_CHARACTERS: usize = 200;
 
 /// A position in a template. Line and column count from 1, the column in characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,7 +171,7 @@ pub enum ContentError {
         what: MailboxProblem,
     },
     /// The address of `from` is only known row by row, but bounces go to one address.
-    #[error("{origin}: `return_path` is missing, because the address in `from` is a template")]
+    #[error("{origin}: `return_path` is required, because the address in `from` is a template")]
     NoReturnPath { origin: String },
     #[error("{origin}: neither `html` nor `text` is given")]
     NoBody { origin: String },
@@ -254,8 +254,8 @@ pub enum RenderProblem {
     Mailbox { value: String, what: MailboxProblem },
 }
 
-/// The beginning of a value, for an error message.
-pub(super) fn shown(text: &str) -> String {
+/// The beginning of a text, for an error message.
+pub(super) fn shown(text: &str, max_characters: usize) -> String {
     let characters = text.chars().flat_map(char::escape_debug);
-    characters.take(SHOWN_VALUE_CHARACTERS).collect()
+    characters.take(max_characters).collect()
 }

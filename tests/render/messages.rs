@@ -69,7 +69,7 @@ fn refuses_content_that_no_message_can_be_made_with() {
     );
     assert_eq!(
         error(&|content| content.from = "{{ email }}".to_string()),
-        format!("{origin}: `return_path` is missing, because the address in `from` is a template")
+        format!("{origin}: `return_path` is required, because the address in `from` is a template")
     );
     assert_eq!(
         error(&|content| content.from = "{{ name }} <news@>".to_string()),
@@ -87,14 +87,49 @@ fn addressed(
     name: &str,
     beside: Option<&str>,
 ) -> Result<Vec<u8>, String> {
+    let bytes = international(change, name, beside)?;
+    check_shape(&bytes);
+    Ok(bytes)
+}
+
+/// The same; the message may have letters outside ASCII.
+fn international(
+    change: impl Fn(&mut CampaignContent),
+    name: &str,
+    beside: Option<&str>,
+) -> Result<Vec<u8>, String> {
     let mut case = Case::new(&[("a.txt", "x")]);
     change(&mut case.content);
     let mut row = row("a@x.io", &["a@x.io", name, "Rome"]);
     row.name = beside.map(str::to_string);
     let composed = case.composer()?.compose(&row, ID);
     let composed = composed.map_err(|error| error.to_string())?;
-    check_shape(&composed.bytes);
     Ok(composed.bytes)
+}
+
+#[test]
+fn no_field_has_letters_outside_ascii_that_the_relay_is_not_asked_for() {
+    let from_the_row = |content: &mut CampaignContent| {
+        content.reply_to = Some("{{ name }}".to_string());
+    };
+    let fixed = |content: &mut CampaignContent| {
+        content.reply_to = Some("jörg@acme.example".to_string());
+    };
+    let why = "letters outside ASCII before the `@`";
+    for refused in [
+        addressed(from_the_row, "jörg@acme.example", None),
+        addressed(fixed, "Berg", None),
+    ] {
+        assert!(refused.as_ref().unwrap_err().contains(why), "{refused:?}");
+    }
+    // The domain has another spelling in ASCII.
+    let message = addressed(from_the_row, "berg@jörg.example", None).unwrap();
+    assert!(message.is_ascii());
+    let everywhere = |content: &mut CampaignContent| {
+        content.from = "jörg@acme.example".to_string();
+        content.reply_to = Some("{{ name }}".to_string());
+    };
+    assert!(international(everywhere, "jörg@acme.example", None).is_ok());
 }
 
 #[test]

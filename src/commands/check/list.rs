@@ -105,7 +105,7 @@ fn tidied(path: &Path, survey: &Survey, report: &mut Report) {
     if cleaned > 0 {
         let addresses = counted(cleaned, "address");
         let what = format!(
-            "{}: {addresses} with spaces, marks or a name around; the name stands in `To`, the rest is left out",
+            "{}: {addresses} with spaces, marks or a name around it; a name stands in `To`, the rest is left out",
             path.display()
         );
         report

@@ -256,6 +256,7 @@ fn content(texts: &mut Vec<String>) {
         Control => MailboxProblem::Control,
         Syntax => MailboxProblem::Syntax,
         LongName => MailboxProblem::LongName { bytes: 300 },
+        NotAscii => MailboxProblem::NotAscii,
         Address => MailboxProblem::Address(AddressError::NoAt),
     });
     let of_header = |what| failure(header("X Campaign", what));
