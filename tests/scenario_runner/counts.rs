@@ -159,13 +159,21 @@ fn of_events(stage: &Stage, counts: &mut Counts) -> Result<(), String> {
         .arg("events")
         .output()
         .map_err(|error| error.to_string())?;
+    let mails = stage.mails().into_iter();
+    let mut reached: BTreeSet<String> = mails.flat_map(|mail| mail.recipients).collect();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let event: Value =
             serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?;
         let kind = event["header"]["eventType"].as_str().unwrap_or_default();
         let kind = kind.trim_start_matches("mail.");
         *counts.entry(format!("event:{kind}")).or_default() += 1;
+        if kind == "in_doubt" {
+            let address = event["payload"]["address"].as_str().unwrap_or_default();
+            reached.insert(address.to_string());
+        }
     }
+    // Recipients who have a mail, or an event that says that they may have one.
+    counts.insert("reached".into(), reached.len() as u64);
     Ok(())
 }
 
