@@ -1,5 +1,6 @@
 //! One process of the simulation: its tasks can be frozen (SIGSTOP) and dropped (SIGKILL).
 
+use futures_util::FutureExt;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,9 +30,17 @@ impl Process {
         self.main.is_finished()
     }
 
+    /// Panics if the process did.
     pub fn poll(&mut self, context: &mut Context<'_>) {
-        if !self.frozen.get() && !self.is_finished() {
-            let _: Poll<()> = Pin::new(&mut self.set).poll(context);
+        if self.frozen.get() || self.is_finished() {
+            return;
+        }
+        let _: Poll<()> = Pin::new(&mut self.set).poll(context);
+        if self.is_finished()
+            && let Some(Err(error)) = (&mut self.main).now_or_never()
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
 }

@@ -262,11 +262,13 @@ impl World {
             changes: self.changes.clone(),
         });
         self.note_change(id);
-        let asked = stop.clone();
+        let (asked, is_forgetful) = (stop.clone(), self.is_forgetful);
         let process = Process::start(async move {
             match worker::run(setup, asked, observer).await {
                 // The queue was unavailable during the whole stop, so for the others it is as after a kill.
                 Ok(_) | Err(WorkerError::CutOff) => {}
+                // An operator is to run `recover`.
+                Err(WorkerError::CommitsLost(_)) if is_forgetful => {}
                 Err(error) => panic!("a worker ends without error: {error}"),
             }
         });
