@@ -62,6 +62,8 @@ pub fn reading(keys: &CampaignKeys, options: Options) -> Options {
         email_column: keys.email_column.clone(),
         sheet: keys.sheet.clone(),
         several: keys.several,
+        group: keys.group,
+        duplicates: keys.duplicates,
         encoding: encoding.and_then(FileEncoding::of_name),
         ..options
     }
@@ -103,7 +105,7 @@ impl Campaign {
         let path = &self.recipients;
         let options = Options {
             skip_invalid: true,
-            limit: Some(number),
+            limit: (!self.options.group).then_some(number),
             ..self.options.clone()
         };
         let survey = first_pass(path, &options, |_, _| {})?;
@@ -122,8 +124,9 @@ impl Campaign {
         };
         found.transpose()?.ok_or_else(|| {
             let what = format!(
-                "row {number} of `{}` gets no mail: it is invalid or repeats an earlier address",
-                path.display()
+                "row {number} of `{}` gets no mail{}: it is invalid or repeats an earlier address",
+                path.display(),
+                if options.group { " of its own" } else { "" }
             );
             let check = format!("`mailq check {}` shows what is wrong", self.file.display);
             Failure::usage(what).with_hint(check)
@@ -146,6 +149,7 @@ pub fn content(file: &CampaignFile) -> CampaignContent {
         subject: keys.subject.clone(),
         html: keys.html.clone(),
         text: keys.text.clone(),
+        group: keys.group,
         headers: file.headers.clone(),
         column_types: file.column_types.clone(),
     }

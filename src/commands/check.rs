@@ -150,9 +150,11 @@ fn exit(report: &Report, relays: &[relay::Probed]) -> Exit {
         .iter()
         .any(|finding| finding.severity == Severity::Error);
     let worst = relays.iter().filter_map(|relay| relay.exit).min();
+    let differs = report.counts.is_some_and(|counts| counts.differing > 0);
     match (has_errors, worst) {
         (true, _) => Exit::Usage,
         (false, Some(exit)) => exit,
+        (false, None) if differs => Exit::NeedsAttention,
         (false, None) => Exit::Done,
     }
 }
@@ -182,6 +184,7 @@ fn print(
             "rows": report.counts.map(|counts| counts.rows),
             "accepted": report.counts.map(|counts| counts.accepted),
             "duplicates": report.counts.map(|counts| counts.duplicates),
+            "differing": report.counts.map(|counts| counts.differing),
             "invalid": report.counts.map(|counts| counts.invalid),
             "cleaned_addresses": report.counts.map(|counts| counts.tidied.cleaned_addresses),
             "empty_rows": report.counts.map(|counts| counts.tidied.empty_rows),
@@ -202,7 +205,10 @@ fn print(
             list.display(),
             counted(counts.rows, "row"),
             grouped(counts.accepted),
-            counted(counts.duplicates, "duplicate"),
+            match file.keys.group {
+                true => format!("{} more in these mails", grouped(counts.duplicates)),
+                false => counted(counts.duplicates, "duplicate"),
+            },
             grouped(counts.invalid)
         );
         for note in tidied(&counts.tidied) {

@@ -14,6 +14,16 @@ pub struct RecipientRow {
     pub name: Option<String>,
     /// The cells, in the order of the columns.
     pub fields: Vec<String>,
+    /// The cells of the other rows of the mailbox, if one mail has them all.
+    pub others: Vec<Vec<String>>,
+}
+
+impl RecipientRow {
+    /// Bytes of all cells.
+    pub fn bytes(&self) -> usize {
+        let others = self.others.iter().flatten();
+        self.fields.iter().chain(others).map(String::len).sum()
+    }
 }
 
 /// What the templates of a campaign demand of a list, tested in its first pass.
@@ -23,8 +33,17 @@ pub trait RowTests: Send + Sync {
 
 /// The tests of one pass over a list.
 pub trait RowTest {
-    /// Tests a row with a valid address.
-    fn row(&mut self, row: &RecipientRow) -> Result<(), RowFault>;
+    /// Tests the cells of a row with a valid address.
+    fn cells(&self, row: &RecipientRow) -> Result<(), RowFault>;
+
+    /// Whether [`RowTest::message`] tests anything.
+    fn needs_messages(&self) -> bool;
+
+    /// Tests the message for a row whose cells are good.
+    fn message(&self, row: &RecipientRow) -> Result<(), RowFault>;
+
+    /// Takes notice of the cells of a good row.
+    fn observe(&mut self, row: &RecipientRow);
 
     /// After the last row: what only all rows together prove wrong.
     fn finish(self: Box<Self>) -> Result<(), ListFault>;

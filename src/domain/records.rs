@@ -117,6 +117,9 @@ pub struct FileReading {
     pub encoding: Option<String>,
     #[serde(default, skip_serializing_if = "SeveralPolicy::is_error")]
     pub several: SeveralPolicy,
+    /// One message has all rows of a mailbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub group: bool,
     /// Sheet of a workbook if the campaign gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sheet: Option<String>,

@@ -54,6 +54,21 @@ pub enum RecipientsError {
     },
     #[error("sheet `{sheet}` of {path} has no rows")]
     EmptySheet { path: String, sheet: String },
+    #[error(
+        "{path} is in `{encoding}`, in which rows cannot be found again, so `group = true` cannot put them together"
+    )]
+    GroupEncoding { path: String, encoding: String },
+    /// The rows of one mail.
+    #[error("{path}:{line}: the rows with this address have more than {limit} bytes")]
+    LargeGroup {
+        path: String,
+        line: u64,
+        limit: usize,
+    },
+    #[error(
+        "{path} has more than 4,294,967,294 addresses, the most that `group = true` can number"
+    )]
+    ManyGroups { path: String },
     #[error("{path} has changed while it was read")]
     Changed { path: String },
     /// The templates do not fit the cells of the list.
@@ -152,6 +167,9 @@ pub enum RowProblem {
     Unfit(String),
 }
 
+/// An error lists this many bad rows, and counts the rest.
+pub(super) const LISTED_ROWS: usize = 10;
+
 /// A cell of which the text was decoded wrongly before it came into the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GarbledCell {
@@ -170,6 +188,30 @@ impl fmt::Display for GarbledCell {
         match &self.meant {
             meant if meant == value => write!(f, ", text that was decoded wrongly before"),
             meant => write!(f, ", which is `{meant}` decoded wrongly"),
+        }
+    }
+}
+
+/// A row without a mail of its own, because an earlier row has its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepeatedRow {
+    pub file: String,
+    pub line: u64,
+    /// Line of the row that is mailed.
+    pub first_line: u64,
+    /// The rows have other cells that are not the same.
+    pub differs: bool,
+}
+
+impl fmt::Display for RepeatedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, line, first) = (&self.file, self.line, self.first_line);
+        match self.differs {
+            true => write!(
+                f,
+                "{file}:{line} has the address of line {first} but other cells, and is not mailed"
+            ),
+            false => write!(f, "{file}:{line} repeats line {first}, and is not mailed"),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Options;
 use super::columns::Columns;
 use super::csv_file::{CsvReader, Step};
 use super::error::RecipientsError;
+use super::fetched::Fetched;
 use super::format::{Format, recognise};
 use super::raw_row::{Frame, as_csv, without_line_end};
 use super::record::Record;
@@ -37,6 +38,30 @@ impl ListReader {
         match self {
             ListReader::Csv(reader) => reader.step(),
             ListReader::Sheet(reader) => Ok(reader.step()),
+        }
+    }
+
+    /// Where the current row is, for [`ListReader::fetch`].
+    pub fn offset(&mut self) -> u64 {
+        match self {
+            ListReader::Csv(reader) => reader.offset(),
+            ListReader::Sheet(reader) => reader.offset(),
+        }
+    }
+
+    /// Reads the row at an offset, without moving. `false`: there is no row.
+    pub fn fetch(&self, offset: u64, row: &mut Fetched) -> Result<bool, RecipientsError> {
+        match self {
+            ListReader::Csv(reader) => reader.fetch(offset, row),
+            ListReader::Sheet(reader) => Ok(reader.fetch(offset, row)),
+        }
+    }
+
+    /// The name of the encoding if rows of it cannot be fetched.
+    pub fn unsearchable(&self) -> Option<String> {
+        match self {
+            ListReader::Csv(reader) => reader.unsearchable(),
+            ListReader::Sheet(_) => None,
         }
     }
 

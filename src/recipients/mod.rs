@@ -7,14 +7,20 @@ mod cell;
 mod columns;
 mod csv_file;
 mod error;
+mod fetched;
 mod first_pass;
 mod format;
+mod group_check;
+#[cfg(test)]
+mod grouping_tests;
 mod list_reader;
+mod mailboxes;
 mod raw_row;
 mod record;
 mod rejected;
 #[cfg(test)]
 mod rejected_tests;
+mod repeated;
 mod row_check;
 mod rows;
 mod sheet;
@@ -22,6 +28,7 @@ mod sheet_cells;
 #[cfg(test)]
 mod sheet_tests;
 mod source;
+mod survey;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,13 +41,14 @@ use crate::domain::recipient::RowTests;
 use crate::domain::records::SeveralPolicy;
 pub use address_cell::holds_address;
 pub use address_set::AddressSet;
-pub use error::{GarbledCell, HeaderProblem, RecipientsError, RowError, RowProblem};
-pub use first_pass::{Counts, Survey, Tidied, first_pass};
+pub use error::{GarbledCell, HeaderProblem, RecipientsError, RepeatedRow, RowError, RowProblem};
+pub use first_pass::first_pass;
 pub use format::{Cure, ForeignFormat};
 pub use raw_row::{Frame, RejectedRow};
 pub use rejected::{RejectedWriter, rejected_path};
 pub use rows::{Rows, rows};
 pub use source::FileEncoding;
+pub use survey::{Counts, Survey, Tidied};
 pub use table::{Sample, columns, sample};
 
 use std::fmt;
@@ -63,6 +71,9 @@ pub struct Options {
     pub header_columns: Vec<String>,
     /// A cell may hold several addresses: one message to each.
     pub several: SeveralPolicy,
+    /// One message has all rows of a mailbox, wherever they stand.
+    pub group: bool,
+    pub duplicates: DuplicatesPolicy,
     /// Bad rows are left out and reported, instead of being an error.
     pub skip_invalid: bool,
     /// Accept at most this many rows. The fingerprint still covers the whole file.
@@ -71,6 +82,16 @@ pub struct Options {
     pub tests: Tests,
     /// Addresses that are left out and counted, because earlier runs have them.
     pub known: Known,
+}
+
+/// Whether a row with the address of an earlier row may have other cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DuplicatesPolicy {
+    /// It is counted as differing, because its other cells reach nobody.
+    #[default]
+    Error,
+    /// The first row is enough.
+    First,
 }
 
 /// Addresses that earlier runs have, if anybody asked for them. Equal if they are the same object.
@@ -133,6 +154,8 @@ impl Default for Options {
             sheet: None,
             header_columns: Vec::new(),
             several: SeveralPolicy::Error,
+            group: false,
+            duplicates: DuplicatesPolicy::Error,
             skip_invalid: false,
             limit: None,
             tests: Tests::default(),

@@ -5,17 +5,22 @@ use super::Options;
 use super::address_cell::{self, AddressCell};
 use super::cell;
 use super::columns::Columns;
-use super::error::{GarbledCell, RowError, RowProblem, shortened};
+use super::error::{GarbledCell, RecipientsError, RowError, RowProblem, shortened};
 use super::table::{RawRow, Table};
 use super::text_guess::before_wrong_decoding;
 use crate::domain::address::{Address, AddressError};
+use crate::domain::mailbox_key::mailbox_key;
 use crate::domain::recipient::{RecipientRow, RowTest};
 use crate::domain::records::SeveralPolicy;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 pub struct RowCheck {
     file: String,
     columns: Columns,
     several: SeveralPolicy,
+    /// The message of a row has other rows too, so it is tested when all are known.
+    is_grouped: bool,
+    cells: RandomState,
 }
 
 impl RowCheck {
@@ -24,6 +29,8 @@ impl RowCheck {
             file: table.path(),
             columns: table.columns.clone(),
             several: options.several,
+            is_grouped: options.group,
+            cells: RandomState::new(),
         }
     }
 
@@ -69,6 +76,25 @@ impl RowCheck {
         text.collect()
     }
 
+    /// Tells rows apart by their cells beside the address. The same in one process only.
+    pub fn digest(&self, row: RawRow<'_>) -> u32 {
+        let mut hasher = self.cells.build_hasher();
+        for (index, (_, cell)) in self.columns.cells(row.record).enumerate() {
+            if index != self.columns.address_index() {
+                cell.trim_ascii().hash(&mut hasher);
+            }
+        }
+        hasher.finish() as u32
+    }
+
+    /// The cells of one more row of a mailbox. `None`: it is no row of it.
+    pub fn texts_of(&self, row: RawRow<'_>, mailbox: &str) -> Option<Vec<String>> {
+        let addresses = self.addresses(row).ok()?.addresses;
+        let mut addresses = addresses.iter().map(|found| &found.address);
+        let address = addresses.find(|address| mailbox_key(address.as_str()) == mailbox)?;
+        self.texts(row, address).ok()
+    }
+
     /// The first cell that was decoded wrongly before it came into the list. For a row that [`RowCheck::addresses`]
     /// accepted.
     pub fn garbled(&self, row: RawRow<'_>) -> Option<GarbledCell> {
@@ -102,9 +128,17 @@ impl RowCheck {
             address: first.address.clone(),
             name: first.name.clone(),
             fields: self.texts(row, &first.address)?,
+            others: Vec::new(),
         };
-        let fault = match tests.row(&recipient) {
-            Ok(()) => return Ok(cell),
+        let message = || match self.is_grouped {
+            true => Ok(()),
+            false => tests.message(&recipient),
+        };
+        let fault = match tests.cells(&recipient).and_then(|()| message()) {
+            Ok(()) => {
+                tests.observe(&recipient);
+                return Ok(cell);
+            }
             Err(fault) => fault,
         };
         let place = fault.column.and_then(|index| {
@@ -125,6 +159,11 @@ impl RowCheck {
             cell: None,
             what,
         }
+    }
+
+    pub fn many_groups(&self) -> RecipientsError {
+        let path = self.file.clone();
+        RecipientsError::ManyGroups { path }
     }
 
     fn cell_error(&self, line: u64, column: &str, cell: &[u8], what: RowProblem) -> RowError {

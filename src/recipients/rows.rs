@@ -1,15 +1,18 @@
 //! The second pass: returns the accepted rows in file order, and checks that the file is still the one of the first
 //! pass.
 
-use super::Options;
 use super::csv_file::Step;
-use super::error::RecipientsError;
-use super::first_pass::Survey;
+use super::error::{RecipientsError, RowError, RowProblem};
+use super::fetched::Fetched;
+use super::raw_row::{Frame, RejectedRow};
 use super::row_check::RowCheck;
-use super::table::Table;
+use super::survey::Survey;
+use super::table::{RawRow, Table};
+use super::{MAX_ROW_BYTES, Options};
 use crate::domain::ids::Row;
 use crate::domain::mailbox::Mailbox;
-use crate::domain::recipient::RecipientRow;
+use crate::domain::mailbox_key::mailbox_key;
+use crate::domain::recipient::{RecipientRow, RowFault};
 use crate::domain::records::SeveralPolicy;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -131,13 +134,77 @@ impl Rows<'_> {
             .check
             .texts(row, &found.address)
             .map_err(|_| changed(table))?;
-        Ok(Some(RecipientRow {
+        let mut recipient = RecipientRow {
             row: number,
             line: row.line,
             address: found.address,
             name: found.name,
             fields,
-        }))
+            others: Vec::new(),
+        };
+        self.add_others(table, &mut recipient)?;
+        Ok(Some(recipient))
+    }
+
+    /// Reads the other rows of the recipient's mailbox, with `group = true`.
+    fn add_others(
+        &self,
+        table: &Table,
+        recipient: &mut RecipientRow,
+    ) -> Result<(), RecipientsError> {
+        let mailbox = mailbox_key(recipient.address.as_str());
+        let mut bytes = recipient.bytes();
+        let mut others = Vec::new();
+        let mut fetched = Fetched::default();
+        for offset in self.survey.groups.of(recipient.row) {
+            let is_there = table.fetch(offset, &mut fetched)?;
+            let row = RawRow {
+                record: &fetched.record,
+                line: recipient.line,
+            };
+            // Where another row is now, the file is another one. Nobody gets the rows of somebody else.
+            let cells = is_there
+                .then(|| self.check.texts_of(row, &mailbox))
+                .flatten();
+            let cells = cells.ok_or_else(|| changed(table))?;
+            bytes += cells.iter().map(String::len).sum::<usize>();
+            if bytes > MAX_ROW_BYTES {
+                return Err(RecipientsError::LargeGroup {
+                    path: table.path(),
+                    line: recipient.line,
+                    limit: MAX_ROW_BYTES,
+                });
+            }
+            others.push(cells);
+        }
+        recipient.others = others;
+        Ok(())
+    }
+
+    /// The error for a recipient without a message, and the rows of its mailbox as the file has them. Call it for the
+    /// recipient that was returned last.
+    pub fn reject(
+        &self,
+        recipient: &RecipientRow,
+        fault: RowFault,
+    ) -> Result<(RowError, Vec<(RejectedRow, Frame)>), RecipientsError> {
+        let error = self
+            .check
+            .row_error(recipient.line, RowProblem::Unfit(fault.what));
+        let mut rejected = Vec::new();
+        if let Some(table) = &self.table {
+            rejected.push((table.rejected(error.clone()), table.frame.clone()));
+            let mut fetched = Fetched::default();
+            for offset in self.survey.groups.of(recipient.row) {
+                if !table.fetch(offset, &mut fetched)? {
+                    return Err(changed(table));
+                }
+                let (raw, record) = (fetched.raw(), &fetched.record);
+                let row = RejectedRow::new(error.clone(), &raw, record, &table.frame);
+                rejected.push((row, table.frame.clone()));
+            }
+        }
+        Ok((error, rejected))
     }
 
     /// Reads the rest of the file and compares its fingerprint with that of the first pass.

@@ -2,6 +2,7 @@
 
 use super::csv_file::Step;
 use super::error::{RecipientsError, RowProblem};
+use super::fetched::Fetched;
 use super::record::Record;
 use super::sheet_cells::{Cells, SheetError, broken};
 use super::source::{Source, Stamp};
@@ -103,6 +104,18 @@ impl SheetReader {
                 false => Step::Row,
             };
         }
+    }
+
+    /// Where the current row is, for [`SheetReader::fetch`].
+    pub fn offset(&self) -> u64 {
+        self.next.saturating_sub(1) as u64
+    }
+
+    /// Reads the row at an offset, without moving. `false`: there is no row.
+    pub fn fetch(&self, offset: u64, row: &mut Fetched) -> bool {
+        let index = usize::try_from(offset).ok();
+        let found = index.and_then(|index| self.cells.fill(index, self.width, &mut row.record));
+        found.is_some()
     }
 
     pub fn record(&self) -> &Record {

@@ -140,3 +140,22 @@ fn names_what_is_wrong_with_a_workbook() {
         ));
     }
 }
+
+#[test]
+fn all_rows_of_a_mailbox_are_found_again_in_a_workbook() {
+    let cell = |text: &str| format!("<c t=\"inlineStr\"><is><t>{text}</t></is></c>");
+    let row = |address: &str, name: &str| format!("<row>{}{}</row>", cell(address), cell(name));
+    let rows = [
+        row("email", "name"),
+        row("a@x.io", "Mia"),
+        row("", ""),
+        row("b@x.io", "Lea"),
+        row("A@x.io", "Tom"),
+    ];
+    let mut case = super::tests::Case::new(xlsx(&rows.concat()));
+    case.options.group = true;
+    let rows = case.rows();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0].others, [["A@x.io", "Tom"]]);
+    assert!(rows[1].others.is_empty());
+}

@@ -4,6 +4,7 @@ use super::Options;
 use super::columns::{Columns, ColumnsError};
 use super::csv_file::Step;
 use super::error::{HeaderProblem, RecipientsError, RowError, shortened};
+use super::fetched::Fetched;
 use super::list_reader::ListReader;
 use super::raw_row::{Frame, RejectedRow};
 use super::record::Record;
@@ -120,6 +121,27 @@ impl Table {
         RawRow {
             record: self.reader.record(),
             line: self.reader.line(),
+        }
+    }
+
+    /// Where the row that was read last is, for [`Table::fetch`].
+    pub fn offset(&mut self) -> u64 {
+        self.reader.offset()
+    }
+
+    /// Reads the row at an offset again. The row that was read last stays. `false`: there is no row.
+    pub fn fetch(&self, offset: u64, row: &mut Fetched) -> Result<bool, RecipientsError> {
+        self.reader.fetch(offset, row)
+    }
+
+    /// Errors: rows of this list cannot be fetched.
+    pub fn require_fetching(&self) -> Result<(), RecipientsError> {
+        match self.reader.unsearchable() {
+            None => Ok(()),
+            Some(encoding) => Err(RecipientsError::GroupEncoding {
+                path: self.path(),
+                encoding,
+            }),
         }
     }
 

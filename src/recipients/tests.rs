@@ -62,6 +62,7 @@ fn counts(rows: u64, accepted: u64, duplicates: u64, invalid: u64) -> Counts {
         rows,
         accepted,
         duplicates,
+        differing: 0,
         invalid,
         already_sent: 0,
         tidied: Tidied::default(),
@@ -288,7 +289,13 @@ fn mails_each_address_of_a_cell_where_the_campaign_says_so() {
     );
     let mut case = Case::new(text);
     case.options.several = SeveralPolicy::Each;
-    assert_eq!(case.survey().counts, counts(5, 4, 1, 0));
+    assert_eq!(
+        case.survey().counts,
+        Counts {
+            differing: 1,
+            ..counts(5, 4, 1, 0)
+        }
+    );
     let found: Vec<(String, String, u64)> = case
         .rows()
         .into_iter()
@@ -459,4 +466,23 @@ mod arbitrary {
             prop_assert_eq!(found, names);
         }
     }
+}
+
+#[test]
+fn rows_of_one_address_that_differ_are_counted_and_the_first_is_named() {
+    let text = "email,name\na@x.io,A\nb@@x.io,B\nA@x.io, A \nc@x.io,C\nc@x.io,D\na@x.io,E\n";
+    let mut case = Case::new(text).skipping();
+    let survey = case.survey();
+    assert_eq!((survey.counts.duplicates, survey.counts.differing), (3, 2));
+    let named = survey.repeated.unwrap().to_string();
+    let expected = "list.csv:6 has the address of line 5 but other cells, and is not mailed";
+    assert!(named.ends_with(expected), "{named}");
+    case.options.duplicates = DuplicatesPolicy::First;
+    let survey = case.survey();
+    assert_eq!((survey.counts.duplicates, survey.counts.differing), (3, 0));
+    let named = survey.repeated.unwrap().to_string();
+    assert!(
+        named.ends_with("list.csv:4 repeats line 2, and is not mailed"),
+        "{named}"
+    );
 }

@@ -2,14 +2,16 @@
 //! on every host and at every time.
 
 use super::address_fields::Addressed;
-use super::analysis::{CellTest, ListColumns};
+use super::analysis::CellTest;
 use super::body::Body;
 use super::content::{Content, HeaderTemplate};
 use super::error::{RenderError, RenderProblem, TemplateError};
 use super::foreign_tags::ForeignTag;
 use super::header;
+use super::list_columns::ListColumns;
 use super::mime::{self, write_line};
 use super::row::{self, Columns};
+use super::variables::ROWS;
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
 use crate::domain::recipient::RecipientRow;
 use minijinja::Value;
@@ -51,16 +53,29 @@ impl Content {
     /// Checks all variables against the columns of a list. `recipients`: name of the list, for error messages.
     pub fn composer(self, columns: &[String], recipients: &str) -> Result<Composer, TemplateError> {
         self.check_types(columns, recipients)?;
+        self.check_rows(columns, recipients)?;
         let list = ListColumns {
             names: columns,
             types: &self.column_types,
+            is_grouped: self.is_grouped,
         };
         let cell_tests = self.templates.check(list, recipients)?;
         Ok(Composer {
-            columns: Arc::new(Columns::new(columns, &self.column_types)),
+            columns: Arc::new(Columns::new(list)),
             content: Arc::new(self),
             cell_tests: Arc::new(cell_tests),
         })
+    }
+
+    /// Checks that no column hides the variable for the rows of a mailbox.
+    fn check_rows(&self, columns: &[String], recipients: &str) -> Result<(), TemplateError> {
+        match self.is_grouped && columns.iter().any(|column| column == ROWS) {
+            false => Ok(()),
+            true => Err(TemplateError::RowsColumn {
+                origin: self.origin.clone(),
+                recipients: recipients.to_string(),
+            }),
+        }
     }
 
     /// Checks that each column with a type exists.
@@ -109,7 +124,7 @@ impl Composer {
 
     /// The encoded message for one row. `message_id` is `token@domain`, without angle brackets.
     pub fn compose(&self, row: &RecipientRow, message_id: &str) -> Result<Composed, RenderError> {
-        let values = row::values(&self.columns, &row.fields);
+        let values = row::values(&self.columns, row);
         let body = self.body(&values, row)?;
         let mut bytes = Vec::with_capacity(estimated_bytes(&body));
         self.write_header_fields(row, message_id, &values, &mut bytes)?;
@@ -129,7 +144,7 @@ impl Composer {
 
     /// The rendered texts for one row.
     pub fn render(&self, row: &RecipientRow) -> Result<RenderedMessage, RenderError> {
-        let values = row::values(&self.columns, &row.fields);
+        let values = row::values(&self.columns, row);
         let Addressed { from, to, reply_to } = self.addressed(&values, row)?;
         let mut fields = vec![
             ("From".to_string(), from.mailbox.to_string()),
@@ -180,7 +195,7 @@ impl Composer {
 
     /// Checks the address fields of a row's message.
     pub(super) fn check_address_fields(&self, row: &RecipientRow) -> Result<(), RenderError> {
-        let values = row::values(&self.columns, &row.fields);
+        let values = row::values(&self.columns, row);
         self.addressed(&values, row).map(|_| ())
     }
 

@@ -35,6 +35,8 @@ pub struct CampaignContent {
     pub text: Option<String>,
     /// Name and value. The values are templates. A field whose value renders to white space is left out.
     pub headers: Vec<(String, String)>,
+    /// One message has all rows of a mailbox, in the variable `rows`.
+    pub group: bool,
     /// Types of columns. The cells of all other columns are text.
     pub column_types: BTreeMap<String, CellType>,
 }
@@ -57,6 +59,7 @@ pub struct Content {
     /// Names of templates.
     pub(super) body: Body<String>,
     pub(super) templates: Templates,
+    pub(super) is_grouped: bool,
     pub(super) column_types: BTreeMap<String, CellType>,
 }
 
@@ -136,6 +139,7 @@ impl Content {
                 .collect(),
             body,
             templates,
+            is_grouped: given.group,
             column_types: given.column_types.clone(),
         })
     }

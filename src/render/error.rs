@@ -89,6 +89,10 @@ pub enum TemplateError {
         recipients: String,
         columns: Vec<String>,
     },
+    #[error(
+        "{origin}: `group = true` puts the rows of an address into the variable `rows`, but {recipients} has a column of that name"
+    )]
+    RowsColumn { origin: String, recipients: String },
     #[error(transparent)]
     UnknownName(Box<UnknownName>),
     /// A syntax error with its reason.

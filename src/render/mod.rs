@@ -15,6 +15,7 @@ mod foreign_tags;
 mod functions;
 mod header;
 mod lexer;
+mod list_columns;
 mod mailbox;
 mod mime;
 mod row;

@@ -1,9 +1,10 @@
-//! A row as variables of a template: each column by its name, and the whole row as `row["any name"]`. The one place
-//! where a cell becomes a value of the template engine.
+//! A row as variables of a template: each column by its name, the whole row as `row["any name"]`, and, where one mail has
+//! all rows of a mailbox, these as `rows`. The one place where a cell becomes a value of the template engine.
 
 use super::cell_type::CellType;
-use super::variables::ROW;
-use crate::domain::recipient::RowFault;
+use super::list_columns::ListColumns;
+use super::variables::{ROW, ROWS};
+use crate::domain::recipient::{RecipientRow, RowFault};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
 use std::collections::{BTreeMap, HashMap};
@@ -16,10 +17,17 @@ pub struct Columns {
     index: HashMap<String, usize>,
     /// Columns whose cells are not text, by number.
     types: BTreeMap<usize, CellType>,
+    /// One mail has all rows of a mailbox.
+    is_grouped: bool,
 }
 
 impl Columns {
-    pub fn new(names: &[String], types: &BTreeMap<String, CellType>) -> Columns {
+    pub fn new(list: ListColumns<'_>) -> Columns {
+        let ListColumns {
+            names,
+            types,
+            is_grouped,
+        } = list;
         let index: HashMap<String, usize> = names.iter().cloned().zip(0..).collect();
         let types = types
             .iter()
@@ -27,6 +35,7 @@ impl Columns {
         Columns {
             names: names.to_vec(),
             types: types.collect(),
+            is_grouped,
             index,
         }
     }
@@ -67,17 +76,28 @@ impl Columns {
 struct RowValues {
     columns: Arc<Columns>,
     cells: Vec<Value>,
+    /// All rows of the mailbox, for its first one.
+    rows: Option<Value>,
 }
 
-/// The variables of a row with these cells.
-pub fn values(columns: &Arc<Columns>, cells: &[String]) -> Value {
+/// The variables of a recipient's message.
+pub fn values(columns: &Arc<Columns>, row: &RecipientRow) -> Value {
+    let rows = columns.is_grouped.then(|| {
+        let others = row.others.iter();
+        let all = std::iter::once(&row.fields).chain(others);
+        all.map(|cells| of_cells(columns, cells, None)).collect()
+    });
+    of_cells(columns, &row.fields, rows)
+}
+
+fn of_cells(columns: &Arc<Columns>, cells: &[String], rows: Option<Value>) -> Value {
+    let cells = cells.iter().enumerate();
     Value::from_object(RowValues {
         columns: Arc::clone(columns),
         cells: cells
-            .iter()
-            .enumerate()
             .map(|(index, cell)| columns.value(index, cell))
             .collect(),
+        rows,
     })
 }
 
@@ -94,6 +114,7 @@ impl Object for RowValues {
         match self.columns.index.get(key) {
             Some(index) => self.cells.get(*index).cloned(),
             None if key == ROW => Some(Value::from_dyn_object(Arc::clone(self))),
+            None if key == ROWS => self.rows.clone(),
             None => None,
         }
     }

@@ -59,20 +59,30 @@ struct OnePass<'a> {
 }
 
 impl RowTest for OnePass<'_> {
-    fn row(&mut self, row: &RecipientRow) -> Result<(), RowFault> {
+    fn cells(&self, row: &RecipientRow) -> Result<(), RowFault> {
+        self.tests.composer.columns.check(&row.fields)
+    }
+
+    fn needs_messages(&self) -> bool {
+        self.tests.render || self.tests.composer.has_address_templates()
+    }
+
+    fn message(&self, row: &RecipientRow) -> Result<(), RowFault> {
         let composer = &self.tests.composer;
-        composer.columns.check(&row.fields)?;
         if self.tests.render {
             let id = format!("check@{}", composer.message_id_domain());
             composer.compose(row, &id).map_err(fault)?;
         } else if composer.has_address_templates() {
             composer.check_address_fields(row).map_err(fault)?;
         }
+        Ok(())
+    }
+
+    fn observe(&mut self, row: &RecipientRow) {
         for observed in &mut self.observed {
             let cell = row.fields.get(observed.index).map_or("", String::as_str);
             observed.see(cell.trim(), row.line);
         }
-        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<(), ListFault> {

@@ -1,11 +1,12 @@
 //! The compiled templates of a campaign. Undefined variables are errors, HTML is escaped, and the cost of one rendering
 //! is limited.
 
-use super::analysis::{self, CellTest, ListColumns};
+use super::analysis::{self, CellTest};
 use super::error::{Place, RenderError, RenderProblem, TemplateError};
 use super::files::TemplateFiles;
 use super::foreign_tags::{self, ForeignTag};
 use super::functions;
+use super::list_columns::ListColumns;
 use super::typing;
 use super::variables;
 use crate::domain::chunk::MAX_MESSAGE_BYTES;
@@ -73,7 +74,7 @@ impl Templates {
         columns: ListColumns<'_>,
         recipients: &str,
     ) -> Result<Vec<CellTest>, TemplateError> {
-        variables::check(&self.environment, &self.files, columns.names, recipients)?;
+        variables::check(&self.environment, &self.files, columns, recipients)?;
         analysis::analyse(&self.files, columns)
     }
 

@@ -2,6 +2,7 @@
 
 use super::error::{Place, TemplateError, UnknownColumn};
 use super::files::{Template, TemplateFiles};
+use super::list_columns::ListColumns;
 use super::scan::Reference;
 use crate::domain::nearest::nearest;
 use minijinja::Environment;
@@ -11,24 +12,28 @@ use std::collections::BTreeSet;
 const BUILT_IN: [&str; 6] = ["loop", "self", "super", "caller", "varargs", "kwargs"];
 /// The variable for the whole row. Columns whose name is not an identifier need it: `{{ row["First name"] }}`.
 pub const ROW: &str = "row";
+/// The variable for all rows of a mailbox, where one mail has them all.
+pub const ROWS: &str = "rows";
 
 struct Check<'a> {
     environment: &'a Environment<'static>,
     files: &'a TemplateFiles,
     columns: &'a [String],
+    is_grouped: bool,
     recipients: &'a str,
 }
 
 pub fn check(
     environment: &Environment<'static>,
     files: &TemplateFiles,
-    columns: &[String],
+    columns: ListColumns<'_>,
     recipients: &str,
 ) -> Result<(), TemplateError> {
     let check = Check {
         environment,
         files,
-        columns,
+        columns: columns.names,
+        is_grouped: columns.is_grouped,
         recipients,
     };
     for (name, template) in &files.templates {
@@ -104,6 +109,7 @@ impl Check<'_> {
             return self.is_column(column);
         }
         root == ROW
+            || (self.is_grouped && root == ROWS)
             || BUILT_IN.contains(&root)
             || self.environment.globals().any(|(name, _)| name == root)
             || self.is_bound_elsewhere(template, root)

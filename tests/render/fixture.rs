@@ -24,6 +24,7 @@ pub fn row(address: &str, fields: &[&str]) -> RecipientRow {
         address: Address::parse(address).unwrap(),
         name: None,
         fields: strings(fields),
+        others: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Errors of single messages and of a campaign's content, header fields without a value, and hostile cells.
 
-use super::fixture::{Case, ID, check_shape, plain, row};
+use super::fixture::{Case, ID, check_shape, plain, row, strings};
 use mail_parser::{HeaderForm, MessageParser, MimeHeaders};
 use mailq::render::{CampaignContent, Content};
 use proptest::prelude::*;
@@ -185,6 +185,51 @@ fn the_name_beside_the_address_is_in_to_unless_the_campaign_says_otherwise() {
     assert_eq!(to(None, Some("Anna")), "To: Anna <a@x.io>");
     assert_eq!(to(Some("{{ name }}"), Some("Anna")), "To: Otto <a@x.io>");
     assert_eq!(to(Some(" "), Some("Anna")), "To: a@x.io");
+}
+
+#[test]
+fn a_grouped_message_has_all_rows_of_the_mailbox() {
+    let mut case = Case::new(&[(
+        "a.txt",
+        "{{ name }} of {{ rows | length }}:{% for row in rows %} {{ row.name }} in {{ row['city'] }}{% endfor %}; {{ name }}",
+    )]);
+    assert!(
+        case.error().contains("`rows` is not a column"),
+        "{}",
+        case.error()
+    );
+    case.content.group = true;
+    case.content.subject = "{{ rows | map(attribute='name') | join(', ') }}".to_string();
+    let mut recipient = row("a@x.io", &["a@x.io", "Mia", "Rome"]);
+    recipient.others = vec![strings(&["a@x.io", "Tom", "Bern"])];
+    let composed = case.composer().unwrap().compose(&recipient, ID).unwrap();
+    let message = String::from_utf8(composed.bytes).unwrap();
+    assert!(message.contains("\r\nSubject: Mia, Tom\r\n"), "{message}");
+    assert!(
+        message.contains("Mia of 2: Mia in Rome Tom in Bern; Mia"),
+        "{message}"
+    );
+
+    recipient.others[0][1] = "Tom\r\nBcc: b@x.io".to_string();
+    let refused = case.composer().unwrap().compose(&recipient, ID);
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("a control character")
+    );
+
+    let columns = strings(&["email", "rows"]);
+    let content = Content::load(&case.content, &case.templates()).unwrap();
+    let error = content
+        .composer(&columns, "list.csv")
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("list.csv has a column of that name"),
+        "{error}"
+    );
 }
 
 #[test]

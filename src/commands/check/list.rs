@@ -5,6 +5,7 @@ use super::message::Samples;
 use super::report::Report;
 use super::typos;
 use crate::commands::Failure;
+use crate::commands::enqueue::DIFFERING;
 use crate::commands::text::counted;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;
@@ -61,7 +62,8 @@ pub fn check(
         }
     }
     missing.found.rest(&name, "W23", "cells like these", report);
-    addresses.finish(&name, survey.counts.duplicates, report);
+    addresses.finish(&name, report);
+    repeated(&survey, report);
     if let Some(samples) = samples {
         samples.finish(report);
     }
@@ -97,6 +99,23 @@ fn survey(path: &Path, options: &Options, report: &mut Report) -> Option<Survey>
             None
         }
     }
+}
+
+/// A finding about rows with the address of an earlier one.
+fn repeated(survey: &Survey, report: &mut Report) {
+    let Some(first) = &survey.repeated else {
+        return;
+    };
+    let (id, rows, hint) = match first.differs {
+        true => ("W38", survey.counts.differing, DIFFERING),
+        false => (
+            "W33",
+            survey.counts.duplicates,
+            "remove the rows if the addresses are wrong; each address gets one mail",
+        ),
+    };
+    let what = format!("{first} ({} like this)", counted(rows, "row"));
+    report.findings.push(Finding::warning(id, what, hint));
 }
 
 /// Findings about what was put right while the list was read, and about its text.
@@ -224,18 +243,11 @@ impl AddressChecks {
         self.international += u64::from(row.address.needs_smtputf8());
     }
 
-    fn finish(&self, name: &str, duplicates: u64, report: &mut Report) {
+    fn finish(&self, name: &str, report: &mut Report) {
         self.typos.rest(name, "W34", "typos like these", report);
-        let duplicates_of = counted(duplicates, "duplicate row");
         let suppressed = counted(self.suppressed, "suppressed address");
         let international = counted(self.international, "address");
         for (count, id, what, hint) in [
-            (
-                duplicates,
-                "W33",
-                format!("{duplicates_of}: each address gets one mail"),
-                "nothing to do",
-            ),
             (
                 self.suppressed,
                 "W35",

@@ -10,9 +10,10 @@ use crate::engine::account;
 use crate::engine::enqueue::{EnqueueProgress, EnqueueReport, OtherRun};
 use std::time::Duration;
 
-/// Rejected rows need attention.
+/// Rejected rows need attention, and rows that differ from the one that is mailed.
 pub fn exit(report: &EnqueueReport) -> Exit {
-    if report.tally.invalid > 0 && !report.already_enqueued {
+    let left_out = report.tally.invalid + report.differing;
+    if left_out > 0 && !report.already_enqueued {
         Exit::NeedsAttention
     } else {
         Exit::Done
@@ -133,7 +134,10 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
         false => format!("{name}: {messages} enqueued"),
     };
     for (count, word) in [
-        (tally.duplicates, "duplicates"),
+        (
+            tally.duplicates,
+            duplicates(tally.duplicates, report.is_grouped),
+        ),
         (tally.invalid, "invalid"),
         (tally.suppressed, "suppressed"),
         (tally.already_sent, "already sent"),
@@ -157,6 +161,20 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     }
 }
 
+/// What to do about rows of one address that differ.
+pub const DIFFERING: &str = "`group = true` in the campaign file makes one mail of all rows of an address; \
+`duplicates = \"first\"` says that its first row is enough";
+
+/// What rows are that have the address of an earlier one.
+fn duplicates(count: u64, is_grouped: bool) -> &'static str {
+    match (is_grouped, count) {
+        (true, 1) => "more row in these mails",
+        (true, _) => "more rows in these mails",
+        (false, 1) => "duplicate",
+        (false, _) => "duplicates",
+    }
+}
+
 /// Shows what the engine reports.
 pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
     match event {
@@ -165,6 +183,13 @@ pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
             "warning: {first} ({} like this)",
             counted(rows, "row")
         )),
+        EnqueueProgress::Repeated { first, rows } => {
+            let what = format!("{first} ({} like this)", counted(rows, "row"));
+            match first.differs {
+                true => progress.warn(format!("warning: {what}\nhint: {DIFFERING}")),
+                false => progress.say(what),
+            }
+        }
         EnqueueProgress::Dropped(run) => progress.say(format!(
             "discarded the unfinished run `{run}`: its inputs changed"
         )),

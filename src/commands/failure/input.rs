@@ -45,6 +45,15 @@ fn recipients_hint(error: &RecipientsError) -> String {
             "check the path; `recipients` in the campaign file names the list".into()
         }
         RecipientsError::Unwritable { .. } => "make its folder writable".into(),
+        RecipientsError::GroupEncoding { encoding, .. } => {
+            format!(
+                "convert the list: `iconv -f {encoding} -t utf-8 LIST.csv`, and leave out `encoding`"
+            )
+        }
+        RecipientsError::LargeGroup { .. } => {
+            "check whether so many rows may have this address, or leave out `group`".into()
+        }
+        RecipientsError::ManyGroups { .. } => "split the list".into(),
         RecipientsError::Empty { .. } => {
             "start the list with a header row, for example `email,name`".into()
         }
@@ -161,6 +170,10 @@ fn template_hint(error: &TemplateError) -> String {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
         },
+        TemplateError::RowsColumn { .. } => "rename the column".into(),
+        TemplateError::UnknownColumn(unknown) if unknown.name == "rows" => {
+            "set `group = true` in the campaign file: one mail has all rows of an address, in `rows`".into()
+        }
         TemplateError::UnknownColumn(unknown) => {
             let name = &unknown.name;
             let place = &unknown.place;

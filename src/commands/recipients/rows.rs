@@ -3,10 +3,9 @@
 use crate::commands::Failure;
 use crate::commands::output::{Align, Cells, Column, Format, Listing};
 use crate::domain::ids::Row;
-use crate::domain::recipient::RecipientRow;
 use crate::engine::enqueue::LEFT_OUT;
 use crate::protocol::RunFacts;
-use crate::recipients::{FileEncoding, Options, Survey, first_pass, rows};
+use crate::recipients::{DuplicatesPolicy, FileEncoding, Options, Survey, first_pass, rows};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::path::Path;
@@ -79,6 +78,8 @@ fn options(run: &RunFacts) -> Options {
         email_column: reading.email_column.clone(),
         sheet: reading.sheet.clone(),
         several: reading.several,
+        group: reading.group,
+        duplicates: DuplicatesPolicy::First,
         encoding: reading.encoding.as_deref().and_then(FileEncoding::of_name),
         header_columns: reading.header_columns.clone(),
         skip_invalid: true,
@@ -101,18 +102,21 @@ pub fn print(run: &RunFacts, survey: &Survey, wanted: &RowSet, json: bool) -> Re
     let mut list = Listing::new(format, &columns)?;
     for row in all {
         let row = row?;
-        if wanted.has(row.row) {
+        if !wanted.has(row.row) {
+            continue;
+        }
+        for cells in std::iter::once(&row.fields).chain(&row.others) {
             list.add(
-                || document(&survey.columns, &row),
-                || row.fields.iter().map(Cow::from).collect(),
+                || document(&survey.columns, cells),
+                || cells.iter().map(Cow::from).collect(),
             )?;
         }
     }
     list.finish()
 }
 
-fn document(columns: &[String], row: &RecipientRow) -> Map<String, Value> {
-    let cells = columns.iter().cloned().zip(row.fields.iter().cloned());
+fn document(columns: &[String], cells: &[String]) -> Map<String, Value> {
+    let cells = columns.iter().cloned().zip(cells.iter().cloned());
     cells
         .map(|(name, cell)| (name, Value::String(cell)))
         .collect()

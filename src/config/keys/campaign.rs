@@ -5,7 +5,7 @@ use crate::config::mailbox::MailboxTemplate;
 use crate::config::schema::{Choice, Shape, Table};
 use crate::domain::mailbox::Mailbox;
 use crate::domain::records::{InDoubtPolicy, SeveralPolicy};
-use crate::recipients::FileEncoding;
+use crate::recipients::{DuplicatesPolicy, FileEncoding};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -101,6 +101,24 @@ keys! {
             example: "each",
         }
 
+        /// What it means when rows of one address differ
+        ///
+        /// The mail is always that of the first row. `error`: the others are reported, and the exit code is 1. `first`:
+        /// the first row is enough. With `group = true` the mail has them all.
+        duplicates: DuplicatesPolicy {
+            default: "error",
+            example: "first",
+        }
+
+        /// One mail for all rows of an address, wherever they stand in the list
+        ///
+        /// The columns are those of the first row, and all rows are in `rows`: `{% for row in rows %}{{ row.item }}{% endfor %}`.
+        /// Without this each address gets the mail of its first row.
+        group: bool {
+            default: "false",
+            example: "true",
+        }
+
         /// Encoding of a recipients CSV that is not UTF-8
         ///
         /// For example `windows-1252`, `macintosh`, `gb18030` or `shift_jis`. A byte order mark in the file wins. UTF-16
@@ -173,6 +191,13 @@ impl Choice for OncePer {
         ("day", OncePer::Day),
         ("week", OncePer::Week),
         ("month", OncePer::Month),
+    ];
+}
+
+impl Choice for DuplicatesPolicy {
+    const NAMES: &'static [(&'static str, DuplicatesPolicy)] = &[
+        ("error", DuplicatesPolicy::Error),
+        ("first", DuplicatesPolicy::First),
     ];
 }
 

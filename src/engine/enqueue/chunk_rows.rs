@@ -93,7 +93,7 @@ impl ChunkRows<'_> {
             && let Some(row) = self.rows.next_if(belongs)
         {
             let row = row?;
-            bytes += row.fields.iter().map(String::len).sum::<usize>();
+            bytes += row.bytes();
             rows.push(row);
         }
         Ok(rows)

@@ -266,6 +266,7 @@ impl NewManifest {
                 email_column: job.options.email_column.clone(),
                 sheet: job.options.sheet.clone(),
                 several: job.options.several,
+                group: job.options.group,
                 encoding: job.options.encoding.map(FileEncoding::name),
                 header_columns: job.options.header_columns.clone(),
             }),

@@ -2,7 +2,7 @@
 
 use crate::domain::ids::{RunId, RunKey};
 use crate::domain::records::Tally;
-use crate::recipients::{Counts, GarbledCell, RowError, Tidied};
+use crate::recipients::{Counts, GarbledCell, RepeatedRow, RowError, Tidied};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -17,7 +17,12 @@ pub struct EnqueueReport {
     /// What was left out of the list, besides rows.
     #[serde(flatten)]
     pub tidied: Tidied,
+    /// Duplicates with other cells than the row that is mailed, unless that was said to be enough.
+    pub differing: u64,
     pub elapsed_seconds: f64,
+    /// The `duplicates` are rows in the mail of another row.
+    #[serde(skip)]
+    pub is_grouped: bool,
     /// The run was sealed by an earlier call or another process. The counts are those of its seal.
     pub already_enqueued: bool,
     /// Inputs that differ from those of the run that was sealed already.
@@ -39,7 +44,9 @@ impl EnqueueReport {
             key: id.key(),
             tally,
             tidied: Tidied::default(),
+            differing: 0,
             elapsed_seconds: elapsed.as_secs_f64(),
+            is_grouped: false,
             already_enqueued: false,
             changed: Vec::new(),
             dry_run: false,
@@ -59,6 +66,8 @@ pub enum EnqueueProgress<'a> {
     Surveyed(&'a Counts),
     /// The first cell of several rows, or of one, with text that was decoded wrongly before it came into the list.
     Garbled { first: &'a GarbledCell, rows: u64 },
+    /// The first row that gets no mail because an earlier one has its address, and how many are like this.
+    Repeated { first: &'a RepeatedRow, rows: u64 },
     /// This unsealed run was dropped.
     Dropped(&'a str),
     /// What this earlier run had pending is cancelled.

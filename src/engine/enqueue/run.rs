@@ -40,6 +40,9 @@ pub async fn enqueue(
     let mut topic = CampaignTopic::new(queue, job.queue_timeout);
     if job.dry_run {
         let already_enqueued = file.rehearse(&mut topic, job, clock, observer).await?;
+        if !already_enqueued {
+            file.show_repeated(observer);
+        }
         let tally = file.render_all(job, clock, observer).await?;
         return Ok(EnqueueReport {
             already_enqueued,
@@ -50,6 +53,9 @@ pub async fn enqueue(
     let begun = file
         .begin(&mut topic, job, clock, &mut dropped, observer)
         .await?;
+    if !matches!(begun, Begun::AlreadySealed(_)) {
+        file.show_repeated(observer);
+    }
     let report = match begun {
         Begun::AlreadySealed(already) => EnqueueReport {
             already_enqueued: true,
@@ -86,6 +92,7 @@ pub async fn dry_run(
 ) -> Result<EnqueueReport, EnqueueError> {
     let started = clock.since_boot();
     let file = SurveyedFile::survey(job, observer).await?;
+    file.show_repeated(observer);
     let tally = file.render_all(job, clock, observer).await?;
     Ok(file.report(tally, clock.since_boot().saturating_sub(started), true))
 }
@@ -150,6 +157,18 @@ impl SurveyedFile {
             surveyed,
             options: job.options.clone(),
         })
+    }
+
+    fn show_repeated(&self, observer: &mut dyn FnMut(EnqueueProgress<'_>)) {
+        let survey = &self.surveyed.survey;
+        let Some(first) = &survey.repeated else {
+            return;
+        };
+        let rows = match first.differs {
+            true => survey.counts.differing,
+            false => survey.counts.duplicates,
+        };
+        observer(EnqueueProgress::Repeated { first, rows });
     }
 
     /// Drops superseded runs, deals with earlier ones, and writes the manifest.
@@ -267,7 +286,9 @@ impl SurveyedFile {
         let rejected = self.surveyed.rejected_file.as_ref();
         EnqueueReport {
             dry_run,
+            is_grouped: self.options.group,
             tidied: self.surveyed.survey.counts.tidied,
+            differing: self.surveyed.survey.counts.differing,
             rejected_file: rejected.map(|path| path.display().to_string()),
             ..EnqueueReport::new(&self.identity.id, tally, elapsed)
         }

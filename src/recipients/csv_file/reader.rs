@@ -4,11 +4,15 @@ use super::delimiter;
 use super::header_below::lines_to_header;
 use super::split::{Found, line_end_bytes, scan};
 use crate::recipients::error::{RecipientsError, RowProblem};
+use crate::recipients::fetched::Fetched;
 use crate::recipients::record::Record;
 use crate::recipients::source::{FileEncoding, Source, Stamp};
 use crate::recipients::{MAX_CELL_BYTES, MAX_ROW_BYTES};
 use std::ops::Range;
 use std::path::Path;
+
+/// Enough for most rows.
+const FETCHED_BYTES: usize = 4096;
 
 pub struct CsvReader {
     record: Record,
@@ -21,6 +25,8 @@ pub struct CsvReader {
     used: usize,
     /// Where the current row is in the window, with its line end.
     raw: Range<usize>,
+    /// A byte of the window, and its place in the file.
+    known_place: (usize, u64),
     has_sep_line: bool,
     /// The window holds the file's last bytes.
     is_at_end: bool,
@@ -51,6 +57,7 @@ impl CsvReader {
             window: Vec::new(),
             used: 0,
             raw: 0..0,
+            known_place: (0, 0),
             has_sep_line: false,
             is_at_end: false,
             next_line: 1,
@@ -59,6 +66,7 @@ impl CsvReader {
             in_broken_line: false,
         };
         reader.fill_line()?;
+        reader.known_place.1 = reader.source.mark_bytes();
         match delimiter::sep_line(&reader.window) {
             Some((delimiter, bytes)) => {
                 reader.delimiter = delimiter;
@@ -77,6 +85,40 @@ impl CsvReader {
     /// The row as UTF-8, as the file has it, with its line end. Of a broken row: its line, or as much as is known of it.
     pub fn raw(&self) -> &[u8] {
         self.window.get(self.raw.clone()).unwrap_or_default()
+    }
+
+    /// Where the current row is in the file, for [`CsvReader::fetch`].
+    pub fn offset(&mut self) -> u64 {
+        self.place(self.raw.start)
+    }
+
+    /// Where a byte of the window is in the file. Not before the last one that was asked for.
+    fn place(&mut self, at: usize) -> u64 {
+        let (known, place) = self.known_place;
+        let between = self.window.get(known..at).unwrap_or_default();
+        self.known_place = (at, place + self.source.bytes_of(between));
+        self.known_place.1
+    }
+
+    /// The name of the encoding if rows of it cannot be fetched.
+    pub fn unsearchable(&self) -> Option<String> {
+        self.source.unsearchable()
+    }
+
+    /// Reads the row at an offset, without moving. `false`: there is no row.
+    pub fn fetch(&self, offset: u64, row: &mut Fetched) -> Result<bool, RecipientsError> {
+        let mut count = FETCHED_BYTES;
+        loop {
+            let is_end = self.source.read_at(offset, count, &mut row.text)?;
+            match scan(&row.text, is_end, self.delimiter, &mut row.record) {
+                Found::Row { bytes, .. } => {
+                    row.bytes = bytes;
+                    return Ok(true);
+                }
+                Found::More if !is_end => count *= 4,
+                _ => return Ok(false),
+            }
+        }
     }
 
     pub fn delimiter(&self) -> u8 {
@@ -197,6 +239,8 @@ impl CsvReader {
 
     /// Drops the used bytes and reads one more piece.
     fn fill(&mut self) -> Result<(), RecipientsError> {
+        let place = self.place(self.used);
+        self.known_place = (0, place);
         self.window.drain(..self.used);
         self.used = 0;
         self.is_at_end = !self.source.read(&mut self.window)?;

@@ -1,6 +1,7 @@
 //! Encodings that a campaign names with `encoding`, converted to UTF-8 piece by piece.
 
-use encoding_rs::{DecoderResult, Encoding};
+use super::utf16;
+use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// A byte that UTF-8 never contains. Replaces bytes that the encoding does not have, so that their row is rejected.
 const INVALID: u8 = 0xFF;
@@ -25,9 +26,38 @@ impl FileEncoding {
         self.0.decode_without_bom_handling(bytes).0.into_owned()
     }
 
+    pub(super) fn is_utf8(self) -> bool {
+        self.0 == UTF_8
+    }
+
     pub(super) fn decoder(self) -> encoding_rs::Decoder {
         self.0.new_decoder_without_bom_handling()
     }
+}
+
+/// A decoder of the same encoding at its beginning.
+pub(super) fn fresh(decoder: &encoding_rs::Decoder) -> encoding_rs::Decoder {
+    decoder.encoding().new_decoder_without_bom_handling()
+}
+
+fn is_utf16(encoding: &Encoding) -> bool {
+    encoding == UTF_16LE || encoding == UTF_16BE
+}
+
+/// The name of the encoding if [`bytes_of`] cannot tell how many bytes a text was.
+pub(super) fn unsearchable(decoder: &encoding_rs::Decoder) -> Option<String> {
+    let encoding = decoder.encoding();
+    let is_searchable = encoding.is_single_byte() || is_utf16(encoding);
+    (!is_searchable).then(|| FileEncoding(encoding).name())
+}
+
+/// How many bytes became this text: one for each character, broken ones too.
+pub(super) fn bytes_of(decoder: &encoding_rs::Decoder, text: &[u8]) -> u64 {
+    if is_utf16(decoder.encoding()) {
+        return utf16::bytes_of(text);
+    }
+    let begins = text.iter().filter(|byte| **byte & 0xC0 != 0x80);
+    begins.count() as u64
 }
 
 /// Converts a piece and appends it to `out`.

@@ -8,6 +8,7 @@ use crate::domain::digest::hex;
 use ring::digest;
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use utf16::Decoder;
@@ -27,6 +28,8 @@ pub struct Source {
     /// `None` until the first piece is read.
     encoding: Option<Encoding>,
     bytes_read: u64,
+    /// Length of the byte order mark.
+    mark_bytes: u64,
     is_marked: bool,
 }
 
@@ -55,6 +58,7 @@ impl Source {
             given: encoding,
             encoding: None,
             bytes_read: 0,
+            mark_bytes: 0,
             is_marked: false,
         })
     }
@@ -103,6 +107,7 @@ impl Source {
             Some(encoding) => (0, encoding),
             none => {
                 let (skipped, encoding) = recognise(piece, self.given);
+                self.mark_bytes = skipped as u64;
                 self.is_marked = skipped > 0 || !matches!(encoding, Encoding::Utf8);
                 (skipped, none.insert(encoding))
             }
@@ -115,6 +120,58 @@ impl Source {
             Encoding::Utf16(decoder) => decoder.decode(piece, out),
         }
         Ok(count > 0)
+    }
+
+    /// The name of the encoding, if the place of a row cannot be computed from the text before it: a character may have
+    /// several spellings, or take no bytes.
+    pub fn unsearchable(&self) -> Option<String> {
+        match &self.encoding {
+            Some(Encoding::Legacy(decoder)) => legacy::unsearchable(decoder),
+            _ => None,
+        }
+    }
+
+    pub fn mark_bytes(&self) -> u64 {
+        self.mark_bytes
+    }
+
+    /// How many bytes of the file became this text.
+    pub fn bytes_of(&self, text: &[u8]) -> u64 {
+        match &self.encoding {
+            Some(Encoding::Utf16(_)) => utf16::bytes_of(text),
+            Some(Encoding::Legacy(decoder)) => legacy::bytes_of(decoder, text),
+            _ => text.len() as u64,
+        }
+    }
+
+    /// Converts `count` bytes of the file from `offset` on, where a character begins. `true`: the file ends there.
+    pub fn read_at(
+        &self,
+        offset: u64,
+        count: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, RecipientsError> {
+        let mut piece = vec![0; count];
+        let mut filled = 0;
+        while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(&self.path, &error)),
+            }
+        }
+        let is_end = filled < count;
+        piece.truncate(filled);
+        out.clear();
+        match &self.encoding {
+            Some(Encoding::Utf16(decoder)) => decoder.fresh().decode(&piece, out),
+            Some(Encoding::Legacy(decoder)) => {
+                legacy::decode(&mut legacy::fresh(decoder), &piece, is_end, out);
+            }
+            _ => out.append(&mut piece),
+        }
+        Ok(is_end)
     }
 
     /// SHA-256 of the file in hexadecimal. Reads what has not been read yet.
@@ -149,6 +206,7 @@ fn recognise(start: &[u8], given: Option<FileEncoding>) -> (usize, Encoding) {
         [0xFF, 0xFE, ..] => (2, Encoding::Utf16(Decoder::new(false))),
         [0xFE, 0xFF, ..] => (2, Encoding::Utf16(Decoder::new(true))),
         _ => match given {
+            Some(encoding) if encoding.is_utf8() => (0, Encoding::Utf8),
             Some(encoding) => (0, Encoding::Legacy(encoding.decoder())),
             None => (0, without_mark(start)),
         },

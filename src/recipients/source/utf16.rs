@@ -21,6 +21,11 @@ impl Decoder {
         }
     }
 
+    /// A decoder of the same byte order at its beginning.
+    pub fn fresh(&self) -> Decoder {
+        Decoder::new(self.big_endian)
+    }
+
     /// Converts a piece and appends it to `out`.
     pub fn decode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         for byte in piece {
@@ -61,6 +66,17 @@ impl Decoder {
     }
 }
 
+/// How many bytes became this text: four for each character outside the basic plane, two for all others and for a broken
+/// surrogate.
+pub fn bytes_of(text: &[u8]) -> u64 {
+    let bytes = text.iter().map(|byte| match byte {
+        0x80..=0xBF => 0,
+        0xF0..=0xF4 => 4,
+        _ => 2,
+    });
+    bytes.sum()
+}
+
 fn push(c: char, out: &mut Vec<u8>) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
@@ -83,6 +99,7 @@ mod tests {
                 decoder.decode(piece, &mut out);
             }
             decoder.finish(&mut out);
+            prop_assert_eq!(bytes_of(&out), bytes.len() as u64);
             prop_assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }

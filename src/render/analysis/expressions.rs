@@ -6,6 +6,7 @@ use crate::domain::nearest::nearest;
 use crate::render::cell_type::CellType;
 use crate::render::error::{TemplateError, TextUse, UnknownName};
 use crate::render::functions::{FILTERS, METHODS};
+use crate::render::variables::{ROW, ROWS};
 use minijinja::machinery::ast;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr};
 
@@ -117,7 +118,8 @@ impl Walk<'_> {
             Some(bound) => bound.clone(),
             None if self.bound_elsewhere.contains(name) => Typed::other(),
             None if self.columns.names.iter().any(|column| column == name) => self.column(name),
-            None if name == "row" => Typed::of(Kind::Row),
+            None if name == ROW => Typed::of(Kind::Row),
+            None if self.columns.is_grouped && name == ROWS => Typed::of(Kind::Rows),
             None => Typed::other(),
         }
     }

@@ -14,6 +14,8 @@ pub enum Kind {
     Numbers,
     /// The whole row.
     Row,
+    /// All rows of a mailbox.
+    Rows,
     /// Anything else, or not known before rendering.
     Other,
 }
@@ -101,6 +103,7 @@ impl Typed {
         let kind = match self.kind {
             Kind::Texts => Kind::Text,
             Kind::Numbers => Kind::Number,
+            Kind::Rows => Kind::Row,
             _ => Kind::Other,
         };
         Typed {

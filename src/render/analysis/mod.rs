@@ -7,19 +7,12 @@ mod kind;
 mod scopes;
 mod statements;
 
-use super::cell_type::CellType;
 use super::error::{Place, TemplateError};
 use super::files::{Template, TemplateFiles};
+use super::list_columns::ListColumns;
 use kind::Typed;
 use scopes::Scopes;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The columns of a list, and the types that the campaign gives to some of them.
-#[derive(Debug, Clone, Copy)]
-pub struct ListColumns<'a> {
-    pub names: &'a [String],
-    pub types: &'a BTreeMap<String, CellType>,
-}
 
 /// What a template does with the cells of columns without a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +106,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::cell_type::CellType;
     use std::path::Path;
 
     fn analysed(sources: &[&str], types: &[(&str, CellType)]) -> Result<Vec<CellTest>, String> {
@@ -125,6 +119,7 @@ mod tests {
         let columns = ListColumns {
             names: &names,
             types: &types.collect(),
+            is_grouped: true,
         };
         analyse(&files, columns).map_err(|error| error.to_string())
     }
@@ -190,6 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn refuses_texts_of_other_rows_as_numbers() {
+        for (source, wanted) in [
+            (
+                "{% for row in rows %}{% if row.count > 2 %}{% endif %}{% endfor %}",
+                "t0:1:28: `count`",
+            ),
+            (
+                "{% if rows[1]['Unit price'] > 2 %}{% endif %}",
+                "`Unit price` is text",
+            ),
+            ("{{ (rows | first).price * 2 }}", "`price` is text"),
+        ] {
+            let error = analysed(&[source], &[]).unwrap_err();
+            assert!(error.contains(wanted), "{source}: {error}");
+        }
+    }
+
+    #[test]
     fn accepts_what_works() {
         for source in [
             "{% if count | int > 2 %}{% endif %}",
@@ -212,6 +225,7 @@ mod tests {
         let columns = ListColumns {
             names: &["count".to_string()],
             types: &BTreeMap::new(),
+            is_grouped: false,
         };
         assert!(analyse(&files, columns).is_ok());
     }

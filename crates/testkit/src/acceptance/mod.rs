@@ -50,6 +50,7 @@ const LINES: &[Known] = &[
     ("replies", 500, lines::replies::run),
     ("smtp-source", 100_000, lines::smtp_source::run),
     ("memory", 1_000_000, lines::memory::run),
+    ("group", 1_000_000, lines::memory::run_group),
     ("outage", 120, lines::outage::run),
     ("paused", 200_000, lines::paused::run),
     ("lanes", 200_000, lines::lanes::run),

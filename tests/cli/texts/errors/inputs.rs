@@ -120,6 +120,9 @@ fn recipients(texts: &mut Vec<String>) {
             count: 3,
         },
         Nobody => RecipientsError::Nobody { path: path() },
+        GroupEncoding => RecipientsError::GroupEncoding { path: path(), encoding: "gb18030".into() },
+        LargeGroup => RecipientsError::LargeGroup { path: path(), line: 3, limit: 8_388_608 },
+        ManyGroups => RecipientsError::ManyGroups { path: path() },
         Encoding => RecipientsError::Encoding {
             path: path(),
             line: 3,
@@ -179,6 +182,10 @@ fn template(texts: &mut Vec<String>) {
         Unreadable => TemplateError::Unreadable {
             file: "templates/spring.html".into(),
             what: "not valid UTF-8".into(),
+        },
+        RowsColumn => TemplateError::RowsColumn {
+            origin: "campaigns/spring.toml".into(),
+            recipients: "spring.csv".into(),
         },
         Outside => TemplateError::Outside {
             wanted_by: "templates/spring.html:1:12".into(),

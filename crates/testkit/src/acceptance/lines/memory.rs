@@ -1,10 +1,11 @@
-//! Peak memory of enqueue at a tenth of the list and at the whole list.
+//! Peak memory of enqueue at a tenth of the list and at the whole list, and where one mail has several rows.
 
 use super::keeping;
 use crate::acceptance::Setting;
 use crate::acceptance::process::Process;
 use crate::acceptance::project::Project;
 use crate::acceptance::report::Report;
+use std::fs;
 use std::time::Duration;
 
 const MESSAGE_BYTES: usize = 5700;
@@ -28,16 +29,41 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Three rows a mailbox, far apart.
+pub fn run_group(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
+    let mailboxes = u32::try_from(setting.count.div_ceil(3))?;
+    let rows = 3 * u64::from(mailboxes);
+    let numbers: Vec<u32> = (0..3).flat_map(|_| 0..mailboxes).collect();
+    let peak = keeping(Project::new(setting, "")?, |project| {
+        let csv = project.campaign_of("group", &numbers, 1000)?;
+        let campaign = project.path().join("group.toml");
+        let settings = fs::read_to_string(&campaign)?;
+        fs::write(&campaign, settings + "group = true\n")?;
+        let peak = peak_of_enqueue(project, &csv)?;
+        let status = project.json(&["status", "--json"])?;
+        let mails = status["campaigns"][0]["enqueued"].as_u64().unwrap_or(0);
+        report.expect("mails", mails, u64::from(mailboxes));
+        Ok(peak)
+    })?;
+    let most = (64 << 20) + 24 * rows;
+    report.at_most(&format!("peak bytes at {rows} rows"), peak, most);
+    Ok(())
+}
+
 fn peak_bytes(setting: &Setting, rows: u32) -> anyhow::Result<u64> {
     keeping(Project::new(setting, "")?, |project| {
         let csv = project.campaign_of_size("memory", 0, rows, MESSAGE_BYTES)?;
-        let mut process = Process::start(project, "enqueue", &["enqueue", &csv])?;
-        let mut most = 0;
-        while process.ended()?.is_none() {
-            most = process.peak_memory_bytes().unwrap_or(0).max(most);
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        process.wait_for_success(Duration::ZERO)?;
-        Ok(most)
+        peak_of_enqueue(project, &csv)
     })
+}
+
+fn peak_of_enqueue(project: &Project, csv: &str) -> anyhow::Result<u64> {
+    let mut process = Process::start(project, "enqueue", &["enqueue", csv])?;
+    let mut most = 0;
+    while process.ended()?.is_none() {
+        most = process.peak_memory_bytes().unwrap_or(0).max(most);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    process.wait_for_success(Duration::ZERO)?;
+    Ok(most)
 }
