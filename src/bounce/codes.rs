@@ -5,7 +5,7 @@ use super::Finding;
 use super::evidence::{Evidence, Severity};
 use crate::domain::outcome::{
     Reason::{self, *},
-    Stage,
+    Stage, TOO_MANY_CONNECTIONS,
 };
 
 /// (subject, first detail, last detail, rule, reason).
@@ -92,6 +92,7 @@ pub fn basic(evidence: &Evidence) -> Finding {
     let (rule, reason) = match (evidence.code, evidence.stage) {
         (421, _) => ("code.421", Throttled),
         (431 | 452, _) => ("code.452", RemoteFull),
+        (TOO_MANY_CONNECTIONS, stage) if stage > Auth => ("code.432", Throttled),
         (432 | 454 | 534 | 535 | 538, _) => ("code.535", RelayAuth),
         (530, _) => ("code.530", RelayAuth),
         (500..=504, Auth) => ("code.auth", RelayAuth),

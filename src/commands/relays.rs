@@ -104,6 +104,14 @@ pub fn login_hint(problem: LoginProblem) -> &'static str {
     }
 }
 
+/// What to do about a relay that is paused for these words.
+pub fn pause_hint(words: &str) -> Option<&'static str> {
+    let words = words.to_lowercase();
+    (words.contains("helo") || words.contains("ehlo")).then_some(
+        "set `helo` in its `[[relay]]` to the full name of this host, for example `helo = \"mail.acme.example\"`",
+    )
+}
+
 /// The name of a stage for people.
 pub fn stage_name(stage: Stage) -> &'static str {
     match stage {

@@ -5,7 +5,7 @@ use super::report::ended;
 use crate::clock::Clock;
 use crate::commands::Global;
 use crate::commands::progress::{Counts, Progress, Unit, Verbosity};
-use crate::commands::relays::login_hint;
+use crate::commands::relays::{login_hint, pause_hint};
 use crate::commands::time::local_time;
 use crate::domain::ids::RunKey;
 use crate::engine::account::{AccountError, Left, View, left};
@@ -110,6 +110,12 @@ pub fn notice_line(notice: &Notice) -> Option<String> {
     Some(match notice {
         Notice::Breaker(notice @ breaker::Notice::LoginRefused { problem, .. }) => {
             format!("{notice}\nhint: {}", login_hint(*problem))
+        }
+        Notice::Breaker(notice @ breaker::Notice::Opened { words, .. }) => {
+            match pause_hint(words) {
+                Some(hint) => format!("{notice}\nhint: {hint}"),
+                None => notice.to_string(),
+            }
         }
         Notice::Breaker(notice) => notice.to_string(),
         Notice::RateChanged { old, new } => format!(
