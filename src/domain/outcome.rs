@@ -21,6 +21,9 @@ named! {
     }
 }
 
+/// After the login: too many connections of this sender at once, as Microsoft 365 says in place of a reply to the content.
+pub const TOO_MANY_CONNECTIONS: u16 = 432;
+
 /// A server's reply (RFC 5321 §4.2). `code` is 0 if the bytes were not a reply. `text` is what the server wrote: lines
 /// joined with a space, invalid UTF-8 replaced, the enhanced status code included (RFC 3463).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,7 +57,7 @@ pub enum SessionEnd {
     /// The feed has no more messages, and QUIT was sent.
     Finished,
     /// The session ended without a fault of the relay: it closed an idle connection, the connection has carried its
-    /// maximum of messages, or a claim expired after DATA. Open another connection.
+    /// maximum of messages, there are too many connections, or a claim expired after DATA. Open another connection.
     Reconnect { reply: Option<Reply>, why: String },
     /// The session broke off at this stage: the relay closed the connection, answered 421, or broke the protocol.
     Failed {

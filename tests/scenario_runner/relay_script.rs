@@ -39,6 +39,10 @@ fn option(line: &str, script: &mut Script) -> Result<bool, String> {
         ["chunking"] => behaviour.offers_chunking = true,
         ["smtputf8"] => behaviour.offers_smtputf8 = true,
         ["size", bytes] => behaviour.size_limit_bytes = bytes.parse().ok(),
+        ["messages-per-connection", most] => {
+            behaviour.messages_per_connection = most.parse().ok();
+        }
+        ["connections-at-once", most] => behaviour.connections_at_once = most.parse().ok(),
         ["style", "bare"] => behaviour.style = Style::Bare,
         ["style", "multi-line"] => behaviour.style = Style::MultiLine,
         ["style", "latin-1"] => behaviour.style = Style::Latin1,

@@ -7,7 +7,7 @@ pub use decision::{Decision, HardBounce};
 pub use schedule::{RetrySchedule, Schedule};
 
 use crate::domain::counters::Final;
-use crate::domain::outcome::{Class, Reason, Reply, Scope, Stage, Verdict};
+use crate::domain::outcome::{Class, Reason, Reply, Scope, Stage, TOO_MANY_CONNECTIONS, Verdict};
 use crate::domain::records::InDoubtPolicy;
 use crate::protocol::Outcome;
 use std::time::Duration;
@@ -109,6 +109,8 @@ pub fn after_rejection(
         (Class::Temporary, Scope::Site) => {
             let trouble = match reply.code {
                 421 => Trouble::Relay,
+                // The relay works with fewer connections, which the lanes see to.
+                TOO_MANY_CONNECTIONS => Trouble::None,
                 _ => Trouble::Site,
             };
             (retry(delay, false), trouble)

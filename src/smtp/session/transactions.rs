@@ -8,7 +8,7 @@ use super::outcome::{
     FinalDot, content_write_failed, ended_by_relay, interrupted, read_final_reply,
 };
 use super::prepared::PreparedMessage;
-use crate::domain::outcome::{Attempt, Stage};
+use crate::domain::outcome::{Attempt, Reply, Stage, TOO_MANY_CONNECTIONS};
 use crate::smtp::connection::{Connection, ConnectionError, WriteError};
 use crate::smtp::ehlo::Extensions;
 use crate::smtp::relay::{Feed, Outgoing, SessionEnd};
@@ -179,17 +179,45 @@ impl<'feed> Session<'feed> {
                 message.attempt.broken_off(&end);
                 Err(end)
             }
-            (Some((stage, reply)), end) => {
+            (Some(refusal), Some(end)) => {
+                let (stage, reply) = refusal;
                 message.attempt.settle(Attempt::Rejected { stage, reply });
-                if let Some(end) = end {
-                    return Err(end);
-                }
+                Err(end)
+            }
+            (Some(refusal), None) => {
+                let end = self.end_refused(message, refusal);
                 if exchange.awaits_content {
                     send_lone_dot(&mut self.channel, &mut self.reset).await?;
                 }
-                Ok(None)
+                let Some(end) = end else {
+                    return Ok(None);
+                };
+                self.channel.quit().await;
+                Err(end)
             }
         }
+    }
+
+    /// A connection that goes on although it refused a message is left if another one may do better.
+    fn end_refused(
+        &self,
+        message: PreparedMessage<'feed>,
+        (stage, reply): (Stage, Reply),
+    ) -> Option<SessionEnd> {
+        let end = SessionEnd::Reconnect {
+            why: reply.to_string(),
+            reply: Some(reply.clone()),
+        };
+        let is_deferral = (400..500).contains(&reply.code);
+        // A connection that has carried mail may have reached a limit of its own, such as 452 for too many messages. The
+        // message is tried on a new one. If it is the relay's trouble that says so too.
+        if stage == Stage::MailFrom && is_deferral && self.sent_count > 0 {
+            message.attempt.not_sent(end.why());
+            return Some(end);
+        }
+        let has_too_many = reply.code == TOO_MANY_CONNECTIONS;
+        message.attempt.settle(Attempt::Rejected { stage, reply });
+        has_too_many.then_some(end)
     }
 
     /// Writes the content, with the first commands of the next message, and reads the final reply.
@@ -239,6 +267,7 @@ impl<'feed> Session<'feed> {
             return Err(give_back(next, end));
         }
         let (attempt, end) = read_final_reply(&mut self.channel).await;
+        let end = end.or_else(|| too_many_connections(&attempt));
         message.attempt.settle(attempt);
         match end {
             None => Ok(next),
@@ -294,6 +323,19 @@ impl<'feed> Session<'feed> {
     fn has_reached_limit(&self) -> bool {
         let max = self.mode.max_messages;
         max.is_some_and(|max| self.sent_count >= max.get())
+    }
+}
+
+/// The connection that gets 432 is closed, because the relay goes on with it only when there are fewer.
+fn too_many_connections(attempt: &Attempt) -> Option<SessionEnd> {
+    match attempt {
+        Attempt::Rejected { reply, .. } if reply.code == TOO_MANY_CONNECTIONS => {
+            Some(SessionEnd::Reconnect {
+                why: reply.to_string(),
+                reply: Some(reply.clone()),
+            })
+        }
+        _ => None,
     }
 }
 

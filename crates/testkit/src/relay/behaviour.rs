@@ -26,6 +26,10 @@ pub struct Behaviour {
     /// Answers DATA with 354 whether there is a recipient or not (RFC 2920 §3.1).
     pub takes_data_without_recipients: bool,
     pub patience: Option<Patience>,
+    /// After so many messages MAIL is answered with 452, and the connection stays open.
+    pub messages_per_connection: Option<u64>,
+    /// While more connections than these are open, each final dot is answered with 432.
+    pub connections_at_once: Option<usize>,
     pub keeps_content: bool,
     pub keeps_commands: bool,
     pub rules: Vec<Rule>,
@@ -49,6 +53,8 @@ impl Default for Behaviour {
             reply_delay: Duration::ZERO,
             takes_data_without_recipients: false,
             patience: None,
+            messages_per_connection: None,
+            connections_at_once: None,
             keeps_content: false,
             keeps_commands: true,
             rules: Vec::new(),

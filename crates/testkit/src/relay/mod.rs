@@ -10,7 +10,7 @@ use behaviour::{Behaviour, Point, Rule};
 use log::Log;
 use std::collections::HashMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use visit::Visit;
@@ -28,6 +28,8 @@ pub struct Shared {
     /// How often a rule was applied to an address.
     applied: Mutex<HashMap<(Point, String, String), u32>>,
     open: Mutex<Vec<TcpStream>>,
+    /// Connections that are open.
+    visits: AtomicUsize,
     stops: AtomicBool,
 }
 
@@ -45,6 +47,7 @@ impl FakeRelay {
             log: Mutex::default(),
             applied: Mutex::default(),
             open: Mutex::default(),
+            visits: AtomicUsize::new(0),
             stops: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -87,6 +90,11 @@ impl Shared {
         lock(&self.log)
     }
 
+    pub fn has_too_many_connections(&self) -> bool {
+        let most = self.behaviour.connections_at_once;
+        most.is_some_and(|most| self.visits.load(Ordering::SeqCst) > most)
+    }
+
     /// Whether a rule still applies to this address; counts it if so.
     pub fn applies(&self, rule: &Rule, address: &str) -> bool {
         let Some(times) = rule.times else { return true };
@@ -115,8 +123,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         };
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
+            shared.visits.fetch_add(1, Ordering::SeqCst);
             // A client that hangs up ends its visit; that is no failure of the relay.
             let _ = Visit::run(stream, number, &shared);
+            shared.visits.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }

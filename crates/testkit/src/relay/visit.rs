@@ -217,6 +217,10 @@ impl Visit<'_> {
             self.violation(format!("MAIL inside a transaction: {line}"));
             return self.say("503 5.5.1 nested MAIL");
         }
+        let most = self.shared.behaviour.messages_per_connection;
+        if most.is_some_and(|most| self.carried >= most) {
+            return self.say("452 4.5.3 Too many messages in this session");
+        }
         let return_path = path(line);
         if self.act(Point::Mail, &return_path)? {
             return Ok(());
@@ -306,7 +310,12 @@ impl Visit<'_> {
             self.violation("a bare LF in the content".to_string());
         }
         let recipient = self.recipients.first().cloned().unwrap_or_default();
-        let action = self.action(Point::Dot, &recipient);
+        let action = match self.shared.has_too_many_connections() {
+            true => Some(Action::Reply(
+                "432 4.3.2 Concurrent connections limit exceeded".to_string(),
+            )),
+            false => self.action(Point::Dot, &recipient),
+        };
         let takes_it = matches!(action, None | Some(Action::Close | Action::Stall));
         if takes_it {
             self.record(content, action.is_none());

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// One more connection is tried this often, less often each time that it is turned away again.
 const RAISE_AFTER: Duration = Duration::from_secs(60);
 const LONGEST_RAISE_AFTER: Duration = Duration::from_secs(600);
+/// Messages that were begun before the limit was lowered may be refused for so long after that.
+const SETTLE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub struct ConnectionLimit {
@@ -41,13 +43,29 @@ impl ConnectionLimit {
         if allowed >= self.allowed {
             return None;
         }
+        Some(self.lower(allowed, now))
+    }
+
+    /// A message was refused because so many connections are open. Nobody says how many are too many, so half of them
+    /// are kept. Returns the new limit where it is lower.
+    pub fn exceeded(&mut self, open: usize, now: Duration) -> Option<usize> {
+        let is_settling =
+            self.changed_at > Duration::ZERO && now.saturating_sub(self.changed_at) < SETTLE;
+        let allowed = (open.min(self.allowed) / 2).max(1);
+        if is_settling || allowed >= self.allowed {
+            return None;
+        }
+        Some(self.lower(allowed, now))
+    }
+
+    fn lower(&mut self, allowed: usize, now: Duration) -> usize {
         let is_again = self.changed_at > Duration::ZERO && allowed + 1 == self.allowed;
         self.raise_after = match is_again {
             true => (self.raise_after * 2).min(LONGEST_RAISE_AFTER),
             false => RAISE_AFTER,
         };
         (self.allowed, self.changed_at) = (allowed, now);
-        Some(allowed)
+        allowed
     }
 }
 
@@ -68,6 +86,20 @@ mod tests {
         assert!(!limit.may_open(3, seconds(182)));
         assert!(limit.may_open(3, seconds(183)));
         assert!(limit.may_open(4, seconds(303)));
+    }
+
+    #[test]
+    fn halves_where_a_message_is_refused_for_the_connections() {
+        let seconds = Duration::from_secs;
+        let mut limit = ConnectionLimit::new(20);
+        assert_eq!(limit.exceeded(20, seconds(10)), Some(10));
+        // These were begun with the others.
+        assert_eq!(limit.exceeded(19, seconds(11)), None);
+        assert_eq!(limit.exceeded(10, seconds(13)), Some(5));
+        assert_eq!(limit.exceeded(5, seconds(16)), Some(2));
+        assert_eq!(limit.exceeded(2, seconds(19)), Some(1));
+        assert_eq!(limit.exceeded(1, seconds(22)), None);
+        assert!(limit.may_open(0, seconds(22)) && !limit.may_open(1, seconds(22)));
     }
 
     #[test]

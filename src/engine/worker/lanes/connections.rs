@@ -2,7 +2,7 @@
 
 use super::feed::RelayFeed;
 use super::{Blocked, Lanes, RelayState};
-use crate::domain::outcome::Stage;
+use crate::domain::outcome::{Reply, Stage, TOO_MANY_CONNECTIONS};
 use crate::engine::breaker::{self, Permit, Signal};
 use crate::engine::worker::settings::Notice;
 use crate::smtp::SessionEnd;
@@ -89,6 +89,13 @@ impl Lanes {
             return;
         }
         let signal = match end {
+            SessionEnd::Reconnect {
+                reply: Some(reply), ..
+            } if reply.code == TOO_MANY_CONNECTIONS => {
+                let lower = |state: &mut RelayState, now| state.limit.exceeded(state.open, now);
+                self.limit_connections(relay, reply, lower);
+                return;
+            }
             SessionEnd::Finished | SessionEnd::Reconnect { .. } => return,
             SessionEnd::Failed {
                 stage,
@@ -123,16 +130,32 @@ impl Lanes {
         else {
             return false;
         };
-        let now = self.setup.clock.since_boot();
-        let mut inner = self.inner.borrow_mut();
-        let Some(state) = inner.relays.get_mut(relay) else {
-            return false;
+        let open = {
+            let inner = self.inner.borrow();
+            inner.relays.get(relay).map_or(0, |state| state.open)
         };
-        if !(400..500).contains(&reply.code) || state.open == 0 {
+        if !(400..500).contains(&reply.code) || open == 0 {
             return false;
         }
-        let lowered = state.limit.turned_away(state.open, now);
-        drop(inner);
+        self.limit_connections(relay, reply, |state, now| {
+            state.limit.turned_away(open, now)
+        });
+        true
+    }
+
+    /// Lowers the limit of connections, and tells the operator if it is lower then.
+    fn limit_connections(
+        &self,
+        relay: usize,
+        reply: &Reply,
+        lower: impl FnOnce(&mut RelayState, Duration) -> Option<usize>,
+    ) {
+        let now = self.setup.clock.since_boot();
+        let lowered = {
+            let mut inner = self.inner.borrow_mut();
+            let state = inner.relays.get_mut(relay);
+            state.and_then(|state| lower(state, now))
+        };
         if let Some(allowed) = lowered {
             let lane = self.setup.relays.get(relay);
             let name = lane.map_or("", |lane| lane.relay.name());
@@ -143,7 +166,6 @@ impl Lanes {
                     words: reply.to_string(),
                 }));
         }
-        true
     }
 }
 
