@@ -54,6 +54,11 @@ fn a_paused_run_holds_nothing_else_back() {
 }
 
 #[test]
+fn rows_of_one_address_are_one_mail_in_flat_memory() {
+    small(lines::memory::run_group, 3_000);
+}
+
+#[test]
 fn whoever_counts_agrees() {
     small(lines::million::run, 5000);
 }

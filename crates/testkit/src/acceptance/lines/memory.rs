@@ -5,6 +5,7 @@ use crate::acceptance::Setting;
 use crate::acceptance::process::Process;
 use crate::acceptance::project::Project;
 use crate::acceptance::report::Report;
+use anyhow::Context;
 use std::fs;
 use std::time::Duration;
 
@@ -40,8 +41,9 @@ pub fn run_group(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         let settings = fs::read_to_string(&campaign)?;
         fs::write(&campaign, settings + "group = true\n")?;
         let peak = peak_of_enqueue(project, &csv)?;
-        let status = project.json(&["status", "--json"])?;
-        let mails = status["campaigns"][0]["enqueued"].as_u64().unwrap_or(0);
+        let status = project.json(&["status"])?;
+        let mails = status["campaigns"][0]["enqueued"].as_u64();
+        let mails = mails.context("`mailq status` shows no campaign")?;
         report.expect("mails", mails, u64::from(mailboxes));
         Ok(peak)
     })?;
