@@ -42,6 +42,17 @@ pub fn classify(stage: Stage, reply: &Reply) -> Verdict {
     }
 }
 
+/// Whether the words of a reply are about the name that the client gave in EHLO.
+pub fn is_about_ehlo_name(words: &str) -> bool {
+    let reply = Reply {
+        code: 0,
+        enhanced: None,
+        text: words.to_string(),
+    };
+    let evidence = Evidence::new(Stage::RcptTo, &reply);
+    texts::find(&evidence).is_some_and(|finding| finding.rule == texts::EHLO_NAME)
+}
+
 /// Before RCPT TO no reply is about a recipient. Up to AUTH it is about the relay. At MAIL FROM it is about the sender,
 /// the size of the message, or the relay.
 fn scope(evidence: &Evidence, reason: Reason) -> Scope {

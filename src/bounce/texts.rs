@@ -30,6 +30,9 @@ enum When {
 
 const NONE: &[&str] = &[];
 
+/// The rule about the name in EHLO.
+pub const EHLO_NAME: &str = "text.helo";
+
 #[rustfmt::skip]
 const RULES: &[TextRule] = &[
     TextRule { id: "text.greylist", reason: Greylisted, when: When::Always, not: NONE,
@@ -47,7 +50,7 @@ const RULES: &[TextRule] = &[
     TextRule { id: "text.relay-denied", reason: RelayDenied, when: When::Always, not: NONE,
         any: &["relay access denied", "relaying denied", "relay denied", "relay not permitted", "relaying not allowed", "not permitted to relay", "unable to relay"],
         example: "554 5.7.1 <a@b.example>: Relay access denied" },
-    TextRule { id: "text.helo", reason: RelayDenied, when: When::Always, not: NONE,
+    TextRule { id: EHLO_NAME, reason: RelayDenied, when: When::Always, not: NONE,
         any: &["helo command rejected", "ehlo command rejected", "helo rejected", "ehlo rejected", "invalid helo", "invalid ehlo", "helo*fully-qualified", "ehlo*fully-qualified"],
         example: "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname" },
     TextRule { id: "text.relay-auth", reason: RelayAuth, when: When::Always, not: NONE,

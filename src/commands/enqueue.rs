@@ -5,7 +5,7 @@ mod options;
 mod report;
 
 pub use options::Options;
-pub use report::{DIFFERING, closing_line, exit, is_for_nobody, known_line};
+pub use report::{DIFFERING, closing_line, exit, is_for_nobody, known_line, repeated};
 
 use super::campaign::Campaign;
 use super::progress::{Progress, Unit, Verbosity};

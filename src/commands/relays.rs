@@ -1,6 +1,7 @@
 //! Opens the configured relays, and gives workers their limits.
 
 use super::Failure;
+use crate::bounce;
 use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteKeys};
 use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
@@ -106,8 +107,7 @@ pub fn login_hint(problem: LoginProblem) -> &'static str {
 
 /// What to do about a relay that is paused for these words.
 pub fn pause_hint(words: &str) -> Option<&'static str> {
-    let words = words.to_lowercase();
-    (words.contains("helo") || words.contains("ehlo")).then_some(
+    bounce::is_about_ehlo_name(words).then_some(
         "set `helo` in its `[[relay]]` to the full name of this host, for example `helo = \"mail.acme.example\"`",
     )
 }

@@ -21,7 +21,8 @@ named! {
     }
 }
 
-/// After the login: too many connections of this sender at once, as Microsoft 365 says in place of a reply to the content.
+/// Microsoft 365 answers so to the content when a sender has too many connections. At AUTH it means something else
+/// (RFC 4954 §4.7).
 pub const TOO_MANY_CONNECTIONS: u16 = 432;
 
 /// A server's reply (RFC 5321 §4.2). `code` is 0 if the bytes were not a reply. `text` is what the server wrote: lines

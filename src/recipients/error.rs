@@ -201,6 +201,8 @@ pub struct RepeatedRow {
     pub first_line: u64,
     /// The rows have other cells that are not the same.
     pub differs: bool,
+    /// How many rows are like this one.
+    pub rows: u64,
 }
 
 impl fmt::Display for RepeatedRow {

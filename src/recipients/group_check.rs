@@ -1,8 +1,7 @@
 //! With `group = true`: tests the message of each mailbox once its rows are known, which is after the first pass.
 
 use super::Options;
-use super::error::LISTED_ROWS;
-use super::error::{RecipientsError, RowError};
+use super::error::{LISTED_ROWS, RecipientsError, RowError};
 use super::raw_row::{Frame, RejectedRow};
 use super::rows::rows;
 use super::survey::Survey;

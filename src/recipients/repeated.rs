@@ -47,11 +47,16 @@ impl Repeated {
         for row in rows(path, options, survey, 0..survey.counts.accepted)? {
             let row = row?;
             if mailbox_key(row.address.as_str()) == noted.mailbox {
+                let rows = match noted.differs {
+                    true => survey.counts.differing,
+                    false => survey.counts.duplicates,
+                };
                 return Ok(Some(RepeatedRow {
                     file: path.display().to_string(),
                     line: noted.line,
                     first_line: row.line,
                     differs: noted.differs,
+                    rows,
                 }));
             }
         }

@@ -152,11 +152,15 @@ impl Rows<'_> {
         table: &Table,
         recipient: &mut RecipientRow,
     ) -> Result<(), RecipientsError> {
+        let mut others_at = self.survey.groups.of(recipient.row).peekable();
+        if others_at.peek().is_none() {
+            return Ok(());
+        }
         let mailbox = mailbox_key(recipient.address.as_str());
         let mut bytes = recipient.bytes();
         let mut others = Vec::new();
         let mut fetched = Fetched::default();
-        for offset in self.survey.groups.of(recipient.row) {
+        for offset in others_at {
             let is_there = table.fetch(offset, &mut fetched)?;
             let row = RawRow {
                 record: &fetched.record,

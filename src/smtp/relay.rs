@@ -103,6 +103,14 @@ impl SessionEnd {
         }
     }
 
+    /// Another connection may do better than the one that got this reply.
+    pub(super) fn reconnect_after(reply: Reply) -> SessionEnd {
+        SessionEnd::Reconnect {
+            why: reply.to_string(),
+            reply: Some(reply),
+        }
+    }
+
     /// The reason, for the attempts that the session's end leaves unsent. Empty after `Finished`.
     pub(super) fn why(&self) -> &str {
         match self {

@@ -5,7 +5,7 @@ use super::message::Samples;
 use super::report::Report;
 use super::typos;
 use crate::commands::Failure;
-use crate::commands::enqueue::DIFFERING;
+use crate::commands::enqueue::{self, DIFFERING};
 use crate::commands::text::counted;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;
@@ -106,15 +106,14 @@ fn repeated(survey: &Survey, report: &mut Report) {
     let Some(first) = &survey.repeated else {
         return;
     };
-    let (id, rows, hint) = match first.differs {
-        true => ("W38", survey.counts.differing, DIFFERING),
+    let (id, hint) = match first.differs {
+        true => ("W38", DIFFERING),
         false => (
             "W33",
-            survey.counts.duplicates,
             "remove the rows if the addresses are wrong; each address gets one mail",
         ),
     };
-    let what = format!("{first} ({} like this)", counted(rows, "row"));
+    let what = enqueue::repeated(first);
     report.findings.push(Finding::warning(id, what, hint));
 }
 

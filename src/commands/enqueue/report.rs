@@ -8,6 +8,7 @@ use crate::commands::{Exit, Failure};
 use crate::domain::duration;
 use crate::engine::account;
 use crate::engine::enqueue::{EnqueueProgress, EnqueueReport, OtherRun};
+use crate::recipients::RepeatedRow;
 use std::time::Duration;
 
 /// Rejected rows need attention, and rows that differ from the one that is mailed.
@@ -161,6 +162,11 @@ pub fn closing_line(report: &EnqueueReport, dry_run: bool) -> String {
     }
 }
 
+/// The first row that is left out because of its address, and how many are like it.
+pub fn repeated(first: &RepeatedRow) -> String {
+    format!("{first} ({} like this)", counted(first.rows, "row"))
+}
+
 /// What to do about rows of one address that differ.
 pub const DIFFERING: &str = "`group = true` in the campaign file makes one mail of all rows of an address; \
 `duplicates = \"first\"` says that its first row is enough";
@@ -183,8 +189,8 @@ pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
             "warning: {first} ({} like this)",
             counted(rows, "row")
         )),
-        EnqueueProgress::Repeated { first, rows } => {
-            let what = format!("{first} ({} like this)", counted(rows, "row"));
+        EnqueueProgress::Repeated(first) => {
+            let what = repeated(first);
             match first.differs {
                 true => progress.warn(format!("warning: {what}\nhint: {DIFFERING}")),
                 false => progress.say(what),

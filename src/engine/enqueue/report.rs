@@ -66,8 +66,8 @@ pub enum EnqueueProgress<'a> {
     Surveyed(&'a Counts),
     /// The first cell of several rows, or of one, with text that was decoded wrongly before it came into the list.
     Garbled { first: &'a GarbledCell, rows: u64 },
-    /// The first row that gets no mail because an earlier one has its address, and how many are like this.
-    Repeated { first: &'a RepeatedRow, rows: u64 },
+    /// The first row that gets no mail because an earlier one has its address.
+    Repeated(&'a RepeatedRow),
     /// This unsealed run was dropped.
     Dropped(&'a str),
     /// What this earlier run had pending is cancelled.

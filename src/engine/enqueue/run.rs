@@ -160,15 +160,9 @@ impl SurveyedFile {
     }
 
     fn show_repeated(&self, observer: &mut dyn FnMut(EnqueueProgress<'_>)) {
-        let survey = &self.surveyed.survey;
-        let Some(first) = &survey.repeated else {
-            return;
-        };
-        let rows = match first.differs {
-            true => survey.counts.differing,
-            false => survey.counts.duplicates,
-        };
-        observer(EnqueueProgress::Repeated { first, rows });
+        if let Some(first) = &self.surveyed.survey.repeated {
+            observer(EnqueueProgress::Repeated(first));
+        }
     }
 
     /// Drops superseded runs, deals with earlier ones, and writes the manifest.

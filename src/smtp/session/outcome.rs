@@ -115,11 +115,7 @@ pub fn ended_by_relay(
     let is_normal = has_sent_messages || idle >= IDLE_TIMEOUT_AT_LEAST;
     match event {
         Ok(reply) if reply.is_negative() && is_normal => {
-            let reply = reply.into_reply();
-            SessionEnd::Reconnect {
-                why: reply.to_string(),
-                reply: Some(reply),
-            }
+            SessionEnd::reconnect_after(reply.into_reply())
         }
         Ok(reply) if reply.is_negative() => SessionEnd::failed_with(Stage::MailFrom, reply),
         Ok(reply) => channel.failed(Stage::MailFrom, ConnectionError::unexpected(reply)),

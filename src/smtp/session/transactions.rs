@@ -204,20 +204,18 @@ impl<'feed> Session<'feed> {
         message: PreparedMessage<'feed>,
         (stage, reply): (Stage, Reply),
     ) -> Option<SessionEnd> {
-        let end = SessionEnd::Reconnect {
-            why: reply.to_string(),
-            reply: Some(reply.clone()),
-        };
         let is_deferral = (400..500).contains(&reply.code);
         // A connection that has carried mail may have reached a limit of its own, such as 452 for too many messages. The
         // message is tried on a new one. If it is the relay's trouble that says so too.
         if stage == Stage::MailFrom && is_deferral && self.sent_count > 0 {
+            let end = SessionEnd::reconnect_after(reply);
             message.attempt.not_sent(end.why());
             return Some(end);
         }
-        let has_too_many = reply.code == TOO_MANY_CONNECTIONS;
-        message.attempt.settle(Attempt::Rejected { stage, reply });
-        has_too_many.then_some(end)
+        let attempt = Attempt::Rejected { stage, reply };
+        let end = too_many_connections(&attempt);
+        message.attempt.settle(attempt);
+        end
     }
 
     /// Writes the content, with the first commands of the next message, and reads the final reply.
@@ -330,10 +328,7 @@ impl<'feed> Session<'feed> {
 fn too_many_connections(attempt: &Attempt) -> Option<SessionEnd> {
     match attempt {
         Attempt::Rejected { reply, .. } if reply.code == TOO_MANY_CONNECTIONS => {
-            Some(SessionEnd::Reconnect {
-                why: reply.to_string(),
-                reply: Some(reply.clone()),
-            })
+            Some(SessionEnd::reconnect_after(reply.clone()))
         }
         _ => None,
     }
