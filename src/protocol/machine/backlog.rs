@@ -110,6 +110,9 @@ impl Machine {
                     continue;
                 }
                 let taken: Positions = due.iter().take(*left).collect();
+                if taken.is_empty() {
+                    continue;
+                }
                 *left -= taken.count();
                 let chosen = ready.entry(offset).or_default();
                 *chosen = chosen.with(&taken);

@@ -16,8 +16,7 @@ use std::time::SystemTime;
 /// The next chunk of a run is read when fewer of its messages than this may go now.
 pub(super) const READ_AHEAD: usize = 128;
 
-/// The next chunk of a tier is read when fewer chunks than this flow: their messages wait for their time or are on
-/// their way.
+/// The next chunk of a tier is read when fewer chunks than this flow: they have messages that may go or are on their way.
 const FLOWING: usize = 4;
 
 /// What the worker should read now.
@@ -232,14 +231,12 @@ impl Machine {
         of_run.map(|(_, positions)| positions.count()).sum()
     }
 
-    /// Chunks of a tier whose messages wait for their time, or may go, or are on their way; the others wait for a site.
+    /// Chunks of a tier with messages that may go or are on their way. The others wait for their time or for a site. They
+    /// do not count, because then the chunks behind them would be read too late to be spread.
     fn flowing_chunks(&self, view: &CycleView) -> usize {
         let flowing = self.flowing(view, 1);
-        let chunks = self.opened().filter(|(offset, open, opened)| {
-            let is_early = opened
-                .due
-                .is_some_and(|due| due.from + due.width > view.now);
-            is_early || flowing.contains_key(offset) || !open.outstanding().is_empty()
+        let chunks = self.opened().filter(|(offset, open, _)| {
+            flowing.contains_key(offset) || !open.outstanding().is_empty()
         });
         chunks.count()
     }

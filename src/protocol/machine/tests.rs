@@ -261,6 +261,25 @@ fn jitter_spreads_a_full_chunk_over_both_sides_of_the_delay() {
 }
 
 #[test]
+fn chunks_of_a_tier_are_read_while_others_wait_for_their_time() {
+    let topics = Topics::of_run(0);
+    let mut machine = owned(TIER, None, &topics);
+    machine.rules.max_open = 20;
+    for offset in 0..20 {
+        let wanted = topics.at(54, |view| machine.want(view));
+        assert_eq!(wanted, Some(Want::NextOfTier { from: offset }));
+        let number = u64::try_from(offset).unwrap() + 1;
+        read(
+            &mut machine,
+            offset,
+            chunk(1, &[number], Some((SEND, number))),
+        );
+        cycle(&mut machine, &topics, 54, 0);
+    }
+    assert_eq!(machine.progress().open.len(), 20);
+}
+
+#[test]
 fn jitter_spreads_messages_of_small_chunks_over_both_sides_of_the_delay() {
     let topics = Topics::of_run(0);
     let machine = owned(TIER, None, &topics);
