@@ -10,6 +10,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 const MAX_TEXTS: usize = 8;
 /// Bytes of a line's beginning that are looked up, and the shortest run worth copying.
 const ANCHOR: usize = 16;
+/// A message that is no longer than this is compressed as well whole, because gzip still sees the one before it.
+const SMALL_BYTES: usize = 16 * 1024;
+/// A small message of shorter parts than this, on average, is kept whole: writing and joining the parts costs more
+/// than compressing them.
+const PART_BYTES: usize = 256;
+/// Parts that the header of every message has: To, Message-ID, List-Unsubscribe.
+const HEADER_PARTS: usize = 8;
 
 type Anchor = [u8; ANCHOR];
 
@@ -17,6 +24,16 @@ type Anchor = [u8; ANCHOR];
 #[derive(Default)]
 pub struct Sharing {
     texts: RwLock<Vec<Arc<Text>>>,
+}
+
+/// How a message compares with a shared text.
+enum Comparison {
+    /// Cut where it differs.
+    Cut(MessageContent),
+    /// It has the text's lines, and differs in too many places.
+    Fragmented,
+    /// Less than half of it is in the text.
+    Different,
 }
 
 struct Text {
@@ -29,14 +46,26 @@ impl Sharing {
     /// The same bytes, cut where they differ from a text that is shared.
     pub fn cut(&self, message: Vec<u8>) -> MessageContent {
         let texts = self.texts();
-        let cuts = texts.iter().map(|text| text.cut(&message));
-        let best = cuts.min_by_key(|content| content.own().len());
+        let mut best: Option<MessageContent> = None;
+        let mut is_fragmented = false;
+        for text in &texts {
+            match text.compare(&message) {
+                Comparison::Cut(content) => {
+                    let is_better = |best: &MessageContent| content.own().len() < best.own().len();
+                    if best.as_ref().is_none_or(is_better) {
+                        best = Some(content);
+                    }
+                }
+                Comparison::Fragmented => is_fragmented = true,
+                Comparison::Different => {}
+            }
+        }
         match best {
-            Some(content) if content.own().len() <= message.len() / 2 => content,
-            Some(_) if texts.len() >= MAX_TEXTS || message.len() < ANCHOR => {
+            Some(content) => content,
+            None if is_fragmented || texts.len() >= MAX_TEXTS || message.len() < ANCHOR => {
                 MessageContent::whole(message)
             }
-            _ => self.share(message),
+            None => self.share(message),
         }
     }
 
@@ -49,7 +78,12 @@ impl Sharing {
     /// Makes a message the first of its kind.
     fn share(&self, message: Vec<u8>) -> MessageContent {
         let text = Arc::new(Text::new(message.into()));
-        let content = text.cut(&text.bytes);
+        let content = match text.compare(&text.bytes) {
+            Comparison::Cut(content) => content,
+            Comparison::Fragmented | Comparison::Different => {
+                MessageContent::whole(text.bytes.to_vec())
+            }
+        };
         let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
         // Threads that meet a new kind at the same time may share it twice, which costs memory and nothing else.
         if texts.len() < MAX_TEXTS {
@@ -70,7 +104,11 @@ impl Text {
         Text { bytes, lines }
     }
 
-    fn cut(&self, message: &[u8]) -> MessageContent {
+    fn compare(&self, message: &[u8]) -> Comparison {
+        let most_parts = match message.len() <= SMALL_BYTES {
+            true => HEADER_PARTS + message.len() / PART_BYTES,
+            false => usize::MAX,
+        };
         let mut own = Vec::new();
         let mut parts = Vec::new();
         let mut pending = Part::default();
@@ -90,13 +128,21 @@ impl Text {
                 break;
             }
             let (next, found) = self.resume(message, at, from);
+            if parts.len() >= most_parts {
+                return Comparison::Fragmented;
+            }
             own.extend_from_slice(message.get(at..next).unwrap_or_default());
             pending.own += to_u32(next - at);
             (at, from) = (next, found);
         }
         push(&mut parts, pending);
-        MessageContent::of_parts(self.bytes.clone(), own.into(), parts)
-            .unwrap_or_else(|| MessageContent::whole(message.to_vec()))
+        if own.len() > message.len() / 2 {
+            return Comparison::Different;
+        }
+        match MessageContent::of_parts(self.bytes.clone(), own.into(), parts) {
+            Some(content) => Comparison::Cut(content),
+            None => Comparison::Different,
+        }
     }
 
     /// After a difference: the next place in the message that is in the shared text too, and where it is there.
@@ -211,6 +257,28 @@ mod tests {
             assert_eq!(sharing.cut(noise.clone()).to_vec(), noise);
         }
         assert_eq!(sharing.texts().len(), MAX_TEXTS);
+    }
+
+    #[test]
+    fn keeps_a_small_message_of_many_parts_whole() {
+        let sharing = Sharing::default();
+        let letter = |city: &str| {
+            let line = format!("The quick brown fox of {city} jumps over the lazy dog.\r\n");
+            line.repeat(100).into_bytes()
+        };
+        sharing.cut(letter("Rome"));
+        let message = letter("Bonn");
+        let content = sharing.cut(message.clone());
+        assert_eq!(content.own(), &message);
+        assert_eq!(sharing.texts().len(), 1);
+        let large = [
+            letter("Bonn"),
+            letter("Bonn"),
+            letter("Bonn"),
+            letter("Bonn"),
+        ]
+        .concat();
+        assert!(sharing.cut(large.clone()).own().len() < large.len() / 10);
     }
 
     proptest! {
