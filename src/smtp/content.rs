@@ -1,13 +1,12 @@
 //! Writes message content: dot-stuffing (RFC 5321 §4.5.2), and no bare CR or LF, because servers disagree about where a
 //! message with one ends (SMTP smuggling).
 
+use memchr::memchr2;
+
 /// A CR without LF or an LF without CR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a bare {0} in the message")]
 pub struct BareLineEnd(pub &'static str);
-
-/// A block of this size without a line end is copied at once.
-const BLOCK_BYTES: usize = 32;
 
 /// Writes a message piece by piece. The pieces may be cut anywhere.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +37,6 @@ impl ContentWriter {
         let mut rest = piece;
         let mut at = 0;
         while let Some(byte) = rest.get(at) {
-            if self.previous == Previous::Other
-                && rest.get(at..at + BLOCK_BYTES).is_some_and(has_no_line_end)
-            {
-                at += BLOCK_BYTES;
-                continue;
-            }
             match (self.previous, *byte) {
                 (Previous::Cr, b'\n') => self.previous = Previous::LineEnd,
                 (Previous::Cr, _) => return Err(BareLineEnd("CR")),
@@ -56,7 +49,13 @@ impl ContentWriter {
                     (rest, at) = (dot_on, 0);
                     self.previous = Previous::Other;
                 }
-                _ => self.previous = Previous::Other,
+                _ => {
+                    // Only a line end is of interest until the next line begins.
+                    self.previous = Previous::Other;
+                    let after = rest.get(at..).unwrap_or_default();
+                    at += memchr2(b'\r', b'\n', after).unwrap_or(after.len());
+                    continue;
+                }
             }
             at += 1;
         }
@@ -75,13 +74,6 @@ impl ContentWriter {
             }
         }
     }
-}
-
-/// Without branches, so that the compiler uses vector instructions.
-fn has_no_line_end(block: &[u8]) -> bool {
-    !block.iter().fold(false, |found, byte| {
-        found | (*byte == b'\n') | (*byte == b'\r')
-    })
 }
 
 #[cfg(test)]
