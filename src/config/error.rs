@@ -1,6 +1,7 @@
 //! What can be wrong with a configuration: where it is, what is there, and how to fix it.
 
 use super::advice::reserved_header;
+use super::hidden::without_secrets;
 use super::schema::ValueError;
 use super::source::{Setting, Source};
 use crate::smtp::UrlError;
@@ -86,7 +87,7 @@ impl ConfigError {
         ConfigError::BadValue {
             at: at(&setting.source),
             key: key.to_string(),
-            value: setting.text.clone(),
+            value: without_secrets(&setting.text).into_owned(),
             why,
         }
     }

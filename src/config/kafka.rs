@@ -5,11 +5,11 @@ use super::keys::{KafkaKeys, PROPERTIES};
 use super::layers::Reader;
 use super::secret::{PasswordSource, SecretKeys};
 use super::source::{Setting, Source, Variables};
+use crate::smtp::HIDDEN;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What `--print-config` shows instead of a secret.
-const HIDDEN: &str = "(hidden)";
 
 /// `[kafka]`, with the properties of `-X` over those of the file.
 #[derive(Clone, PartialEq)]

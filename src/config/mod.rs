@@ -11,6 +11,7 @@ mod declare;
 mod document;
 mod environment;
 mod error;
+mod hidden;
 mod kafka;
 mod key_file;
 mod keys;

@@ -37,6 +37,11 @@ impl Value for QueueUrl {
             Some(("kafka", list)) => brokers(list)
                 .map(QueueUrl::Kafka)
                 .map_err(|why| ValueError::Hidden(why.into())),
+            // Of another program, perhaps with its password: `host=db password=…`.
+            _ if text.contains(['@', '=', '?']) => {
+                let why = format!("is not {}", Self::expects(limits));
+                Err(ValueError::Hidden(why))
+            }
             _ => Err(ValueError::Form(format!("not {}", Self::expects(limits)))),
         }
     }
@@ -75,6 +80,20 @@ fn brokers(text: &str) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_that_may_hold_a_password_is_not_shown() {
+        for (text, is_shown) in [
+            ("postgres://u:hunter2@db/x", false),
+            ("host=db password=hunter2", false),
+            ("redis://db?password=hunter2", false),
+            ("redis://db", true),
+        ] {
+            let parsed = QueueUrl::parse(text, &Limits::None);
+            let is_form = matches!(parsed, Err(ValueError::Form(_)));
+            assert!(parsed.is_err() && is_form == is_shown, "{text}");
+        }
+    }
 
     #[test]
     fn brokers_are_hosts_with_ports() {

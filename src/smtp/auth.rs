@@ -3,6 +3,7 @@
 
 use super::connection::{Connection, ConnectionError};
 use super::md5;
+use super::redaction::Redaction;
 use super::relay::LoginProblem;
 use super::reply::ServerReply;
 use super::settings::{Mechanism, Secret};
@@ -67,6 +68,7 @@ pub async fn log_in(
         line.push(' ');
         line.push_str(&first);
     }
+    connection.hide(redaction(credentials));
     loop {
         connection.send_line(&line, within).await?;
         let reply = connection.reply_within(within).await?;
@@ -77,7 +79,14 @@ pub async fn log_in(
         // §4).
         line = match responses.next() {
             _ if mechanism == Mechanism::CramMd5 && line.starts_with("AUTH") => {
-                cram_md5(&reply.into_reply().text, credentials)
+                let response = cram_md5(&reply.into_reply().text, credentials);
+                let mut hidden = redaction(credentials);
+                // `*` cancels, and is nothing to hide.
+                if response != "*" {
+                    hidden.add(&response);
+                }
+                connection.hide(hidden);
+                response
             }
             Some(response) => response,
             None if mechanism == Mechanism::XOAuth2 && !line.is_empty() => String::new(),
@@ -85,6 +94,18 @@ pub async fn log_in(
             None => return Ok(reply),
         };
     }
+}
+
+/// Everything that a login sends: some relays repeat what they refuse.
+pub fn redaction(credentials: &Credentials) -> Redaction {
+    let mut hidden = Redaction::default();
+    hidden.add(credentials.password.reveal());
+    for mechanism in [Mechanism::Plain, Mechanism::Login, Mechanism::XOAuth2] {
+        for response in responses(mechanism, credentials) {
+            hidden.add(&response);
+        }
+    }
+    hidden
 }
 
 /// The responses, in order, as base64.

@@ -1,5 +1,6 @@
 //! The bytes of one connection, plain or TLS: one buffer in each direction, and a timeout for each read and write.
 
+use super::redaction::Redaction;
 use super::reply::{ReplyError, ReplyParser, ServerReply};
 use super::tls::{self, Tls};
 use std::time::Duration;
@@ -103,12 +104,14 @@ impl Connection<TcpStream> {
                 std::io::ErrorKind::InvalidData => ConnectionError::Tls(error.to_string()),
                 _ => ConnectionError::lost(&error),
             })?;
+        let mut parser = self.parser;
+        parser.start_anew();
         Ok(Connection {
             tls: Some(tls::description(&stream)),
             stream: Box::new(stream),
             input: self.input,
             unread: 0..0,
-            parser: ReplyParser::default(),
+            parser,
             output: self.output,
         })
     }
@@ -130,6 +133,11 @@ impl<S: Stream> Connection<S> {
     /// Version and cipher suite of TLS. `None` in plain text.
     pub fn tls(&self) -> Option<&str> {
         self.tls.as_deref()
+    }
+
+    /// From now on no reply shows these texts.
+    pub fn hide(&mut self, hidden: Redaction) {
+        self.parser.hidden = hidden;
     }
 
     /// Waits for the next reply. Cancel safe: after the future is dropped, the next call goes on with the same reply.

@@ -54,6 +54,16 @@ pub struct Ready {
 impl Server {
     /// Errors: [`SessionEnd::Unavailable`] with the stage that failed, or [`SessionEnd::LoginRefused`].
     pub async fn connect(&self) -> Result<Ready, SessionEnd> {
+        // A relay may also repeat what it was told on an earlier connection.
+        let hidden = self.credentials.as_ref().map(auth::redaction);
+        let hidden = hidden.unwrap_or_default();
+        let established = self.establish().await;
+        let ready = established.map_err(|end| end.redacted(&hidden))?;
+        let greeting = hidden.of(&ready.greeting).into_owned();
+        Ok(Ready { greeting, ..ready })
+    }
+
+    async fn establish(&self) -> Result<Ready, SessionEnd> {
         let socket = self.open_socket().await?;
         let name = self.ehlo_name(&socket)?;
         let name = name.as_str();

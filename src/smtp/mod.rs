@@ -13,6 +13,7 @@ mod helo;
 mod maildir;
 mod md5;
 mod open;
+mod redaction;
 mod relay;
 mod reply;
 mod server;
@@ -22,6 +23,7 @@ mod tls;
 mod url;
 
 pub use open::open;
+pub use redaction::HIDDEN;
 pub use relay::{Capabilities, Feed, LoginProblem, Outgoing, Relay, SessionEnd};
 pub use reply::parse_reply;
 pub use settings::{

@@ -1,5 +1,6 @@
 //! The contract between the engine and a connection to a relay.
 
+use super::redaction::Redaction;
 use super::reply::ServerReply;
 use crate::domain::content::MessageContent;
 use crate::domain::outcome::{Attempt, Reply, Stage};
@@ -109,6 +110,23 @@ impl SessionEnd {
             why: reply.to_string(),
             reply: Some(reply),
         }
+    }
+
+    /// Without what no text of a relay may show.
+    pub(super) fn redacted(mut self, hidden: &Redaction) -> SessionEnd {
+        match &mut self {
+            SessionEnd::Finished => {}
+            SessionEnd::Reconnect { reply, why }
+            | SessionEnd::Failed { reply, why, .. }
+            | SessionEnd::Unavailable { reply, why, .. }
+            | SessionEnd::LoginRefused { reply, why, .. } => {
+                *why = hidden.of(why).into_owned();
+                if let Some(reply) = reply {
+                    reply.text = hidden.of(&reply.text).into_owned();
+                }
+            }
+        }
+        self
     }
 
     /// The reason, for the attempts that the session's end leaves unsent. Empty after `Finished`.

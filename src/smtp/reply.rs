@@ -1,13 +1,15 @@
 //! Parses replies out of a stream of bytes (RFC 5321 §4.2, RFC 3463). Pure. Accepts any bytes and keeps a bounded
 //! number of them.
 
+use super::redaction::Redaction;
 use crate::domain::outcome::{EnhancedCode, Reply};
+use std::borrow::Cow;
 
 /// Longest reply. No mail server needs as much.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 const MAX_REPLY_LINES: usize = 1_000;
 /// An error quotes this much of an invalid line.
-const EXCERPT_BYTES: usize = 120;
+const EXCERPT_CHARACTERS: usize = 120;
 
 /// The bytes are not a reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,8 +62,10 @@ impl ServerReply {
 }
 
 /// Parses one reply after the other. The bytes may be cut anywhere.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ReplyParser {
+    /// What no reply may show.
+    pub hidden: Redaction,
     /// A line whose end has not come yet.
     partial: Vec<u8>,
     reply: Option<ServerReply>,
@@ -83,19 +87,35 @@ impl ReplyParser {
             let (line, _) = rest.split_at(end);
             let outcome = self.parse_line(line);
             if outcome.is_err() {
-                *self = ReplyParser::default();
+                self.start_anew();
             }
             if let Some(reply) = outcome? {
-                *self = ReplyParser::default();
-                return Ok((taken, Some(reply)));
+                self.start_anew();
+                return Ok((taken, Some(self.shown(reply))));
             }
         }
         Ok((taken, None))
     }
 
+    /// Drops what was parsed of a reply.
+    pub fn start_anew(&mut self) {
+        *self = ReplyParser {
+            hidden: std::mem::take(&mut self.hidden),
+            ..ReplyParser::default()
+        };
+    }
+
+    fn shown(&self, reply: ServerReply) -> ServerReply {
+        let lines = match self.hidden.of(&reply.lines) {
+            Cow::Owned(lines) => lines,
+            Cow::Borrowed(_) => return reply,
+        };
+        ServerReply { lines, ..reply }
+    }
+
     fn keep_partial(&mut self, rest: &[u8]) -> Result<(), ReplyError> {
         if self.byte_count + self.partial.len() + rest.len() + 1 > MAX_REPLY_BYTES {
-            *self = ReplyParser::default();
+            self.start_anew();
             return Err(ReplyError::TooLong);
         }
         self.partial.extend_from_slice(rest);
@@ -116,7 +136,9 @@ impl ReplyParser {
         if self.byte_count > MAX_REPLY_BYTES || self.line_count > MAX_REPLY_LINES {
             return Err(ReplyError::TooLong);
         }
-        let (code, is_last, text) = split_line(line)?;
+        let (code, is_last, text) = split_line(line).map_err(|_| ReplyError::Invalid {
+            excerpt: excerpt(line, &self.hidden),
+        })?;
         match &mut self.reply {
             None => {
                 let lines = printable(text);
@@ -130,7 +152,7 @@ impl ReplyParser {
             Some(reply) if reply.code != code => {
                 return Err(ReplyError::CodeChanged {
                     first: reply.code,
-                    excerpt: excerpt(line),
+                    excerpt: excerpt(line, &self.hidden),
                 });
             }
             Some(reply) => add_line(reply, &printable(text)),
@@ -183,29 +205,29 @@ pub fn parse_reply(bytes: &[u8]) -> Reply {
     }
 }
 
+/// The line does not begin with a code.
+struct NotALine;
+
 /// Splits a line into code, whether it is the last line, and text. A code alone is a last line (RFC 5321 §4.2).
-fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyError> {
+fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), NotALine> {
     // Some servers end lines with CR CR LF.
     let last = line.iter().rposition(|byte| *byte != b'\r');
     let (line, _) = line.split_at(last.map_or(0, |last| last + 1));
-    let invalid = || ReplyError::Invalid {
-        excerpt: excerpt(line),
-    };
-    let (digits, rest) = line.split_at_checked(3).ok_or_else(invalid)?;
+    let (digits, rest) = line.split_at_checked(3).ok_or(NotALine)?;
     if !digits.iter().all(u8::is_ascii_digit) {
-        return Err(invalid());
+        return Err(NotALine);
     }
     let code = digits
         .iter()
         .fold(0_u16, |code, digit| code * 10 + u16::from(digit - b'0'));
     if !(200..600).contains(&code) {
-        return Err(invalid());
+        return Err(NotALine);
     }
     match rest.split_first() {
         None => Ok((code, true, rest)),
         Some((b' ' | b'\t', text)) => Ok((code, true, text)),
         Some((b'-', text)) => Ok((code, false, text)),
-        Some(_) => Err(invalid()),
+        Some(_) => Err(NotALine),
     }
 }
 
@@ -222,8 +244,11 @@ fn printable(bytes: &[u8]) -> String {
     text.trim().to_string()
 }
 
-fn excerpt(line: &[u8]) -> String {
-    printable(line.get(..EXCERPT_BYTES).unwrap_or(line))
+/// The beginning of a line. What is hidden goes first, because a part of it would not be recognised.
+fn excerpt(line: &[u8], hidden: &Redaction) -> String {
+    let text = printable(line);
+    let shown = hidden.of(&text);
+    shown.chars().take(EXCERPT_CHARACTERS).collect()
 }
 
 /// The enhanced status code that a text begins with. Its class is 2, 4 or 5 (RFC 3463 §2).

@@ -54,7 +54,7 @@ pub enum UrlError {
     #[error("the port in the relay URL is not a number from 1 to 65535")]
     Port,
     #[error(
-        "`{0}` is not an option of a relay URL (options: `tls=required`, `tls=opportunistic`, `tls=none`)"
+        "`?{0}=…` is not an option of a relay URL (options: `tls=required`, `tls=opportunistic`, `tls=none`)"
     )]
     Setting(String),
     #[error("`smtps://` is always encrypted and cannot be combined with `{0}`")]
@@ -114,7 +114,8 @@ fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
     let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
     // Checked before anything else, because a password with an `@` would leave a part of itself in the host, and errors
     // quote the host.
-    if user.is_some_and(|user| user.contains(':')) {
+    // An `@` may also be a part of a password among the options.
+    if user.is_some_and(|user| user.contains([':', '?'])) {
         return Err(UrlError::Password);
     }
     let (host, port) = host_and_port(place, implicit)?;
@@ -190,7 +191,12 @@ fn tls_policy(query: &str, host: &str, implicit: bool) -> Result<TlsPolicy, UrlE
             }
             ("tls=opportunistic", false) => TlsPolicy::Opportunistic,
             ("tls=none", false) => TlsPolicy::None,
-            _ => return Err(UrlError::Setting(setting.to_string())),
+            // The value may be a password.
+            _ => {
+                let name = setting.split_once('=').map(|(name, _)| name);
+                let name = name.filter(|name| name.chars().all(|c| c.is_ascii_alphabetic()));
+                return Err(UrlError::Setting(name.unwrap_or_default().to_string()));
+            }
         };
     }
     Ok(policy)
@@ -323,11 +329,20 @@ mod tests {
             "smtp://me:hunter2@mx.example.com",
             "smtp://me@example.com:hunter2@mx.example.com:587",
             "smtp://me:hunter2?/@mx.example.com",
+            "smtp://mx.example.com?password=@hunter2",
             "smtp://me:hun@ter2@mxme:hunter2mx.example",
         ] {
             let error = text.parse::<RelayAddress>().unwrap_err();
             assert!(matches!(error, UrlError::Password));
             assert!(!error.to_string().contains("hunter2"));
+        }
+        for text in [
+            "smtp://h?password=hunter2",
+            "smtp://h?hunter2",
+            "smtp://h?x&hunter2=x",
+        ] {
+            let error = text.parse::<RelayAddress>().unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         for text in [
             "",

@@ -54,6 +54,7 @@ fn option(line: &str, script: &mut Script) -> Result<bool, String> {
         ["auth", user, password] => {
             behaviour.login = Some((user.to_string(), password.to_string()));
         }
+        ["repeats-login"] => behaviour.repeats_login = true,
         ["starttls", kind] | ["tls", kind] => {
             let certificate = certificate(kind)?;
             behaviour.tls = Some(certificate.server);

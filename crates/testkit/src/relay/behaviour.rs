@@ -21,6 +21,8 @@ pub struct Behaviour {
     /// User and password without which nobody may mail.
     pub login: Option<(String, String)>,
     pub mechanisms: &'static str,
+    /// A refused login is answered with what the client said, encoded and decoded.
+    pub repeats_login: bool,
     pub style: Style,
     pub reply_delay: Duration,
     /// Answers DATA with 354 whether there is a recipient or not (RFC 2920 §3.1).
@@ -49,6 +51,7 @@ impl Default for Behaviour {
             injected_after_starttls: "",
             login: None,
             mechanisms: "PLAIN LOGIN XOAUTH2",
+            repeats_login: false,
             style: Style::Plain,
             reply_delay: Duration::ZERO,
             takes_data_without_recipients: false,

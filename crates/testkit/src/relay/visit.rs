@@ -199,7 +199,13 @@ impl Visit<'_> {
         if mechanism == "XOAUTH2" {
             self.challenge("eyJzdGF0dXMiOiI0MDAifQ==")?;
         }
-        self.say("535 5.7.8 authentication failed")
+        match self.shared.behaviour.repeats_login {
+            true => self.say(&format!(
+                "535 5.7.8 bad password: {line} ({})",
+                said.replace('\0', " ")
+            )),
+            false => self.say("535 5.7.8 authentication failed"),
+        }
     }
 
     fn challenge(&mut self, text: &str) -> io::Result<String> {

@@ -80,7 +80,7 @@ fn relays(texts: &mut Vec<String>) {
         Password => UrlError::Password,
         Host => UrlError::Host("a_b".into()),
         Port => UrlError::Port,
-        Setting => UrlError::Setting("ssl=on".into()),
+        Setting => UrlError::Setting("ssl".into()),
         ImplicitTls => UrlError::ImplicitTls("tls=none".into()),
         User => UrlError::User,
         NoPath => UrlError::NoPath,
