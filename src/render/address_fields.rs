@@ -1,5 +1,6 @@
 //! `From`, `To` and `Reply-To` of each message. They are the same in all messages, or templates of the campaign file.
 
+use super::body::Part;
 use super::error::{RenderError, RenderProblem, SHOWN_VALUE_CHARACTERS, shown};
 use super::mailbox;
 use super::template::Templates;
@@ -66,7 +67,7 @@ impl AddressFields {
         values: &Value,
         (row, return_path): (&RecipientRow, &Address),
     ) -> Result<Addressed<'_>, RenderError> {
-        let rendered = |name: &str| templates.render_for(name, values, row);
+        let rendered = |name: &str| templates.render_for((Part::Plain, name), values, row);
         let parsed = |field: &str, template: &str, text: &str| {
             let mailbox = Mailbox::parse(text).and_then(|mailbox| {
                 let address = &mailbox.address;

@@ -1,5 +1,14 @@
 //! The bodies of a message: plain text, HTML, or both as alternatives. At least one, by type.
 
+/// Which kind of body a template is rendered for. The key of the campaign file decides, not the name of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing is escaped: the text, and all header fields.
+    Plain,
+    /// Values are escaped, also in templates that are included, extended or imported.
+    Html,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body<T> {
     Text(T),
@@ -36,13 +45,16 @@ impl<T> Body<T> {
         }
     }
 
-    pub fn try_map<U, E>(&self, mut map: impl FnMut(&T) -> Result<U, E>) -> Result<Body<U>, E> {
+    pub fn try_map<U, E>(
+        &self,
+        mut map: impl FnMut(Part, &T) -> Result<U, E>,
+    ) -> Result<Body<U>, E> {
         Ok(match self {
-            Body::Text(text) => Body::Text(map(text)?),
-            Body::Html(html) => Body::Html(map(html)?),
+            Body::Text(text) => Body::Text(map(Part::Plain, text)?),
+            Body::Html(html) => Body::Html(map(Part::Html, html)?),
             Body::Alternatives { text, html } => Body::Alternatives {
-                text: map(text)?,
-                html: map(html)?,
+                text: map(Part::Plain, text)?,
+                html: map(Part::Html, html)?,
             },
         })
     }

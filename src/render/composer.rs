@@ -3,7 +3,7 @@
 
 use super::address_fields::Addressed;
 use super::analysis::CellTest;
-use super::body::Body;
+use super::body::{Body, Part};
 use super::content::{Content, HeaderTemplate};
 use super::error::{RenderError, RenderProblem, TemplateError};
 use super::foreign_tags::ForeignTag;
@@ -170,16 +170,21 @@ impl Composer {
 
     fn body(&self, values: &Value, row: &RecipientRow) -> Result<Body<String>, RenderError> {
         let body = &self.content.body;
-        body.try_map(|template| self.render_template(template, values, row))
+        body.try_map(|part, template| {
+            let templates = &self.content.templates;
+            templates.render_for((part, template), values, row)
+        })
     }
 
+    /// The value of a header field.
     fn render_template(
         &self,
         name: &str,
         values: &Value,
         row: &RecipientRow,
     ) -> Result<String, RenderError> {
-        self.content.templates.render_for(name, values, row)
+        let templates = &self.content.templates;
+        templates.render_for((Part::Plain, name), values, row)
     }
 
     fn addressed(&self, values: &Value, row: &RecipientRow) -> Result<Addressed<'_>, RenderError> {

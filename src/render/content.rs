@@ -2,7 +2,7 @@
 //! checked as far as possible without a list.
 
 use super::address_fields::{AddressField, AddressFields, MailboxSource, may_stand};
-use super::body::Body;
+use super::body::{Body, Part};
 use super::cell_type::CellType;
 use super::error::{ContentError, HeaderNameProblem, SHOWN_VALUE_CHARACTERS, shown};
 use super::header;
@@ -282,7 +282,9 @@ impl HeaderSource<'_> {
 /// A field whose template uses no variables; empty if it has no value and may be left out. `None` if it cannot be
 /// written: rendering it for a row reports the error.
 fn constant_field(header: &HeaderTemplate, templates: &Templates) -> Option<Vec<u8>> {
-    let value = templates.render(&header.template, &Value::UNDEFINED).ok()?;
+    let value = templates
+        .render((Part::Plain, &header.template), &Value::UNDEFINED)
+        .ok()?;
     if header.omits(&value) {
         return Some(Vec::new());
     }

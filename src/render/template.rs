@@ -2,6 +2,7 @@
 //! is limited.
 
 use super::analysis::{self, CellTest};
+use super::body::Part;
 use super::error::{Place, RenderError, RenderProblem, TemplateError};
 use super::files::TemplateFiles;
 use super::foreign_tags::{self, ForeignTag};
@@ -24,7 +25,9 @@ use std::path::Path;
 const FUEL: u64 = 2_000_000;
 
 pub struct Templates {
-    environment: Environment<'static>,
+    plain: Environment<'static>,
+    /// The same templates, with values escaped.
+    html: Environment<'static>,
     files: TemplateFiles,
     /// Names of the templates that stand in the campaign file.
     inline: Vec<String>,
@@ -46,9 +49,9 @@ impl Templates {
         for name in files {
             found.add_file(name, origin)?;
         }
-        let environment = compile(&found)?;
         Ok(Templates {
-            environment,
+            plain: compile(&found, Part::Plain)?,
+            html: compile(&found, Part::Html)?,
             files: found,
             inline: inline.iter().map(|(name, _)| name.to_string()).collect(),
         })
@@ -74,7 +77,7 @@ impl Templates {
         columns: ListColumns<'_>,
         recipients: &str,
     ) -> Result<Vec<CellTest>, TemplateError> {
-        variables::check(&self.environment, &self.files, columns, recipients)?;
+        variables::check(&self.plain, &self.files, columns, recipients)?;
         analysis::analyse(&self.files, columns)
     }
 
@@ -94,14 +97,18 @@ impl Templates {
         variables::columns_used_by(&self.inline, &self.files, columns)
     }
 
-    pub fn render(&self, name: &str, values: &Value) -> Result<String, RenderFailure> {
+    /// `what`: for which part of a message, and the name of the template.
+    pub fn render(&self, what: (Part, &str), values: &Value) -> Result<String, RenderFailure> {
+        let (environment, name) = match what {
+            (Part::Plain, name) => (&self.plain, name),
+            (Part::Html, name) => (&self.html, name),
+        };
         let source = self.files.templates.get(name).map(|found| &found.source);
         let mut output = BoundedBuffer {
             // Most outputs are a little longer than the source.
             bytes: Vec::with_capacity(source.map_or(0, |source| source.len() * 3 / 2)),
         };
-        let rendered = self
-            .environment
+        let rendered = environment
             .get_template(name)
             .and_then(|template| template.render_captured_to(values, &mut output).map(|_| ()));
         rendered.map_err(|error| self.failure(&error))?;
@@ -114,11 +121,11 @@ impl Templates {
     /// The same for the message of a row, with the row in the error.
     pub fn render_for(
         &self,
-        name: &str,
+        what: (Part, &str),
         values: &Value,
         row: &RecipientRow,
     ) -> Result<String, RenderError> {
-        self.render(name, values).map_err(|failure| {
+        self.render(what, values).map_err(|failure| {
             RenderError::new(row, &failure.at, RenderProblem::Template(failure.what))
         })
     }
@@ -168,15 +175,15 @@ impl Write for BoundedBuffer {
     }
 }
 
-fn compile(files: &TemplateFiles) -> Result<Environment<'static>, TemplateError> {
+fn compile(files: &TemplateFiles, part: Part) -> Result<Environment<'static>, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_debug(false);
     functions::add(&mut environment, &Zoned::now());
-    environment.set_auto_escape_callback(|name| match is_html(name) {
-        true => AutoEscape::Html,
-        false => AutoEscape::None,
+    environment.set_auto_escape_callback(move |_| match part {
+        Part::Plain => AutoEscape::None,
+        Part::Html => AutoEscape::Html,
     });
     for (name, template) in &files.templates {
         let added = environment.add_template_owned(name.clone(), template.source.clone());
@@ -192,15 +199,6 @@ fn compile(files: &TemplateFiles) -> Result<Environment<'static>, TemplateError>
         })?;
     }
     Ok(environment)
-}
-
-/// `page.html`, `page.html.j2`. Names of inline templates, such as `spring.toml: subject`, never match.
-fn is_html(name: &str) -> bool {
-    let name = ["j2", "jinja", "jinja2"]
-        .iter()
-        .find_map(|ending| name.strip_suffix(ending)?.strip_suffix('.'))
-        .unwrap_or(name);
-    name.ends_with(".html") || name.ends_with(".htm") || name.ends_with(".xhtml")
 }
 
 fn syntax_place(error: &minijinja::Error, shown: &str, source: &str) -> Place {

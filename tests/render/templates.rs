@@ -179,3 +179,32 @@ fn header_columns_are_those_of_subject_and_headers() {
     assert_eq!(of("{{ row[email] }}", ""), columns);
     assert_eq!(of("x", "y"), strings(&[]));
 }
+
+#[test]
+fn the_key_decides_what_is_escaped_and_not_the_name_of_the_file() {
+    let files = [
+        (
+            "c.tpl",
+            "{% extends 'base.mjml' %}{% block b %}{% include 'part.txt' %}{% endblock %}",
+        ),
+        (
+            "base.mjml",
+            "{% from 'm.j2' import m %}<b>{{ m(name) }}</b>{% block b %}{% endblock %}",
+        ),
+        ("m.j2", "{% macro m(x) %}{{ x }}{% endmacro %}"),
+        ("part.txt", "part {{ name }}"),
+        ("t.html", "text {{ name }} {% include 'part.txt' %}"),
+    ];
+    for html in ["c.tpl", "c.HTML", "c.mjml"] {
+        let mut case = Case::new(&files);
+        let (_, source) = files[0];
+        std::fs::write(case.templates().join(html), source).unwrap();
+        case.content.html = Some(html.to_string());
+        case.content.text = Some("t.html".to_string());
+        let row = super::fixture::row("a@x.io", &["a@x.io", "<script>", "Rome"]);
+        let message = case.composer().unwrap().render(&row).unwrap();
+        let escaped = "<b>&lt;script&gt;</b>part &lt;script&gt;";
+        assert_eq!(message.html.as_deref(), Some(escaped), "{html}");
+        assert_eq!(message.text.as_deref(), Some("text <script> part <script>"));
+    }
+}
