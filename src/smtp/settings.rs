@@ -161,7 +161,7 @@ pub struct RelaySettings {
     pub token: Option<SecretSource>,
     /// Default: the first of PLAIN, LOGIN and CRAM-MD5 that is offered.
     pub auth: Option<Mechanism>,
-    /// PEM file of certificates to trust besides the system's.
+    /// PEM file of certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     pub timeouts: Timeouts,
     /// The name in EHLO. Default: the host's full name, else its address.

@@ -1,4 +1,4 @@
-//! TLS with rustls and ring. Trusts the system's roots and those of an optional file, for the server's name; a
+//! TLS with rustls and ring. Trusts the system's roots, or those of `ca_file` instead, for the server's name; a
 //! certificate that stands itself in that file is trusted even if it is one of a CA (pinned).
 
 use super::settings::OpenError;
@@ -139,38 +139,45 @@ pub fn is_plain_text(error: &std::io::Error) -> bool {
     )
 }
 
-/// The roots, and the certificates of the file.
+/// The roots, and the certificates of the file. A file stands in the place of the system's roots, so that a
+/// certificate that any public CA has issued for the relay's name does not count.
 fn trusted(
     ca_file: Option<&Path>,
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), OpenError> {
-    let (mut roots, mut pinned) = (RootCertStore::empty(), Vec::new());
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
-    if let Some(path) = ca_file {
-        let failed = |why: String| OpenError::CaFile {
+    match ca_file {
+        Some(path) => of_file(path).map_err(|why| OpenError::CaFile {
             path: path.to_path_buf(),
             why,
-        };
-        let found = CertificateDer::pem_file_iter(path).map_err(|e| failed(e.to_string()))?;
-        let before = roots.len();
-        for certificate in found {
-            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-            pinned.push(certificate.clone());
-            roots
-                .add(certificate)
-                .map_err(|error| failed(error.to_string()))?;
-        }
-        if roots.len() == before {
-            return Err(failed("it contains no certificate".to_string()));
-        }
+        }),
+        None => Ok((of_system()?, Vec::new())),
     }
+}
+
+fn of_file(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
+    let (mut roots, mut pinned) = (RootCertStore::empty(), Vec::new());
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
+    for certificate in found {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        pinned.push(certificate.clone());
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    match roots.is_empty() {
+        true => Err("it contains no certificate".to_string()),
+        false => Ok((roots, pinned)),
+    }
+}
+
+fn of_system() -> Result<RootCertStore, OpenError> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(native.certs);
     if roots.is_empty() {
         let why = native.errors.first().map(ToString::to_string);
         return Err(OpenError::NoRoots {
             why: why.unwrap_or_else(|| "none found".to_string()),
         });
     }
-    Ok((roots, pinned))
+    Ok(roots)
 }
 
 /// Version and cipher suite: `TLSv1.3 TLS13_AES_256_GCM_SHA384`.
@@ -190,6 +197,15 @@ pub fn description(stream: &TlsStream<TcpStream>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_stands_in_the_place_of_the_roots_of_the_system() {
+        let made = mailq_testkit::relay::certificate::good("mx.example");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), made.pem).unwrap();
+        let (roots, pinned) = trusted(Some(file.path())).unwrap();
+        assert_eq!((roots.len(), pinned.len()), (1, 1));
+    }
 
     #[test]
     fn tells_a_server_without_tls_from_one_with_another_certificate() {

@@ -63,6 +63,8 @@ keys! {
         }
 
         /// File of certificates (PEM) to trust for this relay
+        ///
+        /// With it, the certificates of the system are not trusted for this relay.
         ca_file: Option<PathBuf> {
             default_text: "the certificates of the system",
             example: "relay-ca.pem",
