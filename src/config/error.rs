@@ -3,6 +3,7 @@
 use super::advice::reserved_header;
 use super::hidden::without_secrets;
 use super::schema::ValueError;
+
 use super::source::{Setting, Source};
 use crate::smtp::UrlError;
 use std::path::PathBuf;
@@ -15,6 +16,10 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, why: String },
     #[error("cannot write `{path}`: {why}")]
     Unwritable { path: PathBuf, why: String },
+    #[error("{why}; `{}` was not read", path.display())]
+    NotOurs { path: PathBuf, why: String },
+    #[error("every user may write to `{}` (mode {mode:o}); nothing was done", path.display())]
+    OthersMayWrite { path: PathBuf, mode: u32 },
     #[error("{at}: {why}")]
     Syntax { at: String, why: String },
     #[error("{at}: unknown key `{key}`{}", in_section(.section))]
@@ -111,6 +116,11 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             ConfigError::NoFile(_) => "check the path, or create a project with `mailq init`".into(),
+            ConfigError::NotOurs { path, .. } => format!(
+                "mailq runs the commands that it names: if you trust it, name it: `--config {}`",
+                path.display()
+            ),
+            ConfigError::OthersMayWrite { path, .. } => format!("`chmod o-w {}`", path.display()),
             ConfigError::UnknownKey {
                 advice: Some(advice),
                 ..

@@ -1,6 +1,7 @@
 //! The key of the project on disk: created once, mode 0600, the same on every host.
 
 use super::error::ConfigError;
+use super::trust;
 use crate::domain::digest::hex;
 use crate::domain::project_key::ProjectKey;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -11,8 +12,9 @@ use std::path::Path;
 
 /// Reads the key. If there is none and `may_create` is set, creates one: pass `true` only if no queue has the
 /// fingerprint of another key. Two processes that create a key at the same time both return the same one. Errors: the key
-/// is missing, damaged, or cannot be written.
+/// is missing, damaged, cannot be written, or everybody may write to it.
 pub fn load_or_create_key(path: &Path, may_create: bool) -> Result<ProjectKey, ConfigError> {
+    trust::check_mode(path)?;
     match std::fs::read(path) {
         Ok(bytes) => decode(path, &bytes),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

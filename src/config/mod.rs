@@ -27,6 +27,7 @@ mod schema;
 mod secret;
 mod settings;
 mod source;
+mod trust;
 
 pub use campaign::{CampaignFile, name as checked_name};
 pub use error::ConfigError;
@@ -47,6 +48,7 @@ pub use schema::Key;
 pub use secret::PasswordSource;
 pub use settings::Settings;
 pub use source::{Origin, Place, Source, Sourced, Variables};
+pub use trust::{check_mode, user_name};
 
 use std::path::Path;
 

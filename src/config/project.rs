@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::source::Variables;
+use super::trust;
 use std::path::{Path, PathBuf};
 
 pub const PROJECT_FILE: &str = "mailq.toml";
@@ -18,7 +19,7 @@ pub struct Project {
 impl Project {
     /// `--config`, then `CONFIG_FILE`, then the nearest `mailq.toml` upwards from the campaign's folder, then from the
     /// working directory. Without any of them, the campaign's folder, else the working directory, is the project.
-    /// Errors: the named file does not exist.
+    /// Errors: the named file does not exist; the found one is not this user's, or everybody may write to it.
     pub fn discover(
         campaign: Option<&Path>,
         config: Option<&Path>,
@@ -32,6 +33,7 @@ impl Project {
             if !file.is_file() {
                 return Err(ConfigError::NoFile(file));
             }
+            trust::check_mode(&file)?;
             return Ok(Project::of(&file));
         }
         let here = absolute(Path::new("."))?;
@@ -39,7 +41,12 @@ impl Project {
             Some(path) => absolute(path)?.parent().map(Path::to_path_buf),
             None => None,
         };
-        Ok(Project::around(beside, here))
+        let project = Project::around(beside, here.clone());
+        if let Some(file) = &project.file {
+            trust::check_found(file, &here)?;
+            trust::check_mode(file)?;
+        }
+        Ok(project)
     }
 
     fn around(beside: Option<PathBuf>, here: PathBuf) -> Project {

@@ -2,7 +2,8 @@
 //! user, as for much that passes by itself; this never does.
 
 use crate::commands::Failure;
-use crate::commands::access::{denied, user_name};
+use crate::commands::access::denied;
+use crate::config::{check_mode, user_name};
 use rustix::fs::Access;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ const BESIDE: [&str; 6] = [
     ".lock",
 ];
 
-/// Checks the queue, its folder and the key. Errors: the first file that this user may not use.
+/// Checks the queue, its folder and the key. Errors: the first file that this user may not use, or that
+/// everybody may write to.
 pub fn check(queue: &Path, key: &Path) -> Result<(), Failure> {
     let write = Access::READ_OK | Access::WRITE_OK;
     let folder = queue.parent().unwrap_or(Path::new("."));
@@ -33,6 +35,7 @@ pub fn check(queue: &Path, key: &Path) -> Result<(), Failure> {
         (queue.with_file_name(name), write)
     }));
     for (path, access) in needed {
+        check_mode(&path)?;
         if let Some(why) = denied(&path, access) {
             let what = format!("{why}; nothing was done");
             return Err(Failure::usage(what).with_hint(cure(&path, folder)));

@@ -36,6 +36,11 @@ fn config(texts: &mut Vec<String>) {
             path: ".mailq/key".into(),
             why: "permission denied".into(),
         },
+        NotOurs => ConfigError::NotOurs {
+            path: "/srv/mailq.toml".into(),
+            why: "`/srv/mailq.toml` belongs to `eve`, and mailq runs as `root`".into(),
+        },
+        OthersMayWrite => ConfigError::OthersMayWrite { path: "mailq.toml".into(), mode: 0o666 },
         Syntax => ConfigError::Syntax { at: at(), why: "unclosed table, expected `]`".into() },
         UnknownKey => ConfigError::UnknownKey {
             at: at(),
