@@ -2,6 +2,7 @@
 //! described in ARCHITECTURE.md, and `tests/architecture.rs` keeps imports pointing down.
 
 pub mod bounce;
+pub mod bounded_file;
 pub mod cli;
 pub mod clock;
 pub mod commands;

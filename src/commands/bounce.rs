@@ -3,6 +3,7 @@
 use super::output::{Format, Listing};
 use super::{Exit, Failure, Global, output};
 use crate::bounce::classify;
+use crate::bounded_file;
 use crate::config::Flags;
 use crate::domain::duration;
 use crate::domain::outcome::{Class, Reply, Stage, Verdict};
@@ -10,7 +11,6 @@ use crate::engine::policy::{Circumstances, Schedule, after_rejection};
 use crate::protocol::Outcome;
 use crate::smtp::parse_reply;
 use serde_json::{Map, Value, json};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -245,7 +245,7 @@ impl Lines {
             ("stdin".into(), Box::new(BufReader::new(std::io::stdin())))
         } else {
             let name = file.display().to_string();
-            let opened = File::open(file).map_err(|error| {
+            let opened = bounded_file::open_stream(file).map_err(|error| {
                 Failure::usage(format!("cannot read `{name}`"))
                     .caused_by(&error)
                     .with_hint("check the path; `-` is stdin")

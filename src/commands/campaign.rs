@@ -2,7 +2,8 @@
 
 use super::Failure;
 use super::text::counted;
-use crate::config::{CampaignFile, CampaignKeys, Loaded};
+use crate::bounded_file;
+use crate::config::{CampaignFile, CampaignKeys, Loaded, MAX_FILE_BYTES};
 use crate::domain::recipient::RecipientRow;
 use crate::engine::enqueue::composer;
 use crate::recipients::{FileEncoding, Options, first_pass, rows};
@@ -159,7 +160,7 @@ fn inputs(
     file: &CampaignFile,
     sources: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let bytes = std::fs::read(&file.path).map_err(|error| {
+    let bytes = bounded_file::read(&file.path, MAX_FILE_BYTES).map_err(|error| {
         Failure::usage(format!("cannot read `{}`: {error}", file.path.display()))
     })?;
     let mut templates = digest::Context::new(&digest::SHA256);

@@ -5,10 +5,14 @@ use super::advice::advice;
 use super::error::ConfigError;
 use super::schema::{Key, Schema, Shape, Table, join};
 use super::source::Place;
+use crate::bounded_file;
 use std::borrow::Cow;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// Longest file of settings.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// A file whose keys and types fit its schema.
 pub struct Document<'t> {
@@ -29,9 +33,9 @@ pub struct Node<'a> {
 
 type SpannedKey<'a, 't> = &'a Spanned<Cow<'t, str>>;
 
-/// Errors: no such file, not UTF-8.
+/// Errors: no such file, no regular file, too long, not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+    bounded_file::read_text(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => ConfigError::NoFile(path.to_path_buf()),
         _ => ConfigError::Unreadable {
             path: path.to_path_buf(),

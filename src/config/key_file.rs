@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::trust;
+use crate::bounded_file;
 use crate::domain::digest::hex;
 use crate::domain::project_key::ProjectKey;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -10,12 +11,15 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// A key with white space around it.
+const MAX_KEY_FILE_BYTES: u64 = 4096;
+
 /// Reads the key. If there is none and `may_create` is set, creates one: pass `true` only if no queue has the
 /// fingerprint of another key. Two processes that create a key at the same time both return the same one. Errors: the key
 /// is missing, damaged, cannot be written, or everybody may write to it.
 pub fn load_or_create_key(path: &Path, may_create: bool) -> Result<ProjectKey, ConfigError> {
     trust::check_mode(path)?;
-    match std::fs::read(path) {
+    match bounded_file::read(path, MAX_KEY_FILE_BYTES) {
         Ok(bytes) => decode(path, &bytes),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(ConfigError::Unreadable {

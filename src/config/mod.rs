@@ -30,6 +30,7 @@ mod source;
 mod trust;
 
 pub use campaign::{CampaignFile, name as checked_name};
+pub use document::MAX_FILE_BYTES;
 pub use error::ConfigError;
 pub use kafka::KafkaConfig;
 pub use key_file::load_or_create_key;

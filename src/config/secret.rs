@@ -2,10 +2,15 @@
 
 use super::error::{ConfigError, at};
 use super::source::{Sourced, Variables};
+use crate::bounded_file;
 use crate::smtp::Secret;
 use std::fmt;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+/// Longest file with a password in its first line.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// Where a password is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +74,7 @@ impl PasswordSource {
                 .ok_or_else(|| format!("variable `{name}` is not set"))?
                 .to_string(),
             PasswordSource::File(path) => {
-                let bytes = std::fs::read(path)
+                let bytes = bounded_file::read(path, MAX_SECRET_BYTES)
                     .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
                 text(bytes).ok_or_else(|| format!("{self} is not UTF-8"))?
             }
@@ -105,16 +110,30 @@ fn text(bytes: Vec<u8>) -> Option<String> {
 }
 
 fn output_of(command: &str) -> Result<Vec<u8>, String> {
-    let output = Command::new("sh")
+    let failed = |error: io::Error| format!("cannot run `{command}`: {error}");
+    let mut shell = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("cannot run `{command}`: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("`{command}` failed ({})", output.status));
+        .spawn()
+        .map_err(failed)?;
+    let mut printed = Vec::new();
+    if let Some(output) = shell.stdout.take() {
+        // A command that prints without an end gets an error when the pipe is closed.
+        let mut output = output.take(MAX_SECRET_BYTES + 1);
+        output.read_to_end(&mut printed).map_err(failed)?;
     }
-    Ok(output.stdout)
+    let status = shell.wait().map_err(failed)?;
+    if printed.len() as u64 > MAX_SECRET_BYTES {
+        return Err(format!(
+            "`{command}` prints more than {MAX_SECRET_BYTES} bytes"
+        ));
+    }
+    if !status.success() {
+        return Err(format!("`{command}` failed ({status})"));
+    }
+    Ok(printed)
 }
 
 /// Where the password is kept, never the password.
@@ -194,6 +213,7 @@ mod tests {
             PasswordSource::File(folder.path().join("none")),
             PasswordSource::Command("false".into()),
             PasswordSource::Command("true".into()),
+            PasswordSource::Command("yes".into()),
         ] {
             let error = source.read("mx:587", &variables).unwrap_err();
             assert!(

@@ -10,8 +10,8 @@ use super::raw_row::{Frame, as_csv, without_line_end};
 use super::record::Record;
 use super::sheet::SheetReader;
 use super::source::{Stamp, unreadable};
+use crate::bounded_file;
 use std::borrow::Cow;
-use std::fs::File;
 use std::path::Path;
 
 pub enum ListReader {
@@ -21,7 +21,7 @@ pub enum ListReader {
 
 impl ListReader {
     pub fn open(path: &Path, options: &Options) -> Result<ListReader, RecipientsError> {
-        let format = File::open(path).and_then(|mut file| recognise(&mut file));
+        let format = bounded_file::open(path).and_then(|mut file| recognise(&mut file));
         Ok(match format.map_err(|error| unreadable(path, &error))? {
             Format::Text => ListReader::Csv(CsvReader::open(path, options.encoding)?),
             Format::Xlsx => ListReader::Sheet(SheetReader::open_xlsx(path, options)?),

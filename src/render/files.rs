@@ -3,9 +3,10 @@
 
 use super::error::{Place, TemplateError};
 use super::scan::{Dependency, Scan, scan};
+use crate::bounded_file;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// Longest template file.
@@ -165,16 +166,8 @@ impl TemplateFiles {
 
 /// The text of a file without its byte order mark.
 fn read_bounded(path: &Path) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed, to notice a file that is too long.
-    file.take(MAX_TEMPLATE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_TEMPLATE_BYTES {
-        return Err(format!("longer than {MAX_TEMPLATE_BYTES} bytes"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "not valid UTF-8".to_string())?;
+    let text = bounded_file::read_text(path, MAX_TEMPLATE_BYTES);
+    let text = text.map_err(|error| error.to_string())?;
     Ok(text.strip_prefix('\u{FEFF}').unwrap_or(&text).to_string())
 }
 

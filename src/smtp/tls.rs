@@ -2,6 +2,7 @@
 //! certificate that stands itself in that file is trusted even if it is one of a CA (pinned).
 
 use super::settings::OpenError;
+use crate::bounded_file;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -19,6 +20,9 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
     SignatureScheme,
 };
+
+/// Longer than the roots of any system.
+const MAX_CA_FILE_BYTES: u64 = 16 << 20;
 
 /// Makes TLS connections to one server.
 #[derive(Clone)]
@@ -155,8 +159,8 @@ fn trusted(
 
 fn of_file(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
     let (mut roots, mut pinned) = (RootCertStore::empty(), Vec::new());
-    let found = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
-    for certificate in found {
+    let bytes = bounded_file::read(path, MAX_CA_FILE_BYTES).map_err(|error| error.to_string())?;
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
         let certificate = certificate.map_err(|error| error.to_string())?;
         pinned.push(certificate.clone());
         roots.add(certificate).map_err(|error| error.to_string())?;

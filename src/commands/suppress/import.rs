@@ -1,5 +1,6 @@
 //! `mailq suppress import`: adds a list of any length, in pieces. Lines without an address are reported and skipped.
 
+use crate::bounded_file;
 use crate::commands::project::OpenProject;
 use crate::commands::text::{counted, grouped};
 use crate::commands::time::now_in_utc;
@@ -8,7 +9,6 @@ use crate::engine::suppress::{self, SuppressionList, canonical};
 use crate::suppression::{Entry, Import, ImportError, SuppressionKey};
 use serde_json::json;
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -31,11 +31,13 @@ pub async fn run(project: &OpenProject, file: &Path, global: &Global) -> Result<
     };
     let source: Box<dyn BufRead> = match file.to_str() {
         Some("-") => Box::new(BufReader::new(std::io::stdin())),
-        _ => Box::new(BufReader::new(File::open(file).map_err(|error| {
-            Failure::usage(format!("cannot read `{name}`; nothing was added"))
-                .caused_by(&error)
-                .with_hint("check the path and the file's permissions")
-        })?)),
+        _ => Box::new(BufReader::new(bounded_file::open_stream(file).map_err(
+            |error| {
+                Failure::usage(format!("cannot read `{name}`; nothing was added"))
+                    .caused_by(&error)
+                    .with_hint("check the path and the file's permissions")
+            },
+        )?)),
     };
     project.require_topics().await?;
     let mut counts = Counts::default();

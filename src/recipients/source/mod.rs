@@ -4,6 +4,7 @@ mod legacy;
 mod utf16;
 
 use super::error::RecipientsError;
+use crate::bounded_file;
 use crate::domain::digest::hex;
 use ring::digest;
 use std::fs::File;
@@ -49,7 +50,7 @@ pub struct Stamp {
 impl Source {
     /// `encoding`: of a file without a byte order mark. `None` for UTF-8, and UTF-16 where it is unmistakable.
     pub fn open(path: &Path, encoding: Option<FileEncoding>) -> Result<Source, RecipientsError> {
-        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let file = bounded_file::open(path).map_err(|error| unreadable(path, &error))?;
         Ok(Source {
             path: path.to_path_buf(),
             file,
