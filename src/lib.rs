@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod private_file;
 pub mod protocol;
 pub mod queue;
 pub mod recipients;

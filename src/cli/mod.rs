@@ -12,8 +12,19 @@ use crate::config::{LogSettings, Variables};
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Keeps passwords out of core dumps, and other processes of this user out of our memory.
+fn protect_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // A kernel without it writes core dumps as before, which is no reason not to send mail.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
 /// Parses the command line, runs the command, reports, and returns the exit code.
 pub fn main() -> ExitCode {
+    protect_memory();
     let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let json = given.iter().any(|argument| argument == "--json");
     let exit = match Cli::try_parse_from(given) {
@@ -33,4 +44,17 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         &variables,
     )?)?;
     dispatch::run(cli)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    #[test]
+    fn no_core_dump_holds_a_password() {
+        protect_memory();
+        let found = dumpable_behavior().unwrap();
+        assert!(matches!(found, DumpableBehavior::NotDumpable));
+    }
 }

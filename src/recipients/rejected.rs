@@ -3,6 +3,7 @@
 
 use super::error::RecipientsError;
 use super::raw_row::{Frame, RejectedRow, quote_cell, without_line_end};
+use crate::private_file;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -78,7 +79,7 @@ impl RejectedWriter {
         start.push(frame.delimiter);
         start.extend_from_slice(frame.reason.as_bytes());
         start.extend_from_slice(line_end(frame));
-        let mut writer = BufWriter::new(File::create(&self.temporary)?);
+        let mut writer = BufWriter::new(private_file::create(&self.temporary)?);
         writer.write_all(&start)?;
         Ok(writer)
     }

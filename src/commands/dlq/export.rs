@@ -8,11 +8,12 @@ use crate::commands::{Exit, Failure, Global, output};
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};
 use crate::engine::read_model::scan::record_at;
+use crate::private_file;
 use serde_json::json;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 const INDEX: &str = "letters.csv";
@@ -43,7 +44,8 @@ pub async fn run(
         };
         for message in &chunk.messages {
             let path = to.join(file_name(letter));
-            fs::write(&path, message.content.to_vec())
+            private_file::create(&path)
+                .and_then(|mut file| file.write_all(&message.content.to_vec()))
                 .map_err(|error| unwritable(&path, &error))?;
             messages += 1;
         }

@@ -5,9 +5,9 @@ use super::stream::{Stream, Target};
 use super::table::{Column, Table};
 use crate::commands::Failure;
 use crate::domain::csv_cell::escape_formula;
+use crate::private_file;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -70,7 +70,7 @@ impl Listing {
         columns: &[Column<'_>],
     ) -> Result<Listing, Failure> {
         let target = Target::File(path.to_path_buf());
-        let file = File::create(path).map_err(|error| target.failure(&error))?;
+        let file = private_file::create(path).map_err(|error| target.failure(&error))?;
         Listing::to(target, Stream::File(BufWriter::new(file)), format, columns)
     }
 

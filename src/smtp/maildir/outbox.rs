@@ -1,6 +1,7 @@
 //! The files of a Maildir, and the thread that writes them. A file gets its name in `new` when it is complete and
 //! synced. Files that wait at the same time share one sync.
 
+use crate::private_file;
 use crate::smtp::settings::OpenError;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -158,7 +159,7 @@ fn write_all(folder: &Path, files: Vec<QueuedFile>) {
 }
 
 fn write_one(path: &Path, bytes: &[u8], syncs: bool) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = private_file::create(path)?;
     file.write_all(bytes)?;
     if syncs { file.sync_all() } else { Ok(()) }
 }
