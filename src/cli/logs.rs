@@ -2,6 +2,7 @@
 
 use crate::commands::{Failure, terminal};
 use crate::config::{LogFormat, LogSettings};
+use crate::domain::shown::on_one_line;
 use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -57,7 +58,8 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if !self.0.is_empty() {
-            terminal::note(String::from_utf8_lossy(&self.0).trim_end_matches('\n'));
+            let event = String::from_utf8_lossy(&self.0);
+            terminal::note(on_one_line(event.trim_end_matches('\n')));
         }
     }
 }

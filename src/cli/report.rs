@@ -1,6 +1,7 @@
 //! Reports an error: on stderr for people, and with `--json` also as one document on stdout.
 
 use crate::commands::{Exit, Failure, output, terminal};
+use crate::domain::shown::on_one_line;
 use serde_json::json;
 
 /// Prints `error: …`, then `hint: …`. Returns the exit code of the failure.
@@ -8,9 +9,9 @@ pub fn failure(failure: &Failure, json: bool) -> Exit {
     if failure.what.is_empty() {
         return failure.exit;
     }
-    terminal::note(format!("error: {}", failure.what));
+    terminal::note(format!("error: {}", on_one_line(&failure.what)));
     if let Some(hint) = &failure.hint {
-        terminal::note(format!("hint: {hint}"));
+        terminal::note(format!("hint: {}", on_one_line(hint)));
     }
     if json {
         // If stdout is closed as well, the error has no reader.

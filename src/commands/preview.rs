@@ -69,5 +69,6 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 fn body(text: &str) -> Result<(), Failure> {
-    output::line(text.trim_end_matches(['\r', '\n']))
+    let text = text.trim_end_matches(['\r', '\n']);
+    output::text(format!("{text}\n").as_bytes())
 }

@@ -152,7 +152,7 @@ async fn export(project: &OpenProject, global: &Global) -> Result<Exit, Failure>
     let mut text = Vec::new();
     suppression::export(list.into_entries(), &mut text)
         .map_err(|error| Failure::usage("cannot write the list as CSV").caused_by(&error))?;
-    output::raw(&text)?;
+    output::text(&text)?;
     Ok(Exit::Done)
 }
 

@@ -1,13 +1,15 @@
 //! stdout and stderr of the process. Progress bars are hidden while something is written.
 
+use crate::domain::shown::on_lines;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-/// A line for people on stderr. A closed stderr is ignored.
+/// A text for people on stderr, with hidden characters by name. A closed stderr is ignored.
 pub fn note(text: impl AsRef<str>) {
+    let text = on_lines(text.as_ref());
     bars().suspend(|| {
-        let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+        let _ = writeln!(io::stderr().lock(), "{text}");
     });
 }
 

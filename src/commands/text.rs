@@ -1,5 +1,6 @@
 //! Numbers and untrusted text, as a terminal shows them.
 
+use crate::domain::shown::is_hidden;
 use crate::recipients::Tidied;
 
 /// Thousands with commas.
@@ -39,24 +40,19 @@ pub fn tidied(tidied: &Tidied) -> Vec<String> {
         .collect()
 }
 
-/// Untrusted text on one line, at most this many characters. Control characters are replaced, because a relay or a list
+/// Untrusted text on one line, at most this many characters. Hidden characters are replaced, because a relay or a list
 /// must not control the terminal.
 pub fn plain(text: &str, characters: usize) -> String {
     let mut shown: String = text
         .chars()
         .take(characters)
-        .map(|c| if is_harmless(c) { c } else { '\u{fffd}' })
+        .map(|c| if is_hidden(c) { '\u{fffd}' } else { c })
         .collect();
     if text.chars().nth(characters).is_some() {
         shown.pop();
         shown.push('…');
     }
     shown
-}
-
-/// Neither a control character nor a mark that changes the writing direction.
-fn is_harmless(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

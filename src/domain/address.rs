@@ -1,5 +1,6 @@
 //! E-mail addresses of recipients: syntax and lengths of RFC 5321, domains as lower-case A-labels (RFC 5890).
 
+use super::shown::is_hidden;
 use super::site;
 use std::borrow::Cow;
 use std::fmt;
@@ -199,12 +200,16 @@ fn is_atext(c: char) -> bool {
 /// Whether a character beyond ASCII is allowed: no white space, no control character, and none of the invisible
 /// characters that copy and paste brings along.
 fn is_visible(c: char) -> bool {
-    !c.is_ascii() && !c.is_control() && !c.is_whitespace() && !is_zero_width(c)
+    !c.is_ascii() && !c.is_whitespace() && !is_hidden(c) && !is_blank(c)
 }
 
-/// Characters that copy and paste brings along, and nobody sees.
-pub fn is_zero_width(c: char) -> bool {
-    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+/// Letters that show nothing, and characters that only change the one before them without a trace on most screens.
+fn is_blank(c: char) -> bool {
+    matches!(
+        c,
+        '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFA0}'
+            | '\u{180B}'..='\u{180F}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{E0FFF}'
+    )
 }
 
 /// The domain in lower-case A-labels.
@@ -220,7 +225,7 @@ fn checked_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     for label in ascii.split('.') {
         check_label(label)?;
     }
-    if ascii.split('.').all(is_number) {
+    if is_ip_number(&ascii) {
         return Err(AddressError::IpLiteral);
     }
     if !ascii.contains('.') && ascii != "localhost" {
@@ -278,8 +283,15 @@ fn check_label(label: &str) -> Result<(), AddressError> {
     Ok(())
 }
 
-fn is_number(label: &str) -> bool {
-    label.bytes().all(|byte| byte.is_ascii_digit())
+/// Whether resolvers may read a host as the number of an IPv4 address, as in `127.1` and `0x7f.1`: no top-level domain is
+/// a number (RFC 3696 §2).
+pub fn is_ip_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 /// A character for error messages: itself, or its name if it is invisible.
@@ -371,6 +383,17 @@ mod tests {
                 "a\u{200b}@example.org",
                 "the invisible character U+200B is not allowed before the `@`",
             ),
+            (
+                "a\u{e0041}@example.org",
+                "the invisible character U+E0041 is not allowed before the `@`",
+            ),
+            (
+                "a\u{3164}@example.org",
+                "the invisible character U+3164 is not allowed before the `@`",
+            ),
+            ("a@0x7f.1", "the domain is an IP address, not a name"),
+            ("a@127.1", "the domain is an IP address, not a name"),
+            ("a@x.0X7F", "the domain is an IP address, not a name"),
             (
                 "a\r\nRCPT TO:<x>@example.org",
                 "the invisible character U+000D is not allowed before the `@`",

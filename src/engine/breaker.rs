@@ -4,6 +4,7 @@
 use super::policy::Trouble;
 use crate::domain::duration;
 use crate::domain::outcome::{Attempt, Stage};
+use crate::domain::shown::with_spaces;
 use crate::smtp::LoginProblem;
 use std::collections::VecDeque;
 use std::fmt;
@@ -448,13 +449,9 @@ impl Refusals {
     }
 }
 
-/// The relay's reply for a terminal: without control characters, shortened.
+/// The relay's reply for a terminal: without hidden characters, shortened.
 fn printable(words: &str) -> String {
-    words
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_WORDS)
-        .collect()
+    with_spaces(words).chars().take(MAX_WORDS).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The addresses in a cell. People and programs put spaces, marks and names around them, and several into one cell.
 
 use super::error::RowProblem;
-use crate::domain::address::{Address, AddressError, is_zero_width};
+use crate::domain::address::{Address, AddressError};
 use crate::domain::mailbox::{Mailbox, checked_name, phrase};
+use crate::domain::shown::is_zero_width;
 
 /// What a cell holds.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::format::ForeignFormat;
 use crate::domain::address::AddressError;
 use crate::domain::recipient::ListFault;
+use crate::domain::shown::on_one_line;
 use std::fmt;
 
 /// Why a file cannot be used. Nothing of it is enqueued.
@@ -245,19 +246,13 @@ fn bad_rows(first: &[RowError], count: u64) -> String {
 /// Error messages show this much of a cell.
 const SHOWN_CHARACTERS: usize = 80;
 
-/// A cell for error messages: at most 80 characters, control characters escaped, invalid UTF-8 replaced.
+/// A cell for error messages: at most 80 characters, hidden characters escaped, invalid UTF-8 replaced.
 pub(super) fn shortened(cell: &[u8]) -> String {
     // A character has at most four bytes, so the rest of a long cell need not be decoded.
     let part = cell.get(..SHOWN_CHARACTERS * 4).unwrap_or(cell);
     let text = String::from_utf8_lossy(part);
-    let mut shown = String::new();
-    for c in text.chars().take(SHOWN_CHARACTERS) {
-        if c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
+    let start: String = text.chars().take(SHOWN_CHARACTERS).collect();
+    let mut shown = on_one_line(&start).into_owned();
     if part.len() < cell.len() || text.chars().nth(SHOWN_CHARACTERS).is_some() {
         shown.push('…');
     }

@@ -3,6 +3,7 @@
 
 use super::redaction::Redaction;
 use crate::domain::outcome::{EnhancedCode, Reply};
+use crate::domain::shown::with_spaces;
 use std::borrow::Cow;
 
 /// Longest reply. No mail server needs as much.
@@ -231,17 +232,10 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), NotALine> {
     }
 }
 
-/// Text that is safe to print: invalid UTF-8 replaced, control characters as spaces.
+/// Text that is safe to print: invalid UTF-8 replaced, hidden characters as spaces.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    if text.chars().any(char::is_control) {
-        let shown: String = text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        return shown.trim().to_string();
-    }
-    text.trim().to_string()
+    with_spaces(&text).trim().to_string()
 }
 
 /// The beginning of a line. What is hidden goes first, because a part of it would not be recognised.
@@ -338,6 +332,7 @@ mod tests {
             (b"550 5.1.1: x\r\n", 550, None, "5.1.1: x"),
             (b"550 5.1.1111 x\r\n", 550, None, "5.1.1111 x"),
             (b"550 \x1b[31mred\x07\r\n", 550, None, "[31mred"),
+            (b"550 a\xe2\x80\xaeb\r\n", 550, None, "a b"),
         ];
         for (bytes, code, enhanced, text) in table {
             let reply = one(bytes);

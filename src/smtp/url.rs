@@ -1,5 +1,6 @@
 //! Relay URLs: `smtp://user@host:587`, `smtps://host:465`, `maildir:PATH`. A URL with a password is refused.
 
+use crate::domain::address::is_ip_number;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -170,7 +171,8 @@ fn host_name(text: &str) -> Result<String, UrlError> {
     let wrong = || UrlError::Host(text.to_string());
     let host = idna::domain_to_ascii(text).map_err(|_| wrong())?;
     let plausible = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    if host.is_empty() || host.len() > 253 || !host.bytes().all(plausible) {
+    let is_number = is_ip_number(&host) && host.parse::<IpAddr>().is_err();
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(plausible) || is_number {
         return Err(wrong());
     }
     Ok(host)
@@ -359,6 +361,8 @@ mod tests {
             "smtp://h?x=1",
             "smtps://h?tls=none",
             "smtp://a b",
+            "smtp://0x7f.1",
+            "smtp://127.1",
             "smtp://%zz@h",
             "smtp://%0a@h",
             "maildir:",

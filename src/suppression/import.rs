@@ -5,6 +5,7 @@ use super::entry::fold;
 use crate::domain::address::MAX_ADDRESS_BYTES;
 use crate::domain::csv_cell::unescape_formula;
 use crate::domain::outcome::Reason;
+use crate::domain::shown::with_spaces;
 use std::io::{self, BufRead};
 
 /// A longer line is rejected.
@@ -229,10 +230,7 @@ fn is_address(text: &str) -> bool {
 
 /// Text for an error message: one line, at most 80 characters.
 fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(80)
-        .collect()
+    with_spaces(text).chars().take(80).collect()
 }
 
 #[cfg(test)]

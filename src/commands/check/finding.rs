@@ -3,6 +3,7 @@
 use crate::commands::Failure;
 use crate::commands::failure::{SEVERAL, UNNAMED};
 use crate::domain::address::AddressError;
+use crate::domain::shown::on_one_line;
 use crate::recipients::{RecipientsError, RowError, RowProblem};
 use crate::render::{ContentError, RenderError, RenderProblem};
 use serde::Serialize;
@@ -33,9 +34,9 @@ impl fmt::Display for Finding {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{word}: {} [{}]", self.what, self.id)?;
+        write!(f, "{word}: {} [{}]", on_one_line(&self.what), self.id)?;
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {}", on_one_line(hint)),
             None => Ok(()),
         }
     }

@@ -22,7 +22,7 @@ pub async fn run(id: &str, global: &Global, project: &OpenProject) -> Result<Exi
     let mut text = lines.join("\n").into_bytes();
     text.extend_from_slice(b"\n");
     text.extend_from_slice(&shown.message.content.to_vec());
-    output::raw(&text)?;
+    output::text(&text)?;
     Ok(Exit::Done)
 }
 

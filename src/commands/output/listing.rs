@@ -5,10 +5,11 @@ use super::stream::{Stream, Target};
 use super::table::{Column, Table};
 use crate::commands::Failure;
 use crate::domain::csv_cell::escape_formula;
+use crate::domain::shown::{in_json, on_one_line};
 use crate::private_file;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub type Row<'a> = Vec<Cow<'a, str>>;
 pub struct Listing {
     target: Target,
     writer: Writer,
+    /// Somebody looks at it: stdout is a terminal.
+    is_watched: bool,
 }
 
 enum Writer {
@@ -82,7 +85,12 @@ impl Listing {
     ) -> Result<Listing, Failure> {
         let writer =
             Writer::new(stream, format, columns).map_err(|error| target.failure(&error))?;
-        Ok(Listing { target, writer })
+        let is_watched = matches!(target, Target::Stdout) && io::stdout().is_terminal();
+        Ok(Listing {
+            target,
+            writer,
+            is_watched,
+        })
     }
 
     /// Calls `document` for JSON and `cells` for the other formats.
@@ -93,8 +101,12 @@ impl Listing {
     ) -> Result<(), Failure> {
         let written = match &mut self.writer {
             Writer::Table(table, _) => {
-                table.row(cells().into_iter().map(Cow::into_owned).collect());
+                let shown = |cell: Cow<'_, str>| on_one_line(&cell).into_owned();
+                table.row(cells().into_iter().map(shown).collect());
                 Ok(())
+            }
+            Writer::Csv(csv, _) if self.is_watched => {
+                record(csv, cells().iter().map(|cell| on_one_line(cell)))
             }
             Writer::Csv(csv, Cells::Exact) => record(csv, cells().iter()),
             Writer::Csv(csv, Cells::Inert) => {
@@ -185,15 +197,19 @@ fn record<W: Write, C: AsRef<str>>(
     Ok(csv.write_record(None::<&[u8]>)?)
 }
 
-/// A tab inside a cell would look like the end of it.
+/// Hidden characters by name: a tab inside a cell would look like the end of it.
 fn tabbed(cells: &[Cow<'_, str>]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('\t', " ")).collect();
+    let cells: Vec<String> = cells
+        .iter()
+        .map(|cell| on_one_line(&cell.replace('\t', " ")).into_owned())
+        .collect();
     cells.join("\t")
 }
 
 fn element(stream: &mut Stream, before: &[u8], value: &impl Serialize) -> io::Result<()> {
     stream.write_all(before)?;
-    Ok(serde_json::to_writer(stream, value)?)
+    let text = serde_json::to_string(value)?;
+    stream.write_all(in_json(&text).as_bytes())
 }
 
 #[cfg(test)]
@@ -218,7 +234,7 @@ mod tests {
         let columns = [("NAME", Align::Left), ("N", Align::Right)];
         let rows = [["a", "=1"], ["b\tc", "12"]];
         for (format, expected) in [
-            (Format::Table, "NAME   N\na     =1\nb\tc   12\n"),
+            (Format::Table, "NAME   N\na     =1\nb\\tc  12\n"),
             (Format::Csv(Cells::Exact), "NAME,N\na,=1\nb\tc,12\n"),
             (Format::Csv(Cells::Inert), "NAME,N\na,'=1\nb\tc,12\n"),
             (Format::Tabs, "a\t=1\nb c\t12\n"),

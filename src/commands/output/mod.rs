@@ -10,18 +10,31 @@ pub use table::{Align, Column, Table, fields, padded};
 
 use super::Failure;
 use super::terminal;
+use crate::domain::shown::{in_json, on_lines, on_one_line};
 use serde::Serialize;
+use std::borrow::Cow;
+use std::io::IsTerminal;
 use stream::unwritten;
 
-/// One line.
+/// One line, with hidden characters by name.
 pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
-    raw(format!("{}\n", text.as_ref()).as_bytes())
+    raw(format!("{}\n", on_one_line(text.as_ref())).as_bytes())
 }
 
 /// Lines, written at once.
 pub fn lines(lines: &[String]) -> Result<(), Failure> {
-    let ended = lines.iter().flat_map(|line| [line.as_str(), "\n"]);
+    let ended = lines
+        .iter()
+        .flat_map(|line| [on_one_line(line), Cow::Borrowed("\n")]);
     raw(ended.collect::<String>().as_bytes())
+}
+
+/// A foreign text of several lines. Another program gets it byte for byte.
+pub fn text(bytes: &[u8]) -> Result<(), Failure> {
+    match std::io::stdout().is_terminal() {
+        true => raw(on_lines(&String::from_utf8_lossy(bytes)).as_bytes()),
+        false => raw(bytes),
+    }
 }
 
 /// Bytes as they are.
@@ -33,5 +46,5 @@ pub fn raw(bytes: &[u8]) -> Result<(), Failure> {
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::usage("cannot write the result as JSON").caused_by(&error))?;
-    line(text)
+    raw(format!("{}\n", in_json(&text)).as_bytes())
 }
