@@ -34,9 +34,7 @@ const KEPT_BYTES: usize = 16 * 1024;
 impl RejectedRow {
     pub fn new(error: RowError, raw: &[u8], record: &Record, frame: &Frame) -> RejectedRow {
         let raw = match error.what {
-            RowProblem::CellTooLong | RowProblem::RowTooLong => {
-                raw.get(..KEPT_BYTES).unwrap_or(raw).to_vec()
-            }
+            RowProblem::CellTooLong | RowProblem::RowTooLong => shortened(raw),
             // These rows are not whole, so the number of their cells means nothing.
             RowProblem::Ragged { .. }
             | RowProblem::OpenQuote
@@ -55,6 +53,16 @@ impl Frame {
         let mut free = std::iter::once("reason".to_string()).chain(numbered);
         free.find(|name| !names.contains(name)).unwrap_or_default()
     }
+}
+
+/// The beginning of a row that is too long. A quote that is open there is closed, so that the next row is read apart.
+fn shortened(raw: &[u8]) -> Vec<u8> {
+    let mut kept = raw.get(..KEPT_BYTES).unwrap_or(raw).to_vec();
+    let quotes = kept.iter().filter(|byte| **byte == b'"').count();
+    if !quotes.is_multiple_of(2) {
+        kept.push(b'"');
+    }
+    kept
 }
 
 /// The row with as many cells as the header, so that the reason gets below its name. Cells without content may be missing

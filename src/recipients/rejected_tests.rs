@@ -80,3 +80,15 @@ fn a_row_that_is_too_long_is_rejected_in_part() {
     assert!(text.len() < 20_000 && text.contains("\"line 2: a cell is longer than"));
     assert_eq!(case.addresses(), ["b@x.io"]);
 }
+
+#[test]
+fn a_quoted_cell_that_is_too_long_is_one_bad_row() {
+    let long = "x@x.io,y\n".repeat(MAX_CELL_BYTES / 8);
+    let list = format!("email,name\na@x.io,\"{long}\"\nb@x.io,good\n");
+    let case = Case::new(list).skipping();
+    assert_eq!(case.survey().counts.invalid, 1);
+    assert_eq!(case.addresses(), ["b@x.io"]);
+    let (text, next) = rejected(&case);
+    assert!(text.len() < 20_000 && text.contains("\"line 2: a cell is longer than"));
+    assert_eq!(next.survey().counts.rows, 1);
+}

@@ -93,6 +93,15 @@ pub enum TemplateError {
         "{origin}: `group = true` puts the rows of an address into the variable `rows`, but {recipients} has a column of that name"
     )]
     RowsColumn { origin: String, recipients: String },
+    /// A column has the name of something that this template uses.
+    #[error("{place}: `{name}` is a column of {recipients}, and hides {hidden} of that name")]
+    HiddenName {
+        place: Place,
+        name: String,
+        recipients: String,
+        /// `the function`, or `the variable for the whole row`.
+        hidden: &'static str,
+    },
     #[error(transparent)]
     UnknownName(Box<UnknownName>),
     /// A syntax error with its reason.

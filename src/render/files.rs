@@ -2,7 +2,7 @@
 //! is read after that, so a template cannot change while messages are rendered.
 
 use super::error::{Place, TemplateError};
-use super::scan::{Dependency, Scan, scan};
+use super::scan::{Dependency, DependencyName, Scan, scan};
 use crate::bounded_file;
 use std::collections::BTreeMap;
 use std::fs;
@@ -107,16 +107,20 @@ impl TemplateFiles {
         for dependency in &template.scan.dependencies {
             let wanted_by = place(dependency);
             match &dependency.name {
-                Some(name) => needed.push(Needed {
+                DependencyName::Known(name) => needed.push(Needed {
                     name: name.clone(),
                     wanted_by,
                     is_optional: dependency.is_optional,
                 }),
-                None => needed.extend(self.all_names()?.into_iter().map(|name| Needed {
-                    name,
-                    wanted_by: wanted_by.clone(),
-                    is_optional: true,
-                })),
+                DependencyName::Like(..) => {
+                    let all = self.all_names()?.into_iter();
+                    let possible = all.filter(|name| dependency.name.may_be(name));
+                    needed.extend(possible.map(|name| Needed {
+                        name,
+                        wanted_by: wanted_by.clone(),
+                        is_optional: true,
+                    }));
+                }
             }
         }
         Ok(needed)

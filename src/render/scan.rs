@@ -15,12 +15,33 @@ pub struct Reference {
 /// Another template that is included, extended or imported.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Dependency {
-    /// `None` if the name is computed, and so known only when a message is rendered.
-    pub name: Option<String>,
+    pub name: DependencyName,
     /// Position in the source, in bytes.
     pub at: usize,
     /// The template works without it.
     pub is_optional: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DependencyName {
+    Known(String),
+    /// Computed, and so known only when a message is rendered: every name with this beginning and this end.
+    Like(String, String),
+}
+
+impl DependencyName {
+    /// Whether it may be this name.
+    pub fn may_be(&self, name: &str) -> bool {
+        match self {
+            DependencyName::Known(known) => known == name,
+            DependencyName::Like(beginning, end) => {
+                let is_long_enough = name.len() >= beginning.len() + end.len();
+                is_long_enough
+                    && name.starts_with(beginning.as_str())
+                    && name.ends_with(end.as_str())
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +56,10 @@ pub struct Scan {
     pub bound: Vec<String>,
     /// Keys of `row["First name"]` without a guard.
     pub row_keys: Vec<Reference>,
+    /// Uses of `row` as the whole row: `row.name`, `row["First name"]`.
+    pub row_uses: Vec<Reference>,
+    /// Names that are called: `now` of `now()`.
+    pub calls: Vec<Reference>,
     /// Methods of variables that are called: `name.title`.
     pub methods: Vec<String>,
     pub dependencies: Vec<Dependency>,
@@ -112,25 +137,45 @@ fn dependencies(tokens: &[Token]) -> Vec<Dependency> {
     let Some(first) = tokens.first() else {
         return Vec::new();
     };
-    let dependency = |token: &Token, name: Option<&String>, is_optional| Dependency {
-        name: name.cloned(),
+    let dependency = |token: &Token, name: DependencyName, is_optional| Dependency {
+        name,
         at: token.start,
         is_optional,
     };
+    let known = |name: &String| DependencyName::Known(name.clone());
     match &first.kind {
         TokenKind::Text(name) if ends_the_name(tokens.get(1)) => {
-            vec![dependency(first, Some(name), is_optional)]
+            vec![dependency(first, known(name), is_optional)]
         }
         // Of a list the engine takes the first template that exists.
         TokenKind::Sign('[') => {
             let choices = tokens.iter().filter_map(|token| match &token.kind {
-                TokenKind::Text(name) => Some(dependency(token, Some(name), true)),
+                TokenKind::Text(name) => Some(dependency(token, known(name), true)),
                 _ => None,
             });
             choices.collect()
         }
-        _ => vec![dependency(first, None, is_optional)],
+        _ => {
+            let end = tokens.iter().position(|token| ends_the_name(Some(token)));
+            let (computed, _) = tokens.split_at(end.unwrap_or(tokens.len()));
+            vec![dependency(first, like(computed), is_optional)]
+        }
     }
+}
+
+/// What is known of a computed name: of `"parts/" ~ language ~ ".html"`, how it begins and ends.
+fn like(computed: &[Token]) -> DependencyName {
+    let is_joined = |token: Option<&Token>| token.is_some_and(|token| token.is_sign('~'));
+    let is_choice = computed.iter().any(|token| token.is_name("if"));
+    let part = |token: Option<&Token>, beside: Option<&Token>| match token.map(|token| &token.kind)
+    {
+        Some(TokenKind::Text(text)) if is_joined(beside) && !is_choice => text.clone(),
+        _ => String::new(),
+    };
+    let beginning = part(computed.first(), computed.get(1));
+    let before_last = computed.len().checked_sub(2);
+    let end = part(computed.last(), before_last.and_then(|at| computed.get(at)));
+    DependencyName::Like(beginning, end)
 }
 
 /// Collects the variables of a tag. `guarded` gets the positions of those that a guard makes harmless.
@@ -153,6 +198,24 @@ fn scan_variables(tokens: &[Token], scan: &mut Scan, guarded: &mut Vec<Range<usi
             && let Some(method) = method.name()
         {
             scan.methods.push(format!("{name}.{method}"));
+        }
+        let is_whole_row = match rest {
+            // A method of a text.
+            [dot, _, open, ..] if dot.is_sign('.') && open.is_sign('(') => false,
+            [next, ..] => next.is_sign('[') || next.is_sign('.'),
+            [] => false,
+        };
+        if name == "row" && is_whole_row {
+            scan.row_uses.push(Reference {
+                name: name.to_string(),
+                at: token.start,
+            });
+        }
+        if rest.first().is_some_and(|open| open.is_sign('(')) {
+            scan.calls.push(Reference {
+                name: name.to_string(),
+                at: token.start,
+            });
         }
         let (end, rest) = skip_attributes(token.end, rest);
         match guard(rest) {
@@ -283,20 +346,24 @@ mod tests {
         let found = scan(
             "{% extends 'a.html' %}{%- include \"b.html\" ignore missing -%}{% include lang ~ '.html' %}{% from 'c.html' import x as y %}{% include ['d.html', 'e.html'] %}",
         );
-        let dependencies: Vec<(Option<&str>, bool)> = found
+        let known = |name: &str| DependencyName::Known(name.to_string());
+        let dependencies: Vec<(DependencyName, bool)> = found
             .dependencies
             .iter()
-            .map(|dependency| (dependency.name.as_deref(), dependency.is_optional))
+            .map(|dependency| (dependency.name.clone(), dependency.is_optional))
             .collect();
         assert_eq!(
             dependencies,
             [
-                (Some("a.html"), false),
-                (Some("b.html"), true),
-                (None, false),
-                (Some("c.html"), false),
-                (Some("d.html"), true),
-                (Some("e.html"), true),
+                (known("a.html"), false),
+                (known("b.html"), true),
+                (
+                    DependencyName::Like(String::new(), ".html".to_string()),
+                    false
+                ),
+                (known("c.html"), false),
+                (known("d.html"), true),
+                (known("e.html"), true),
             ]
         );
         assert!(found.bound.contains(&"y".to_string()));

@@ -55,10 +55,8 @@ pub fn columns_used_by(roots: &[String], files: &TemplateFiles, columns: &[Strin
             continue;
         }
         for dependency in &template.scan.dependencies {
-            match &dependency.name {
-                Some(name) => open.push(name),
-                None => open.extend(files.templates.keys().map(String::as_str)),
-            }
+            let all = files.templates.keys().map(String::as_str);
+            open.extend(all.filter(|name| dependency.name.may_be(name)));
         }
         used.extend(template.scan.variables());
     }
@@ -69,8 +67,9 @@ pub fn columns_used_by(roots: &[String], files: &TemplateFiles, columns: &[Strin
 
 impl Check<'_> {
     fn template(&self, name: &str, template: &Template) -> Result<(), TemplateError> {
+        self.hidden_names(template)?;
         for key in &template.scan.row_keys {
-            if !self.is_column(&key.name) && !self.is_column(ROW) {
+            if !self.is_column(&key.name) {
                 return Err(self.unknown(template, &key.name, key.at));
             }
         }
@@ -84,6 +83,30 @@ impl Check<'_> {
         match unknown.into_iter().next() {
             Some((at, variable)) => Err(self.error(template, &variable, at)),
             None => Ok(()),
+        }
+    }
+
+    /// A column must not hide what the template means by its name: the whole row, or a function that it calls.
+    fn hidden_names(&self, template: &Template) -> Result<(), TemplateError> {
+        let scan = &template.scan;
+        let row = scan.row_uses.iter();
+        let row = row.map(|found| (found, "the variable for the whole row"));
+        let is_function = |found: &&Reference| {
+            let mut globals = self.environment.globals();
+            globals.any(|(name, _)| name == found.name)
+        };
+        let functions = scan.calls.iter().filter(is_function);
+        let functions = functions.map(|found| (found, "the function"));
+        let is_hidden =
+            |found: &Reference| self.is_column(&found.name) && !scan.bound.contains(&found.name);
+        match row.chain(functions).find(|(found, _)| is_hidden(found)) {
+            None => Ok(()),
+            Some((found, hidden)) => Err(TemplateError::HiddenName {
+                place: Place::of(&template.shown, &template.source, found.at),
+                name: found.name.clone(),
+                recipients: self.recipients.to_string(),
+                hidden,
+            }),
         }
     }
 

@@ -208,3 +208,60 @@ fn the_key_decides_what_is_escaped_and_not_the_name_of_the_file() {
         assert_eq!(message.text.as_deref(), Some("text <script> part <script>"));
     }
 }
+
+#[test]
+fn refuses_a_column_that_hides_what_a_template_means() {
+    for (column, source, wanted) in [
+        (
+            "row",
+            "{{ row.name }}",
+            "1:4: `row` is a column of recipients.csv",
+        ),
+        (
+            "row",
+            "{{ row['name'] }}",
+            "hides the variable for the whole row",
+        ),
+        (
+            "now",
+            "{{ now() }}",
+            "1:4: `now` is a column of recipients.csv, and hides the function",
+        ),
+        (
+            "range",
+            "{% for x in range(3) %}{% endfor %}",
+            "1:13: `range` is a column",
+        ),
+        ("row", "{{ row }} {{ row | upper }}", ""),
+        ("now", "{{ now }}", ""),
+    ] {
+        let case = Case::new(&[("a.txt", source)]);
+        let content = Content::load(&case.content, &case.templates()).unwrap();
+        let columns = strings(&["email", "name", column]);
+        let checked = content.composer(&columns, "recipients.csv");
+        let error = checked
+            .err()
+            .map_or(String::new(), |error| error.to_string());
+        assert!(
+            error.contains(wanted) && error.is_empty() == wanted.is_empty(),
+            "{source}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_computed_name_checks_only_what_it_can_be() {
+    let files = [
+        ("a.txt", "{% include 'parts/' ~ city ~ '.txt' %}"),
+        ("parts/Rome.txt", "ciao {{ name }}"),
+        ("other.txt", "{{ of_another_list }}"),
+        ("parts/other.html", "{{ of_another_list }}"),
+    ];
+    let message = Case::new(&files).compose("Bo").unwrap();
+    assert!(String::from_utf8_lossy(&message).contains("ciao Bo"));
+    let unknown = Case::new(&[files[0], ("parts/Oslo.txt", "{{ nmae }}")]).error();
+    assert!(
+        unknown.starts_with("templates/parts/Oslo.txt:1:4: `nmae`"),
+        "{unknown}"
+    );
+}

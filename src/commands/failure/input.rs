@@ -170,7 +170,9 @@ fn template_hint(error: &TemplateError) -> String {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
         },
-        TemplateError::RowsColumn { .. } => "rename the column".into(),
+        TemplateError::RowsColumn { .. } | TemplateError::HiddenName { .. } => {
+            "rename the column".into()
+        }
         TemplateError::UnknownColumn(unknown) if unknown.name == "rows" => {
             "set `group = true` in the campaign file: one mail has all rows of an address, in `rows`".into()
         }

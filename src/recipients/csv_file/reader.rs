@@ -2,9 +2,10 @@
 
 use super::delimiter;
 use super::header_below::lines_to_header;
-use super::split::{Found, line_end_bytes, scan};
+use super::split::{Found, line_end_bytes, scan, scan_long};
 use crate::recipients::error::{RecipientsError, RowProblem};
 use crate::recipients::fetched::Fetched;
+use crate::recipients::raw_row::without_line_end;
 use crate::recipients::record::Record;
 use crate::recipients::source::{FileEncoding, Source, Stamp};
 use crate::recipients::{MAX_CELL_BYTES, MAX_ROW_BYTES};
@@ -194,17 +195,46 @@ impl CsvReader {
                     return Ok(Step::Row);
                 }
                 Found::Broken(problem) => {
-                    let line = unused.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-                    // The rest of the line belongs to the file of rejected rows.
-                    if line.is_none() && !self.is_at_end && unused.len() <= MAX_ROW_BYTES {
-                        self.fill()?;
-                        continue;
+                    if let Some(step) = self.broken(problem)? {
+                        return Ok(step);
                     }
-                    self.raw = self.used..self.used + line.unwrap_or(unused.len());
-                    // Each line after this may be a row. To report a line that is none is better than to lose a row.
-                    self.in_broken_line = true;
-                    return Ok(Step::Broken(problem));
                 }
+            }
+        }
+    }
+
+    /// A broken row. `None`: its line goes on behind the window, which has been filled.
+    fn broken(&mut self, problem: RowProblem) -> Result<Option<Step>, RecipientsError> {
+        if problem == RowProblem::CellTooLong && self.find_end_of_long_row()? {
+            return Ok(Some(Step::Broken(problem)));
+        }
+        let (_, unused) = self.window.split_at(self.used);
+        let line = unused.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        // The rest of the line belongs to the file of rejected rows.
+        if line.is_none() && !self.is_at_end && unused.len() <= MAX_ROW_BYTES {
+            self.fill()?;
+            return Ok(None);
+        }
+        self.raw = self.used..self.used + line.unwrap_or(unused.len());
+        // Each line after this may be a row. To report a line that is none is better than to lose a row.
+        self.in_broken_line = true;
+        Ok(Some(Step::Broken(problem)))
+    }
+
+    /// Goes past a row with a cell that is too long. `false`: it does not end within the longest row, so that its lines
+    /// are looked at one by one.
+    fn find_end_of_long_row(&mut self) -> Result<bool, RecipientsError> {
+        loop {
+            let (_, unused) = self.window.split_at(self.used);
+            match scan_long(unused, self.is_at_end, self.delimiter, &mut self.record) {
+                Found::Row { bytes, lines } => {
+                    let row = unused.get(..bytes).unwrap_or_default();
+                    self.raw = self.used..self.used + without_line_end(row).len();
+                    self.advance(bytes, lines);
+                    return Ok(true);
+                }
+                Found::More if !self.is_at_end => self.fill()?,
+                _ => return Ok(false),
             }
         }
     }

@@ -34,6 +34,20 @@ enum Cell {
 
 /// Reads the record that `window` begins with. `is_last`: the window holds the last bytes of the file.
 pub fn scan(window: &[u8], is_last: bool, delimiter: u8, record: &mut Record) -> Found {
+    scan_within(MAX_CELL_BYTES, (window, is_last), delimiter, record)
+}
+
+/// The same for a row with a cell that is too long, to find where the row ends.
+pub fn scan_long(window: &[u8], is_last: bool, delimiter: u8, record: &mut Record) -> Found {
+    scan_within(usize::MAX, (window, is_last), delimiter, record)
+}
+
+fn scan_within(
+    max_cell_bytes: usize,
+    (window, is_last): (&[u8], bool),
+    delimiter: u8,
+    record: &mut Record,
+) -> Found {
     record.clear();
     let mut at = 0;
     let mut quoted = false;
@@ -51,7 +65,7 @@ pub fn scan(window: &[u8], is_last: bool, delimiter: u8, record: &mut Record) ->
             _ => plain_cell(window, at, is_last, delimiter, record),
         };
         record.unwrap_formula_text();
-        if record.end_cell() > MAX_CELL_BYTES {
+        if record.end_cell() > max_cell_bytes {
             return Found::Broken(RowProblem::CellTooLong);
         }
         match cell {

@@ -188,6 +188,12 @@ fn template(texts: &mut Vec<String>) {
             file: "templates/spring.html".into(),
             what: "not valid UTF-8".into(),
         },
+        HiddenName => TemplateError::HiddenName {
+            place: place(),
+            name: "now".into(),
+            recipients: "spring.csv".into(),
+            hidden: "the function",
+        },
         RowsColumn => TemplateError::RowsColumn {
             origin: "campaigns/spring.toml".into(),
             recipients: "spring.csv".into(),
