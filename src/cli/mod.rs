@@ -9,6 +9,7 @@ pub use tree::{Cli, Command};
 
 use crate::commands::{Exit, Failure, project};
 use crate::config::{LogSettings, Variables};
+use crate::render::STACK_BYTES;
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -28,11 +29,23 @@ pub fn main() -> ExitCode {
     let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let json = given.iter().any(|argument| argument == "--json");
     let exit = match Cli::try_parse_from(given) {
-        Ok(cli) => run(cli).unwrap_or_else(|failure| report::failure(&failure, json)),
+        Ok(cli) => in_thread(cli).unwrap_or_else(|failure| report::failure(&failure, json)),
         Err(error) => report::usage(&error, json),
     };
     project::kafka::close();
     exit.into()
+}
+
+/// Runs the command on a stack of known size, because that of the first thread depends on `ulimit -s`, and templates
+/// may be nested.
+fn in_thread(cli: Cli) -> Result<Exit, Failure> {
+    let thread = std::thread::Builder::new().name("command".to_string());
+    let started = thread.stack_size(STACK_BYTES).spawn(|| run(cli));
+    let ended = started.map(std::thread::JoinHandle::join);
+    match ended.map_err(|error| Failure::try_later("cannot start a thread").caused_by(&error))? {
+        Ok(exit) => exit,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {

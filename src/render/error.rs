@@ -73,6 +73,9 @@ pub enum TemplateError {
     },
     #[error("{place}: {what}")]
     Syntax { place: Place, what: String },
+    /// A tag is nested deeper than the engine can take.
+    #[error("{place}: {what}")]
+    Excess { place: Place, what: String },
     /// A cell is compared with something that is never equal to it, or calculated with.
     #[error("{place}: `{column}` is {kind}, and {used}")]
     TextUsed {

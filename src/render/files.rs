@@ -1,6 +1,7 @@
 //! Reads the templates of a campaign and all templates that they include, extend or import, from one directory. Nothing
 //! is read after that, so a template cannot change while messages are rendered.
 
+use super::bounds::{self, Excess};
 use super::error::{Place, TemplateError};
 use super::scan::{Dependency, DependencyName, Scan, scan};
 use crate::bounded_file;
@@ -89,6 +90,10 @@ impl TemplateFiles {
         shown: String,
         source: String,
     ) -> Result<Vec<Needed>, TemplateError> {
+        if let Some(Excess { at, what }) = bounds::excess(&source) {
+            let place = Place::of(&shown, &source, at);
+            return Err(TemplateError::Excess { place, what });
+        }
         let template = Template {
             scan: scan(&source),
             shown,

@@ -5,6 +5,7 @@ use super::date::{self, DateCell, invalid};
 use jiff::Zoned;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, HtmlEscape, Value};
+use minijinja_contrib::pycompat::unknown_method_callback;
 use unicode_width::UnicodeWidthStr;
 
 /// Filters of the engine, and those that `add` adds: for the check of names before the first row is rendered.
@@ -97,6 +98,8 @@ pub const METHODS: [&str; 25] = [
     "title",
     "upper",
 ];
+/// Most characters that the widths of one format may ask for.
+const MAX_WIDTHS: usize = 100_000;
 /// Longest width that `wordwrap` and `truncate` accept.
 const MAX_WIDTH: usize = 10_000;
 
@@ -115,7 +118,33 @@ pub fn add(environment: &mut Environment<'static>, now: &Zoned) {
     let now = Value::from_object(DateCell::of(now));
     environment.add_function("now", move || now.clone());
     environment.add_function("parse_date", date::parse);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(|state, value, name, arguments| {
+        if name == "format" {
+            check_widths(value)?;
+        }
+        unknown_method_callback(state, value, name, arguments)
+    });
+}
+
+/// Checks the widths in `"{:>20}".format(…)`: the engine writes them before it counts their bytes.
+fn check_widths(format: &Value) -> Result<(), Error> {
+    let text = format.as_str().unwrap_or_default();
+    let fields = text.split('{').skip(1);
+    let numbers = fields.flat_map(|field| {
+        let field = field.split('}').next().unwrap_or_default();
+        field.split(|c: char| !c.is_ascii_digit())
+    });
+    // A number that is too long for its type is too large.
+    let widths = numbers.filter(|number| !number.is_empty());
+    let sum = widths.fold(0_usize, |sum, number| {
+        sum.saturating_add(number.parse().unwrap_or(usize::MAX))
+    });
+    match sum > MAX_WIDTHS {
+        true => Err(invalid(format!(
+            "widths of more than {MAX_WIDTHS} characters"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// `{{ count | plural("ticket", "tickets") }}`; alone it gives an `s` unless the number is 1.
@@ -334,6 +363,7 @@ mod tests {
             ("{{ long|currency }}", "is not a number like"),
             ("{{ price|currency(locale='xx') }}", "no locale `xx`"),
             ("{{ long|date }}", "is not a date like"),
+            ("{{ '{:2000000000}'.format(n) }}", "widths of more than"),
         ] {
             let error = rendered(source).unwrap_err();
             assert!(error.contains(wanted), "{error}");

@@ -33,6 +33,10 @@ impl Token {
         }
     }
 
+    pub fn is_any_sign(&self) -> bool {
+        matches!(self.kind, TokenKind::Sign(_))
+    }
+
     pub fn is_sign(&self, sign: char) -> bool {
         self.kind == TokenKind::Sign(sign)
     }
@@ -46,6 +50,12 @@ impl Token {
 pub fn tags(source: &str) -> impl Iterator<Item = Tag> {
     let mut lexer = Lexer::new(source);
     std::iter::from_fn(move || lexer.next_tag())
+}
+
+/// The tags of a template, in order, each with the position of what closes it, `%}` or `-%}`.
+pub fn closed_tags(source: &str) -> impl Iterator<Item = (Tag, usize)> {
+    let mut lexer = Lexer::new(source);
+    std::iter::from_fn(move || lexer.next_tag().map(|tag| (tag, lexer.closed_at)))
 }
 
 /// The parts of a template outside of tags, comments and raw blocks.
@@ -66,6 +76,8 @@ struct Lexer<'a> {
     source: &'a str,
     /// At a character's first byte.
     at: usize,
+    /// What closes the last tag is here.
+    closed_at: usize,
     /// What is not text: tags, comments, raw blocks.
     skipped: Vec<Range<usize>>,
 }
@@ -75,6 +87,7 @@ impl<'a> Lexer<'a> {
         Lexer {
             source,
             at: 0,
+            closed_at: 0,
             skipped: Vec::new(),
         }
     }
@@ -142,6 +155,7 @@ impl<'a> Lexer<'a> {
             let rest = self.rest();
             let closing = rest.strip_prefix(['-', '+']).unwrap_or(rest);
             if depth == 0 && closing.starts_with(close) {
+                self.closed_at = self.at;
                 self.at += rest.len() - closing.len() + close.len();
                 return tokens;
             }
@@ -153,6 +167,7 @@ impl<'a> Lexer<'a> {
             };
             let start = self.at;
             self.at += length;
+            self.closed_at = self.at;
             tokens.extend(kind.map(|kind| Token {
                 kind,
                 start,

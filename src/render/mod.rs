@@ -4,6 +4,7 @@
 mod address_fields;
 mod analysis;
 mod body;
+mod bounds;
 mod cell_type;
 mod composer;
 mod content;
@@ -27,6 +28,7 @@ mod typing;
 mod variables;
 
 pub use crate::domain::mailbox::MailboxProblem;
+pub use bounds::STACK_BYTES;
 pub use cell_type::CellType;
 pub use composer::{Composed, Composer, RenderedMessage};
 pub use content::{CampaignContent, Content, is_template};

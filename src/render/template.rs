@@ -3,8 +3,9 @@
 
 use super::analysis::{self, CellTest};
 use super::body::Part;
+use super::bounds;
 use super::error::{Place, RenderError, RenderProblem, TemplateError};
-use super::files::TemplateFiles;
+use super::files::{Template, TemplateFiles};
 use super::foreign_tags::{self, ForeignTag};
 use super::functions;
 use super::list_columns::ListColumns;
@@ -108,6 +109,7 @@ impl Templates {
             // Most outputs are a little longer than the source.
             bytes: Vec::with_capacity(source.map_or(0, |source| source.len() * 3 / 2)),
         };
+        bounds::begin();
         let rendered = environment
             .get_template(name)
             .and_then(|template| template.render_captured_to(values, &mut output).map(|_| ()));
@@ -181,24 +183,35 @@ fn compile(files: &TemplateFiles, part: Part) -> Result<Environment<'static>, Te
     environment.set_fuel(Some(FUEL));
     environment.set_debug(false);
     functions::add(&mut environment, &Zoned::now());
+    bounds::add(&mut environment);
     environment.set_auto_escape_callback(move |_| match part {
         Part::Plain => AutoEscape::None,
         Part::Html => AutoEscape::Html,
     });
     for (name, template) in &files.templates {
-        let added = environment.add_template_owned(name.clone(), template.source.clone());
-        added.map_err(|error| match typing::find(&template.source) {
-            Some(slip) => TemplateError::Slip {
-                place: Place::of(&template.shown, &template.source, slip.at),
-                what: slip.what,
-            },
-            None => TemplateError::Syntax {
-                place: syntax_place(&error, &template.shown, &template.source),
-                what: text(&error),
-            },
-        })?;
+        // Errors name positions of the template as it is written.
+        let added = environment
+            .template_from_named_str(name, &template.source)
+            .map(drop)
+            .and_then(|()| {
+                environment.add_template_owned(name.clone(), bounds::bounded(&template.source))
+            });
+        added.map_err(|error| syntax_error(&error, template))?;
     }
     Ok(environment)
+}
+
+fn syntax_error(error: &minijinja::Error, template: &Template) -> TemplateError {
+    match typing::find(&template.source) {
+        Some(slip) => TemplateError::Slip {
+            place: Place::of(&template.shown, &template.source, slip.at),
+            what: slip.what,
+        },
+        None => TemplateError::Syntax {
+            place: syntax_place(error, &template.shown, &template.source),
+            what: text(error),
+        },
+    }
 }
 
 fn syntax_place(error: &minijinja::Error, shown: &str, source: &str) -> Place {

@@ -250,6 +250,54 @@ fn refuses_a_column_that_hides_what_a_template_means() {
 }
 
 #[test]
+fn a_template_cannot_take_the_process_down() {
+    let chain = |operator: &str| format!("{{{{ 1{} }}}}", operator.repeat(26_000));
+    for source in [
+        chain("+1"),
+        chain("|abs"),
+        chain(" is defined"),
+        chain(" if 1 else 1"),
+    ] {
+        let error = Case::new(&[("a.txt", &source)]).error();
+        assert!(error.starts_with("templates/a.txt:1:"), "{error}");
+        assert!(
+            error.contains("operators, filters, calls and brackets in one tag"),
+            "{error}"
+        );
+    }
+    for (source, wanted) in [
+        (
+            "{% set ns = namespace() %}\n{% set ns.x = ns %}{{ ns }}",
+            "templates/a.txt:2: invalid operation: a namespace cannot be kept in a namespace",
+        ),
+        (
+            "{% set ns = namespace(x=1) %}{% for i in range(1000) %}\n{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
+            "templates/a.txt:2: invalid operation: a value that is nested more than 100 levels deep",
+        ),
+        (
+            "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}\n{% set ns.x = ns.x + ns.x %}{% endfor %}",
+            "templates/a.txt:2: invalid operation: more than 4000000 elements",
+        ),
+        (
+            "{{ '{:2000000000}'.format('a') }}",
+            "templates/a.txt:1: invalid operation: widths of more than 100000 characters",
+        ),
+    ] {
+        let error = Case::new(&[("a.txt", source)]).compose("x").unwrap_err();
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn a_set_keeps_its_value() {
+    let source = "{% set ns = namespace(n=[]) %}{% for c in name %}{% set ns.n = ns.n + [c] %}{% endfor %}{% set a, b = ns.n|length, name if city else 2 -%}\n {{ a }}{{ b }}{{ ns.n|join('-') }}{% set d = {'k': [1, (2, 3)]} %}{{ d.k[1][0] }}{% set m = row %}{{ m.city }}";
+    let case = Case::new(&[("a.txt", source)]);
+    let row = super::fixture::row("a@x.io", &["a@x.io", "Bo", "Rome"]);
+    let message = case.composer().unwrap().render(&row).unwrap();
+    assert_eq!(message.text.as_deref(), Some("2BoB-o2Rome"));
+}
+
+#[test]
 fn a_computed_name_checks_only_what_it_can_be() {
     let files = [
         ("a.txt", "{% include 'parts/' ~ city ~ '.txt' %}"),

@@ -170,6 +170,9 @@ fn template_hint(error: &TemplateError) -> String {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
         },
+        TemplateError::Excess { .. } => {
+            "keep parts of it in variables with `{% set %}`, or put the value into a column of the list".into()
+        }
         TemplateError::RowsColumn { .. } | TemplateError::HiddenName { .. } => {
             "rename the column".into()
         }

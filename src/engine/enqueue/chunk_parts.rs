@@ -6,6 +6,7 @@ use super::error::EnqueueError;
 use super::renderer::{ChunkPart, ChunkPartError, Renderer};
 use crate::domain::recipient::RecipientRow;
 use crate::recipients::RecipientsError;
+use crate::render::STACK_BYTES;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver as TaskReceiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -118,7 +119,8 @@ fn start<'a>(
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<(), EnqueueError> {
-    let started = thread::Builder::new().name(name).spawn(work);
+    let thread = thread::Builder::new().name(name);
+    let started = thread.stack_size(STACK_BYTES).spawn(work);
     started
         .map(drop)
         .map_err(|error| EnqueueError::Thread(error.to_string()))

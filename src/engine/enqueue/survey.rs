@@ -4,6 +4,7 @@ use super::error::EnqueueError;
 use super::job::Job;
 use super::report::EnqueueProgress;
 use crate::recipients::{Options, RecipientsError, RejectedWriter, RowError, Survey, first_pass};
+use crate::render::STACK_BYTES;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -56,6 +57,7 @@ async fn in_thread<T: Send + 'static>(
     };
     let failed = |error: String| EnqueueError::Thread(error);
     let builder = thread::Builder::new().name("survey".to_string());
+    let builder = builder.stack_size(STACK_BYTES);
     builder.spawn(work).map_err(|e| failed(e.to_string()))?;
     receiver.await.map_err(|error| failed(error.to_string()))
 }

@@ -1,5 +1,6 @@
 //! The walk through expressions: the kind of each value, and what may not be done with a text.
 
+use super::indent::first_text;
 use super::kind::{Kind, Typed};
 use super::{CellUse, Walk};
 use crate::domain::nearest::nearest;
@@ -330,6 +331,7 @@ impl Walk<'_> {
             self.fail(at, TemplateError::UnknownName(Box::new(name)));
             return Typed::other();
         }
+        self.check_indent(filter, at);
         match filter.name {
             "abs" | "round" | "sum" => {
                 self.calculates(&input, filter.name, at);
@@ -474,10 +476,7 @@ fn is_loop(expression: &Expr<'_>) -> bool {
 
 /// `map("int")`, `map("float")`.
 fn maps_to_numbers(filter: &ast::Filter<'_>) -> bool {
-    let Some(CallArg::Pos(Expr::Const(constant))) = filter.args.first() else {
-        return false;
-    };
-    matches!(constant.value.as_str(), Some("int" | "float"))
+    matches!(first_text(filter), Some("int" | "float"))
 }
 
 impl UnknownName {

@@ -3,6 +3,7 @@
 //! follows the kind of each value as far as the template shows it; where it does not, rendering decides.
 
 mod expressions;
+mod indent;
 mod kind;
 mod scopes;
 mod statements;
@@ -174,6 +175,15 @@ mod tests {
                 "t0:1:12: there is no filter `strtime`",
             ),
             ("{{ count.titel() }}", "there is no method `titel`"),
+            (
+                "{{ row | tojson(indent=2000000000) }}",
+                "t0:1:10: `tojson` indents by a number up to 100",
+            ),
+            ("{{ row | tojson(count) }}", "`tojson` indents by"),
+            (
+                "{{ [row] | map('tojson', 2000000000) }}",
+                "`tojson` indents by",
+            ),
         ] {
             let source = match source.contains("{% if") && !source.contains("endif") {
                 true => format!("{source}{{% endif %}}"),
@@ -214,6 +224,7 @@ mod tests {
             "{% if when > '2026-12-01' %}{% endif %}",
             "{{ count.upper() | truncate(5) }}",
             "{{ price | float * 2 }}",
+            "{{ row | tojson }}{{ row | tojson(2) }}{{ row | tojson(indent=true) }}",
         ] {
             assert!(analysed(&[source], &[]).is_ok(), "{source}");
         }

@@ -188,6 +188,10 @@ fn template(texts: &mut Vec<String>) {
             file: "templates/spring.html".into(),
             what: "not valid UTF-8".into(),
         },
+        Excess => TemplateError::Excess {
+            place: place(),
+            what: "more than 1000 `elif` in one template".into(),
+        },
         HiddenName => TemplateError::HiddenName {
             place: place(),
             name: "now".into(),
