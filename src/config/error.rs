@@ -143,15 +143,9 @@ impl ConfigError {
                 "set `password_env`, `password_file` or `password_command` in its `[[relay]]`"
                     .into()
             }
-            ConfigError::NoSecret { name, .. } => {
-                let key = name.replace('.', "_");
-                format!("set `{key}_env`, `{key}_file` or `{key}_command` in `[kafka]`")
-            }
+            ConfigError::NoSecret { name, .. } => kept_elsewhere(name),
             ConfigError::SecretOnCommandLine(name) => match name.as_str() {
-                "sasl.password" | "ssl.key.password" => {
-                    let key = name.replace('.', "_");
-                    format!("set `{key}_env`, `{key}_file` or `{key}_command` in `[kafka]`")
-                }
+                "sasl.password" | "ssl.key.password" => kept_elsewhere(name),
                 _ => "use a property that names a file if there is one, or set it in `[kafka.properties]` of a file that \
                       only you can read"
                     .into(),
@@ -178,6 +172,12 @@ impl ConfigError {
             | ConfigError::Unwritable { .. } => return None,
         })
     }
+}
+
+/// The keys for a secret of librdkafka.
+fn kept_elsewhere(property: &str) -> String {
+    let key = property.replace('.', "_");
+    format!("set `{key}_env`, `{key}_file` or `{key}_command` in `[kafka]`")
 }
 
 /// For the beginning of an error: with the column, which the `Display` of `Source` leaves out.

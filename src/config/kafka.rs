@@ -9,8 +9,6 @@ use crate::smtp::HIDDEN;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What `--print-config` shows instead of a secret.
-
 /// `[kafka]`, with the properties of `-X` over those of the file.
 #[derive(Clone, PartialEq)]
 pub struct KafkaConfig {

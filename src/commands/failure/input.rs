@@ -7,8 +7,8 @@ use crate::recipients::{
     Cure, HeaderProblem, RecipientsError, RowError, RowProblem, rejected_path,
 };
 use crate::render::{
-    ContentError, HeaderNameProblem, RenderError, SlipKind, TemplateError, TextUse, cell_name,
-    declared,
+    ContentError, HeaderNameProblem, Place, RenderError, SlipKind, TemplateError, TextUse,
+    cell_name, declared,
 };
 use rustix::fs::Access;
 use std::path::Path;
@@ -137,7 +137,7 @@ impl From<TemplateError> for Failure {
 
 fn template_hint(error: &TemplateError) -> String {
     match error {
-        TemplateError::Unreadable { .. } => "save the template as UTF-8 text".into(),
+        TemplateError::Unreadable { .. } => "save the template as a file of UTF-8 text".into(),
         TemplateError::Outside { .. } => "move it into the project's `templates/`".into(),
         TemplateError::Missing { directory, .. } => {
             format!("check the name; templates are read from `{directory}` only")
@@ -154,18 +154,7 @@ fn template_hint(error: &TemplateError) -> String {
                 None => "remove it from `[columns]`".into(),
             }
         }
-        TemplateError::Slip { place, what } => match what {
-            SlipKind::Character(_, instead)
-            | SlipKind::Invisible(_, instead)
-            | SlipKind::Entity(_, instead) => format!("write {instead}"),
-            SlipKind::Name(name) => {
-                format!("if it is a column, write `{{{{ {} }}}}`", place.cell(name))
-            }
-            SlipKind::OtherLanguage(..) => {
-                "a column is `{{ name }}`, a condition `{% if city %}…{% endif %}`, as in Jinja"
-                    .into()
-            }
-        },
+        TemplateError::Slip { place, what } => slip_hint(place, what),
         TemplateError::UnknownName(unknown) => match unknown.nearest {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
@@ -198,6 +187,20 @@ fn template_hint(error: &TemplateError) -> String {
         }
         TemplateError::NoAttribute { column, .. } => {
             format!("columns are plain text: write `{{{{ {column} }}}}`")
+        }
+    }
+}
+
+fn slip_hint(place: &Place, what: &SlipKind) -> String {
+    match what {
+        SlipKind::Character(_, instead)
+        | SlipKind::Invisible(_, instead)
+        | SlipKind::Entity(_, instead) => format!("write {instead}"),
+        SlipKind::Name(name) => {
+            format!("if it is a column, write `{{{{ {} }}}}`", place.cell(name))
+        }
+        SlipKind::OtherLanguage(..) => {
+            "a column is `{{ name }}`, a condition `{% if city %}…{% endif %}`, as in Jinja".into()
         }
     }
 }
@@ -264,7 +267,7 @@ impl From<RenderError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{Place, UnknownColumn};
+    use crate::render::UnknownColumn;
 
     #[test]
     fn hints_show_what_to_write() {
