@@ -17,6 +17,7 @@ mod functions;
 mod header;
 mod lexer;
 mod list_columns;
+mod literals;
 mod mailbox;
 mod mime;
 mod row;

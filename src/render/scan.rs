@@ -2,6 +2,7 @@
 //! guards it, which names a template binds, and which other templates it needs.
 
 use super::lexer::{Tag, Token, TokenKind, tags};
+use super::literals::Literals;
 use std::ops::Range;
 
 /// The use of a name: a variable, or the first part of `a.b.c`.
@@ -80,11 +81,13 @@ impl Scan {
 pub fn scan(source: &str) -> Scan {
     let mut scan = Scan::default();
     let mut guarded = Vec::new();
+    let mut literals = Literals::default();
     for tag in tags(source) {
         let tokens = match tag {
             Tag::Expression(tokens) => tokens,
             Tag::Statement(tokens) => {
-                scan_statement(&tokens, &mut scan);
+                literals.note(&tokens);
+                scan_statement(&tokens, &literals, &mut scan);
                 tokens
             }
         };
@@ -95,7 +98,7 @@ pub fn scan(source: &str) -> Scan {
 }
 
 /// Collects what the keyword of a `{% … %}` tag binds or needs.
-fn scan_statement(tokens: &[Token], scan: &mut Scan) {
+fn scan_statement(tokens: &[Token], literals: &Literals, scan: &mut Scan) {
     let Some((keyword, rest)) = tokens.split_first() else {
         return;
     };
@@ -118,9 +121,9 @@ fn scan_statement(tokens: &[Token], scan: &mut Scan) {
             });
             scan.bound.extend(bound.map(str::to_string));
         }
-        "include" | "extends" => scan.dependencies.extend(dependencies(rest)),
+        "include" | "extends" => scan.dependencies.extend(dependencies(rest, literals)),
         "import" | "from" => {
-            scan.dependencies.extend(dependencies(rest));
+            scan.dependencies.extend(dependencies(rest, literals));
             scan.bound.extend(names_before(&|_| false));
         }
         _ => {}
@@ -128,7 +131,7 @@ fn scan_statement(tokens: &[Token], scan: &mut Scan) {
 }
 
 /// The templates that the rest of an `include`, `extends`, `import` or `from` tag names.
-fn dependencies(tokens: &[Token]) -> Vec<Dependency> {
+fn dependencies(tokens: &[Token], literals: &Literals) -> Vec<Dependency> {
     let is_optional = tokens.iter().any(|token| token.is_name("missing"));
     let ends_the_name = |token: Option<&Token>| match token.map(|token| token.name()) {
         None => true,
@@ -158,7 +161,13 @@ fn dependencies(tokens: &[Token]) -> Vec<Dependency> {
         _ => {
             let end = tokens.iter().position(|token| ends_the_name(Some(token)));
             let (computed, _) = tokens.split_at(end.unwrap_or(tokens.len()));
-            vec![dependency(first, like(computed), is_optional)]
+            match literals.of(computed) {
+                Some(names) => names
+                    .iter()
+                    .map(|name| dependency(first, known(name), true))
+                    .collect(),
+                None => vec![dependency(first, like(computed), is_optional)],
+            }
         }
     }
 }

@@ -307,6 +307,9 @@ fn a_computed_name_checks_only_what_it_can_be() {
     ];
     let message = Case::new(&files).compose("Bo").unwrap();
     assert!(String::from_utf8_lossy(&message).contains("ciao Bo"));
+    let listed = "{% for part in ['parts/Rome.txt'] %}{% include part %}{% endfor %}";
+    let listed = Case::new(&[("a.txt", listed), files[1], files[2]]).compose("Bo");
+    assert!(String::from_utf8_lossy(&listed.unwrap()).contains("ciao Bo"));
     let unknown = Case::new(&[files[0], ("parts/Oslo.txt", "{{ nmae }}")]).error();
     assert!(
         unknown.starts_with("templates/parts/Oslo.txt:1:4: `nmae`"),
