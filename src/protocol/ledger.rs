@@ -446,13 +446,16 @@ impl RunFacts {
         self.not_before
     }
 
-    /// Counted from the seal, or from `--at` where that is later.
+    /// The first moment at which a message of it could be sent: the seal, or `--at` where that is later. `None`: not
+    /// sealed.
+    pub fn starts_at(&self) -> Option<SystemTime> {
+        let sealed = self.sealed_at?;
+        Some(self.not_before.map_or(sealed, |start| start.max(sealed)))
+    }
+
     pub fn expires_at(&self) -> Option<SystemTime> {
         let after = Duration::from_secs(self.manifest.expires_after_seconds?);
-        let sealed = self.sealed_at?;
-        self.not_before
-            .map_or(sealed, |start| start.max(sealed))
-            .checked_add(after)
+        self.starts_at()?.checked_add(after)
     }
 
     /// Whether an entry that left had nothing more to read in a partition of the send topic.

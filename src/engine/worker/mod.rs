@@ -6,10 +6,12 @@
 //! - `inbox` changes of ownership and finished reads, for the journal
 //! - `lanes` where connections take their messages from; breakers and pace
 //! - `records` events, moved messages and letters as records
+//! - `figures`, `watch` counters and states for monitoring
 //! - `followed` the campaign and suppression topics, read as they grow
 //! - `settings` what a worker is given, what it reports
 
 mod checkpoints;
+pub mod figures;
 mod followed;
 mod goal;
 mod inbox;
@@ -19,6 +21,7 @@ mod reader;
 mod records;
 pub mod settings;
 mod truncation;
+mod watch;
 
 pub use settings::{
     Goal, LeftWork, Notice, Observer, RelayLane, Setup, SiteLimit, Stop, Summary, WorkerError,

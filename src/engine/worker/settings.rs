@@ -9,6 +9,7 @@ use crate::domain::topic::TopicPartition;
 use crate::engine::account::AccountError;
 use crate::engine::breaker;
 use crate::engine::policy::RetrySchedule;
+use crate::engine::worker::figures::Watched;
 use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::LedgerError;
 use crate::queue::{Queue, QueueError};
@@ -105,6 +106,8 @@ impl Stop {
 
 /// Receives what happens in a worker.
 pub trait Observer {
+    /// The worker has joined, and may be looked at from now on.
+    fn begun(&self, _worker: Rc<dyn Watched>) {}
     /// One line that an operator should see.
     fn notice(&self, notice: Notice);
     /// Totals of this process, a few times a second.

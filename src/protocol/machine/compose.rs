@@ -255,7 +255,7 @@ impl Machine {
                 };
                 let is_any = next.is_some();
                 taken.extend(next.map(|next| {
-                    self.open_message(next.reference, next.run, &next.opened.head, next.message)
+                    self.open_message(next.reference, next.run, next.opened, next.message)
                 }));
                 is_any
             });

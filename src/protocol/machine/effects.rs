@@ -137,7 +137,7 @@ impl Machine {
                 };
                 let reference = MessageRef { offset, position };
                 effects.events.push(PendingEvent {
-                    message: self.open_message(reference, open.run, &opened.head, message),
+                    message: self.open_message(reference, open.run, opened, message),
                     outcome: Outcome::Ended(end),
                     details: Rc::new(details),
                 });
@@ -203,7 +203,7 @@ impl Machine {
         for (offset, open, opened) in self.opened() {
             for (position, message) in opened.messages(open.moving.clone()) {
                 let reference = MessageRef { offset, position };
-                messages.push(self.open_message(reference, open.run, &opened.head, message));
+                messages.push(self.open_message(reference, open.run, opened, message));
             }
         }
         if messages.is_empty() || messages.iter().any(|message| message.run != decided.run) {

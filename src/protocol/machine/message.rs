@@ -4,6 +4,7 @@ use crate::domain::chunk::{ChunkHead, Message};
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::TopicPartition;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 /// Where a message is: the offset of its chunk and its position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,4 +24,6 @@ pub struct OpenMessage {
     pub message: Message,
     /// Of the chunk that has it.
     pub head: Rc<ChunkHead>,
+    /// When it was due: in a tier by its delay, in send when its chunk was appended.
+    pub due_at: SystemTime,
 }

@@ -31,7 +31,7 @@ pub use takeover::{Gain, GainError};
 use super::invariant::{Broken, Invariant};
 use super::outcome::Outcome;
 use super::progress::{OpenChunk, Progress, Target};
-use crate::domain::chunk::{ChunkHead, Message};
+use crate::domain::chunk::Message;
 use crate::domain::event::EventDetails;
 use crate::domain::ids::{Offset, RunKey};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -263,7 +263,7 @@ impl Machine {
         &self,
         reference: MessageRef,
         run: RunKey,
-        head: &Rc<ChunkHead>,
+        opened: &Opened,
         message: &Message,
     ) -> OpenMessage {
         OpenMessage {
@@ -272,7 +272,10 @@ impl Machine {
             reference,
             run,
             message: message.clone(),
-            head: head.clone(),
+            head: opened.head.clone(),
+            due_at: opened
+                .due_at(reference.position)
+                .unwrap_or(opened.appended_at),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Opened {
     pub leaving: Positions,
     /// Lines without bytes: suppressed at enqueue.
     pub suppressed: Positions,
+    pub appended_at: SystemTime,
     pub due: Option<Due>,
     held_bytes: usize,
 }
@@ -51,7 +52,11 @@ impl Due {
 }
 
 impl Opened {
-    pub fn new(chunk: Rc<Chunk>, done: &Positions, due: Option<Due>) -> Opened {
+    pub fn new(
+        chunk: Rc<Chunk>,
+        done: &Positions,
+        (appended_at, due): (SystemTime, Option<Due>),
+    ) -> Opened {
         let Chunk { head, messages } = Rc::unwrap_or_clone(chunk);
         let mut sites: BTreeMap<&str, Positions> = BTreeMap::new();
         let mut suppressed = Positions::default();
@@ -72,6 +77,7 @@ impl Opened {
             unloaded: Positions::first(messages.len()).without(done),
             leaving: Positions::default(),
             suppressed,
+            appended_at,
             due,
             held_bytes: 0,
         };

@@ -97,7 +97,7 @@ impl Machine {
         for (offset, open, opened) in self.opened() {
             for (position, message) in opened.messages(open.outstanding()) {
                 let reference = MessageRef { offset, position };
-                found.push(self.open_message(reference, open.run, &opened.head, message));
+                found.push(self.open_message(reference, open.run, opened, message));
             }
         }
         found

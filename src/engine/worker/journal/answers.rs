@@ -42,6 +42,15 @@ impl Journal {
             let record = self.suppression(open, bounce, &run.manifest.id.campaign)?;
             self.outbox.add(SUPPRESSION, record);
         }
+        if let Attempt::Delivered(_) = answer.attempt {
+            let due_at = run
+                .starts_at()
+                .map_or(open.due_at, |at| at.max(open.due_at));
+            let latency = answer.answered_at.duration_since(due_at);
+            // A clock that was set back gives no time.
+            let latency = latency.unwrap_or_default();
+            self.watch.delivered_after(latency);
+        }
         self.note_broken_session(&answer, decision.outcome.is_some());
         self.lanes.judge(&answer, decision.trouble);
         let outcome = decision.outcome;

@@ -32,6 +32,7 @@ impl Journal {
         self.outbox.flush().await?;
         for (at, effects) in pending {
             self.totals.count(&effects.events);
+            self.watch.count(&effects.events, &self.followed.ledger);
             if let Some(moved) = &effects.move_record {
                 self.letter_events.moved(moved);
                 let tier = TopicPartition::new(topic_of(moved), at.partition);

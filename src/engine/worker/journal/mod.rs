@@ -23,6 +23,7 @@ mod stopping;
 mod totals;
 
 use super::checkpoints::{self, Checkpoints};
+use super::figures::Vitals;
 use super::followed::Followed;
 use super::goal::{GoalStatus, GoalWatch};
 use super::inbox::Inbox;
@@ -30,6 +31,7 @@ use super::lanes::Lanes;
 use super::records::{self, CAMPAIGN, LetterEvents};
 use super::settings::{LeftWork, Notice, Observer, Setup, Stop, Summary, WorkerError};
 use super::truncation::Truncation;
+use super::watch::Watch;
 use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::policy::Schedule;
@@ -73,6 +75,7 @@ pub struct Journal {
     stopping: Stopping,
     timing: Timing,
     totals: Totals,
+    watch: Rc<Watch>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -110,6 +113,7 @@ impl Journal {
             rate: RateControl::new(&setup),
             goal: GoalWatch::new(setup.goal),
             totals: Totals::new(now, setup.goal),
+            watch: Rc::new(Watch::new(&setup, lanes.clone())),
             setup,
             lanes,
             observer,
@@ -126,6 +130,7 @@ impl Journal {
             tasks: vec![listener],
         };
         journal.open_rate().await?;
+        journal.observer.begun(journal.watch.clone());
         Ok(journal)
     }
 
@@ -158,6 +163,7 @@ impl Journal {
             self.watch_goal().await?;
             self.observer.progress(&self.summary());
             let now = self.setup.clock.since_boot();
+            self.watch.cycle_ended(self.vitals(), now);
             let is_drained = self.stopping.is_begun() && self.partitions.is_empty();
             if is_drained || self.stopping.is_over(now) {
                 // What came during this cycle is about partitions that were given up: it becomes events, so that a known
@@ -197,6 +203,18 @@ impl Journal {
         let now = self.setup.clock.since_boot();
         self.totals
             .summary(self.lanes.attempts(), now, self.stopping.left_work())
+    }
+
+    /// For monitoring.
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            claimed: self.partitions.uncommitted(),
+            max_claimed: self.setup.max_uncommitted,
+            owned_partitions: self.partitions.count(),
+            stopped_partitions: self.partitions.stopped(),
+            idle_for: Duration::ZERO,
+            is_stopping: self.stopping.is_begun(),
+        }
     }
 
     fn timestamp(&self) -> String {
@@ -295,6 +313,9 @@ impl Journal {
         self.start_reads();
         let took = self.setup.clock.since_boot().saturating_sub(begun);
         self.timing.slowest_cycle = took.max(self.timing.slowest_cycle * 63 / 64);
+        if busy {
+            self.watch.cycle_took(took);
+        }
         Ok(busy)
     }
 

@@ -83,6 +83,14 @@ impl Partitions {
         !self.stopped.is_empty()
     }
 
+    pub fn stopped(&self) -> usize {
+        self.stopped.len()
+    }
+
+    pub fn count(&self) -> usize {
+        self.owned.len()
+    }
+
     /// Another worker may own it now.
     pub fn no_longer_stopped(&mut self, at: TopicPartition) {
         self.stopped.remove(&at);

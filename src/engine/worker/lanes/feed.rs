@@ -108,7 +108,7 @@ impl Feed for RelayFeed {
         let now = self.lanes.setup.clock.since_boot();
         let inner = self.lanes.inner.borrow();
         let in_flight = inner.begun.get(&ticket);
-        let may = !inner.closing && in_flight.is_some_and(|message| inner.holds(message, now));
+        let may = !inner.closing && in_flight.is_some_and(|(_, message)| inner.holds(message, now));
         if may {
             self.finishing.set(Some(ticket));
         }
@@ -116,7 +116,10 @@ impl Feed for RelayFeed {
     }
 
     fn begun(&self, _ticket: u64, _at: SystemTime) {
-        self.lanes.inner.borrow_mut().attempts += 1;
+        let mut inner = self.lanes.inner.borrow_mut();
+        if let Some(state) = inner.relays.get_mut(self.relay) {
+            state.attempts += 1;
+        }
     }
 
     fn done(&self, ticket: u64, attempt: Attempt) {
@@ -126,7 +129,7 @@ impl Feed for RelayFeed {
         }
         self.finished.notify_one();
         let mut inner = self.lanes.inner.borrow_mut();
-        let Some(in_flight) = inner.begun.remove(&ticket) else {
+        let Some((_, in_flight)) = inner.begun.remove(&ticket) else {
             return;
         };
         let now = self.lanes.setup.clock.since_boot();

@@ -4,6 +4,7 @@
 mod connection_limit;
 mod connections;
 mod feed;
+mod figures;
 mod hold_times;
 mod judge;
 mod relay_share;
@@ -30,7 +31,7 @@ use hold_times::{HoldTime, HoldTimes};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 /// A claimed message on its way to a relay and back.
@@ -48,6 +49,8 @@ pub struct Answer {
     pub in_flight: InFlight,
     pub relay: Option<String>,
     pub attempt: Attempt,
+    /// When the relay answered, or the message was taken back.
+    pub answered_at: SystemTime,
     /// The address was on the suppression list when the message's turn came.
     pub suppressed: bool,
 }
@@ -90,7 +93,8 @@ impl ConnectionQueue {
 
 struct Inner {
     waiting: VecDeque<InFlight>,
-    begun: HashMap<u64, InFlight>,
+    /// Messages with a relay, and its index.
+    begun: HashMap<u64, (usize, InFlight)>,
     /// Until when claims of a partition hold (boot time), for the ownership that the token names. Every acknowledged
     /// commit has the claims in it and so renews them.
     valid: BTreeMap<TopicPartition, (u64, Duration)>,
@@ -108,7 +112,6 @@ struct Inner {
     closing: bool,
     /// Claimed in this cycle, by limited site.
     reserved: BTreeMap<String, usize>,
-    attempts: u64,
     /// Answers in one cycle, smoothed: what the connections finish while a commit is made.
     pace_of_answers: usize,
     hold_times: HoldTimes,
@@ -125,6 +128,8 @@ struct RelayState {
     /// Messages since the shares were last evened out.
     taken: u64,
     with_relay: usize,
+    /// Messages that have begun.
+    attempts: u64,
     connections: usize,
     /// Connections that are open.
     open: usize,
@@ -165,6 +170,7 @@ impl Lanes {
             weight: u64::from(lane.weight.max(1)),
             taken: 0,
             with_relay: 0,
+            attempts: 0,
             connections: lane.connections.max(1),
             open: 0,
             hold_time: HoldTime::default(),
@@ -188,7 +194,6 @@ impl Lanes {
             next_ticket: 0,
             closing: false,
             reserved: BTreeMap::new(),
-            attempts: 0,
             pace_of_answers: 0,
             hold_times: HoldTimes::new(connections),
             slow: 0,
@@ -255,7 +260,8 @@ impl Lanes {
     }
 
     pub fn attempts(&self) -> u64 {
-        self.inner.borrow().attempts
+        let inner = self.inner.borrow();
+        inner.relays.iter().map(|relay| relay.attempts).sum()
     }
 
     /// Every relay is paused for its own trouble.
@@ -342,6 +348,7 @@ impl Lanes {
         let (back, stay): (VecDeque<InFlight>, VecDeque<InFlight>) =
             waiting.into_iter().partition(|in_flight| which(in_flight));
         inner.waiting = stay;
+        let answered_at = self.setup.clock.now();
         for in_flight in back {
             inner.waits_no_more(&in_flight.site);
             let attempt = Attempt::NotSent {
@@ -351,6 +358,7 @@ impl Lanes {
                 in_flight,
                 relay: None,
                 attempt,
+                answered_at,
                 suppressed: false,
             });
         }
@@ -447,6 +455,7 @@ impl Lanes {
                 in_flight,
                 relay: None,
                 attempt,
+                answered_at: self.setup.clock.now(),
                 suppressed,
             });
             self.answered.notify_one();
@@ -472,7 +481,7 @@ impl Lanes {
             message_id: line.id.clone(),
             content: in_flight.open.message.content.clone(),
         };
-        inner.begun.insert(ticket, in_flight);
+        inner.begun.insert(ticket, (relay, in_flight));
         outgoing
     }
 
@@ -481,6 +490,7 @@ impl Lanes {
             in_flight,
             relay,
             attempt,
+            answered_at: self.setup.clock.now(),
             suppressed: false,
         });
         self.answered.notify_one();

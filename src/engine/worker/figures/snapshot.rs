@@ -1,0 +1,182 @@
+//! What an observer sees of a worker at one moment.
+
+use super::{Histogram, OTHER};
+use crate::domain::event::EventType;
+use crate::domain::outcome::{Class, Reason};
+use crate::domain::rate::Rate;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A worker that can be looked at between any two of its steps.
+pub trait Watched {
+    fn snapshot(&self) -> Snapshot;
+}
+
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub sent: Vec<SentSeries>,
+    pub outcomes: Vec<OutcomeSeries>,
+    /// From when a message was due to the reply that accepted it.
+    pub latency: Histogram,
+    /// Cycles of the journal that had something to do.
+    pub cycles: Histogram,
+    pub lanes: LanesState,
+    pub vitals: Vitals,
+}
+
+/// Events of one campaign, relay and outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentSeries {
+    pub campaign: String,
+    /// Empty where no relay had the message.
+    pub relay: String,
+    pub outcome: EventType,
+    pub count: u64,
+}
+
+/// Events by what the relay said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutcomeSeries {
+    /// Empty where no relay had the message.
+    pub relay: String,
+    pub site: String,
+    pub outcome: EventType,
+    pub class: Option<Class>,
+    pub reason: Option<Reason>,
+    pub count: u64,
+}
+
+/// How the journal does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vitals {
+    /// Claimed messages that are not done in a commit.
+    pub claimed: usize,
+    /// K: the most that may be claimed.
+    pub max_claimed: usize,
+    pub owned_partitions: usize,
+    /// Of the owned ones those that are not worked on, because of a damage.
+    pub stopped_partitions: usize,
+    /// Since the last cycle ended.
+    pub idle_for: Duration,
+    pub is_stopping: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct LanesState {
+    /// Of all workers together.
+    pub limit: Option<Rate>,
+    /// What this worker may use of it. `None`: nothing.
+    pub share: Option<Rate>,
+    pub relays: Vec<RelayState>,
+    pub sites: BTreeMap<String, SiteState>,
+    /// Messages that are with a relay now, by relay and site.
+    pub lanes: Vec<LaneState>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RelayState {
+    pub name: String,
+    /// What this worker may use of the relay's rate. `None`: nothing.
+    pub share: Option<Rate>,
+    pub open_connections: usize,
+    pub attempts: u64,
+    pub is_paused: bool,
+}
+
+/// Of one site, or of several together.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SiteState {
+    /// Claimed messages that have not begun.
+    pub waiting: usize,
+    /// How many of the sites are paused.
+    pub paused: usize,
+    /// What this worker may use of the site's rate. `None`: it has no rate, or nothing of it is this worker's.
+    pub share: Option<Rate>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LaneState {
+    pub relay: String,
+    pub site: String,
+    pub messages: usize,
+}
+
+impl LanesState {
+    /// The same with all sites together that are not shown. A site with a rate of its own always is, because the
+    /// settings bound how many there are.
+    pub fn bounded(self, is_shown: impl Fn(&str) -> bool) -> LanesState {
+        let mut sites: BTreeMap<String, SiteState> = BTreeMap::new();
+        for (name, state) in self.sites {
+            let own = state.share.is_some() || is_shown(&name);
+            let name = if own { name } else { OTHER.to_string() };
+            let together = sites.entry(name).or_default();
+            together.waiting += state.waiting;
+            together.paused += state.paused;
+            together.share = state.share;
+        }
+        let mut lanes: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for lane in self.lanes {
+            let own = sites.contains_key(&lane.site);
+            let site = if own { lane.site } else { OTHER.to_string() };
+            *lanes.entry((lane.relay, site)).or_default() += lane.messages;
+        }
+        let lanes = lanes
+            .into_iter()
+            .map(|((relay, site), messages)| LaneState {
+                relay,
+                site,
+                messages,
+            });
+        LanesState {
+            lanes: lanes.collect(),
+            sites,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(waiting: usize, paused: usize, share: Option<Rate>) -> SiteState {
+        SiteState {
+            waiting,
+            paused,
+            share,
+        }
+    }
+
+    fn lane(site: &str, messages: usize) -> LaneState {
+        LaneState {
+            relay: "a".to_string(),
+            site: site.to_string(),
+            messages,
+        }
+    }
+
+    #[test]
+    fn small_sites_are_counted_together() {
+        let rate = Some(Rate::per_minute(30));
+        let sites = [
+            ("large.example", site(5, 1, None)),
+            ("one.example", site(1, 1, None)),
+            ("two.example", site(2, 1, None)),
+            ("limited.example", site(0, 0, rate)),
+        ];
+        let state = LanesState {
+            sites: sites.map(|(name, state)| (name.to_string(), state)).into(),
+            lanes: vec![
+                lane("large.example", 3),
+                lane("one.example", 1),
+                lane("two.example", 1),
+            ],
+            ..LanesState::default()
+        };
+        let bounded = state.bounded(|name| name == "large.example");
+        assert_eq!(bounded.sites.len(), 3);
+        assert_eq!(bounded.sites[OTHER], site(3, 2, None));
+        assert_eq!(bounded.sites["limited.example"], site(0, 0, rate));
+        assert_eq!(bounded.lanes, [lane("large.example", 3), lane(OTHER, 2)]);
+    }
+}

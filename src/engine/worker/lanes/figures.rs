@@ -1,0 +1,68 @@
+//! What the lanes do now, for monitoring.
+
+use super::{Inner, Lanes};
+use crate::domain::rate::Rate;
+use crate::engine::worker::figures::{LaneState, LanesState, RelayState, SiteState};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Lanes {
+    pub fn state(&self) -> LanesState {
+        let now = self.setup.clock.since_boot();
+        let inner = self.inner.borrow();
+        let (limit, burst) = inner.limit;
+        let relays = inner.relays.iter().zip(&self.setup.relays);
+        let relays = relays.map(|(state, lane)| RelayState {
+            name: lane.relay.name().to_string(),
+            share: inner.share_of(lane.rate, 1, now),
+            open_connections: state.open,
+            attempts: state.attempts,
+            is_paused: state.breaker.is_open(),
+        });
+        let sites = inner.sites.iter().map(|(name, state)| {
+            let limit = self.setup.sites.get(name);
+            let state = SiteState {
+                waiting: state.waiting,
+                paused: usize::from(state.breaker.is_open()),
+                share: limit.and_then(|limit| inner.share_of(limit.rate, 1, now)),
+            };
+            (name.clone(), state)
+        });
+        LanesState {
+            limit: Some(limit),
+            share: inner.share_of(limit, burst, now),
+            relays: relays.collect(),
+            sites: sites.collect(),
+            lanes: self.with_relays(&inner),
+        }
+    }
+
+    fn with_relays(&self, inner: &Inner) -> Vec<LaneState> {
+        let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+        for (relay, in_flight) in inner.begun.values() {
+            *counts.entry((*relay, &in_flight.site)).or_default() += 1;
+        }
+        let name = |relay: usize| {
+            let lane = self.setup.relays.get(relay);
+            lane.map_or_else(String::new, |lane| lane.relay.name().to_string())
+        };
+        let lanes = counts.into_iter();
+        lanes
+            .map(|((relay, site), messages)| LaneState {
+                relay: name(relay),
+                site: site.to_string(),
+                messages,
+            })
+            .collect()
+    }
+}
+
+impl Inner {
+    /// What this worker may use of a limit now. The stocks of slots are not asked, because they may be out for filling.
+    fn share_of(&self, limit: Rate, burst: u32, now: Duration) -> Option<Rate> {
+        match &self.schedule {
+            None => Some(limit),
+            Some(schedule) => schedule.share(now, limit, burst).0.map(|share| share.rate),
+        }
+    }
+}

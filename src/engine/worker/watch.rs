@@ -1,0 +1,72 @@
+//! The worker as an observer sees it: the figures of the journal and the state of the lanes, put together when asked.
+
+use super::figures::{Figures, Snapshot, Vitals, Watched};
+use super::lanes::Lanes;
+use super::settings::Setup;
+use crate::clock::Clock;
+use crate::domain::address;
+use crate::protocol::Ledger;
+use crate::protocol::machine::PendingEvent;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+pub struct Watch {
+    clock: Rc<dyn Clock>,
+    lanes: Rc<Lanes>,
+    figures: RefCell<Figures>,
+    vitals: Cell<Vitals>,
+    /// When the last cycle of the journal ended (boot time).
+    cycled_at: Cell<Duration>,
+}
+
+impl Watch {
+    pub fn new(setup: &Setup, lanes: Rc<Lanes>) -> Watch {
+        let relays = setup.relays.iter();
+        let relays = relays.map(|lane| lane.relay.name().to_string());
+        Watch {
+            clock: setup.clock.clone(),
+            lanes,
+            figures: RefCell::new(Figures::new(relays.collect())),
+            vitals: Cell::default(),
+            cycled_at: Cell::new(setup.clock.since_boot()),
+        }
+    }
+
+    /// Counts events that are durable. A replay counts for its campaign like the run that it sends again.
+    pub fn count(&self, events: &[PendingEvent], ledger: &Ledger) {
+        let mut figures = self.figures.borrow_mut();
+        for event in events {
+            let run = ledger.run(event.message.run);
+            let campaign = run.map_or("", |run| run.manifest.id.campaign.as_str());
+            let site = address::site_of(&event.message.message.line.address);
+            let outcome = event.outcome.event_type();
+            figures.count((campaign, site), outcome, &event.details);
+        }
+    }
+
+    pub fn delivered_after(&self, latency: Duration) {
+        self.figures.borrow_mut().delivered_after(latency);
+    }
+
+    pub fn cycle_took(&self, time: Duration) {
+        self.figures.borrow_mut().cycle_took(time);
+    }
+
+    pub fn cycle_ended(&self, vitals: Vitals, now: Duration) {
+        self.vitals.set(vitals);
+        self.cycled_at.set(now);
+    }
+}
+
+impl Watched for Watch {
+    fn snapshot(&self) -> Snapshot {
+        let now = self.clock.since_boot();
+        let vitals = Vitals {
+            idle_for: now.saturating_sub(self.cycled_at.get()),
+            ..self.vitals.get()
+        };
+        let lanes = self.lanes.state();
+        self.figures.borrow_mut().snapshot(lanes, vitals)
+    }
+}
