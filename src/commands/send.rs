@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long)]
     pub drain: bool,
 
-    /// Serve metrics for Prometheus at http://IP:PORT/metrics [default: off]
+    /// Serve /metrics for Prometheus, /healthz and /readyz at this address [default: off]
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 }

@@ -1,16 +1,94 @@
-//! A backend's own metrics.
+//! What a metric is, and a backend's own metrics. The page of `send --metrics` has more of them.
 
-/// One value, named by Prometheus' rules: base units, and `_total` for a counter.
+/// How a value behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Never falls, except to 0 when the process starts again. Its name ends in `_total`.
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A metric, named by Prometheus' rules: base units, and `_total` for a counter.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Definition {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub labels: &'static [&'static str],
+    pub unit: &'static str,
+    pub help: &'static str,
+}
+
+/// One value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
-    pub name: &'static str,
-    pub help: &'static str,
-    pub labels: Vec<(&'static str, String)>,
+    pub of: &'static Definition,
+    /// In the order of the definition's labels.
+    pub labels: Vec<String>,
     pub value: f64,
 }
 
-impl Metric {
-    pub fn is_counter(&self) -> bool {
-        self.name.ends_with("_total")
-    }
+/// Of the embedded queue.
+pub static DISK_USED_RATIO: Definition = Definition {
+    name: "mailq_disk_used_ratio",
+    kind: Kind::Gauge,
+    labels: &[],
+    unit: "ratio",
+    help: "Used share of the file system with the queue, without what is reserved for root.",
+};
+
+macro_rules! of_kafka {
+    ($($definition:ident = ($name:literal, $kind:ident, $labels:expr, $unit:literal, $help:literal),)+) => {
+        $(pub static $definition: Definition = Definition {
+            name: $name,
+            kind: Kind::$kind,
+            labels: $labels,
+            unit: $unit,
+            help: $help,
+        };)+
+
+        /// Metrics that a backend has beside those of every worker.
+        pub static OF_BACKENDS: &[&Definition] = &[&DISK_USED_RATIO, $(&$definition),+];
+    };
+}
+
+/// Of a client of librdkafka, and of a broker as this client sees it.
+const CLIENT: &[&str] = &["client"];
+const BROKER: &[&str] = &["client", "broker"];
+
+of_kafka! {
+    WAITING = (
+        "mailq_kafka_waiting_messages", Gauge, CLIENT, "records",
+        "Records that a client has not yet sent to a broker; grows while the cluster is unavailable."
+    ),
+    SENT = ("mailq_kafka_sent_messages_total", Counter, CLIENT, "records", "Records sent to brokers."),
+    RECEIVED = (
+        "mailq_kafka_received_messages_total", Counter, CLIENT, "records",
+        "Records received from brokers."
+    ),
+    REBALANCES = (
+        "mailq_kafka_rebalances_total", Counter, CLIENT, "rebalances",
+        "Rebalances of the group that this worker took part in."
+    ),
+    ASSIGNED = (
+        "mailq_kafka_owned_partitions", Gauge, CLIENT, "partitions",
+        "Partitions that the group has assigned to this worker."
+    ),
+    BROKER_UP = ("mailq_kafka_broker_up", Gauge, BROKER, "0 or 1", "1: connected to this broker."),
+    TIMEOUTS = (
+        "mailq_kafka_request_timeouts_total", Counter, BROKER, "requests",
+        "Requests that a broker did not answer in time."
+    ),
+    RETRIES = (
+        "mailq_kafka_request_retries_total", Counter, BROKER, "requests",
+        "Requests that were sent again."
+    ),
+    ERRORS = (
+        "mailq_kafka_request_errors_total", Counter, BROKER, "requests",
+        "Requests that could not be sent."
+    ),
+    ROUND_TRIP = (
+        "mailq_kafka_round_trip_seconds", Gauge, BROKER, "seconds",
+        "Recent 99th percentile of the round-trip time."
+    ),
 }

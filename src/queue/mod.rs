@@ -20,7 +20,7 @@ pub mod chunk;
 mod error;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-mod metric;
+pub mod metric;
 pub mod record;
 pub mod slots;
 pub mod sqlite;

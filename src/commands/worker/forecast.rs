@@ -12,7 +12,6 @@ use crate::engine::worker::Setup;
 /// The work that a worker finds when it starts.
 pub struct Forecast {
     pub messages: u64,
-    pub rate: Rate,
     /// Messages, relays, rate and time, for people.
     pub line: String,
 }
@@ -39,7 +38,6 @@ pub async fn forecast(
     };
     Ok(Forecast {
         messages: count,
-        rate,
         line: format!("{} to {relays} at {rate}{eta}", counted(count, "message")),
     })
 }

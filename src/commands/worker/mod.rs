@@ -72,7 +72,6 @@ pub async fn run(
     observer.progress.say(forecast.line);
     let stop = Rc::new(Stop::default());
     let stopped_by = Rc::new(Cell::new(None));
-    observer.latest.rate.set(Some(forecast.rate));
     let signals = StopSignals::install()?;
     let signals = signals.watch(stop.clone(), stopped_by.clone(), global.quiet);
     let mut beside = beside(project, task.goal, &observer, listener);
@@ -103,11 +102,8 @@ fn beside(
         keep,
     ))];
     if let Some(listener) = listener {
-        let exporter = metrics::Exporter {
-            latest: observer.latest.clone(),
-            queue: queue.clone(),
-            clock: clock.clone(),
-        };
+        let latest = observer.latest.clone();
+        let exporter = metrics::Exporter::new(latest, queue.clone(), clock.clone());
         tasks.push(tokio::task::spawn_local(metrics::serve(listener, exporter)));
     }
     if observer.progress.is_shown() {

@@ -10,6 +10,7 @@ use crate::commands::time::local_time;
 use crate::domain::ids::RunKey;
 use crate::engine::account::{AccountError, Left, View, left};
 use crate::engine::breaker;
+use crate::engine::worker::figures::Watched;
 use crate::engine::worker::{Notice, Observer, Summary};
 use crate::queue::Queue;
 use std::cell::Cell;
@@ -156,15 +157,11 @@ fn holders(workers: &[String]) -> String {
 }
 
 impl Observer for TerminalObserver {
+    fn begun(&self, worker: Rc<dyn Watched>) {
+        self.latest.worker.replace(Some(worker));
+    }
+
     fn notice(&self, notice: Notice) {
-        match &notice {
-            Notice::RateChanged { new, .. } => self.latest.rate.set(Some(new.rate)),
-            Notice::Share { limit, share } => {
-                self.latest.rate.set(Some(*limit));
-                self.latest.share.set(*share);
-            }
-            _ => {}
-        }
         let Some(line) = notice_line(&notice) else {
             return;
         };

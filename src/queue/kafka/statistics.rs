@@ -1,6 +1,6 @@
 //! librdkafka's statistics as metrics.
 
-use crate::queue::Metric;
+use crate::queue::metric::{self, Metric};
 use rdkafka::Statistics as ClientStatistics;
 use rdkafka::statistics::Broker;
 use std::collections::BTreeMap;
@@ -41,40 +41,19 @@ fn of_client(statistics: &ClientStatistics) -> Vec<Metric> {
         .next()
         .unwrap_or_default()
         .to_string();
-    let one = |name, help, value| Metric {
-        name,
-        help,
-        labels: vec![("client", client.clone())],
+    let one = |of, value| Metric {
+        of,
+        labels: vec![client.clone()],
         value,
     };
     let mut metrics = vec![
-        one(
-            "mailq_kafka_waiting_messages",
-            "Messages that a client has not yet sent to a broker.",
-            statistics.msg_cnt as f64,
-        ),
-        one(
-            "mailq_kafka_sent_messages_total",
-            "Messages sent to brokers.",
-            statistics.txmsgs as f64,
-        ),
-        one(
-            "mailq_kafka_received_messages_total",
-            "Messages received from brokers.",
-            statistics.rxmsgs as f64,
-        ),
+        one(&metric::WAITING, statistics.msg_cnt as f64),
+        one(&metric::SENT, statistics.txmsgs as f64),
+        one(&metric::RECEIVED, statistics.rxmsgs as f64),
     ];
     if let Some(group) = &statistics.cgrp {
-        metrics.push(one(
-            "mailq_kafka_rebalances_total",
-            "Rebalances of the group that this worker took part in.",
-            group.rebalance_cnt as f64,
-        ));
-        metrics.push(one(
-            "mailq_kafka_owned_partitions",
-            "Partitions that the group has assigned to this worker.",
-            f64::from(group.assignment_size),
-        ));
+        metrics.push(one(&metric::REBALANCES, group.rebalance_cnt as f64));
+        metrics.push(one(&metric::ASSIGNED, f64::from(group.assignment_size)));
     }
     // Configured addresses have negative ids.
     let brokers = statistics
@@ -86,52 +65,27 @@ fn of_client(statistics: &ClientStatistics) -> Vec<Metric> {
 }
 
 fn of_broker(client: &str, broker: &Broker) -> Vec<Metric> {
-    let one = |name, help, value| Metric {
-        name,
-        help,
-        labels: vec![
-            ("client", client.to_string()),
-            ("broker", broker.nodename.clone()),
-        ],
+    let one = |of, value| Metric {
+        of,
+        labels: vec![client.to_string(), broker.nodename.clone()],
         value,
     };
     let is_up = f64::from(u8::from(broker.state == "UP"));
     let rtt = broker.rtt.as_ref().filter(|rtt| rtt.cnt > 0);
     let mut metrics = vec![
-        one(
-            "mailq_kafka_broker_up",
-            "1: connected to this broker.",
-            is_up,
-        ),
-        one(
-            "mailq_kafka_request_timeouts_total",
-            "Requests that a broker did not answer in time.",
-            broker.req_timeouts as f64,
-        ),
-        one(
-            "mailq_kafka_request_retries_total",
-            "Requests that were sent again.",
-            broker.txretries as f64,
-        ),
-        one(
-            "mailq_kafka_request_errors_total",
-            "Requests that could not be sent.",
-            broker.txerrs as f64,
-        ),
+        one(&metric::BROKER_UP, is_up),
+        one(&metric::TIMEOUTS, broker.req_timeouts as f64),
+        one(&metric::RETRIES, broker.txretries as f64),
+        one(&metric::ERRORS, broker.txerrs as f64),
     ];
-    metrics.extend(rtt.map(|rtt| {
-        one(
-            "mailq_kafka_round_trip_seconds",
-            "Recent 99th percentile of the round-trip time.",
-            rtt.p99 as f64 / MICROSECONDS,
-        )
-    }));
+    metrics.extend(rtt.map(|rtt| one(&metric::ROUND_TRIP, rtt.p99 as f64 / MICROSECONDS)));
     metrics
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::metric::Definition;
 
     fn statistics_of(name: &str, time: i64) -> ClientStatistics {
         ClientStatistics {
@@ -153,8 +107,8 @@ mod tests {
         }
     }
 
-    fn find<'a>(metrics: &'a [Metric], name: &str) -> Vec<(&'a [(&'a str, String)], f64)> {
-        let named = metrics.iter().filter(|metric| metric.name == name);
+    fn find<'a>(metrics: &'a [Metric], of: &Definition) -> Vec<(&'a [String], f64)> {
+        let named = metrics.iter().filter(|metric| metric.of == of);
         named.map(|r| (r.labels.as_slice(), r.value)).collect()
     }
 
@@ -163,11 +117,11 @@ mod tests {
         let statistics = Statistics::default();
         statistics.record(statistics_of("mailq-send-a-1#producer-2", 100));
         let metrics = statistics.metrics();
-        let waiting = find(&metrics, "mailq_kafka_waiting_messages");
-        let label = [("client", "producer-2".to_string())];
+        let waiting = find(&metrics, &metric::WAITING);
+        let label = ["producer-2".to_string()];
         assert_eq!(waiting, [(label.as_slice(), 3.0)]);
-        let up = find(&metrics, "mailq_kafka_broker_up");
-        let mut up: Vec<(&str, f64)> = up.iter().map(|(l, v)| (l[1].1.as_str(), *v)).collect();
+        let up = find(&metrics, &metric::BROKER_UP);
+        let mut up: Vec<(&str, f64)> = up.iter().map(|(l, v)| (l[1].as_str(), *v)).collect();
         up.sort_by(|a, b| a.0.cmp(b.0));
         assert_eq!(up, [("127.0.0.1:9092", 1.0), ("127.0.0.1:9093", 0.0)]);
     }

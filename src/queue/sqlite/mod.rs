@@ -6,6 +6,7 @@
 
 mod buckets;
 mod connection;
+mod disk;
 mod failure;
 mod heartbeat;
 mod leases;
@@ -16,8 +17,8 @@ mod rebalance;
 mod schema;
 
 use super::{
-    Bounds, Buckets, Committed, Member, Membership, Queue, QueueError, Record, SlotRequest, Slots,
-    Stored,
+    Bounds, Buckets, Committed, Member, Membership, Metric, Queue, QueueError, Record, SlotRequest,
+    Slots, Stored,
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
@@ -294,6 +295,10 @@ impl Queue for SqliteQueue {
 
     fn buckets(&self) -> Option<&dyn Buckets> {
         Some(self)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        disk::used_ratio(&self.path).into_iter().collect()
     }
 }
 

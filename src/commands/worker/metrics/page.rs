@@ -1,115 +1,119 @@
-//! The text format of Prometheus, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats).
+//! The page for Prometheus. The crate `prometheus-client` writes the text format, version 0.0.4.
 
-use crate::domain::rate::Rate;
-use crate::engine::worker::Summary;
+use super::catalog;
+use crate::engine::worker::figures::Histogram;
 use crate::queue::Metric;
-use std::fmt::Write;
+use crate::queue::metric::{Definition, Kind};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 pub const CONTENT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-#[derive(Default)]
-pub struct Page(String);
+#[derive(Debug)]
+enum Value {
+    Whole(u64),
+    Real(f64),
+    Histogram(Histogram),
+}
+
+#[derive(Debug)]
+struct Sample {
+    of: &'static Definition,
+    labels: Vec<String>,
+    value: Value,
+}
+
+/// Values in any order; the text has them by the order of the catalogue.
+#[derive(Debug, Default)]
+pub struct Page(Vec<Sample>);
 
 impl Page {
-    pub fn worker(&mut self, summary: &Summary) {
-        let outcomes = [
-            ("delivered", summary.delivered),
-            ("deferred", summary.deferred),
-            ("bounced", summary.bounced),
-            ("dead", summary.dead),
-            ("suppressed", summary.suppressed),
-            ("expired", summary.expired),
-            ("cancelled", summary.cancelled),
-            ("in_doubt", summary.in_doubt),
-        ];
-        self.metrics(&outcomes.map(|(name, count)| Metric {
-            name: "mailq_messages_total",
-            help: "Messages by outcome in this worker; a deferred message may be sent later.",
-            labels: vec![("outcome", name.to_string())],
-            value: count as f64,
+    pub fn whole(&mut self, of: &'static Definition, labels: &[&str], value: u64) {
+        self.add(of, labels, Value::Whole(value));
+    }
+
+    pub fn real(&mut self, of: &'static Definition, labels: &[&str], value: f64) {
+        self.add(of, labels, Value::Real(value));
+    }
+
+    pub fn histogram(&mut self, of: &'static Definition, value: Histogram) {
+        self.add(of, &[], Value::Histogram(value));
+    }
+
+    pub fn metrics(&mut self, metrics: Vec<Metric>) {
+        self.0.extend(metrics.into_iter().map(|metric| Sample {
+            of: metric.of,
+            labels: metric.labels,
+            value: match metric.value.fract() == 0.0 && metric.value >= 0.0 {
+                true => Value::Whole(metric.value as u64),
+                false => Value::Real(metric.value),
+            },
         }));
-        let help = "Mail transactions started with a relay.";
-        self.one("mailq_attempts_total", help, summary.attempts as f64);
-        let help = "Seconds since this worker started.";
-        self.one("mailq_uptime_seconds", help, summary.elapsed.as_secs_f64());
     }
 
-    pub fn limits(&mut self, all: Option<Rate>, own: Option<Rate>) {
-        let known = [("all", all), ("worker", own)].into_iter();
-        let known = known.filter_map(|(of, rate)| Some((of, rate?)));
-        let limits = known.map(|(of, rate)| Metric {
-            name: "mailq_rate_limit",
-            help: "Highest rate in messages per second: of all workers together, and of this worker.",
-            labels: vec![("of", of.to_string())],
-            value: rate.per_second(),
-        });
-        self.metrics(&limits.collect::<Vec<_>>());
+    fn add(&mut self, of: &'static Definition, labels: &[&str], value: Value) {
+        let labels = labels.iter().map(|label| label.to_string()).collect();
+        self.0.push(Sample { of, labels, value });
     }
 
-    pub fn left(&mut self, messages: u64) {
-        let help = "Messages in the queue that may be sent now, including retries.";
-        self.one("mailq_queue_messages", help, messages as f64);
+    /// Errors: none that a text in memory can have.
+    pub fn into_text(self) -> Result<String, std::fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        prometheus_client::encoding::prometheus_text::encode(&mut text, &registry)?;
+        Ok(text)
     }
+}
 
-    fn one(&mut self, name: &'static str, help: &'static str, value: f64) {
-        self.metrics(&[Metric {
-            name,
-            help,
-            labels: Vec::new(),
-            value,
-        }]);
-    }
-
-    /// The format requires all metrics of one name to stand together.
-    pub fn metrics(&mut self, metrics: &[Metric]) {
-        let mut written: Vec<&str> = Vec::new();
-        for metric in metrics {
-            if written.contains(&metric.name) {
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for definition in catalog::all() {
+            let mut samples = self.0.iter().filter(|sample| sample.of == definition);
+            let mut next = samples.next();
+            if next.is_none() {
                 continue;
             }
-            written.push(metric.name);
-            let kind = if metric.is_counter() {
-                "counter"
-            } else {
-                "gauge"
+            let (kind, name) = match definition.kind {
+                // The encoder appends the ending.
+                Kind::Counter => {
+                    let name = definition.name.strip_suffix("_total");
+                    (MetricType::Counter, name.unwrap_or(definition.name))
+                }
+                Kind::Gauge => (MetricType::Gauge, definition.name),
+                Kind::Histogram => (MetricType::Histogram, definition.name),
             };
-            let (name, help) = (metric.name, metric.help);
-            self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-            for one in metrics.iter().filter(|other| other.name == metric.name) {
-                let labels = labels(&one.labels);
-                self.line(format_args!("{name}{labels} {}", number(one.value)));
+            let mut metric = encoder.encode_descriptor(name, definition.help, None, kind)?;
+            while let Some(sample) = next {
+                let names = definition.labels.iter().copied();
+                let values = sample.labels.iter().map(String::as_str);
+                let labels: Vec<(&str, &str)> = names.zip(values).collect();
+                sample.encode(metric.encode_family(&labels)?)?;
+                next = samples.next();
             }
         }
-    }
-
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "{text}");
-    }
-
-    pub fn into_text(self) -> String {
-        self.0
+        Ok(())
     }
 }
 
-fn labels(labels: &[(&str, String)]) -> String {
-    if labels.is_empty() {
-        return String::new();
-    }
-    let quoted = |text: &str| {
-        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-        text.replace('\n', "\\n")
-    };
-    let pairs = labels
-        .iter()
-        .map(|(name, value)| format!("{name}=\"{}\"", quoted(value)));
-    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
-}
-
-fn number(value: f64) -> String {
-    match value {
-        value if value == f64::INFINITY => "+Inf".to_string(),
-        value => value.to_string(),
+impl Sample {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match (&self.value, self.of.kind) {
+            (Value::Whole(value), Kind::Counter) => ConstCounter::new(*value).encode(encoder),
+            (Value::Real(value), Kind::Counter) => ConstCounter::new(*value).encode(encoder),
+            (Value::Whole(value), _) => ConstGauge::new(*value).encode(encoder),
+            (Value::Real(value), _) => ConstGauge::new(*value).encode(encoder),
+            (Value::Histogram(value), _) => encoder.encode_histogram::<NoLabelSet>(
+                value.sum_seconds(),
+                value.count(),
+                &value.buckets(),
+                None,
+            ),
+        }
     }
 }
 
@@ -121,33 +125,38 @@ mod tests {
     #[test]
     fn writes_the_text_format_of_prometheus() {
         let mut page = Page::default();
-        page.worker(&Summary {
-            delivered: 7,
-            attempts: 9,
-            elapsed: Duration::from_millis(1_500),
-            ..Summary::default()
-        });
-        page.limits(Some(Rate::per_minute(30)), Some(Rate::Unlimited));
-        page.left(12);
-        let text = page.into_text();
+        page.whole(&catalog::SENT, &["spring", "a", "delivered"], 7);
+        page.real(&catalog::RATE_LIMIT, &["all"], 0.5);
+        page.whole(&catalog::SENT, &["spring", "a", "bounced"], 0);
+        page.real(&catalog::RATE_LIMIT, &["worker"], f64::INFINITY);
+        let mut latency = Histogram::new(&[0.5]);
+        latency.observe(Duration::from_millis(250));
+        latency.observe(Duration::from_secs(2));
+        page.histogram(&catalog::LATENCY, latency);
+        let text = page.into_text().unwrap();
         for line in [
-            "# TYPE mailq_messages_total counter",
-            "mailq_messages_total{outcome=\"delivered\"} 7",
-            "mailq_messages_total{outcome=\"in_doubt\"} 0",
-            "mailq_attempts_total 9",
-            "mailq_uptime_seconds 1.5",
+            "# TYPE emails_sent_total counter",
+            "emails_sent_total{campaign=\"spring\",relay=\"a\",outcome=\"delivered\"} 7",
+            "emails_sent_total{campaign=\"spring\",relay=\"a\",outcome=\"bounced\"} 0",
             "mailq_rate_limit{of=\"all\"} 0.5",
             "mailq_rate_limit{of=\"worker\"} +Inf",
-            "mailq_queue_messages 12",
+            "# TYPE delivery_latency_seconds histogram",
+            "delivery_latency_seconds_bucket{le=\"0.5\"} 1",
+            "delivery_latency_seconds_bucket{le=\"+Inf\"} 2",
+            "delivery_latency_seconds_sum 2.25",
+            "delivery_latency_seconds_count 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        assert_eq!(text.matches("# TYPE mailq_messages_total").count(), 1);
+        assert_eq!(text.matches("# TYPE emails_sent_total").count(), 1);
     }
 
     #[test]
     fn escapes_label_values() {
-        let labels = [("broker", "a\"} 1\nb\\".to_string())];
-        assert_eq!(super::labels(&labels), "{broker=\"a\\\"} 1\\nb\\\\\"}");
+        let mut page = Page::default();
+        page.whole(&catalog::ATTEMPTS, &["a\"} 1\nb\\"], 1);
+        let text = page.into_text().unwrap();
+        let line = "mailq_attempts_total{relay=\"a\\\"} 1\\nb\\\\\"} 1\n";
+        assert!(text.ends_with(line), "{text}");
     }
 }
