@@ -30,6 +30,7 @@ need_tools() {
         need patch patch
         need openssl openssl
         need smtp-sink postfix
+        need promtool prometheus
         need pkg-config pkg-config
         need java default-jre-headless
         need mvn maven
@@ -58,7 +59,7 @@ quick() {
     cat <<END
 == passed
 Left out: whole outputs of commands, SMTP conversations, the contract of each queue, shared rates, acceptance lines,
-the other 1,800 seeds and those of the day; everything with Kafka and Postfix; broken rules, fuzz targets, manifests,
+the other 1,800 seeds and those of the day; everything with Kafka, Postfix and Prometheus; broken rules, fuzz targets, manifests,
 documents. \`scripts/test.sh\` runs them.
 END
 }

@@ -20,6 +20,7 @@ mod fuzz_corpus;
 #[cfg(feature = "kafka")]
 mod kafka_brokers;
 mod postfix;
+mod prometheus;
 mod queue_contract;
 #[cfg(feature = "kafka")]
 mod queue_kafka;

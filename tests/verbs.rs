@@ -3,7 +3,7 @@
 mod control;
 mod dlq;
 mod locked;
-mod metrics;
+pub mod metrics;
 mod project;
 mod recipients;
 mod status;

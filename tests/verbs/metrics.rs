@@ -46,6 +46,20 @@ fn free_address() -> (SocketAddr, Ports) {
     (SocketAddr::from(([127, 0, 0, 1], ports.first())), ports)
 }
 
+/// The body of `/metrics` after one message was delivered.
+pub fn served_page() -> String {
+    let project = Project::new("1s");
+    project.people(1);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    let (address, _ports) = free_address();
+    let flag = address.to_string();
+    let worker = project.start(&["send", "--metrics", &flag], Stdio::null());
+    let answer = wait_for(address, "delivery_latency_seconds_count 1");
+    assert_eq!(end(worker, Signal::TERM).code, 0);
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    body.to_string()
+}
+
 #[test]
 fn serves_the_metrics_of_a_worker() {
     let project = Project::new("1s");

@@ -6,6 +6,8 @@
 //! - `health` when a worker is alive, and when it is ready
 
 mod catalog;
+#[cfg(test)]
+mod deployed;
 mod figures;
 mod health;
 mod page;
