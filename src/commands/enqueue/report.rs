@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::commands::progress::{Counts, Progress};
 use crate::commands::project::OpenProject;
 use crate::commands::text::{counted, grouped, tidied};
+use crate::commands::time::estimate;
 use crate::commands::{Exit, Failure};
 use crate::domain::duration;
 use crate::engine::account;
@@ -93,14 +94,22 @@ pub async fn warn_of_expiry(
         (None, rate) => Duration::try_from_secs_f64(status.lag as f64 / rate.per_second())
             .unwrap_or(Duration::MAX),
     };
-    if eta > expires {
-        progress.warn(format!(
-            "warning: sending takes about {}, but `{name}` expires after {}: messages left by then are not sent",
-            duration::human(eta),
-            duration::human(expires)
-        ));
+    if let Some(line) = expiry_line(name, eta, expires) {
+        progress.warn(line);
     }
     Ok(())
+}
+
+/// `None`: all is sent before the run expires.
+fn expiry_line(name: &str, eta: Duration, expires: Duration) -> Option<String> {
+    (eta > expires).then(|| {
+        let takes = estimate(eta.as_secs_f64());
+        let takes = takes.map_or_else(|| "more than a year".to_string(), |time| format!("about {time}"));
+        let expires = duration::human(expires);
+        format!(
+            "warning: sending takes {takes}, but `{name}` expires after {expires}: messages left by then are not sent"
+        )
+    })
 }
 
 /// For a run that is already in the queue. `done` is `enqueued`, or `sent` if nothing of it is left to send.
@@ -213,5 +222,25 @@ pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
         EnqueueProgress::Surveyed(_)
         | EnqueueProgress::Batch { .. }
         | EnqueueProgress::Settling { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_of_expiry_has_no_senseless_time() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(expiry_line("spring", day, day), None);
+        let line = |eta| expiry_line("spring", eta, day).unwrap();
+        assert!(line(2 * day).starts_with("warning: sending takes about 2d, but"));
+        for endless in [day * 400, Duration::MAX] {
+            let line = line(endless);
+            assert!(
+                line.contains("takes more than a year, but `spring`"),
+                "{line}"
+            );
+        }
     }
 }
