@@ -45,12 +45,12 @@ fn wrong(expression: &str) -> Vec<String> {
                 '[' => ']',
                 quote => quote,
             };
-            let inside = &rest[1..];
-            let end = inside.find(close).unwrap_or(inside.len());
+            let inside = rest.strip_prefix(next).unwrap_or_default();
+            let (inside, after) = inside.split_once(close).unwrap_or((inside, ""));
             if next == '{' {
-                wrong.extend(wrong_labels(&inside[..end], last));
+                wrong.extend(wrong_labels(inside, last));
             }
-            rest = inside.get(end + 1..).unwrap_or_default();
+            rest = after;
         } else if is_word(next) {
             let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
@@ -66,7 +66,7 @@ fn wrong(expression: &str) -> Vec<String> {
                 }
             }
         } else {
-            rest = &rest[next.len_utf8()..];
+            rest = rest.strip_prefix(next).unwrap_or_default();
         }
     }
     if found == 0 {
