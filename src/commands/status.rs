@@ -1,5 +1,6 @@
 //! `mailq status`, and `mailq` without a command: the state of the queue.
 
+mod lanes;
 mod view;
 
 use super::project::{self, OpenProject};
@@ -7,6 +8,8 @@ use super::{Exit, Failure, Global, lookup, output};
 use crate::clock::Clock;
 use crate::config::Flags;
 use crate::engine::account::{self, Status};
+use crate::engine::lane_rows::{self, WorkerLanes};
+use serde::Serialize;
 use std::io::IsTerminal;
 use std::pin::pin;
 use std::time::Duration;
@@ -19,6 +22,10 @@ pub struct Args {
     /// Campaign name [default: all campaigns]
     #[arg(value_name = "CAMPAIGN")]
     pub campaign: Option<String>,
+
+    /// Show the lanes of each worker too: what waits for a relay and a site, rates, connections, breaker, last reply
+    #[arg(long)]
+    pub lanes: bool,
 
     /// Refresh every second until interrupted
     #[arg(long)]
@@ -39,10 +46,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         match args.watch {
             true => watch(args, global, &project).await,
             false => {
-                let status = read(args, &project).await?;
+                let seen = read(args, &project).await?;
                 match global.json {
-                    true => output::json(&status)?,
-                    false => output::lines(&view::lines(&status))?,
+                    true => output::json(&seen)?,
+                    false => output::lines(&seen.lines())?,
                 }
                 Ok(Exit::Done)
             }
@@ -50,10 +57,45 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     })
 }
 
-async fn read(args: &Args, project: &OpenProject) -> Result<Status, Failure> {
+/// The state of the queue, and with `--lanes` that of each worker's lanes.
+#[derive(Serialize)]
+struct Seen {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lanes: Option<Vec<WorkerLanes>>,
+}
+
+impl Seen {
+    /// Without line ends.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = view::lines(&self.status);
+        if let Some(workers) = &self.lanes {
+            lines.push(String::new());
+            lines.extend(lanes::lines(workers));
+        }
+        lines
+    }
+}
+
+async fn read(args: &Args, project: &OpenProject) -> Result<Seen, Failure> {
     let now = project.clock.now();
     let campaign = args.campaign.as_deref();
-    Ok(account::status(project.queue.as_ref(), now, campaign).await?)
+    let queue = project.queue.as_ref();
+    let status = account::status(queue, now, campaign).await?;
+    let lanes = match args.lanes {
+        true => Some(lane_rows::read(queue).await?.ok_or_else(no_lanes)?),
+        false => None,
+    };
+    Ok(Seen { status, lanes })
+}
+
+fn no_lanes() -> Failure {
+    let what =
+        "`--lanes` needs the embedded queue: on Kafka only the worker itself knows its lanes";
+    Failure::usage(what).with_hint(
+        "start workers with `--metrics ADDRESS`: their page has the lanes too (docs/metrics.md)",
+    )
 }
 
 /// On a terminal each status replaces the last one. Elsewhere they follow each other, with `--json` one per line.
@@ -62,17 +104,17 @@ async fn watch(args: &Args, global: &Global, project: &OpenProject) -> Result<Ex
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut is_first = true;
     loop {
-        let status = tokio::select! {
-            status = read(args, project) => status?,
+        let seen = tokio::select! {
+            seen = read(args, project) => seen?,
             _ = &mut interrupted => return Ok(Exit::Interrupted),
         };
         match (global.json, on_terminal) {
-            (true, _) => output::json(&status)?,
-            (false, true) => output::raw(over(&view::lines(&status), is_first).as_bytes())?,
-            (false, false) if is_first => output::lines(&view::lines(&status))?,
+            (true, _) => output::json(&seen)?,
+            (false, true) => output::raw(over(&seen.lines(), is_first).as_bytes())?,
+            (false, false) if is_first => output::lines(&seen.lines())?,
             (false, false) => {
                 output::line("")?;
-                output::lines(&view::lines(&status))?;
+                output::lines(&seen.lines())?;
             }
         }
         is_first = false;

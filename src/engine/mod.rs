@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod control;
 pub mod enqueue;
 pub mod given_rate;
+pub mod lane_rows;
 pub mod letters;
 pub mod limits;
 pub mod policy;

@@ -113,6 +113,16 @@ pub trait Queue {
         None
     }
 
+    /// Replaces what a member says of itself, for people. It goes with the member.
+    async fn publish_state(&self, _member: &str, _text: String) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    /// What running members say of themselves, with their names. `None`: the backend has no place for it.
+    async fn states(&self) -> Result<Option<Vec<(String, String)>>, QueueError> {
+        Ok(None)
+    }
+
     /// The backend's own metrics.
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()

@@ -2,8 +2,10 @@
 
 use super::project::{Project, Ran, document, end};
 use rustix::process::Signal;
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 #[test]
 fn commands_fail_without_a_queue() {
@@ -27,6 +29,75 @@ fn commands_fail_without_a_queue() {
         assert!(ran.stderr.contains("hint: `mailq init`"), "{}", ran.stderr);
     }
     assert!(!project.path(".mailq/queue.db").exists());
+}
+
+/// The lanes of the one worker that runs, when one of them is as asked for.
+fn lane_of(project: &Project, site: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    let since = Instant::now();
+    loop {
+        let status = project.json(&["status", "--lanes"]);
+        let lanes = status["lanes"][0]["lanes"].as_array();
+        let found = lanes
+            .into_iter()
+            .flatten()
+            .find(|lane| lane["site"] == site);
+        if let Some(lane) = found.filter(|lane| is_wanted(lane)) {
+            return lane.clone();
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "{status}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn status_shows_the_lanes_of_running_workers() {
+    let project = Project::new("1h");
+    project.list(&[("anna@example.org", "Anna"), ("bounce@gmail.com", "Ben")]);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    assert_eq!(project.json(&["status"]).get("lanes"), None);
+    let none = project.ok(&["status", "--lanes"]).stdout;
+    assert!(
+        none.ends_with("\nno lanes: no running worker has mail, or had any\n"),
+        "{none}"
+    );
+
+    let arguments = ["send", "--instance-id", "first"];
+    let worker = project.start(&arguments, Stdio::null());
+    let taken = lane_of(&project, "example.org", |lane| {
+        lane["last_reply"].is_string()
+    });
+    assert!(
+        taken["last_reply"].as_str().unwrap().starts_with("250"),
+        "{taken}"
+    );
+    assert!(
+        taken["relay"].as_str().unwrap().starts_with("127.0.0.1:"),
+        "{taken}"
+    );
+    let numbers = ["waiting", "parked", "connections"].map(|key| taken[key].as_u64());
+    assert_eq!(numbers, [Some(0); 3], "{taken}");
+    assert_eq!(
+        (&taken["rate_allowed"], &taken["breaker"]),
+        (&"unlimited".into(), &"closed".into())
+    );
+    let refused = lane_of(&project, "gmail.com", |lane| lane["last_reply"].is_string());
+    assert!(
+        refused["last_reply"].as_str().unwrap().starts_with("550"),
+        "{refused}"
+    );
+    let shown = project.ok(&["status", "--lanes"]).stdout;
+    let line = shown.lines().find(|line| line.contains("gmail.com"));
+    let line = line.unwrap_or_default();
+    assert!(
+        line.contains("/first ") && line.contains("closed") && line.contains(" 550 "),
+        "{shown}"
+    );
+
+    assert_eq!(end(worker, Signal::TERM).code, 0);
+    assert_eq!(
+        project.json(&["status", "--lanes"])["lanes"],
+        Value::Array(Vec::new())
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A worker with the settings of a project: signals stop it, people and Prometheus watch it. `send` and `run` use it.
 
 mod forecast;
+mod lanes;
 mod metrics;
 mod observer;
 mod options;
@@ -46,14 +47,14 @@ pub async fn run(
     task: Task,
     global: &Global,
 ) -> Result<(Summary, Option<StopSignal>), Failure> {
-    let lanes = relays::open(&project.loaded)?;
+    let relay_lanes = relays::open(&project.loaded)?;
     let listener = match task.metrics {
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
     project.require_topics().await?;
     warn_of_drift(project).await;
-    let setup = setup::setup(project, options, lanes, task.goal);
+    let setup = setup::setup(project, options, relay_lanes, task.goal);
     let relays = project
         .loaded
         .settings
@@ -76,6 +77,12 @@ pub async fn run(
     let signals = signals.watch(stop.clone(), stopped_by.clone(), global.quiet);
     let mut beside = beside(project, task.goal, &observer, listener);
     beside.push(tokio::task::spawn_local(signals));
+    beside.push(tokio::task::spawn_local(lanes::publish(
+        observer.latest.clone(),
+        project.queue.clone(),
+        project.clock.clone(),
+        setup.name.clone(),
+    )));
     beside.push(tokio::task::spawn_local(given_rate.clone().watch()));
     let result = engine::run(setup, stop, observer.clone()).await;
     for task in beside {

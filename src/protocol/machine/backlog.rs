@@ -31,6 +31,12 @@ impl Backlog {
         self.sites.keys()
     }
 
+    /// How many messages each site has.
+    fn counts(&self) -> impl Iterator<Item = (&Site, usize)> {
+        let sites = self.sites.iter();
+        sites.map(|(site, chunks)| (site, chunks.values().map(Positions::count).sum()))
+    }
+
     /// Chunks with free messages for a site, by offset.
     fn of(&self, site: &str) -> impl Iterator<Item = (Offset, &Positions)> {
         let chunks = self.sites.get(site).into_iter().flatten();
@@ -119,6 +125,11 @@ impl Machine {
             }
         }
         ready
+    }
+
+    /// Messages of open chunks that are not claimed, by site.
+    pub fn unclaimed(&self) -> impl Iterator<Item = (&Site, usize)> {
+        self.backlog.counts()
     }
 
     /// How many messages to this site could be claimed if it took them, counted no further than `limit`.

@@ -43,6 +43,10 @@ impl LockFile {
         Ok(same.then_some(LockFile { path, _file: file }))
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the file, then releases the lock. A file that stays is harmless.
     pub(super) fn remove(self) {
         let _ = std::fs::remove_file(&self.path);
@@ -52,10 +56,16 @@ impl LockFile {
 /// Whether no process holds the lock of a name. Checks with a shared lock, so that two members that check do not see
 /// each other. A missing file proves nothing; the leases then expire.
 pub(super) fn is_free(folder: &Path, name: &str) -> bool {
-    File::open(path(folder, name)).is_ok_and(|file| file.try_lock_shared().is_ok())
+    is_unlocked(&path(folder, name))
 }
 
-fn path(folder: &Path, name: &str) -> PathBuf {
+pub(super) fn is_unlocked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
+}
+
+pub(super) const ENDING: &str = "lock";
+
+pub(super) fn path(folder: &Path, name: &str) -> PathBuf {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     let stem = if name.len() <= 100 && !name.starts_with('.') && name.chars().all(plain) {
         name.to_string()
@@ -64,7 +74,7 @@ fn path(folder: &Path, name: &str) -> PathBuf {
         let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
         format!("name-{hex}")
     };
-    folder.join(format!("{stem}.lock"))
+    folder.join(format!("{stem}.{ENDING}"))
 }
 
 #[cfg(test)]

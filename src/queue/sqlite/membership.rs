@@ -5,6 +5,7 @@ use super::heartbeat::{Expired, Heartbeat, Held, Holding, Observed, heartbeat};
 use super::leases::{self, ThisMember};
 use super::lock_file::{LockFile, is_free};
 use super::rebalance::MemberId;
+use super::states;
 use crate::domain::topic::TopicPartition;
 use crate::queue::{Commit, CommitOutcome, Membership, Ownership, QueueError, Token};
 use async_trait::async_trait;
@@ -165,6 +166,7 @@ impl Membership for SqliteMembership {
             .run(0, move |connection| leases::remove(connection, me))
             .await;
         if let Some(lock) = self.lock.borrow_mut().take() {
+            states::remove(lock.path());
             lock.remove();
         }
     }

@@ -1,8 +1,9 @@
 //! The embedded queue: one SQLite file, which the processes of one machine share.
 //!
-//! Beside `queue.db` lie the token buckets (`queue.db-slots`) and a folder with a lock file for each member
-//! (`queue.db-members`). Writing, reading and taking slots have a connection and a thread each (`connection`). Records
-//! and offsets are in `log`, ownership in `leases`, `heartbeat` and `rebalance`, the format of the file in `schema`.
+//! Beside `queue.db` lie the token buckets (`queue.db-slots`) and a folder with a lock file for each member, and what it
+//! says of itself (`queue.db-members`, `states`). Writing, reading and taking slots have a connection and a thread each
+//! (`connection`). Records and offsets are in `log`, ownership in `leases`, `heartbeat` and `rebalance`, the format of the
+//! file in `schema`.
 
 mod buckets;
 mod connection;
@@ -15,6 +16,7 @@ mod log;
 mod membership;
 mod rebalance;
 mod schema;
+mod states;
 
 use super::{
     Bounds, Buckets, Committed, Member, Membership, Metric, Queue, QueueError, Record, SlotRequest,
@@ -295,6 +297,23 @@ impl Queue for SqliteQueue {
 
     fn buckets(&self) -> Option<&dyn Buckets> {
         Some(self)
+    }
+
+    async fn publish_state(&self, member: &str, text: String) -> Result<(), QueueError> {
+        let (folder, member) = (self.members_folder(), member.to_string());
+        let writing = tokio::task::spawn_blocking(move || states::publish(&folder, &member, &text));
+        let written = writing.await.unwrap_or_else(|error| Err(error.into()));
+        written.map_err(|error| schema::away(&self.path, error))
+    }
+
+    async fn states(&self) -> Result<Option<Vec<(String, String)>>, QueueError> {
+        let folder = self.members_folder();
+        let members = self.members().await?.into_iter();
+        let states = members.filter_map(|member| {
+            let text = states::read(&folder, &member.name)?;
+            Some((member.name, text))
+        });
+        Ok(Some(states.collect()))
     }
 
     fn metrics(&self) -> Vec<Metric> {

@@ -13,15 +13,16 @@ mod snapshot;
 pub use histogram::Histogram;
 pub use largest::OTHER;
 pub use snapshot::{
-    LaneState, LanesState, OutcomeSeries, RelayState, SentSeries, SiteState, Snapshot, Vitals,
-    Watched,
+    LaneState, LanesState, LastReply, OutcomeSeries, RelayState, SentSeries, SiteState, Snapshot,
+    Vitals, Watched,
 };
 
 use crate::domain::event::{EventDetails, EventType};
 use crate::domain::outcome::{Class, Reason};
 use largest::Largest;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
 /// Sites, and campaigns, with counters of their own. The rest is counted together as [`OTHER`].
 pub const MOST_NAMES: usize = 100;
@@ -62,6 +63,8 @@ pub struct Figures {
     answered: BTreeMap<Answered, u64>,
     latency: Histogram,
     cycles: Histogram,
+    /// The last one of each relay and site.
+    replies: BTreeMap<(Name, Name), (Rc<EventDetails>, SystemTime)>,
 }
 
 impl Figures {
@@ -74,6 +77,7 @@ impl Figures {
             answered: BTreeMap::new(),
             latency: Histogram::new(LATENCY_BOUNDS),
             cycles: Histogram::new(CYCLE_BOUNDS),
+            replies: BTreeMap::new(),
         }
     }
 
@@ -82,7 +86,8 @@ impl Figures {
         &mut self,
         (campaign, site): (&str, &str),
         outcome: EventType,
-        details: &EventDetails,
+        details: &Rc<EventDetails>,
+        now: SystemTime,
     ) {
         let relay = details.relay.as_deref();
         let relay = relay.and_then(|name| self.relays.iter().position(|known| known == name));
@@ -92,9 +97,13 @@ impl Figures {
             outcome,
         };
         *self.sent.entry(sent).or_default() += 1;
+        let site = self.sites.count(site);
+        if details.reply.is_some() {
+            self.replies.insert((relay, site), (details.clone(), now));
+        }
         let answered = Answered {
             relay,
-            site: self.sites.count(site),
+            site,
             outcome,
             class: details.class,
             reason: details.reason,
@@ -120,6 +129,8 @@ impl Figures {
         let ended = self.sites.review();
         self.answered
             .retain(|series, _| !series.site.is_some_and(|name| ended.contains(&name)));
+        self.replies
+            .retain(|(_, site), _| !site.is_some_and(|name| ended.contains(&name)));
         let sent = self.sent.iter().map(|(series, count)| SentSeries {
             campaign: self.campaigns.name(series.campaign),
             relay: self.relay(series.relay),
@@ -137,11 +148,24 @@ impl Figures {
         Snapshot {
             sent: sent.collect(),
             outcomes: answered.collect(),
+            replies: self.last_replies(),
             latency: self.latency.clone(),
             cycles: self.cycles.clone(),
             lanes: lanes.bounded(|site| self.sites.is_shown(site)),
             vitals,
         }
+    }
+
+    fn last_replies(&self) -> Vec<LastReply> {
+        let replies = self.replies.iter();
+        replies
+            .map(|((relay, site), (details, at))| LastReply {
+                relay: self.relay(*relay),
+                site: self.sites.name(*site),
+                reply: details.reply.clone().unwrap_or_default(),
+                at: *at,
+            })
+            .collect()
     }
 
     /// Empty where no relay had the message.
@@ -155,12 +179,13 @@ impl Figures {
 mod tests {
     use super::*;
 
-    fn by(relay: &str, class: Option<Class>) -> EventDetails {
-        EventDetails {
+    fn by(relay: &str, class: Option<Class>) -> Rc<EventDetails> {
+        Rc::new(EventDetails {
             relay: Some(relay.to_string()),
             class,
+            reply: Some(format!("250 from {relay}")),
             ..EventDetails::default()
-        }
+        })
     }
 
     fn snapshot(figures: &mut Figures) -> Snapshot {
@@ -171,10 +196,11 @@ mod tests {
     fn counts_by_campaign_and_by_what_the_relay_said() {
         let mut figures = Figures::new(vec!["first".to_string(), "second".to_string()]);
         let at = ("spring", "gmail.com");
-        figures.count(at, EventType::Delivered, &by("second", None));
-        figures.count(at, EventType::Delivered, &by("second", None));
-        figures.count(at, EventType::Bounced, &by("first", Some(Class::Hard)));
-        figures.count(at, EventType::Suppressed, &EventDetails::default());
+        let now = SystemTime::UNIX_EPOCH;
+        figures.count(at, EventType::Delivered, &by("second", None), now);
+        figures.count(at, EventType::Delivered, &by("second", None), now);
+        figures.count(at, EventType::Bounced, &by("first", Some(Class::Hard)), now);
+        figures.count(at, EventType::Suppressed, &Rc::default(), now);
         let seen = snapshot(&mut figures);
         let sent = seen.sent.iter().map(|one| {
             let relay = one.relay.as_str();
@@ -193,6 +219,9 @@ mod tests {
         let bounced = seen.outcomes.iter().find(|one| one.class.is_some());
         let bounced = bounced.unwrap();
         assert_eq!((bounced.site.as_str(), bounced.count), ("gmail.com", 1));
+        let replies = seen.replies.iter();
+        let replies: Vec<&str> = replies.map(|last| last.reply.as_str()).collect();
+        assert_eq!(replies, ["250 from first", "250 from second"]);
     }
 
     #[test]
@@ -202,8 +231,13 @@ mod tests {
             let site = format!("{number}.example");
             let times = if number == MOST_NAMES { 3 } else { 1 };
             for _ in 0..times {
-                let details = EventDetails::default();
-                figures.count(("a", &site), EventType::Delivered, &details);
+                let details = Rc::default();
+                figures.count(
+                    ("a", &site),
+                    EventType::Delivered,
+                    &details,
+                    SystemTime::now(),
+                );
             }
         }
         let seen = snapshot(&mut figures);
@@ -212,8 +246,13 @@ mod tests {
         let total: u64 = seen.outcomes.iter().map(|one| one.count).sum();
         assert_eq!(total, MOST_NAMES as u64 - 1 + 52);
         let large = format!("{MOST_NAMES}.example");
-        let details = EventDetails::default();
-        figures.count(("a", &large), EventType::Delivered, &details);
+        let details = Rc::default();
+        figures.count(
+            ("a", &large),
+            EventType::Delivered,
+            &details,
+            SystemTime::now(),
+        );
         let seen = snapshot(&mut figures);
         assert_eq!(seen.outcomes.len(), MOST_NAMES + 1);
         assert!(

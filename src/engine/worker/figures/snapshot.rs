@@ -5,7 +5,7 @@ use crate::domain::event::EventType;
 use crate::domain::outcome::{Class, Reason};
 use crate::domain::rate::Rate;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A worker that can be looked at between any two of its steps.
 pub trait Watched {
@@ -16,6 +16,7 @@ pub trait Watched {
 pub struct Snapshot {
     pub sent: Vec<SentSeries>,
     pub outcomes: Vec<OutcomeSeries>,
+    pub replies: Vec<LastReply>,
     /// From when a message was due to the reply that accepted it.
     pub latency: Histogram,
     /// Cycles of the journal that had something to do.
@@ -44,6 +45,15 @@ pub struct OutcomeSeries {
     pub class: Option<Class>,
     pub reason: Option<Reason>,
     pub count: u64,
+}
+
+/// What a relay said last of a site's mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReply {
+    pub relay: String,
+    pub site: String,
+    pub reply: String,
+    pub at: SystemTime,
 }
 
 /// How the journal does.
@@ -88,6 +98,8 @@ pub struct RelayState {
 pub struct SiteState {
     /// Claimed messages that have not begun.
     pub waiting: usize,
+    /// Messages of open chunks that are not claimed.
+    pub unclaimed: usize,
     /// How many of the sites are paused.
     pub paused: usize,
     /// What this worker may use of the site's rate. `None`: it has no rate, or nothing of it is this worker's.
@@ -111,6 +123,7 @@ impl LanesState {
             let name = if own { name } else { OTHER.to_string() };
             let together = sites.entry(name).or_default();
             together.waiting += state.waiting;
+            together.unclaimed += state.unclaimed;
             together.paused += state.paused;
             together.share = state.share;
         }
@@ -144,6 +157,7 @@ mod tests {
             waiting,
             paused,
             share,
+            ..SiteState::default()
         }
     }
 

@@ -164,6 +164,9 @@ impl Journal {
             self.observer.progress(&self.summary());
             let now = self.setup.clock.since_boot();
             self.watch.cycle_ended(self.vitals(), now);
+            if self.watch.is_count_due(now) {
+                self.watch.counted(self.partitions.unclaimed(), now);
+            }
             let is_drained = self.stopping.is_begun() && self.partitions.is_empty();
             if is_drained || self.stopping.is_over(now) {
                 // What came during this cycle is about partitions that were given up: it becomes events, so that a known

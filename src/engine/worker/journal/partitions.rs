@@ -10,6 +10,7 @@ use crate::protocol::invariant::Broken;
 use crate::protocol::machine::{CycleView, Limits, Want};
 use crate::queue::{Commit, Token};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// Bytes of messages that a worker holds at most, beside one chunk a partition.
@@ -129,6 +130,15 @@ impl Partitions {
     /// Claimed and not done, over all partitions.
     pub fn uncommitted(&self) -> usize {
         self.machines().map(Machine::uncommitted).sum()
+    }
+
+    /// Messages of open chunks that are not claimed, by site.
+    pub fn unclaimed(&self) -> BTreeMap<Rc<str>, usize> {
+        let mut counts: BTreeMap<Rc<str>, usize> = BTreeMap::new();
+        for (site, count) in self.machines().flat_map(Machine::unclaimed) {
+            *counts.entry(site.clone()).or_default() += count;
+        }
+        counts
     }
 
     /// When the next message of a retry tier is due.

@@ -23,6 +23,7 @@ impl Lanes {
             let limit = self.setup.sites.get(name);
             let state = SiteState {
                 waiting: state.waiting,
+                unclaimed: 0,
                 paused: usize::from(state.breaker.is_open()),
                 share: limit.and_then(|limit| inner.share_of(limit.rate, 1, now)),
             };
