@@ -2,7 +2,7 @@
 //! Nothing is decided from them.
 //!
 //! - [`Figures`] the counters, which the journal feeds; no text is made for a message whose names are known
-//! - [`Largest`] bounds the names that get counters of their own
+//! - `largest` bounds the names that get counters of their own
 //! - [`Histogram`] durations by upper bounds
 //! - [`Snapshot`] what an observer gets when it asks, through [`Watched`]
 
