@@ -3,6 +3,7 @@
 mod job;
 mod options;
 mod report;
+mod unsent;
 
 pub use options::Options;
 pub use report::{DIFFERING, closing_line, exit, is_for_nobody, known_line, repeated};
@@ -120,17 +121,37 @@ pub async fn enqueue(
     )?;
     let result = work(project, &job, &progress).await?;
     progress.finish();
-    let report = match result {
+    let mut report = match result {
         Err(EnqueueError::OtherInputs { campaign, other }) => {
             return Err(sent_before(project, &campaign, &other).await);
         }
         other => other?,
     };
+    if options.only_new {
+        report.unsent = unsent::unsent(project, &report).await?;
+    }
+    say_result(&report, &job, options, verbosity, &progress);
+    if let Some(expires) = job
+        .expires_after
+        .filter(|_| !report.already_enqueued && !options.dry_run)
+    {
+        warn_of_expiry(project, &name, expires, &progress).await?;
+    }
+    Ok(report)
+}
+
+fn say_result(
+    report: &EnqueueReport,
+    job: &Job,
+    options: &Options,
+    verbosity: Verbosity,
+    progress: &Progress,
+) {
     let not_before = job.not_before.filter(|_| !report.already_enqueued);
     let not_before = not_before.and_then(|at| Timestamp::try_from(at).ok());
     let scheduled = not_before.map(|at| format!("not before {}", time::with_zone(at)));
     if verbosity == Verbosity::Full {
-        let closing = closing_line(&report, options.dry_run);
+        let closing = closing_line(report, options.dry_run);
         progress.say(match &scheduled {
             Some(scheduled) => format!("{closing}; {scheduled}"),
             None => closing,
@@ -139,17 +160,13 @@ pub async fn enqueue(
             progress.warn("warning: `--at` is ignored because the run is already enqueued");
         }
     }
+    if let Some(line) = unsent::line(report) {
+        progress.warn(line);
+    }
     // `run` waits until then, so it says so even where it says little.
     if let (Verbosity::Unattended, Some(scheduled)) = (verbosity, &scheduled) {
         progress.say(format!("{}/{}: {scheduled}", report.campaign, report.run));
     }
-    if let Some(expires) = job
-        .expires_after
-        .filter(|_| !report.already_enqueued && !options.dry_run)
-    {
-        warn_of_expiry(project, &name, expires, &progress).await?;
-    }
-    Ok(report)
 }
 
 /// Enqueues, and settles what killed workers left if nobody else does.

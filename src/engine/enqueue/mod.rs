@@ -26,6 +26,6 @@ pub use job::{
     Compose, EarlierRuns, Job, LEFT_OUT, RunChoice, SuppressionCheck, composer, fingerprint,
 };
 pub use queue_retry::QueueTimeout;
-pub use report::{EnqueueProgress, EnqueueReport};
+pub use report::{EnqueueProgress, EnqueueReport, UnsentRun};
 pub use run::{dry_run, enqueue};
 pub use suppression::suppression_check;

@@ -34,6 +34,16 @@ pub struct EnqueueReport {
     pub dropped: Vec<String>,
     /// The file with the rejected rows.
     pub rejected_file: Option<String>,
+    /// What other runs of the campaign have pending, if their recipients are left out. The caller looks it up.
+    pub unsent: Vec<UnsentRun>,
+}
+
+/// A run with messages that are pending or retrying.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnsentRun {
+    pub run: String,
+    pub pending: u64,
+    pub is_paused: bool,
 }
 
 impl EnqueueReport {
@@ -53,6 +63,7 @@ impl EnqueueReport {
             batches_found: 0,
             dropped: Vec::new(),
             rejected_file: None,
+            unsent: Vec::new(),
         }
     }
 }
