@@ -103,8 +103,9 @@ keys! {
 
         /// What it means when rows of one address differ
         ///
-        /// The mail is always that of the first row. `error`: the others are reported, and the exit code is 1. `first`:
-        /// the first row is enough. With `group = true` the mail has them all.
+        /// The first row of the address is mailed in both cases, and the others are not. `error`: nothing is stopped, but
+        /// a warning names the first row that differs, and `enqueue` and `run` end with exit code 1. `first`: the first
+        /// row is enough, so there is no warning. With `group = true` the mail has all rows.
         duplicates: DuplicatesPolicy {
             default: "error",
             example: "first",
