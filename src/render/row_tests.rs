@@ -19,6 +19,9 @@ const TRUE: [&str; 13] = [
 
 impl Composer {
     /// What the first pass tests. `render`: also make each message, so that rows that fail can be left out.
+    // Enqueue makes these messages a second time. Rows are numbered without those that fail, and the manifest counts them
+    // before the first chunk is written; keeping the messages until then would need room for all of them at once. For
+    // 200,000 rows with HTML and text the first making costs 2.3 s of processor time, 9.4 s instead of 7.1 s in all.
     pub fn row_tests(&self, render: bool) -> Option<Arc<dyn RowTests>> {
         let is_needed = render
             || !self.cell_tests.is_empty()
