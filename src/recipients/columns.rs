@@ -56,6 +56,11 @@ impl Columns {
         self.address
     }
 
+    pub fn address_name(&self) -> &str {
+        let column = self.columns.get(self.address);
+        column.map_or("", |column| column.name.as_str())
+    }
+
     /// Columns without a name.
     pub fn unnamed(&self) -> u64 {
         self.unnamed

@@ -59,13 +59,6 @@ pub enum RecipientsError {
         "{path} is in `{encoding}`, in which rows cannot be found again, so `group = true` cannot put them together"
     )]
     GroupEncoding { path: String, encoding: String },
-    /// The rows of one mail.
-    #[error("{path}:{line}: the rows with this address have more than {limit} bytes")]
-    LargeGroup {
-        path: String,
-        line: u64,
-        limit: usize,
-    },
     #[error(
         "{path} has more than 4,294,967,294 addresses, the most that `group = true` can number"
     )]
@@ -163,6 +156,12 @@ pub enum RowProblem {
     TextAfterQuote,
     #[error("a quote inside an unquoted cell")]
     QuoteInside,
+    /// With `group = true`. The rows of one mail are in memory together.
+    #[error(
+        "the rows with this address have more than {} bytes",
+        super::MAX_ROW_BYTES
+    )]
+    GroupTooLarge,
     /// The cell is not of its column's type, or the message of the row cannot be made.
     #[error("{0}")]
     Unfit(String),

@@ -3,7 +3,7 @@
 use super::address_cell::AddressCell;
 use super::csv_file::Step;
 use super::error::{LISTED_ROWS, RecipientsError, RowError, RowProblem};
-use super::group_check::test_messages;
+use super::group_check::{may_be_too_large, test_messages};
 use super::mailboxes::{Candidate, Mailboxes, Place};
 use super::raw_row::{Frame, RejectedRow};
 use super::repeated::Repeated;
@@ -61,11 +61,13 @@ pub fn first_pass(
         }
     }
     let repeated = std::mem::take(&mut pass.repeated);
+    let longest_row = pass.longest_row;
     let mut survey = pass.into_survey(table, stamp)?;
+    let of_messages = tests.as_deref().filter(|tests| tests.needs_messages());
+    if options.group && (of_messages.is_some() || may_be_too_large(&survey.groups, longest_row)) {
+        test_messages(path, options, &mut survey, of_messages, &mut on_rejected)?;
+    }
     if let Some(tests) = tests {
-        if options.group && tests.needs_messages() {
-            test_messages(path, options, &mut survey, tests.as_ref(), &mut on_rejected)?;
-        }
         tests.finish().map_err(RecipientsError::of_templates)?;
     }
     if !options.group {
@@ -97,6 +99,8 @@ struct Pass<'a> {
     text: TextSurvey,
     repeated: Repeated,
     cleaned_addresses: u64,
+    /// Bytes of its cells.
+    longest_row: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -112,6 +116,7 @@ impl<'a> Pass<'a> {
             text: TextSurvey::default(),
             repeated: Repeated::default(),
             cleaned_addresses: 0,
+            longest_row: 0,
         }
     }
 
@@ -130,6 +135,7 @@ impl<'a> Pass<'a> {
     ) -> Result<(), RecipientsError> {
         let options = self.options;
         self.cleaned_addresses += u64::from(cell.is_cleaned);
+        self.longest_row = self.longest_row.max(row.record.text().len());
         let is_compared = !options.group && options.duplicates == DuplicatesPolicy::Error;
         let cells = if is_compared { check.digest(row) } else { 0 };
         for found in &cell.addresses {

@@ -173,6 +173,12 @@ impl Groups {
             .map(|member| member.offset())
     }
 
+    /// The most rows that a mailbox has after its first one.
+    pub fn longest(&self) -> usize {
+        let of_one = self.0.chunk_by(|one, next| one.first == next.first);
+        of_one.map(<[Member]>::len).max().unwrap_or_default()
+    }
+
     /// Removes recipients, given by their numbers in ascending order; those behind them move up. Returns how many rows
     /// went with them.
     pub fn remove(&mut self, recipients: &[Row]) -> u64 {
@@ -242,6 +248,7 @@ mod tests {
         assert_eq!(of(&groups, 0), [30, far]);
         assert_eq!(of(&groups, 1), [far]);
         assert!(of(&groups, 2).is_empty());
+        assert_eq!(groups.longest(), 2);
         assert_eq!(groups.remove(&[0]), 2);
         assert_eq!((of(&groups, 0), of(&groups, 1)), (vec![far], vec![]));
     }

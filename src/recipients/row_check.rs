@@ -161,6 +161,13 @@ impl RowCheck {
         }
     }
 
+    /// An error about the address of a recipient.
+    pub fn address_error(&self, recipient: &RecipientRow, what: RowProblem) -> RowError {
+        let address = recipient.address.as_str().as_bytes();
+        let column = self.columns.address_name();
+        self.cell_error(recipient.line, column, address, what)
+    }
+
     pub fn many_groups(&self) -> RecipientsError {
         let path = self.file.clone();
         RecipientsError::ManyGroups { path }

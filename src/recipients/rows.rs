@@ -12,7 +12,7 @@ use super::{MAX_ROW_BYTES, Options};
 use crate::domain::ids::Row;
 use crate::domain::mailbox::Mailbox;
 use crate::domain::mailbox_key::mailbox_key;
-use crate::domain::recipient::{RecipientRow, RowFault};
+use crate::domain::recipient::RecipientRow;
 use crate::domain::records::SeveralPolicy;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -58,13 +58,36 @@ pub struct Rows<'a> {
     waiting: VecDeque<Mailbox>,
 }
 
+/// A recipient of the list.
+pub struct Found {
+    pub recipient: RecipientRow,
+    /// Its rows do not fit into one mail. Only some of them are in `recipient`.
+    pub is_too_large: bool,
+}
+
 impl Iterator for Rows<'_> {
     type Item = Result<RecipientRow, RecipientsError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let found = self.advance();
-        match found {
-            Ok(Some(row)) => Some(Ok(row)),
+        let found = self.next_found()?;
+        Some(
+            found.and_then(|found| match (found.is_too_large, self.table.take()) {
+                // The first pass left these out.
+                (true, Some(table)) => Err(changed(&table)),
+                (_, table) => {
+                    self.table = table;
+                    Ok(found.recipient)
+                }
+            }),
+        )
+    }
+}
+
+impl Rows<'_> {
+    /// As `next`, for a first pass that has not looked yet whether the rows of each mailbox fit into one mail.
+    pub fn next_found(&mut self) -> Option<Result<Found, RecipientsError>> {
+        match self.advance() {
+            Ok(Some(found)) => Some(Ok(found)),
             Ok(None) => self.finish().err().map(Err),
             Err(error) => {
                 self.table = None;
@@ -72,15 +95,13 @@ impl Iterator for Rows<'_> {
             }
         }
     }
-}
 
-impl Rows<'_> {
     /// Bytes of the file read so far, for progress.
     pub fn bytes_read(&self) -> u64 {
         self.table.as_ref().map_or(0, Table::bytes_read)
     }
 
-    fn advance(&mut self) -> Result<Option<RecipientRow>, RecipientsError> {
+    fn advance(&mut self) -> Result<Option<Found>, RecipientsError> {
         let end = self.range.end.min(self.survey.counts.accepted);
         while self.ordinal < end {
             if let Some(found) = self.waiting.pop_front() {
@@ -118,7 +139,7 @@ impl Rows<'_> {
     }
 
     /// The recipient with the next address of the row that was read last. `None` if it is a duplicate or not wanted.
-    fn take(&mut self, found: Mailbox) -> Result<Option<RecipientRow>, RecipientsError> {
+    fn take(&mut self, found: Mailbox) -> Result<Option<Found>, RecipientsError> {
         let is_accepted = self.survey.accepts(self.file_row);
         self.file_row += 1;
         let Some(table) = self.table.as_ref().filter(|_| is_accepted) else {
@@ -142,19 +163,22 @@ impl Rows<'_> {
             fields,
             others: Vec::new(),
         };
-        self.add_others(table, &mut recipient)?;
-        Ok(Some(recipient))
+        let is_too_large = !self.add_others(table, &mut recipient)?;
+        Ok(Some(Found {
+            recipient,
+            is_too_large,
+        }))
     }
 
-    /// Reads the other rows of the recipient's mailbox, with `group = true`.
+    /// Reads the other rows of the recipient's mailbox, with `group = true`. `false`: they are too large together.
     fn add_others(
         &self,
         table: &Table,
         recipient: &mut RecipientRow,
-    ) -> Result<(), RecipientsError> {
+    ) -> Result<bool, RecipientsError> {
         let mut others_at = self.survey.groups.of(recipient.row).peekable();
         if others_at.peek().is_none() {
-            return Ok(());
+            return Ok(true);
         }
         let mailbox = mailbox_key(recipient.address.as_str());
         let mut bytes = recipient.bytes();
@@ -173,42 +197,44 @@ impl Rows<'_> {
             let cells = cells.ok_or_else(|| changed(table))?;
             bytes += cells.iter().map(String::len).sum::<usize>();
             if bytes > MAX_ROW_BYTES {
-                return Err(RecipientsError::LargeGroup {
-                    path: table.path(),
-                    line: recipient.line,
-                    limit: MAX_ROW_BYTES,
-                });
+                return Ok(false);
             }
             others.push(cells);
         }
         recipient.others = others;
-        Ok(())
+        Ok(true)
     }
 
-    /// The error for a recipient without a message, and the rows of its mailbox as the file has them. Call it for the
-    /// recipient that was returned last.
+    /// The error for a recipient without a message.
+    pub fn error(&self, recipient: &RecipientRow, what: RowProblem) -> RowError {
+        match what {
+            RowProblem::GroupTooLarge => self.check.address_error(recipient, what),
+            what => self.check.row_error(recipient.line, what),
+        }
+    }
+
+    /// Gives back the rows of a recipient's mailbox as the file has them, one after the other, because together they may
+    /// be large. Call it for the recipient that was returned last.
     pub fn reject(
         &self,
         recipient: &RecipientRow,
-        fault: RowFault,
-    ) -> Result<(RowError, Vec<(RejectedRow, Frame)>), RecipientsError> {
-        let error = self
-            .check
-            .row_error(recipient.line, RowProblem::Unfit(fault.what));
-        let mut rejected = Vec::new();
-        if let Some(table) = &self.table {
-            rejected.push((table.rejected(error.clone()), table.frame.clone()));
-            let mut fetched = Fetched::default();
-            for offset in self.survey.groups.of(recipient.row) {
-                if !table.fetch(offset, &mut fetched)? {
-                    return Err(changed(table));
-                }
-                let (raw, record) = (fetched.raw(), &fetched.record);
-                let row = RejectedRow::new(error.clone(), &raw, record, &table.frame);
-                rejected.push((row, table.frame.clone()));
+        error: &RowError,
+        on_rejected: &mut dyn FnMut(&RejectedRow, &Frame),
+    ) -> Result<(), RecipientsError> {
+        let Some(table) = &self.table else {
+            return Ok(());
+        };
+        on_rejected(&table.rejected(error.clone()), &table.frame);
+        let mut fetched = Fetched::default();
+        for offset in self.survey.groups.of(recipient.row) {
+            if !table.fetch(offset, &mut fetched)? {
+                return Err(changed(table));
             }
+            let (raw, record) = (fetched.raw(), &fetched.record);
+            let row = RejectedRow::new(error.clone(), &raw, record, &table.frame);
+            on_rejected(&row, &table.frame);
         }
-        Ok((error, rejected))
+        Ok(())
     }
 
     /// Reads the rest of the file and compares its fingerprint with that of the first pass.

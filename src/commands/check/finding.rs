@@ -1,7 +1,7 @@
 //! A finding of `check`: what, where, how severe, and how to fix it.
 
 use crate::commands::Failure;
-use crate::commands::failure::{SEVERAL, UNNAMED};
+use crate::commands::failure::{GROUP_TOO_LARGE, SEVERAL, UNNAMED};
 use crate::domain::address::AddressError;
 use crate::domain::shown::on_one_line;
 use crate::recipients::{RecipientsError, RowError, RowProblem};
@@ -110,6 +110,7 @@ impl Finding {
             RowProblem::Unnamed { .. } => ("E30", UNNAMED),
             RowProblem::NotUtf8 => ("E30", "save the list as `CSV UTF-8`"),
             RowProblem::CellTooLong | RowProblem::RowTooLong => ("E30", "shorten the row"),
+            RowProblem::GroupTooLarge => ("E30", GROUP_TOO_LARGE),
             RowProblem::Unfit(_) => (
                 "E30",
                 "fix the row, or the template or the type of the column in the campaign file",

@@ -9,7 +9,7 @@ use crate::commands::enqueue::{self, DIFFERING};
 use crate::commands::text::counted;
 use crate::domain::address::Address;
 use crate::domain::recipient::RecipientRow;
-use crate::recipients::{Options, RecipientsError, RowProblem, Survey, first_pass, rows};
+use crate::recipients::{Options, RecipientsError, RowError, RowProblem, Survey, first_pass, rows};
 use crate::render::Composer;
 use std::path::Path;
 
@@ -78,9 +78,10 @@ pub fn check(
 /// The first pass, with a finding for each of the first invalid rows. `None` if the list cannot be used.
 fn survey(path: &Path, options: &Options, report: &mut Report) -> Option<Survey> {
     let mut bad = FirstOnes::default();
-    let mut shown = Vec::new();
+    let mut shown: Vec<RowError> = Vec::new();
     let survey = first_pass(path, options, |row, _| {
-        if bad.is_shown() {
+        // The rows of one mail have one error.
+        if shown.last() != Some(&row.error) && bad.is_shown() {
             shown.push(row.error.clone());
         }
     });

@@ -38,6 +38,9 @@ pub const SEVERAL: &str =
     "put each address into a row of its own, or set `several = \"each\"` in the campaign file";
 /// For content in a column without a name.
 pub const UNNAMED: &str = "give the column a name in the header row, or delete it";
+/// For a mailbox with too many rows for one mail.
+pub const GROUP_TOO_LARGE: &str =
+    "check whether so many rows may have this address, or leave out `group`";
 
 fn recipients_hint(error: &RecipientsError) -> String {
     match error {
@@ -49,9 +52,6 @@ fn recipients_hint(error: &RecipientsError) -> String {
             format!(
                 "convert the list: `iconv -f {encoding} -t utf-8 LIST.csv`, and leave out `encoding`"
             )
-        }
-        RecipientsError::LargeGroup { .. } => {
-            "check whether so many rows may have this address, or leave out `group`".into()
         }
         RecipientsError::ManyGroups { .. } => "split the list".into(),
         RecipientsError::Empty { .. } => {
@@ -106,11 +106,15 @@ fn bad_rows_hint(rows: &[RowError]) -> String {
         RowProblem::NotUtf8 => {
             "save the list as `CSV UTF-8`; other rows of it are UTF-8 already".into()
         }
-        _ => {
+        ref what => {
             let rejected = rejected_path(Path::new(&first.file));
             let rejected = rejected.display();
+            let fix = match what {
+                RowProblem::GroupTooLarge => GROUP_TOO_LARGE,
+                _ => "fix the rows",
+            };
             format!(
-                "fix the rows, or add `--skip-invalid` to enqueue the rest and write invalid rows to `{rejected}`"
+                "{fix}, or add `--skip-invalid` to enqueue the rest and write invalid rows to `{rejected}`"
             )
         }
     }

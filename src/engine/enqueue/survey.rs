@@ -70,7 +70,8 @@ fn read(
     let mut rejected = Vec::new();
     let mut written = Ok(());
     let survey = first_pass(path, options, |row, frame| {
-        if rejected.len() < REPORTED_ROWS {
+        // The rows of one mail have one error.
+        if rejected.len() < REPORTED_ROWS && rejected.last() != Some(&row.error) {
             rejected.push(row.error.clone());
         }
         if let (Some(writer), Ok(())) = (&mut writer, &written) {

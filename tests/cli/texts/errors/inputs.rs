@@ -126,7 +126,6 @@ fn recipients(texts: &mut Vec<String>) {
         },
         Nobody => RecipientsError::Nobody { path: path() },
         GroupEncoding => RecipientsError::GroupEncoding { path: path(), encoding: "gb18030".into() },
-        LargeGroup => RecipientsError::LargeGroup { path: path(), line: 3, limit: 8_388_608 },
         ManyGroups => RecipientsError::ManyGroups { path: path() },
         Encoding => RecipientsError::Encoding {
             path: path(),

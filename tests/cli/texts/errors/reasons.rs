@@ -47,6 +47,7 @@ fn rows(texts: &mut Vec<String>) {
         OpenQuote => RowProblem::OpenQuote,
         TextAfterQuote => RowProblem::TextAfterQuote,
         QuoteInside => RowProblem::QuoteInside,
+        GroupTooLarge => RowProblem::GroupTooLarge,
         Unfit => RowProblem::Unfit("not a whole number like `12`".into()),
     });
 }
