@@ -53,6 +53,14 @@ pub enum RecipientsError {
         wanted: String,
         sheets: Vec<String>,
     },
+    /// `cell`: the first of `count`.
+    #[error("{path}: cell `{cell}` of sheet `{sheet}` is a formula without a result{}", and_more(*.count))]
+    Uncomputed {
+        path: String,
+        sheet: String,
+        cell: String,
+        count: u64,
+    },
     #[error("sheet `{sheet}` of {path} has no rows")]
     EmptySheet { path: String, sheet: String },
     #[error(
@@ -229,6 +237,13 @@ fn counted(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
         count => format!("{count} {noun}s"),
+    }
+}
+
+fn and_more(count: u64) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
     }
 }
 

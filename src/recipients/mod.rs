@@ -25,6 +25,7 @@ mod row_check;
 mod rows;
 mod sheet;
 mod sheet_cells;
+mod sheet_formula;
 #[cfg(test)]
 mod sheet_tests;
 mod source;

@@ -7,7 +7,10 @@ use super::record::Record;
 use super::sheet_cells::{Cells, SheetError, broken};
 use super::source::{Source, Stamp};
 use super::{MAX_CELL_BYTES, Options};
-use calamine::{Ods, Reader, Sheet, SheetType, SheetVisible, Xlsx, open_workbook_from_rs};
+use calamine::{
+    CellType, Data, DataType, Ods, Range, Reader, Sheet, SheetType, SheetVisible, Xlsx,
+    XlsxFormulaMetadata, open_workbook_from_rs,
+};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -35,8 +38,12 @@ impl SheetReader {
             // Ranges are dense, and one cell at the end of a sheet makes them huge.
             let mut reader = book.worksheet_cells_reader(&name).map_err(broken)?;
             let mut cells = Cells::default();
-            while let Some(cell) = reader.next_cell().map_err(broken)? {
-                cells.add(cell.get_position(), cell.get_value().clone().into())?;
+            while let Some(cell) = reader.next_cell_with_formula_metadata().map_err(broken)? {
+                let value = cell.value.into();
+                match cell.formula {
+                    Some(formula) => cells.add_formula(cell.pos, formula_text(&formula), value)?,
+                    None => cells.add(cell.pos, value)?,
+                }
             }
             Ok((name, cells))
         })
@@ -46,12 +53,23 @@ impl SheetReader {
         SheetReader::open(path, options, |file| {
             let mut book: Ods<_> = open_workbook_from_rs(BufReader::new(file)).map_err(broken)?;
             let name = choose(book.sheets_metadata(), options)?;
-            let range = book.worksheet_range(&name).map_err(broken)?;
-            let (first_row, first_column) = range.start().unwrap_or_default();
+            let values = book.worksheet_range(&name).map_err(broken)?;
+            let formulas = book.worksheet_formula(&name).map_err(broken)?;
             let mut cells = Cells::default();
-            for (row, column, value) in range.used_cells() {
-                let place = (row as u32 + first_row, column as u32 + first_column);
-                cells.add(place, value.clone())?;
+            let mut without_value = placed(&formulas)
+                .filter(|(place, _)| values.get_value(*place).is_none_or(Data::is_empty))
+                .peekable();
+            for (place, value) in placed(&values) {
+                while let Some((place, formula)) = without_value.next_if(|next| next.0 < place) {
+                    cells.add_formula(place, formula, Data::Empty)?;
+                }
+                match formulas.get_value(place).filter(|text| !text.is_empty()) {
+                    Some(formula) => cells.add_formula(place, formula, value.clone())?,
+                    None => cells.add(place, value.clone())?,
+                }
+            }
+            for (place, formula) in without_value {
+                cells.add_formula(place, formula, Data::Empty)?;
             }
             Ok((name, cells))
         })
@@ -64,7 +82,11 @@ impl SheetReader {
     ) -> Result<SheetReader, RecipientsError> {
         let mut source = Source::open(path, None)?;
         let path = source.path();
-        let (sheet, cells) = match read(source.share()?) {
+        let complete = |(sheet, cells): (String, Cells)| match cells.uncomputed.found() {
+            Some((cell, count)) => Err(SheetError::Uncomputed { sheet, cell, count }),
+            None => Ok((sheet, cells)),
+        };
+        let (sheet, cells) = match read(source.share()?).and_then(complete) {
             Ok(read) => read,
             Err(error) => return Err(of_sheet_error(path, error, options)),
         };
@@ -154,6 +176,25 @@ impl SheetReader {
     }
 }
 
+/// Empty for a cell that has the formula of another one.
+fn formula_text(formula: &XlsxFormulaMetadata) -> &str {
+    match formula {
+        XlsxFormulaMetadata::Normal { formula } | XlsxFormulaMetadata::Shared { formula, .. } => {
+            formula
+        }
+        _ => "",
+    }
+}
+
+/// The cells of a range that are not empty, with their row and column in the sheet.
+fn placed<T: CellType>(range: &Range<T>) -> impl Iterator<Item = ((u32, u32), &T)> {
+    let (first_row, first_column) = range.start().unwrap_or_default();
+    let place = move |row, column| (row as u32 + first_row, column as u32 + first_column);
+    range
+        .used_cells()
+        .map(move |(row, column, cell)| (place(row, column), cell))
+}
+
 /// The sheet that the campaign names, else the first visible one with cells.
 fn choose(sheets: &[Sheet], options: &Options) -> Result<String, SheetError> {
     let tables = || {
@@ -181,6 +222,12 @@ fn of_sheet_error(path: String, error: SheetError, options: &Options) -> Recipie
         SheetError::TooLarge => RecipientsError::Workbook {
             path,
             what: "its text is longer than 512 MiB".to_string(),
+        },
+        SheetError::Uncomputed { sheet, cell, count } => RecipientsError::Uncomputed {
+            path,
+            sheet,
+            cell,
+            count,
         },
         SheetError::NoSheet(sheets) => RecipientsError::NoSheet {
             path,

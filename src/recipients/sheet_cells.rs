@@ -1,6 +1,7 @@
 //! The cells of a sheet as text, as a person sees them: whole numbers without a fraction, dates and times in ISO 8601.
 
 use super::record::Record;
+use super::sheet_formula::{Uncomputed, link_text};
 use calamine::{Data, ExcelDateTime};
 
 /// All cells may take this much memory as text. One text of a workbook can stand in many cells.
@@ -16,6 +17,12 @@ pub enum SheetError {
     TooLarge,
     /// The workbook has these sheets.
     NoSheet(Vec<String>),
+    /// A column of the list has formulas without a result. `cell`: the first one, of `count`.
+    Uncomputed {
+        sheet: String,
+        cell: String,
+        count: u64,
+    },
 }
 
 pub fn broken(error: impl std::fmt::Display) -> SheetError {
@@ -30,6 +37,7 @@ pub struct Cells {
     cells: Vec<(u32, usize)>,
     /// Of each row: its number from 0, its first cell, and where its text begins.
     rows: Vec<(u32, usize, usize)>,
+    pub uncomputed: Uncomputed,
 }
 
 impl Cells {
@@ -60,6 +68,33 @@ impl Cells {
 
     pub fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Adds a cell with a formula. `value`: what it came to, if the workbook holds that.
+    pub fn add_formula(
+        &mut self,
+        place: (u32, u32),
+        formula: &str,
+        value: Data,
+    ) -> Result<(), SheetError> {
+        let value = match link_text(formula) {
+            Some(text) => Data::String(text),
+            None => value,
+        };
+        if value == Data::Empty && self.has_column(place) {
+            self.uncomputed.add(place);
+        }
+        self.add(place, value)
+    }
+
+    /// Whether a cell belongs to the list: it is in the first row, or below a cell of it.
+    fn has_column(&self, (row, column): (u32, u32)) -> bool {
+        let Some((header, ..)) = self.rows.first().filter(|(header, ..)| *header != row) else {
+            return true;
+        };
+        let end = self.rows.get(1).map_or(self.cells.len(), |next| next.1);
+        let names = self.cells.get(..end).unwrap_or_default();
+        row > *header && names.iter().any(|(named, _)| *named == column)
     }
 
     /// Fills the record with the `index`th row that has content, with at least `width` cells. Returns the row's number in

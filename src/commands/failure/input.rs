@@ -81,6 +81,9 @@ fn recipients_hint(error: &RecipientsError) -> String {
         RecipientsError::Workbook { .. } => {
             "open it in a spreadsheet program and save it again, or as `CSV UTF-8`".into()
         }
+        RecipientsError::Uncomputed { .. } => {
+            "open it in a spreadsheet program and save it again, which stores the results".into()
+        }
         RecipientsError::NoSheet { .. } => "set `sheet` in the campaign file to one of them".into(),
         RecipientsError::EmptySheet { .. } => {
             "set `sheet = \"…\"` in the campaign file to the sheet with the addresses".into()

@@ -126,6 +126,12 @@ fn recipients(texts: &mut Vec<String>) {
         },
         Nobody => RecipientsError::Nobody { path: path() },
         GroupEncoding => RecipientsError::GroupEncoding { path: path(), encoding: "gb18030".into() },
+        Uncomputed => RecipientsError::Uncomputed {
+            path: "spring.xlsx".into(),
+            sheet: "List".into(),
+            cell: "A2".into(),
+            count: 3,
+        },
         ManyGroups => RecipientsError::ManyGroups { path: path() },
         Encoding => RecipientsError::Encoding {
             path: path(),
