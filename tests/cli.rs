@@ -211,7 +211,7 @@ fn refuses_each_invalid_configuration_for_its_reason() {
         ),
         (
             "[send]\nburst = 1.5",
-            "mailq.toml:2:9: `send.burst` is not a whole number",
+            "mailq.toml:2:9: `send.burst` is a number with a fraction, not a whole number",
             "",
         ),
         (

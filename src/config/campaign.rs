@@ -109,7 +109,11 @@ fn headers(top: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
         let twice = headers
             .iter()
             .any(|(other, _)| other.eq_ignore_ascii_case(name));
-        let why = if name.is_empty()
+        let mut cure = None;
+        let why = if CAMPAIGN.key("", name).is_some() {
+            cure = Some(format!("move it above `[{}]`", HEADERS.path));
+            "is a key of the campaign, not a header field"
+        } else if name.is_empty()
             || name.len() > 76
             || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
         {
@@ -131,6 +135,7 @@ fn headers(top: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
             at: place.to_string(),
             key: format!("headers.\"{}\"", name.escape_debug()),
             why: why.into(),
+            cure,
         });
     }
     Ok(headers)
@@ -148,6 +153,12 @@ fn column_types(top: &Reader<'_>) -> Result<BTreeMap<String, CellType>, ConfigEr
                 at: place.to_string(),
                 key: format!("columns.{}", name.escape_debug()),
                 why: format!("is `{}`: not one of `{names}`, `text`", text.escape_debug()),
+                cure: CAMPAIGN.key("", name).map(|key| {
+                    format!(
+                        "if it is the key `{}`, move it above `[{}]`",
+                        key.name, COLUMNS.path
+                    )
+                }),
             });
         };
         types.insert(name.to_string(), cell_type);
@@ -272,5 +283,13 @@ mod tests {
             let found = read(&format!("{LEAST}{line}\n")).unwrap_err().to_string();
             assert!(found.contains(error), "{found}");
         }
+    }
+
+    #[test]
+    fn a_key_below_a_table_is_no_header_field() {
+        let error = read(&format!("{LEAST}[headers]\nrecipients = \"x.csv\"\n")).unwrap_err();
+        let wanted = "`headers.\"recipients\"` is a key of the campaign, not a header field";
+        assert!(error.to_string().ends_with(wanted), "{error}");
+        assert_eq!(error.hint().as_deref(), Some("move it above `[headers]`"));
     }
 }

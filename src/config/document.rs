@@ -2,6 +2,7 @@
 //! value means is decided in `layers.rs`, where variables and flags come in.
 
 use super::advice::advice;
+use super::cure;
 use super::error::ConfigError;
 use super::schema::{Key, Schema, Shape, Table, join};
 use super::source::Place;
@@ -37,6 +38,7 @@ type SpannedKey<'a, 't> = &'a Spanned<Cow<'t, str>>;
 pub fn read_text(path: &Path) -> Result<String, ConfigError> {
     bounded_file::read_text(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => ConfigError::NoFile(path.to_path_buf()),
+        std::io::ErrorKind::InvalidData => ConfigError::NotUtf8(path.to_path_buf()),
         _ => ConfigError::Unreadable {
             path: path.to_path_buf(),
             why: error.to_string(),
@@ -52,9 +54,13 @@ impl<'t> Document<'t> {
         schema: &Schema,
     ) -> Result<Document<'t>, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let root = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
-            at: place(&file, text, error.span().map_or(0, |span| span.start)).to_string(),
-            why: error.message().to_string(),
+        let root = DeTable::parse(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            ConfigError::Syntax {
+                at: place(&file, text, offset).to_string(),
+                why: error.message().to_string(),
+                cure: cure::of_syntax(text, offset),
+            }
         })?;
         let root = root.into_inner();
         let document = Document { file, text, root };
@@ -119,6 +125,7 @@ impl<'t> Document<'t> {
                 labels.iter().try_for_each(|(label, value)| {
                     let keys = value.get_ref().as_table();
                     let keys = keys.ok_or_else(|| self.wrong_shape(table, label))?;
+                    self.check_label(table, label, keys)?;
                     self.check(schema, table.path, keys)
                 })
             }
@@ -128,10 +135,29 @@ impl<'t> Document<'t> {
                     at: self.at(value.span().start),
                     key: join(table.path, name.get_ref()),
                     why: "is not a text in quotes".into(),
+                    cure: cure::of_text(name.get_ref(), value.get_ref()),
                 })
             }),
             _ => Err(self.wrong_shape(table, key)),
         }
+    }
+
+    /// Errors: the name has a dot and no quotes.
+    fn check_label(
+        &self,
+        table: &Table,
+        label: SpannedKey<'_, '_>,
+        keys: &DeTable<'_>,
+    ) -> Result<(), ConfigError> {
+        let cure = cure::of_label(table.path, label.get_ref(), keys);
+        cure.map_or(Ok(()), |cure| {
+            Err(ConfigError::BadKey {
+                at: self.at(label.span().start),
+                key: table.path.to_string(),
+                why: "has a table inside a table".into(),
+                cure: Some(cure),
+            })
+        })
     }
 
     fn wrong_shape(&self, table: &Table, key: SpannedKey<'_, '_>) -> ConfigError {
@@ -145,6 +171,7 @@ impl<'t> Document<'t> {
             at: self.at(key.span().start),
             key: key.get_ref().to_string(),
             why: format!("is written as {form}"),
+            cure: None,
         }
     }
 
@@ -153,7 +180,8 @@ impl<'t> Document<'t> {
             .ok_or_else(|| ConfigError::BadKey {
                 at: self.at(value.span().start),
                 key: key.path(),
-                why: format!("is not {}", key.expects()),
+                why: format!("is {}, not {}", written(value.get_ref()), key.expects()),
+                cure: cure::of_type(key, value.get_ref()),
             })
     }
 
@@ -263,6 +291,19 @@ impl<'a> Node<'a> {
     }
 }
 
+/// A value by its type. The value itself may be a secret.
+fn written(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text in quotes",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "`true` or `false`",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
 /// Line and column (in characters) of a byte offset.
 fn place(file: &str, text: &str, offset: usize) -> Place {
     let before = text.get(..offset).unwrap_or(text);
@@ -326,11 +367,11 @@ mod tests {
             ),
             (
                 "[send]\nburst = \"1\"",
-                "mailq.toml:2:9: `send.burst` is not a whole number from 1 to 1000000",
+                "mailq.toml:2:9: `send.burst` is a text in quotes, not a whole number from 1 to 1000000",
             ),
             (
                 "[send]\nrate = 30",
-                "mailq.toml:2:8: `send.rate` is not a rate like",
+                "mailq.toml:2:8: `send.rate` is a number, not a rate like",
             ),
             (
                 "[kafka.properties]\nacks = 1",
@@ -357,5 +398,40 @@ mod tests {
         };
         let hint = unknown.hint().unwrap();
         assert!(hint.starts_with("did you mean `queue`?"), "{hint}");
+    }
+
+    #[test]
+    fn says_what_to_write_instead() {
+        for (text, hint) in [
+            (
+                "[send]\nburst = \"1\"",
+                "write it without quotes: `burst = 1`",
+            ),
+            (
+                "[send]\nrate = 30",
+                "write it in quotes and with its unit: `rate = \"30/min\"`, `\"30/s\"` or `\"30/h\"`",
+            ),
+            (
+                "[retry]\ninitial = 60",
+                "write it in quotes and with its unit: `initial = \"60s\"`, `\"60m\"` or `\"60h\"`",
+            ),
+            ("env = 1", "write it in quotes: `env = \"1\"`"),
+            ("[[relay]]\nuser = 5", "write it in quotes: `user = \"5\"`"),
+            (
+                "[[relay]]\npassword_env = 12345",
+                "`man 5 mailq.toml` explains every key (`mailq manual DIR` writes the page)",
+            ),
+            (
+                "[kafka.properties]\nacks = 1",
+                "write it in quotes: `acks = \"1\"`",
+            ),
+            (
+                "[site.mail.example.com]\nrate = \"1/s\"",
+                "a name with a dot needs quotes: `[site.\"mail.example.com\"]`",
+            ),
+        ] {
+            let found = parse(text).err().and_then(|error| error.hint());
+            assert_eq!(found.as_deref(), Some(hint), "{text}");
+        }
     }
 }

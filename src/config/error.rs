@@ -20,8 +20,15 @@ pub enum ConfigError {
     NotOurs { path: PathBuf, why: String },
     #[error("every user may write to `{}` (mode {mode:o}); nothing was done", path.display())]
     OthersMayWrite { path: PathBuf, mode: u32 },
+    #[error("`{0}` is not UTF-8 text")]
+    NotUtf8(PathBuf),
     #[error("{at}: {why}")]
-    Syntax { at: String, why: String },
+    Syntax {
+        at: String,
+        why: String,
+        /// What to write instead, as far as that is known. The same in [`ConfigError::BadKey`].
+        cure: Option<String>,
+    },
     #[error("{at}: unknown key `{key}`{}", in_section(.section))]
     UnknownKey {
         at: String,
@@ -47,6 +54,7 @@ pub enum ConfigError {
         at: String,
         key: String,
         why: String,
+        cure: Option<String>,
     },
     #[error("{at}: {why}")]
     BadRelay { at: String, why: UrlError },
@@ -104,6 +112,7 @@ impl ConfigError {
                 at: at(&setting.source),
                 key: key.to_string(),
                 why,
+                cure: None,
             },
             ValueError::Relay(why) => ConfigError::BadRelay {
                 at: at(&setting.source),
@@ -125,19 +134,18 @@ impl ConfigError {
                 advice: Some(advice),
                 ..
             } => advice.clone(),
+            ConfigError::BadKey {
+                cure: Some(cure), ..
+            } => cure.clone(),
+            ConfigError::Syntax { cure, .. } => return cure.clone(),
+            ConfigError::NotUtf8(_) => "save it as UTF-8 text".into(),
             ConfigError::ReservedHeader { name, .. } => reserved_header(name),
             ConfigError::UnknownKey { nearest, page, .. } => match nearest {
                 Some(name) => format!("did you mean `{name}`? `man {page}` lists every key"),
                 None => format!("`man {page}` lists every key (`mailq manual DIR` writes the page)"),
             },
             ConfigError::MissingKey { example, .. } => format!("add `{example}`"),
-            ConfigError::BadRelay { why, .. } => match why {
-                UrlError::Password => {
-                    "remove it from the URL and set `password_env = \"SMTP_PASS\"`".into()
-                }
-                _ => "a relay is `smtp://user@host:587`, `smtps://user@host:465` or `maildir:PATH`"
-                    .into(),
-            },
+            ConfigError::BadRelay { why, .. } => relay_hint(why),
             ConfigError::TwoSecrets { .. } => "keep one of them".into(),
             ConfigError::NoPassword { .. } => {
                 "set `password_env`, `password_file` or `password_command` in its `[[relay]]`"
@@ -167,8 +175,7 @@ impl ConfigError {
                 "`man 5 mailq.toml` explains every key (`mailq manual DIR` writes the page)"
                     .into()
             }
-            ConfigError::Syntax { .. }
-            | ConfigError::Unreadable { .. }
+            ConfigError::Unreadable { .. }
             | ConfigError::Unwritable { .. } => return None,
         })
     }
@@ -178,6 +185,16 @@ impl ConfigError {
 fn kept_elsewhere(property: &str) -> String {
     let key = property.replace('.', "_");
     format!("set `{key}_env`, `{key}_file` or `{key}_command` in `[kafka]`")
+}
+
+fn relay_hint(why: &UrlError) -> String {
+    match why {
+        UrlError::Scheme { meant: Some(url) } => format!("write `url = \"{url}\"`"),
+        UrlError::Password => {
+            "remove it from the URL and set `password_env = \"SMTP_PASS\"`".into()
+        }
+        _ => "a relay is `smtp://user@host:587`, `smtps://user@host:465` or `maildir:PATH`".into(),
+    }
 }
 
 /// For the beginning of an error: with the column, which the `Display` of `Source` leaves out.

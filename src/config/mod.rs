@@ -2,11 +2,12 @@
 //! other module reads a file or the environment to learn a setting.
 //!
 //! `keys/` declares each key once, with its type, default, limits and texts. `declare.rs` is how, `schema/` is what a key is. `document.rs`
-//! checks a file, `layers.rs` decides between flag, variable, file and default, `settings.rs`, `relays.rs`, `kafka.rs`
+//! checks a file, `advice.rs` and `cure.rs` say what to write instead, `layers.rs` decides between flag, variable, file and default, `settings.rs`, `relays.rs`, `kafka.rs`
 //! and `campaign.rs` derive the rest. `sample.rs` and `manual.rs` print the keys.
 
 mod advice;
 mod campaign;
+mod cure;
 mod declare;
 mod document;
 mod environment;

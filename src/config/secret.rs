@@ -32,6 +32,9 @@ impl SecretKeys {
     /// Errors: two of the keys are set.
     pub fn source(self) -> Result<Option<PasswordSource>, ConfigError> {
         let (env, file, command) = (self.env, self.file, self.command);
+        if let Some(found) = &env.1 {
+            check_variable(env.0, found)?;
+        }
         let variable =
             |found: Sourced<String>| (PasswordSource::Variable(found.value), found.source);
         let path = |found: Sourced<PathBuf>| (PasswordSource::File(found.value), found.source);
@@ -52,6 +55,27 @@ impl SecretKeys {
             (first, _) => Ok(first.map(|(_, (secret, _))| secret)),
         }
     }
+}
+
+/// Errors: a value that is not the name of a variable. It may be the password itself, so it is not shown.
+fn check_variable(key: &str, found: &Sourced<String>) -> Result<(), ConfigError> {
+    let name = found.value.as_str();
+    // Kubernetes also sets variables with dots and hyphens.
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if name.chars().all(is_letter) {
+        return Ok(());
+    }
+    let bare = name.trim_start_matches('$').trim_matches(['{', '}']);
+    let is_usual = bare.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let example = if is_usual { bare } else { "SMTP_PASS" };
+    Err(ConfigError::BadKey {
+        at: at(&found.source),
+        key: key.to_string(),
+        why: "is not the name of a variable".to_string(),
+        cure: Some(format!(
+            "it names the variable that holds the password: `{key} = \"{example}\"`"
+        )),
+    })
 }
 
 impl PasswordSource {
@@ -187,6 +211,32 @@ mod tests {
                 .read("r", &variables)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_password_in_place_of_a_name_is_refused_and_not_shown() {
+        for (value, example) in [
+            ("$SMTP_PASS", Some("SMTP_PASS")),
+            ("${MY_PASS}", Some("MY_PASS")),
+            ("hunter2 secret", Some("SMTP_PASS")),
+            ("$hunter-2", Some("SMTP_PASS")),
+            ("SMTP_PASS", None),
+            ("smtp.pass-1", None),
+        ] {
+            let found = Sourced {
+                value: value.to_string(),
+                source: crate::config::source::Source::Default,
+            };
+            let error = check_variable("password_env", &found).err();
+            let hint = error.as_ref().and_then(ConfigError::hint);
+            let wanted = example.map(|name| {
+                format!(
+                    "it names the variable that holds the password: `password_env = \"{name}\"`"
+                )
+            });
+            assert_eq!(hint, wanted, "{value}");
+            assert!(error.is_none_or(|error| !error.to_string().contains(value)));
+        }
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn sites(top: &Reader<'_>) -> Result<BTreeMap<String, SiteKeys>, ConfigError> {
             at: at(&Source::File(table.place())),
             key: name,
             why: why.into(),
+            cure: None,
         });
     }
     Ok(sites)

@@ -46,8 +46,9 @@ pub enum TlsPolicy {
 /// Why a relay URL cannot be used. No variant contains text that may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
+    /// `meant`: the URL that it probably is. None if it may hold a password.
     #[error("a relay URL must begin with `smtp://`, `smtps://` or `maildir:`")]
-    Scheme,
+    Scheme { meant: Option<String> },
     #[error("the relay URL contains a password; use `password_env` instead")]
     Password,
     #[error("`{0}` is not a host name")]
@@ -95,14 +96,30 @@ impl FromStr for RelayAddress {
                 Ok(RelayAddress::Maildir(PathBuf::from(path)))
             };
         }
-        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+        let scheme_error = || UrlError::Scheme { meant: meant(text) };
+        let (scheme, rest) = text.split_once("://").ok_or_else(scheme_error)?;
         let implicit = match scheme.to_ascii_lowercase().as_str() {
             "smtp" => false,
             "smtps" => true,
-            _ => return Err(UrlError::Scheme),
+            _ => return Err(scheme_error()),
         };
         server(rest, implicit).map(RelayAddress::Server)
     }
+}
+
+/// For `smtp.example.com:587`, `tls://smtp.example.com:465`: the URL in our form.
+fn meant(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let address = server(rest, false).ok()?;
+    let is_host = address.host.contains('.') || is_loopback(&address.host);
+    let has_port = rest.ends_with(&format!(":{}", address.port));
+    let is_of_tls = matches!(
+        scheme.to_ascii_lowercase().as_str(),
+        "ssl" | "tls" | "https"
+    );
+    let implicit = address.port == SUBMISSIONS_PORT || (is_of_tls && !has_port);
+    let scheme = if implicit { "smtps" } else { "smtp" };
+    is_host.then(|| format!("{scheme}://{rest}"))
 }
 
 fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
@@ -368,6 +385,32 @@ mod tests {
             "maildir:",
         ] {
             assert!(text.parse::<RelayAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_our_scheme_says_what_it_could_be() {
+        for (text, wanted) in [
+            ("smtp.gmail.com:587", Some("smtp://smtp.gmail.com:587")),
+            ("smtp.gmail.com:465", Some("smtps://smtp.gmail.com:465")),
+            ("smtp.gmail.com", Some("smtp://smtp.gmail.com")),
+            (
+                "me@x.org@smtp.gmail.com:587",
+                Some("smtp://me@x.org@smtp.gmail.com:587"),
+            ),
+            (
+                "https://smtp.gmail.com:587",
+                Some("smtp://smtp.gmail.com:587"),
+            ),
+            ("tls://smtp.gmail.com", Some("smtps://smtp.gmail.com")),
+            ("localhost:25", Some("smtp://localhost:25")),
+            ("me:hunter2@smtp.gmail.com:587", None),
+            ("hunter2", None),
+            ("${SMTP_URL}", None),
+        ] {
+            let error = text.parse::<RelayAddress>().unwrap_err();
+            let meant = wanted.map(str::to_string);
+            assert_eq!(error, UrlError::Scheme { meant }, "{text}");
         }
     }
 

@@ -146,9 +146,9 @@ fn template_hint(error: &TemplateError) -> String {
     match error {
         TemplateError::Unreadable { .. } => "save the template as a file of UTF-8 text".into(),
         TemplateError::Outside { .. } => "move it into the project's `templates/`".into(),
-        TemplateError::Missing { directory, .. } => {
-            format!("check the name; templates are read from `{directory}` only")
-        }
+        TemplateError::Missing {
+            directory, name, ..
+        } => missing_hint(name, directory),
         TemplateError::Syntax { .. } => {
             "a template is written like `{{ name }}` or `{% if city %}…{% endif %}`".into()
         }
@@ -209,6 +209,16 @@ fn slip_hint(place: &Place, what: &SlipKind) -> String {
         SlipKind::OtherLanguage(..) => {
             "a column is `{{ name }}`, a condition `{% if city %}…{% endif %}`, as in Jinja".into()
         }
+    }
+}
+
+fn missing_hint(name: &str, directory: &str) -> String {
+    if name.contains([' ', '\n', '{']) {
+        return format!("write the text into a file in `{directory}`, and name the file");
+    }
+    match name.strip_prefix("templates/") {
+        Some(rest) => format!("write `{rest}`; templates are read from `{directory}` only"),
+        None => format!("check the name; templates are read from `{directory}` only"),
     }
 }
 

@@ -38,8 +38,6 @@ struct Kind {
     expects: fn(&Limits) -> String,
     text_of: fn(&DeValue<'_>) -> Option<String>,
     values: fn(&Limits) -> Option<String>,
-    /// For the test that every default and every example is a value.
-    #[cfg(test)]
     check: fn(&str, &Limits) -> Result<(), super::ValueError>,
     is_quoted: bool,
 }
@@ -50,7 +48,6 @@ impl Kind {
             expects: T::expects,
             text_of: T::text_of,
             values: T::values,
-            #[cfg(test)]
             check: |text, limits| T::parse(text, limits).map(drop),
             is_quoted: T::IS_QUOTED,
         }
@@ -178,9 +175,13 @@ impl Key {
         (self.kind.text_of)(value)
     }
 
+    /// Whether a file has its values in quotes.
+    pub(in crate::config) fn is_quoted(&self) -> bool {
+        self.kind.is_quoted
+    }
+
     /// Whether a text is a value of this key.
-    #[cfg(test)]
-    pub(super) fn accepts(&self, text: &str) -> Result<(), super::ValueError> {
+    pub(in crate::config) fn accepts(&self, text: &str) -> Result<(), super::ValueError> {
         (self.kind.check)(text, &self.limits)?;
         self.check
             .map_or(Ok(()), |check| check(text).map_err(super::ValueError::Form))

@@ -63,16 +63,23 @@ fn wrong<T: Value>(limits: &Limits) -> ValueError {
     ValueError::Form(format!("not {}", T::expects(limits)))
 }
 
+/// A text that says something on one line.
+fn checked_text(text: &str) -> Result<&str, ValueError> {
+    let why = match text {
+        "" => "it must not be empty",
+        text if text.contains(char::is_control) => "a line break or another control character",
+        text => return Ok(text),
+    };
+    Err(ValueError::Form(why.to_string()))
+}
+
 impl Value for String {
     fn expects(_: &Limits) -> String {
         "a text in quotes".into()
     }
 
-    fn parse(text: &str, limits: &Limits) -> Result<String, ValueError> {
-        match text.is_empty() || text.contains(char::is_control) {
-            true => Err(wrong::<String>(limits)),
-            false => Ok(text.to_string()),
-        }
+    fn parse(text: &str, _: &Limits) -> Result<String, ValueError> {
+        checked_text(text).map(str::to_string)
     }
 }
 
@@ -81,11 +88,8 @@ impl Value for PathBuf {
         "a path in quotes".into()
     }
 
-    fn parse(text: &str, limits: &Limits) -> Result<PathBuf, ValueError> {
-        match text.is_empty() || text.contains(char::is_control) {
-            true => Err(wrong::<PathBuf>(limits)),
-            false => Ok(PathBuf::from(text)),
-        }
+    fn parse(text: &str, _: &Limits) -> Result<PathBuf, ValueError> {
+        checked_text(text).map(PathBuf::from)
     }
 
     fn resolve(self, folder: &Path) -> PathBuf {

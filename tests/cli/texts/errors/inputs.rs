@@ -41,7 +41,12 @@ fn config(texts: &mut Vec<String>) {
             why: "`/srv/mailq.toml` belongs to `eve`, and mailq runs as `root`".into(),
         },
         OthersMayWrite => ConfigError::OthersMayWrite { path: "mailq.toml".into(), mode: 0o666 },
-        Syntax => ConfigError::Syntax { at: at(), why: "unclosed table, expected `]`".into() },
+        NotUtf8 => ConfigError::NotUtf8("mailq.toml".into()),
+        Syntax => ConfigError::Syntax {
+            at: at(),
+            why: "unclosed table, expected `]`".into(),
+            cure: None,
+        },
         UnknownKey => ConfigError::UnknownKey {
             at: at(),
             key: "rat".into(),
@@ -60,7 +65,8 @@ fn config(texts: &mut Vec<String>) {
         BadKey => ConfigError::BadKey {
             at: at(),
             key: "send.burst".into(),
-            why: "is not a whole number from 1 to 1000000".into(),
+            why: "is a text in quotes, not a whole number from 1 to 1000000".into(),
+            cure: Some("write it without quotes: `burst = 1`".into()),
         },
         BadRelay => ConfigError::BadRelay { at: at(), why: UrlError::Password },
         MissingKey => ConfigError::MissingKey {

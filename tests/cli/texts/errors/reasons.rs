@@ -77,7 +77,7 @@ fn addresses(texts: &mut Vec<String>) {
 
 fn relays(texts: &mut Vec<String>) {
     examples!(texts, shown, UrlError {
-        Scheme => UrlError::Scheme,
+        Scheme => UrlError::Scheme { meant: Some("smtp://smtp.example.com:587".into()) },
         Password => UrlError::Password,
         Host => UrlError::Host("a_b".into()),
         Port => UrlError::Port,
