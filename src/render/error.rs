@@ -1,7 +1,9 @@
 //! Errors of a campaign's content, of its templates, and of a single message.
 
-use super::typing::SlipKind;
+use super::other_languages;
+use super::slip::SlipKind;
 use crate::domain::mailbox::MailboxProblem;
+use crate::domain::nearest::nearest;
 use crate::domain::recipient::RecipientRow;
 use std::fmt;
 
@@ -139,6 +141,27 @@ pub struct UnknownName {
     pub name: String,
     pub nearest: Option<&'static str>,
     pub known: Vec<&'static str>,
+}
+
+impl UnknownName {
+    pub(super) fn new(
+        what: &'static str,
+        name: &str,
+        known: &[&'static str],
+        place: Place,
+    ) -> UnknownName {
+        UnknownName {
+            place,
+            what,
+            name: name.to_string(),
+            nearest: match what {
+                "filter" => other_languages::filter(name),
+                _ => None,
+            }
+            .or_else(|| nearest(name, known.iter().copied())),
+            known: known.to_vec(),
+        }
+    }
 }
 
 /// How a template names a column: `count`, or `row["Unit price"]` if the name is not a single word.

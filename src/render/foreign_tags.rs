@@ -16,19 +16,28 @@ pub struct ForeignTag {
 }
 
 /// The beginning and the end of a tag, and whether its name has to be a column.
-const FORMS: [(&str, &str, bool); 13] = [
+const FORMS: [(&str, &str, bool); 22] = [
     ("*|", "|*", false),
     ("%%", "%%", false),
     ("<<", ">>", false),
     ("&lt;&lt;", "&gt;&gt;", false),
     ("<%=", "%>", false),
+    ("<%-", "%>", false),
+    ("<%", "%>", false),
+    ("<?php", "?>", false),
+    ("<?=", "?>", false),
+    ("#{", "}", false),
+    ("$(", ")", true),
     ("${", "}", false),
     ("[[", "]]", false),
+    ("{ MERGEFIELD", "}", false),
     ("{$", "}", true),
     ("{", "}", true),
     ("[", "]", true),
     ("«", "»", true),
     ("##", "##", true),
+    ("#", "#", true),
+    ("__", "__", true),
     ("%", "%", true),
 ];
 /// Names that lists of other programs have, so that `{fname}` is a tag without such a column too.
@@ -89,7 +98,9 @@ fn tag(text: &str, columns: &[String]) -> Option<(usize, Option<String>)> {
             true => column.is_some() || USUAL.contains(&normal(name).as_str()),
             false => true,
         };
-        (is_name(name) && is_tag).then(|| (open.len() + name.len() + close.len(), column))
+        let is_code = open.starts_with("<?");
+        ((is_code || is_name(name)) && is_tag)
+            .then(|| (open.len() + name.len() + close.len(), column))
     })
 }
 
@@ -161,6 +172,15 @@ mod tests {
             ("[NAME]", "[NAME]", Some("name")),
             ("{fname}", "{fname}", Some("First Name")),
             ("<%= name %>", "<%= name %>", Some("name")),
+            ("<% if city %>", "<% if city %>", None),
+            ("<%- name %>", "<%- name %>", Some("name")),
+            ("<?= $name ?>", "<?= $name ?>", Some("name")),
+            ("<?php echo $name; ?>", "<?php echo $name; ?>", None),
+            ("#{name}", "#{name}", Some("name")),
+            ("$(name)", "$(name)", Some("name")),
+            ("#name#", "#name#", Some("name")),
+            ("__NAME__", "__NAME__", Some("name")),
+            ("{ MERGEFIELD name }", "{ MERGEFIELD name }", Some("name")),
             ("é{{ name }}%NAME%", "%NAME%", Some("name")),
         ] {
             assert_eq!(
@@ -178,6 +198,7 @@ mod tests {
             "{# {name} #}{{ name }}{% if name %}{% endif %}",
             "{% raw %}{name}{% endraw %}",
             "100% off, 50% of all {other} [other] [1] [[1]] «other» ##",
+            "<?xml version=\"1.0\"?> #top # one # __init__ $(5)",
             "<p style=\"x\">{}</p> 5 << 6 >> 7, * | *, ${5}",
         ] {
             assert_eq!(found(source), [], "{source}");

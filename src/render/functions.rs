@@ -70,6 +70,52 @@ pub const FILTERS: [&str; 59] = [
     "wordwrap",
     "zip",
 ];
+/// Tests of the engine: `{% if city is defined %}`.
+pub const TESTS: [&str; 42] = [
+    "!=",
+    "<",
+    "<=",
+    "==",
+    ">",
+    ">=",
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "int",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "safe",
+    "sameas",
+    "sequence",
+    "startingwith",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
+];
+
 /// Methods of a text: `{{ name.title() }}`.
 pub const METHODS: [&str; 25] = [
     "capitalize",
@@ -377,6 +423,14 @@ mod tests {
             let found = environment.render_str(&format!("{{{{ 'x'|{name} }}}}"), ());
             let kind = found.err().map(|error| error.kind());
             assert_ne!(kind, Some(ErrorKind::UnknownFilter), "{name}");
+        }
+        let words = TESTS
+            .iter()
+            .filter(|name| name.starts_with(char::is_alphabetic));
+        for name in words {
+            let found = environment.render_str(&format!("{{{{ 'x' is {name} }}}}"), ());
+            let kind = found.err().map(|error| error.kind());
+            assert_ne!(kind, Some(ErrorKind::UnknownTest), "{name}");
         }
         for name in METHODS {
             let found = environment.render_str(&format!("{{{{ 'x'.{name}() }}}}"), ());

@@ -20,9 +20,11 @@ mod list_columns;
 mod literals;
 mod mailbox;
 mod mime;
+mod other_languages;
 mod row;
 mod row_tests;
 mod scan;
+mod slip;
 mod template;
 mod transfer_encoding;
 mod typing;
@@ -38,5 +40,6 @@ pub use error::{
     UnknownColumn, UnknownName, cell_name, declared,
 };
 pub use foreign_tags::ForeignTag;
+pub use other_languages::word as word_of_another_language;
+pub use slip::SlipKind;
 pub use template::Templates;
-pub use typing::SlipKind;

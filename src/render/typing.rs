@@ -2,43 +2,21 @@
 //! of HTML, no-break spaces, names of several words, tags of other template languages.
 
 use super::lexer::{Tag, Token, TokenKind, tags};
-
-/// Something between braces that makes a template invalid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slip {
-    /// Position in the source, in bytes.
-    pub at: usize,
-    pub what: SlipKind,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SlipKind {
-    /// The character, and what to write instead.
-    #[error("the character `{0}` between braces")]
-    Character(String, &'static str),
-    /// The name of a character, and what to write instead.
-    #[error("{0} between braces")]
-    Invisible(&'static str, &'static str),
-    #[error("the HTML entity `{0}` between braces")]
-    Entity(String, &'static str),
-    #[error("the name `{0}` is not a single word")]
-    Name(String),
-    #[error("`{0}` between braces, as in {1}")]
-    OtherLanguage(String, &'static str),
-}
+use super::other_languages;
+use super::slip::{Slip, SlipKind};
 
 /// The first slip of a template that does not parse.
 pub fn find(source: &str) -> Option<Slip> {
     tags(source).find_map(|tag| {
-        let (tokens, skipped) = match &tag {
-            Tag::Expression(tokens) => (tokens, 0),
-            Tag::Statement(tokens) => (tokens, 1),
+        let (tokens, is_statement) = match &tag {
+            Tag::Expression(tokens) => (tokens, false),
+            Tag::Statement(tokens) => (tokens, true),
         };
-        let rest = tokens.get(skipped..).unwrap_or_default();
+        let rest = tokens.get(usize::from(is_statement)..);
         let slips = [
             character(source, tokens),
-            other_language(rest),
-            name(source, rest),
+            other_languages::find(tokens, is_statement),
+            name(source, rest.unwrap_or_default()),
         ];
         slips.into_iter().flatten().min_by_key(|slip| slip.at)
     })
@@ -122,27 +100,6 @@ fn entity(source: &str, at: usize) -> Option<SlipKind> {
         _ => "the character itself",
     };
     Some(SlipKind::Entity(entity.to_string(), instead))
-}
-
-/// `{{ .Name }}`, `{{#if}}`, `{{{name}}}`.
-fn other_language(tokens: &[Token]) -> Option<Slip> {
-    let first = tokens.first()?;
-    let (shown, language) = match &first.kind {
-        TokenKind::Sign('.') => (".", "Go"),
-        TokenKind::Sign('#') => ("#", "Handlebars"),
-        TokenKind::Sign('/') => ("/", "Handlebars"),
-        TokenKind::Sign('$') => ("$", "Smarty"),
-        TokenKind::Sign('&') => return None,
-        TokenKind::Sign('{') if tokens.get(2).is_some_and(|token| token.is_sign('}')) => {
-            ("{", "Handlebars")
-        }
-        _ => return None,
-    };
-    let what = SlipKind::OtherLanguage(shown.to_string(), language);
-    Some(Slip {
-        at: first.start,
-        what,
-    })
 }
 
 /// `{{ First Name }}`, `{{ Straße }}`: words where an expression has one.
@@ -237,6 +194,59 @@ mod tests {
             "{{ name | default(\"“x”\") }} “{{ name }}”\u{a0}",
             "{% for a in b if not c %}{{ a if b else c }}{% endfor %}",
             "{% set x = 1 %}{{ a is defined and b in c }}{{ {'a': 1}.a }}",
+        ] {
+            assert_eq!(find(source), None, "{source}");
+        }
+    }
+
+    #[test]
+    fn names_what_other_languages_have() {
+        for (source, at, what) in [
+            (
+                "{% assign x = 1 %}",
+                3,
+                "`assign` between braces, as in Liquid",
+            ),
+            ("{% if a %}{% elsif b %}", 13, "`elsif`"),
+            ("{% if a %}{% else if b %}", 13, "`else if`"),
+            ("{{ name | default: \"x\" }}", 17, "`:`"),
+            ("{% if a && b %}", 8, "`&&`"),
+            ("{% if a || b %}", 8, "`||`"),
+            ("{% if !a %}", 6, "`!`"),
+            ("{% if a === b %}", 8, "`===`"),
+            ("{% if a <> b %}", 8, "`<>`"),
+            ("{% if a = b %}", 8, "`=`"),
+            ("{% if a == b && c %}", 13, "`&&`"),
+            ("{% if a contains \"b\" %}", 8, "`contains`"),
+            ("{{ a ?? b }}", 5, "`??`"),
+            ("{{ a ? b : c }}", 5, "`?`"),
+            (
+                "{{ name }\n",
+                8,
+                "`}` between braces, as in a tag with one brace",
+            ),
+            ("{{! hidden }}", 2, "`!`"),
+            ("{{> footer }}", 2, "`>`"),
+            ("{{^a}}", 2, "`^`"),
+            ("{{<b>name</b>}}", 2, "`<` between braces, as in HTML"),
+            ("{{{a.b}}}", 2, "`{`"),
+        ] {
+            let slip = find(source).unwrap_or_else(|| panic!("{source}"));
+            assert!(
+                slip.what.to_string().starts_with(what),
+                "{source}: {slip:?}"
+            );
+            assert_eq!(slip.at, at, "{source}");
+        }
+    }
+
+    #[test]
+    fn leaves_our_own_operators_alone() {
+        for source in [
+            "{% if a != b and c <= d or not (e == f) %}",
+            "{{ a | f(x=1, y=[2, {'k': 3}]) }}{{ a[1:2] }}{{ {'a': b}.a }}",
+            "{% set x = {'a': 1} %}{% with y = 2 %}{% endwith %}{{ a if b == c else d }}",
+            "{% for k in a if k != b %}{% endfor %}",
         ] {
             assert_eq!(find(source), None, "{source}");
         }

@@ -8,7 +8,7 @@ use crate::recipients::{
 };
 use crate::render::{
     ContentError, HeaderNameProblem, Place, RenderError, SlipKind, TemplateError, TextUse,
-    cell_name, declared,
+    UnknownColumn, cell_name, declared, word_of_another_language,
 };
 use rustix::fs::Access;
 use std::path::Path;
@@ -163,6 +163,11 @@ fn template_hint(error: &TemplateError) -> String {
         }
         TemplateError::Slip { place, what } => slip_hint(place, what),
         TemplateError::UnknownName(unknown) => match unknown.nearest {
+            _ if unknown.what == "test" && word_of_another_language(&unknown.name).is_some() => {
+                word_of_another_language(&unknown.name)
+                    .unwrap_or_default()
+                    .into()
+            }
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
         },
@@ -172,25 +177,11 @@ fn template_hint(error: &TemplateError) -> String {
         TemplateError::RowsColumn { .. } | TemplateError::HiddenName { .. } => {
             "rename the column".into()
         }
-        TemplateError::UnknownColumn(unknown) if unknown.name == "rows" => {
-            "set `group = true` in the campaign file: one mail has all rows of an address, in `rows`".into()
-        }
-        TemplateError::UnknownColumn(unknown) => {
-            let name = &unknown.name;
-            let place = &unknown.place;
-            let default = place.quoted("…");
-            let default = format!("`{{{{ {} | default({default}) }}}}`", place.cell(name));
-            // `{{ E-Mail }}` means the variable `E` minus the variable `Mail`.
-            let begun = |column: &&String| column.starts_with(name) && !is_identifier(column);
-            let begun = unknown.columns.iter().find(begun);
-            match unknown.nearest.as_ref().or(begun) {
-                Some(column) if !is_identifier(column) => format!(
-                    "write `{{{{ {} }}}}`, or give a default: {default}",
-                    place.cell(column)
-                ),
-                Some(nearest) => format!("rename it to `{nearest}`, or give a default: {default}"),
-                None => format!("add the column, or give a default: {default}"),
-            }
+        TemplateError::UnknownColumn(unknown) => unknown_column_hint(unknown),
+        TemplateError::NoAttribute {
+            column, attribute, ..
+        } if matches!(attribute.as_str(), "length" | "size" | "count") => {
+            format!("write `{{{{ {column} | length }}}}`")
         }
         TemplateError::NoAttribute { column, .. } => {
             format!("columns are plain text: write `{{{{ {column} }}}}`")
@@ -206,9 +197,32 @@ fn slip_hint(place: &Place, what: &SlipKind) -> String {
         SlipKind::Name(name) => {
             format!("if it is a column, write `{{{{ {} }}}}`", place.cell(name))
         }
-        SlipKind::OtherLanguage(..) => {
-            "a column is `{{ name }}`, a condition `{% if city %}…{% endif %}`, as in Jinja".into()
-        }
+        SlipKind::OtherLanguage { instead, .. } => format!("write {instead}"),
+    }
+}
+
+fn unknown_column_hint(unknown: &UnknownColumn) -> String {
+    let name = &unknown.name;
+    if name == "rows" {
+        return "set `group = true` in the campaign file: one mail has all rows of an address, in `rows`"
+            .into();
+    }
+    if let Some(instead) = word_of_another_language(name) {
+        return instead.into();
+    }
+    let place = &unknown.place;
+    let default = place.quoted("…");
+    let default = format!("`{{{{ {} | default({default}) }}}}`", place.cell(name));
+    // `{{ E-Mail }}` means the variable `E` minus the variable `Mail`.
+    let begun = |column: &&String| column.starts_with(name) && !is_identifier(column);
+    let begun = unknown.columns.iter().find(begun);
+    match unknown.nearest.as_ref().or(begun) {
+        Some(column) if !is_identifier(column) => format!(
+            "write `{{{{ {} }}}}`, or give a default: {default}",
+            place.cell(column)
+        ),
+        Some(nearest) => format!("rename it to `{nearest}`, or give a default: {default}"),
+        None => format!("add the column, or give a default: {default}"),
     }
 }
 
@@ -284,7 +298,6 @@ impl From<RenderError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::UnknownColumn;
 
     #[test]
     fn hints_show_what_to_write() {

@@ -3,10 +3,9 @@
 use super::indent::first_text;
 use super::kind::{Kind, Typed};
 use super::{CellUse, Walk};
-use crate::domain::nearest::nearest;
 use crate::render::cell_type::CellType;
 use crate::render::error::{TemplateError, TextUse, UnknownName};
-use crate::render::functions::{FILTERS, METHODS};
+use crate::render::functions::{FILTERS, METHODS, TESTS};
 use crate::render::variables::{ROW, ROWS};
 use minijinja::machinery::ast;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr};
@@ -369,6 +368,11 @@ impl Walk<'_> {
         let value = self.value(&test.expr);
         let arguments = self.arguments(&test.args);
         let place = at(&test.expr);
+        if !TESTS.contains(&test.name) {
+            let unknown = UnknownName::new("test", test.name, &TESTS, self.place(place));
+            self.fail(place, TemplateError::UnknownName(Box::new(unknown)));
+            return Typed::of(Kind::Boolean);
+        }
         let sign = match test.name {
             "eq" | "equalto" | "==" => Some("=="),
             "ne" | "!=" => Some("!="),
@@ -477,21 +481,4 @@ fn is_loop(expression: &Expr<'_>) -> bool {
 /// `map("int")`, `map("float")`.
 fn maps_to_numbers(filter: &ast::Filter<'_>) -> bool {
     matches!(first_text(filter), Some("int" | "float"))
-}
-
-impl UnknownName {
-    fn new(
-        what: &'static str,
-        name: &str,
-        known: &[&'static str],
-        place: crate::render::error::Place,
-    ) -> UnknownName {
-        UnknownName {
-            place,
-            what,
-            name: name.to_string(),
-            nearest: nearest(name, known.iter().copied()),
-            known: known.to_vec(),
-        }
-    }
 }
