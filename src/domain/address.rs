@@ -29,6 +29,9 @@ pub enum AddressError {
     Empty,
     #[error("no `@`")]
     NoAt,
+    /// A character that looks like it.
+    #[error("`{0}` is another character than `@`")]
+    OtherAt(char),
     #[error("two `@`")]
     TwoAts,
     #[error("nothing before the `@`")]
@@ -134,7 +137,10 @@ impl fmt::Display for Address {
 
 /// Splits at the last `@`. Only a quoted local part may contain another.
 fn split(text: &str) -> Result<(&str, &str), AddressError> {
-    let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
+    let (local, domain) = text.rsplit_once('@').ok_or_else(|| {
+        let other = text.chars().find(|c| matches!(c, '＠' | '﹫'));
+        other.map_or(AddressError::NoAt, AddressError::OtherAt)
+    })?;
     if local.contains('@') && !local.starts_with('"') {
         return Err(AddressError::TwoAts);
     }
@@ -354,6 +360,7 @@ mod tests {
             ("", "empty, but an address is needed"),
             (" \u{a0}", "empty, but an address is needed"),
             ("anna", "no `@`"),
+            ("anna＠example.org", "`＠` is another character than `@`"),
             ("anna@@example.org", "two `@`"),
             ("anna@b@example.org", "two `@`"),
             ("@example.org", "nothing before the `@`"),

@@ -57,6 +57,7 @@ pub fn holds_address(cell: &str) -> bool {
 /// The address in a text that holds one: `Anna <anna@example.org>`, `mailto:anna@example.org`, `'anna@example.org`.
 fn one(text: &str) -> Result<Mailbox, AddressError> {
     let text = text.trim_matches(|c| is_space(c) || matches!(c, ',' | ';'));
+    let text = shown_by_link(text).unwrap_or(text);
     let inside = text
         .strip_suffix('>')
         .and_then(|rest| rest.rsplit_once('<'));
@@ -84,6 +85,16 @@ fn one(text: &str) -> Result<Mailbox, AddressError> {
         address: Address::parse(unquoted.unwrap_or(text))?,
         name: name(beside),
     })
+}
+
+/// The address that a link of HTML shows, as web tables are copied: `<a href="mailto:…">anna@example.org</a>`.
+fn shown_by_link(text: &str) -> Option<&str> {
+    let (tag, rest) = text.split_once('>')?;
+    let is_link = tag.get(..3)?.eq_ignore_ascii_case("<a ");
+    let end = rest.len().checked_sub("</a>".len())?;
+    let (shown, close) = rest.split_at_checked(end)?;
+    let is_closed = close.eq_ignore_ascii_case("</a>");
+    (is_link && is_closed && shown.contains('@')).then_some(shown)
 }
 
 /// The name in what stands beside an address. White space is one space each time. `None` for what says nothing in a
@@ -194,6 +205,8 @@ mod tests {
             "MAILTO:anna@example.org?subject=Hi",
             "<anna@example.org>",
             "<mailto:anna@example.org>",
+            "<a href=\"mailto:anna@example.org\">anna@example.org</a>",
+            "<A HREF='mailto:info@example.org'>anna@example.org</A>",
             "Anna Berg <anna@example.org>",
             "Berg, Anna <anna@example.org>",
             "\"Berg, Anna\" <anna@example.org>",

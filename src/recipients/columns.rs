@@ -83,6 +83,14 @@ impl Columns {
         })
     }
 
+    /// Whether each named cell of a row is the name of its column, in upper or lower case.
+    pub fn is_header(&self, record: &Record) -> bool {
+        let mut cells = self.cells(record);
+        cells.all(|(column, cell)| {
+            name(cell, 0).is_ok_and(|name| name.to_lowercase() == column.name.to_lowercase())
+        })
+    }
+
     /// Whether a row has a cell for each column, and nothing in cells that have no column.
     pub fn check_width(&self, record: &Record) -> Result<(), RowProblem> {
         if record.len() == self.columns.len() && self.unnamed == 0 {

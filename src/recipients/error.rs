@@ -164,6 +164,11 @@ pub enum RowProblem {
     TextAfterQuote,
     #[error("a quote inside an unquoted cell")]
     QuoteInside,
+    #[error("a space before the opening quote of a cell")]
+    SpaceBeforeQuote,
+    /// Lists that were put together keep the header rows of all of them.
+    #[error("this is the header row again")]
+    HeaderAgain,
     /// With `group = true`. The rows of one mail are in memory together.
     #[error(
         "the rows with this address have more than {} bytes",

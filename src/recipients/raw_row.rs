@@ -39,7 +39,8 @@ impl RejectedRow {
             RowProblem::Ragged { .. }
             | RowProblem::OpenQuote
             | RowProblem::TextAfterQuote
-            | RowProblem::QuoteInside => raw.to_vec(),
+            | RowProblem::QuoteInside
+            | RowProblem::SpaceBeforeQuote => raw.to_vec(),
             _ => fitted(raw, record.len(), frame),
         };
         RejectedRow { error, raw }

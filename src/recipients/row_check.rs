@@ -37,7 +37,7 @@ impl RowCheck {
     /// The recipients' addresses, if the whole row can be used.
     pub fn addresses(&self, row: RawRow<'_>) -> Result<AddressCell, RowError> {
         let width = self.columns.check_width(row.record);
-        width.map_err(|what| self.row_error(row.line, what))?;
+        width.map_err(|what| self.row_error(row.line, better_reason(what, row)))?;
         let mut address = None;
         let is_plain = cell::is_printable_ascii(row.record.text());
         for (index, (column, cell)) in self.columns.cells(row.record).enumerate() {
@@ -54,6 +54,9 @@ impl RowCheck {
         found.map_err(|what| {
             // A control character is the better reason. Around an address it does no harm.
             let what = match what {
+                RowProblem::Address(_) if self.columns.is_header(row.record) => {
+                    return self.row_error(row.line, RowProblem::HeaderAgain);
+                }
                 RowProblem::Address(_) => cell::text(cell, true).err().unwrap_or(what),
                 what => what,
             };
@@ -178,5 +181,17 @@ impl RowCheck {
             cell: Some((column.to_string(), shortened(cell))),
             ..self.row_error(line, what)
         }
+    }
+}
+
+/// For a row of another width: the end of a file of DOS (Ctrl-Z) or of a damaged one (NUL) is no row that lacks cells.
+fn better_reason(what: RowProblem, row: RawRow<'_>) -> RowProblem {
+    let mut cells = row.record.cells();
+    match what {
+        RowProblem::Ragged { .. } => cells
+            .find_map(|cell| cell::text(cell, false).err())
+            .filter(|found| matches!(found, RowProblem::Control { .. }))
+            .unwrap_or(what),
+        what => what,
     }
 }

@@ -196,6 +196,15 @@ fn refuses_bad_rows_with_line_column_and_value() {
             "a@x.io,5\" pipe",
             "list.csv:2: a quote inside an unquoted cell",
         ),
+        ("Email,NAME", "list.csv:2: this is the header row again"),
+        (
+            "\u{feff}email,name",
+            "list.csv:2: this is the header row again",
+        ),
+        (
+            "\u{1a}",
+            "list.csv:2: the control character U+001A is not allowed in a cell",
+        ),
         (
             "a@x.io,b\0c",
             "list.csv:2: column `name` is `b\\u{0}c`: a NUL byte is not allowed in a cell",

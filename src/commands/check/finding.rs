@@ -1,7 +1,7 @@
 //! A finding of `check`: what, where, how severe, and how to fix it.
 
 use crate::commands::Failure;
-use crate::commands::failure::{GROUP_TOO_LARGE, SEVERAL, UNNAMED};
+use crate::commands::failure::{GROUP_TOO_LARGE, SEVERAL, SPACE_BEFORE_QUOTE, UNNAMED};
 use crate::domain::address::AddressError;
 use crate::domain::shown::on_one_line;
 use crate::recipients::{RecipientsError, RowError, RowProblem};
@@ -115,6 +115,8 @@ impl Finding {
                 "E30",
                 "fix the row, or the template or the type of the column in the campaign file",
             ),
+            RowProblem::SpaceBeforeQuote => ("E30", SPACE_BEFORE_QUOTE),
+            RowProblem::HeaderAgain => ("E30", "delete the line"),
             RowProblem::OpenQuote | RowProblem::TextAfterQuote | RowProblem::QuoteInside => (
                 "E30",
                 "write a quote inside a quoted cell as two: `\"a \"\"b\"\" c\"`",

@@ -38,6 +38,9 @@ pub const SEVERAL: &str =
     "put each address into a row of its own, or set `several = \"each\"` in the campaign file";
 /// For content in a column without a name.
 pub const UNNAMED: &str = "give the column a name in the header row, or delete it";
+/// For `anna@example.org, "Anna"`.
+pub const SPACE_BEFORE_QUOTE: &str =
+    "remove the spaces between delimiter and quote, in every row: `email,\"name\"`";
 /// For a mailbox with too many rows for one mail.
 pub const GROUP_TOO_LARGE: &str =
     "check whether so many rows may have this address, or leave out `group`";
@@ -59,12 +62,8 @@ fn recipients_hint(error: &RecipientsError) -> String {
         }
         RecipientsError::Header { problem, .. } => header_hint(problem).into(),
         RecipientsError::NoEmailColumn {
-            nearest: Some(name),
-            ..
-        } => format!("if it is `{name}`, set `email_column = \"{name}\"` in the campaign file"),
-        RecipientsError::NoEmailColumn { .. } => {
-            "set `email_column = \"…\"` in the campaign file to the column of the addresses".into()
-        }
+            columns, nearest, ..
+        } => no_email_column_hint(columns, nearest.as_deref()),
         RecipientsError::Encoding {
             guess: Some(name), ..
         } => format!(
@@ -98,6 +97,26 @@ fn recipients_hint(error: &RecipientsError) -> String {
     }
 }
 
+fn no_email_column_hint(columns: &[String], nearest: Option<&str>) -> String {
+    let is_quoted =
+        |name: &String| name.len() > 1 && name.starts_with('\'') && name.ends_with('\'');
+    if columns.iter().any(is_quoted) {
+        return "CSV has `\"` around cells and not `'`: export the list again, or remove the quotes"
+            .into();
+    }
+    match (nearest, columns.len()) {
+        (Some(name), _) => {
+            format!("if it is `{name}`, set `email_column = \"{name}\"` in the campaign file")
+        }
+        (None, 1) => "put a comma, semicolon, tab or `|` between the columns; if there is only this one, set \
+                      `email_column` in the campaign file"
+            .into(),
+        (None, _) => {
+            "set `email_column = \"…\"` in the campaign file to the column of the addresses".into()
+        }
+    }
+}
+
 fn bad_rows_hint(rows: &[RowError]) -> String {
     let Some(first) = rows.first() else {
         return "fix the rows".into();
@@ -105,6 +124,7 @@ fn bad_rows_hint(rows: &[RowError]) -> String {
     match first.what {
         RowProblem::Several { .. } => SEVERAL.into(),
         RowProblem::Unnamed { .. } => UNNAMED.into(),
+        RowProblem::SpaceBeforeQuote => SPACE_BEFORE_QUOTE.into(),
         // Without these rows everybody with an umlaut would be left out.
         RowProblem::NotUtf8 => {
             "save the list as `CSV UTF-8`; other rows of it are UTF-8 already".into()
@@ -132,6 +152,7 @@ fn header_hint(problem: &HeaderProblem) -> &'static str {
         }
         HeaderProblem::Control { .. } => "write each column's name on one line, without tabs",
         HeaderProblem::NotUtf8 { .. } => "save the list as `CSV UTF-8`",
+        HeaderProblem::Broken(RowProblem::SpaceBeforeQuote) => SPACE_BEFORE_QUOTE,
         HeaderProblem::Broken(_) => "fix the quotes in the header row",
     }
 }

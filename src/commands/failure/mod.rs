@@ -7,7 +7,7 @@ mod worker;
 
 use crate::commands::access::denied;
 use crate::config::ConfigError;
-pub use input::{GROUP_TOO_LARGE, SEVERAL, UNNAMED};
+pub use input::{GROUP_TOO_LARGE, SEVERAL, SPACE_BEFORE_QUOTE, UNNAMED};
 use rustix::fs::Access;
 use std::error::Error;
 use std::process::ExitCode;

@@ -127,6 +127,9 @@ fn plain_cell(
     record.push(cell);
     let end = start + length;
     match window.get(end) {
+        Some(b'"') if !cell.is_empty() && cell.iter().all(|byte| *byte == b' ') => {
+            Cell::Broken(RowProblem::SpaceBeforeQuote)
+        }
         Some(b'"') => Cell::Broken(RowProblem::QuoteInside),
         Some(byte) if *byte == delimiter => Cell::Next(end),
         _ => last(window, end, is_last),
@@ -220,7 +223,7 @@ mod tests {
         for (window, problem) in [
             ("a,\"b", RowProblem::OpenQuote),
             ("a,\"b\"c\n", RowProblem::TextAfterQuote),
-            ("a, \"b\"\n", RowProblem::QuoteInside),
+            ("a, \"b\"\n", RowProblem::SpaceBeforeQuote),
             ("5\" pipe\n", RowProblem::QuoteInside),
             ("=\"a\"&B1\n", RowProblem::TextAfterQuote),
         ] {

@@ -47,6 +47,8 @@ fn rows(texts: &mut Vec<String>) {
         OpenQuote => RowProblem::OpenQuote,
         TextAfterQuote => RowProblem::TextAfterQuote,
         QuoteInside => RowProblem::QuoteInside,
+        SpaceBeforeQuote => RowProblem::SpaceBeforeQuote,
+        HeaderAgain => RowProblem::HeaderAgain,
         GroupTooLarge => RowProblem::GroupTooLarge,
         Unfit => RowProblem::Unfit("not a whole number like `12`".into()),
     });
@@ -56,6 +58,7 @@ fn addresses(texts: &mut Vec<String>) {
     examples!(texts, shown, AddressError {
         Empty => AddressError::Empty,
         NoAt => AddressError::NoAt,
+        OtherAt => AddressError::OtherAt('＠'),
         TwoAts => AddressError::TwoAts,
         NoLocal => AddressError::NoLocal,
         NoDomain => AddressError::NoDomain,
