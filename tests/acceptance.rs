@@ -59,6 +59,16 @@ fn rows_of_one_address_are_one_mail_in_flat_memory() {
 }
 
 #[test]
+fn a_workbook_takes_the_memory_of_its_texts() {
+    small(lines::memory::run_sheet, 3_000);
+}
+
+#[test]
+fn a_campaign_changed_again_and_again_reaches_everyone_once() {
+    small(lines::changed::run, 10);
+}
+
+#[test]
 fn whoever_counts_agrees() {
     small(lines::million::run, 5000);
 }

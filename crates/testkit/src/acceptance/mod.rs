@@ -6,6 +6,7 @@ pub mod process;
 pub mod project;
 pub mod report;
 pub mod server;
+pub mod workbook;
 
 use anyhow::Context;
 use report::Report;
@@ -51,6 +52,8 @@ const LINES: &[Known] = &[
     ("smtp-source", 100_000, lines::smtp_source::run),
     ("memory", 1_000_000, lines::memory::run),
     ("group", 1_000_000, lines::memory::run_group),
+    ("sheet", 200_000, lines::memory::run_sheet),
+    ("changed", 200, lines::changed::run),
     ("outage", 120, lines::outage::run),
     ("paused", 200_000, lines::paused::run),
     ("lanes", 200_000, lines::lanes::run),
@@ -62,6 +65,9 @@ pub fn about(name: &str, count: u64) -> String {
         "term" => "SIGTERMs of a worker, 1,000 recipients for each",
         "pause" => "SIGSTOPs of a worker for three lease times",
         "enqueue-kill" => "SIGKILLs of enqueue, 10,000 recipients for each",
+        "changed" | "kafka-changed" => {
+            "SIGKILLs of run or enqueue with --replace, 50 recipients for each"
+        }
         "rate" => "seconds at 30/min; 600/min takes three tenths of it",
         "outage" => "seconds without a relay",
         "kafka-kill" | "kafka-kill-one" => "SIGKILLs of a worker, 10 to 20 s apart",

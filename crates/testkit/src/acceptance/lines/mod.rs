@@ -1,5 +1,6 @@
 //! The lines, one file each: set up, do it, hold what came out against the promise.
 
+pub mod changed;
 pub mod enqueue_kill;
 #[cfg(feature = "kafka")]
 pub mod kafka;

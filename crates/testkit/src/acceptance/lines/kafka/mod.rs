@@ -2,6 +2,7 @@
 
 pub mod asleep;
 pub mod brokers;
+pub mod changed;
 pub mod cut;
 pub mod enqueue_kill;
 pub mod kill;
@@ -34,6 +35,7 @@ pub const LINES: &[Known] = &[
     ("kafka-brokers", 30, brokers::run),
     ("kafka-offsets", 20_000, offsets::run),
     ("kafka-enqueue-kill", 30, enqueue_kill::run),
+    ("kafka-changed", 200, changed::run),
     ("kafka-outage", 180, outage::run),
     ("kafka-tools", 3000, tools::run),
     ("kafka-secure", 1000, secure::run),
