@@ -40,6 +40,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             queue: project.queue.as_ref(),
             clock: project.clock.as_ref(),
             name: worker_name(Some("recover")),
+            sites: &project.loaded.settings.groups,
             to_earliest: args.to_earliest,
             dry_run: args.dry_run,
             folder: &temporary::folder(),

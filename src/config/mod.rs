@@ -27,6 +27,7 @@ mod sample;
 mod schema;
 mod secret;
 mod settings;
+mod sites;
 mod source;
 mod trust;
 

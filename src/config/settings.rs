@@ -1,15 +1,17 @@
 //! The settings in force, typed. Read once, at the start of a command.
 
 use super::document::{self, Document};
-use super::error::{ConfigError, at};
+use super::error::ConfigError;
 use super::kafka::{self, KafkaConfig};
 use super::keys::{EventsKeys, PROJECT, ProjectKeys, RetryKeys, SendKeys, SiteKeys};
 use super::layers::Keys;
-use super::layers::{Flags, Layers, Reader};
+use super::layers::{Flags, Layers};
 use super::project::{Project, display_name};
 use super::queue_url::QueueUrl;
 use super::relays::{self, RelayConfig};
-use super::source::{Origin, Source, Variables};
+use super::sites;
+use super::source::{Origin, Variables};
+use crate::domain::site::Sites;
 use crate::engine::policy::RetrySchedule;
 use crate::smtp::RelayAddress;
 use std::collections::BTreeMap;
@@ -28,7 +30,9 @@ pub struct Settings {
     pub send: SendKeys,
     /// Empty if none is named anywhere.
     pub relays: Vec<RelayConfig>,
-    /// By domain, in lower case.
+    /// Which domains are one site.
+    pub groups: Sites,
+    /// By the name of the site.
     pub sites: BTreeMap<String, SiteKeys>,
     pub retry: RetrySchedule,
     pub events: EventsKeys,
@@ -65,6 +69,7 @@ impl Settings {
             return Err(ConfigError::NoKafka(project.queue.to_string()));
         }
         let relays = relays::read(&top)?;
+        let (groups, sites) = sites::read(&top)?;
         let send = top
             .table_reader(&SendKeys::TABLE)
             .with_default(SendKeys::rate(), default_rate(&relays));
@@ -75,7 +80,8 @@ impl Settings {
             lease: project.lease,
             send: SendKeys::read(&send)?,
             relays,
-            sites: sites(&top)?,
+            groups,
+            sites,
             retry: top.table::<RetryKeys>()?.schedule()?,
             events: top.table()?,
             kafka: kafka::read(&top)?,
@@ -89,30 +95,6 @@ impl Settings {
 fn default_rate(relays: &[RelayConfig]) -> Option<&'static str> {
     let is_outbox = |relay: &RelayConfig| matches!(relay.keys.url.value, RelayAddress::Maildir(_));
     (!relays.is_empty() && relays.iter().all(is_outbox)).then_some("unlimited")
-}
-
-fn sites(top: &Reader<'_>) -> Result<BTreeMap<String, SiteKeys>, ConfigError> {
-    let mut sites = BTreeMap::new();
-    for (label, table) in top.node().labelled(SiteKeys::TABLE.path) {
-        let domain = label.to_lowercase();
-        let name = format!("site.\"{domain}\"");
-        let site = SiteKeys::read(&top.of(table, name.clone()))?;
-        let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
-        let why = if domain.is_empty() || !domain.chars().all(good) {
-            "is not a domain"
-        } else if sites.insert(domain, site).is_some() {
-            "is there twice"
-        } else {
-            continue;
-        };
-        return Err(ConfigError::BadKey {
-            at: at(&Source::File(table.place())),
-            key: name,
-            why: why.into(),
-            cure: None,
-        });
-    }
-    Ok(sites)
 }
 
 #[cfg(test)]

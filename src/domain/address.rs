@@ -1,7 +1,6 @@
 //! E-mail addresses of recipients: syntax and lengths of RFC 5321, domains as lower-case A-labels (RFC 5890).
 
 use super::shown::is_hidden;
-use super::site;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -109,24 +108,16 @@ impl Address {
         self.text.split_at(self.local_bytes)
     }
 
-    /// The receiving provider: the domain, or one name for all domains of a provider that has several.
-    pub fn site(&self) -> &str {
-        site::of(self.domain())
-    }
-
     /// Whether the relay must offer SMTPUTF8, because the local part is not ASCII (RFC 6531).
     pub fn needs_smtputf8(&self) -> bool {
         !self.local().is_ascii()
     }
 }
 
-/// The receiving provider of an address from the queue. Text without `@` is taken for a domain.
-pub fn site_of(address: &str) -> &str {
-    site::of(
-        address
-            .rsplit_once('@')
-            .map_or(address, |(_, domain)| domain),
-    )
+/// A domain as addresses have it: in lower-case A-labels. The final dot of a fully qualified name is left out.
+pub fn domain(text: &str) -> Result<String, AddressError> {
+    let text = text.trim();
+    checked_domain(text.strip_suffix('.').unwrap_or(text)).map(Cow::into_owned)
 }
 
 impl fmt::Display for Address {
@@ -449,6 +440,33 @@ mod tests {
         }
         let error = Address::parse(&long_label).unwrap_err();
         assert!(matches!(error, AddressError::LabelTooLong { .. }));
+    }
+
+    #[test]
+    fn a_domain_alone_becomes_as_addresses_have_it() {
+        for (given, name) in [
+            ("gmail.com", "gmail.com"),
+            ("GMail.com.", "gmail.com"),
+            (" bücher.de ", "xn--bcher-kva.de"),
+            ("BÜCHER.de.", "xn--bcher-kva.de"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(domain(given).as_deref(), Ok(name), "{given}");
+        }
+        for (given, reason) in [
+            ("gmail", "the domain has no dot"),
+            (
+                ".",
+                "a dot at the beginning or end, or two in a row, in the domain",
+            ),
+            (
+                "a..de",
+                "a dot at the beginning or end, or two in a row, in the domain",
+            ),
+            ("192.0.2.1", "the domain is an IP address, not a name"),
+        ] {
+            assert_eq!(domain(given).unwrap_err().to_string(), reason, "{given}");
+        }
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use super::histories::{any_history, written};
 use mailq::domain::counters::Final;
 use mailq::domain::ids::{RunId, RunKey};
 use mailq::domain::records::{CampaignRecord, Checkpoint, LeftEntry};
+use mailq::domain::site::Sites;
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::{VerifyRequest, verify};
 use mailq::engine::read_model::View;
@@ -52,6 +53,7 @@ async fn recover_in(
         queue: story.queue(),
         clock: story.clock(),
         name: "recover".into(),
+        sites: &Sites::default(),
         to_earliest,
         dry_run,
         folder: &std::env::temp_dir(),

@@ -114,6 +114,7 @@ fn setup(settings: &KafkaSettings, queue: Rc<dyn Queue>, name: &str, outbox: &Pa
             weight: 1,
             rate: Rate::Unlimited,
         }],
+        groups: Rc::default(),
         sites: BTreeMap::new(),
         retry: schedule(),
         max_uncommitted: 64,

@@ -3,6 +3,7 @@
 
 use super::profile::Profile;
 use super::world::{LEASE, Watcher, World};
+use mailq::domain::site::Sites;
 use mailq::engine::recover::{Recovery, recover};
 use mailq::engine::worker::{self, Stop, WorkerError};
 use mailq_testkit::memory::Faults;
@@ -52,6 +53,7 @@ async fn repair(world: &mut World) -> Result<(), String> {
         queue: &queue,
         clock: &clock,
         name: "recover".into(),
+        sites: &Sites::default(),
         to_earliest: world.random.u32(..4) == 0,
         dry_run: false,
         folder: &std::env::temp_dir(),

@@ -292,6 +292,7 @@ impl World {
                 weight: 1,
                 rate: Rate::Unlimited,
             }],
+            groups: Rc::default(),
             sites: self.sites.clone(),
             retry: schedule(),
             max_uncommitted: K,

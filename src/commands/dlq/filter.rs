@@ -2,9 +2,10 @@
 
 use crate::commands::project::OpenProject;
 use crate::commands::{Failure, lookup, time};
+use crate::domain::address;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::Reason;
-use crate::domain::site;
+use crate::domain::site::Sites;
 use crate::engine::account;
 use crate::engine::letters::LetterFilter;
 use jiff::Zoned;
@@ -61,10 +62,16 @@ pub async fn read(filter: &Filter, project: &OpenProject) -> Result<LetterFilter
         site: filter
             .site
             .as_ref()
-            .map(|domain| site::of(&domain.to_lowercase()).to_string()),
+            .map(|name| site(name, &project.loaded.settings.groups)),
         since: filter.since.as_deref().map(since).transpose()?,
         ids: filter.id.iter().map(|id| bare(id).to_string()).collect(),
     })
+}
+
+/// A domain stands for its site. Other names are those of sites in the settings.
+fn site(name: &str, groups: &Sites) -> String {
+    let domain = address::domain(name).unwrap_or_else(|_| name.to_lowercase());
+    groups.of(&domain).to_string()
 }
 
 /// Removes the angle brackets of an id that was copied from a message header.
@@ -148,6 +155,20 @@ mod tests {
         let failure = read_reason("in_dubt").unwrap_err();
         assert_eq!(failure.hint.as_deref(), Some("did you mean `in_doubt`?"));
         assert!(read_reason("xxxxxxxxxxxxxxxx").unwrap_err().hint.is_some());
+    }
+
+    #[test]
+    fn a_domain_stands_for_its_site() {
+        let mut groups = Sites::default();
+        groups.group("acme.example".into(), "acme").unwrap();
+        for (name, expected) in [
+            ("Hotmail.com.", "outlook.com"),
+            ("acme.example", "acme"),
+            ("Acme", "acme"),
+            ("bücher.de", "xn--bcher-kva.de"),
+        ] {
+            assert_eq!(site(name, &groups), expected);
+        }
     }
 
     #[test]

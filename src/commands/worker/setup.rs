@@ -9,6 +9,7 @@ use crate::domain::records::RateInForce;
 use crate::engine::given_rate::GivenRate;
 use crate::engine::worker::{Goal, RelayLane, Setup};
 use crate::queue::MAX_COMMIT_TEXT;
+use std::rc::Rc;
 
 /// The settings of the project and the flags, for a worker.
 pub fn setup(
@@ -24,6 +25,7 @@ pub fn setup(
         queue: project.queue.clone(),
         clock: project.clock.clone(),
         relays,
+        groups: Rc::new(settings.groups.clone()),
         sites: relays::sites(settings),
         retry: settings.retry.clone(),
         max_uncommitted: settings.send.max_uncommitted as usize,

@@ -1,7 +1,7 @@
 //! One key of a file: what a declaration says about it, and the texts that follow from that.
 
 use super::field::Field;
-use super::value::{Limits, Value};
+use super::value::{BETWEEN, Form, Limits, Value};
 use std::ops::RangeInclusive;
 use toml::de::DeValue;
 
@@ -39,7 +39,7 @@ struct Kind {
     text_of: fn(&DeValue<'_>) -> Option<String>,
     values: fn(&Limits) -> Option<String>,
     check: fn(&str, &Limits) -> Result<(), super::ValueError>,
-    is_quoted: bool,
+    form: Form,
 }
 
 impl Kind {
@@ -49,7 +49,7 @@ impl Kind {
             text_of: T::text_of,
             values: T::values,
             check: |text, limits| T::parse(text, limits).map(drop),
-            is_quoted: T::IS_QUOTED,
+            form: T::FORM,
         }
     }
 }
@@ -146,9 +146,14 @@ impl Key {
     /// `burst = 1`: the key with its default or an example, as written in a file.
     pub fn assignment(&self) -> String {
         let text = self.example.or(self.default).unwrap_or_default();
-        match self.kind.is_quoted {
-            true => format!("{} = \"{text}\"", self.name),
-            false => format!("{} = {text}", self.name),
+        match self.kind.form {
+            Form::Quoted => format!("{} = \"{text}\"", self.name),
+            Form::Bare => format!("{} = {text}", self.name),
+            Form::List => {
+                let items = text.split(BETWEEN).map(str::trim);
+                let items: Vec<String> = items.map(|item| format!("\"{item}\"")).collect();
+                format!("{} = [{}]", self.name, items.join(", "))
+            }
         }
     }
 

@@ -27,10 +27,20 @@ pub enum ValueError {
     Relay(UrlError),
 }
 
+/// How a file has a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `"1m"`
+    Quoted,
+    /// `20`
+    Bare,
+    /// `["a", "b"]`
+    List,
+}
+
 /// A type that a key may have. Values arrive as text, whether from a flag, a variable or the file.
 pub trait Value: Sized {
-    /// Whether a file has it in quotes.
-    const IS_QUOTED: bool = true;
+    const FORM: Form = Form::Quoted;
 
     /// For people, after "is" or "is not".
     fn expects(limits: &Limits) -> String;
@@ -52,6 +62,18 @@ pub trait Value: Sized {
         self
     }
 }
+
+/// A type that a list in brackets may hold.
+pub trait ListItem: Sized {
+    /// For people, after "a list of".
+    const EXPECTS: &'static str;
+
+    /// Errors: completes "`value`: …".
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// Between the items of a list that is one text. No item contains it.
+pub const BETWEEN: char = ';';
 
 /// A type with few values, each with a name.
 pub trait Choice: Copy + 'static {
@@ -171,7 +193,7 @@ fn text_of_whole(value: &DeValue<'_>) -> Option<String> {
 }
 
 impl Value for u32 {
-    const IS_QUOTED: bool = false;
+    const FORM: Form = Form::Bare;
 
     fn expects(limits: &Limits) -> String {
         expects_whole(limits)
@@ -191,7 +213,7 @@ impl Value for u32 {
 }
 
 impl Value for i16 {
-    const IS_QUOTED: bool = false;
+    const FORM: Form = Form::Bare;
 
     fn expects(limits: &Limits) -> String {
         expects_whole(limits)
@@ -211,7 +233,7 @@ impl Value for i16 {
 }
 
 impl Value for NonZeroU32 {
-    const IS_QUOTED: bool = false;
+    const FORM: Form = Form::Bare;
 
     fn expects(limits: &Limits) -> String {
         expects_whole(limits)
@@ -231,7 +253,7 @@ impl Value for NonZeroU32 {
 }
 
 impl Value for f64 {
-    const IS_QUOTED: bool = false;
+    const FORM: Form = Form::Bare;
 
     fn expects(limits: &Limits) -> String {
         match limits {
@@ -267,7 +289,7 @@ impl Value for f64 {
 }
 
 impl Value for bool {
-    const IS_QUOTED: bool = false;
+    const FORM: Form = Form::Bare;
 
     fn expects(_: &Limits) -> String {
         "`true` or `false`".into()
@@ -283,6 +305,35 @@ impl Value for bool {
 
     fn values(limits: &Limits) -> Option<String> {
         Some(format!("Values: {}", bool::expects(limits)))
+    }
+}
+
+impl<T: ListItem> Value for Vec<T> {
+    const FORM: Form = Form::List;
+
+    fn expects(_: &Limits) -> String {
+        format!("a list of {} in brackets", T::EXPECTS)
+    }
+
+    fn text_of(value: &DeValue<'_>) -> Option<String> {
+        let items = value.as_array()?.iter();
+        let items: Option<Vec<&str>> = items.map(|item| item.get_ref().as_str()).collect();
+        Some(items?.join(&format!("{BETWEEN} ")))
+    }
+
+    fn parse(text: &str, limits: &Limits) -> Result<Vec<T>, ValueError> {
+        if text.trim().is_empty() {
+            return Err(wrong::<Vec<T>>(limits));
+        }
+        let items = text.split(BETWEEN).map(str::trim);
+        let items = items.map(|item| {
+            let named = |why| match item == text {
+                true => why,
+                false => format!("`{item}`: {why}"),
+            };
+            T::parse(item).map_err(|why| ValueError::Form(named(why)))
+        });
+        items.collect()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::judge::{LostPartition, Rebuilt};
 use super::report::{RecoverError, Recovery};
-use crate::domain::address;
 use crate::domain::chunk::MessageLine;
 use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload, EventType};
 use crate::domain::ids::RunKey;
@@ -195,7 +194,7 @@ fn in_doubt(
             row: line.row,
             address: line.address.clone(),
             relay: None,
-            site: address::site_of(&line.address).to_string(),
+            site: recovery.sites.of_address(&line.address).to_string(),
             reply: None,
             class: None,
             reason: Some(Reason::WorkerLost),

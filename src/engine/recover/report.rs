@@ -1,6 +1,7 @@
 //! What `recover` is asked, and what it answers.
 
 use crate::clock::Clock;
+use crate::domain::site::Sites;
 use crate::domain::topic::TopicPartition;
 use crate::engine::read_model::AccountError;
 use crate::queue::{MAX_COMMIT_TEXT, Queue, QueueError};
@@ -13,6 +14,8 @@ pub struct Recovery<'a> {
     pub clock: &'a dyn Clock,
     /// Of the worker that owns the partitions while they are repaired; unique among running workers.
     pub name: String,
+    /// Which domains are one site.
+    pub sites: &'a Sites,
     /// Leave the checkpoints alone and read every run from its start.
     pub to_earliest: bool,
     /// Change nothing.

@@ -1,7 +1,6 @@
 //! The effects of a cycle as records: events, moved messages, letters, entries of the campaign topic.
 
 use super::settings::Setup;
-use crate::domain::address;
 use crate::domain::chunk::{ChunkHead, MessageLine};
 use crate::domain::content::MessageContent;
 use crate::domain::event::{Event, EventHeader, EventMetadata, EventPayload};
@@ -85,7 +84,7 @@ impl RecordBuilder<'_> {
                 row: line.row,
                 address: line.address.clone(),
                 relay: details.relay.clone(),
-                site: address::site_of(&line.address).to_string(),
+                site: self.setup.groups.of_address(&line.address).to_string(),
                 reply: details.reply.clone(),
                 class: details.class,
                 reason: details.reason,

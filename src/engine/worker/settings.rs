@@ -5,6 +5,7 @@ use crate::domain::ids::RunKey;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
+use crate::domain::site::Sites;
 use crate::domain::topic::TopicPartition;
 use crate::engine::account::AccountError;
 use crate::engine::breaker;
@@ -24,6 +25,8 @@ pub struct Setup {
     pub queue: Rc<dyn Queue>,
     pub clock: Rc<dyn Clock>,
     pub relays: Vec<RelayLane>,
+    /// Which domains are one site.
+    pub groups: Rc<Sites>,
     /// Limits of receiving sites, by site name.
     pub sites: BTreeMap<String, SiteLimit>,
     pub retry: RetrySchedule,

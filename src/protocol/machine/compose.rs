@@ -2,7 +2,6 @@
 
 use super::check::{check_progress, not_open, open_of};
 use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
-use crate::domain::address;
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::invariant::{Broken, Invariant};
@@ -247,7 +246,7 @@ impl Machine {
             queues.retain_mut(|queue| {
                 let next = if taken.len() < claims {
                     queue.find(|candidate| {
-                        let site = address::site_of(&candidate.message.line.address);
+                        let site = self.sites.of_address(&candidate.message.line.address);
                         (view.reserve)(site)
                     })
                 } else {

@@ -34,6 +34,7 @@ use super::progress::{OpenChunk, Progress, Target};
 use crate::domain::chunk::Message;
 use crate::domain::event::EventDetails;
 use crate::domain::ids::{Offset, RunKey};
+use crate::domain::site::Sites;
 use crate::domain::topic::{Topic, TopicPartition};
 use backlog::Backlog;
 use bases::OwnBases;
@@ -90,6 +91,7 @@ pub struct Machine {
     at: TopicPartition,
     token: u64,
     rules: Rules,
+    sites: Rc<Sites>,
     phase: Phase,
     progress: Progress,
     /// The offset of the last commit; it never goes back.

@@ -108,7 +108,7 @@ impl Machine {
         }
         self.check_contents(offset, open, &chunk)?;
         let due = self.due(offset, appended_at);
-        let opened = Opened::new(chunk, &open.done, (appended_at, due));
+        let opened = Opened::new(chunk, &open.done, (appended_at, due), &self.sites);
         self.chunks.insert(offset, opened);
         self.backlog.change(offset);
         self.update_backlog();
@@ -379,7 +379,7 @@ impl Machine {
         self.check_contents(found.offset, &open, &found.chunk)?;
         self.progress.open.insert(found.offset, open);
         let due = self.due(found.offset, found.appended_at);
-        let opened = Opened::new(found.chunk, &done, (found.appended_at, due));
+        let opened = Opened::new(found.chunk, &done, (found.appended_at, due), &self.sites);
         self.chunks.insert(found.offset, opened);
         self.backlog.change(found.offset);
         Ok(())

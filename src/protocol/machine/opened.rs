@@ -1,7 +1,7 @@
 //! The contents of an open chunk: its messages that are not done, and where they go.
 
-use crate::domain::address;
 use crate::domain::chunk::{Chunk, ChunkHead, Message};
+use crate::domain::site::Sites;
 use crate::protocol::positions::Positions;
 use crate::protocol::progress::OpenChunk;
 use std::collections::BTreeMap;
@@ -56,12 +56,13 @@ impl Opened {
         chunk: Rc<Chunk>,
         done: &Positions,
         (appended_at, due): (SystemTime, Option<Due>),
+        groups: &Sites,
     ) -> Opened {
         let Chunk { head, messages } = Rc::unwrap_or_clone(chunk);
         let mut sites: BTreeMap<&str, Positions> = BTreeMap::new();
         let mut suppressed = Positions::default();
         for (position, message) in messages.iter().enumerate() {
-            let site = address::site_of(&message.line.address);
+            let site = groups.of_address(&message.line.address);
             sites.entry(site).or_default().add(position);
             if message.line.suppressed.is_some() {
                 suppressed.add(position);

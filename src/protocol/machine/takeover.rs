@@ -7,12 +7,14 @@ use super::bases::OwnBases;
 use super::check::check_progress;
 use super::{CycleView, Machine, MessageRef, OpenMessage, Phase, Rules};
 use crate::domain::ids::Offset;
+use crate::domain::site::Sites;
 use crate::domain::topic::TopicPartition;
 use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::RunState;
 use crate::protocol::progress::{BaseId, Progress};
 use crate::protocol::text::{self, Bases, TextError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// What a worker knows of a partition that it has just gained.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Gain {
     pub low: Offset,
     /// Every base of the partition that is not deleted.
     pub bases: Vec<BaseId>,
+    /// Which domains are one site.
+    pub sites: Rc<Sites>,
 }
 
 /// Why a partition cannot be taken over. Nothing has been committed.
@@ -69,6 +73,7 @@ impl Machine {
             at: gain.at,
             token: gain.token,
             rules,
+            sites: gain.sites,
             phase: Phase::Fencing,
             progress,
             offset,

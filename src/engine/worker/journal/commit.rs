@@ -3,7 +3,6 @@
 use super::Journal;
 use super::gates::Gates;
 use super::partitions::{CommitLimits, Partitions};
-use crate::domain::address;
 use crate::domain::ids::Offset;
 use crate::domain::topic::TopicPartition;
 use crate::engine::limits::pace::horizon;
@@ -118,7 +117,11 @@ impl Journal {
         let progress = machine.acked().cloned().ok_or_else(unawaited)?;
         let in_flight = claimed.into_iter().map(|open| InFlight {
             token: commit.token,
-            site: address::site_of(&open.message.line.address).to_string(),
+            site: self
+                .setup
+                .groups
+                .of_address(&open.message.line.address)
+                .to_string(),
             open,
         });
         self.lanes.hand_over(in_flight.collect());

@@ -83,6 +83,7 @@ impl Journal {
             committed,
             low,
             bases: self.followed.ledger.base_ids(at).collect(),
+            sites: self.setup.groups.clone(),
         };
         let rules = Rules {
             jitter: self.setup.retry.jitter,

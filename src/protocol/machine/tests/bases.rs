@@ -86,6 +86,7 @@ fn a_base_is_deleted_when_a_commit_without_it_is_acknowledged() {
         committed: Some((0, before.text_from(id, &before))),
         low: 0,
         bases: vec![id],
+        sites: Rc::default(),
     };
     let mut machine = Machine::gain(gain, &known, rules()).unwrap();
     let (effects, text) = step(&mut machine, &topics, &mut known);
@@ -185,6 +186,7 @@ fn a_base_that_is_written_again_is_not_deleted() {
         committed: Some((0, text)),
         low: 0,
         bases: vec![id],
+        sites: Rc::default(),
     };
     let mut again = Machine::gain(gain, &known, rules()).unwrap();
     step(&mut again, &topics, &mut known);

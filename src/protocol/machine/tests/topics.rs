@@ -190,6 +190,7 @@ pub(super) fn try_gain(
         committed,
         low: 0,
         bases: Vec::new(),
+        sites: Rc::default(),
     };
     Machine::gain(gain, &(), rules())
 }
