@@ -9,6 +9,7 @@ mod texts;
 
 use crate::domain::outcome::{Class, Reason, Reply, Scope, Stage, Verdict};
 use evidence::{Evidence, Severity};
+use std::time::Duration;
 
 /// What a rule says, before stage and reply code are taken into account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,11 @@ fn class(evidence: &Evidence, reason: Reason, scope: Scope) -> Class {
         Class::Hard if scope != Scope::Recipient => Class::Soft,
         class => class,
     }
+}
+
+/// The delay that a reply's words ask for: `try again in 5 minutes`.
+pub fn asked_delay(words: &str) -> Option<Duration> {
+    delay::asked_for(&words.to_lowercase())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! storm of connections. A pure state machine over boot time.
 
 use super::policy::Trouble;
+use crate::bounce;
 use crate::domain::duration;
 use crate::domain::outcome::{Attempt, Stage};
 use crate::domain::shown::with_spaces;
@@ -42,6 +43,8 @@ const SENDER_PROBES: usize = 3;
 /// Where one of so many last replies was good, a refusal of one message is not yet trouble.
 const RECENT: usize = 5;
 const MAX_WORDS: usize = 200;
+/// A reply that asks for a longer pause gets no longer one.
+const LONGEST_ASKED: Duration = Duration::from_secs(4 * 3_600);
 
 /// An event for a breaker. The text is the relay's reply or the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,18 @@ impl Signal {
             Trouble::Relay => Signal::Refused(words),
             Trouble::Sender => Signal::SenderRefused(words),
         })
+    }
+
+    /// The relay's words; empty where nothing is wrong.
+    fn words(&self) -> &str {
+        match self {
+            Signal::Fine => "",
+            Signal::Deferred(words)
+            | Signal::Refused(words)
+            | Signal::RefusedOne(words)
+            | Signal::LoginRefused(_, words)
+            | Signal::SenderRefused(words) => words,
+        }
     }
 
     /// A refusal at RCPT TO or later.
@@ -322,7 +337,7 @@ impl Breaker {
             }
         };
         opens.then(|| {
-            self.open(now, cause);
+            self.open(now, cause, words);
             self.notice(&signal, words)
         })
     }
@@ -353,7 +368,7 @@ impl Breaker {
         if open.probing == 0 || !is_same {
             (open.granted, open.probing) = (0, 0);
             open.failed_probes = if is_same { open.failed_probes + 1 } else { 0 };
-            open.next_probe_at = now + open.wait();
+            open.next_probe_at = now + open.wait().max(asked(signal.words()));
         }
         match signal {
             Signal::LoginRefused(_, words) if !is_same => Some(self.notice(signal, words)),
@@ -373,7 +388,7 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, now: Duration, cause: Cause) {
+    fn open(&mut self, now: Duration, cause: Cause, words: &str) {
         let failed_probes = match self.last {
             Some((ended, failed, last)) if last == cause && now < ended + RELAPSE => failed + 1,
             _ => 0,
@@ -386,7 +401,7 @@ impl Breaker {
             granted: 0,
             probing: 0,
         };
-        open.next_probe_at = now + open.wait();
+        open.next_probe_at = now + open.wait().max(asked(words));
         self.open = Some(open);
         self.replies.clear();
     }
@@ -447,6 +462,13 @@ impl Refusals {
         let chance = share.powf(f64::from(self.in_a_row));
         self.in_a_row >= FEWEST_REFUSALS && chance <= CHANCE
     }
+}
+
+/// How long the words ask us to wait: `try again in 5 minutes`.
+fn asked(words: &str) -> Duration {
+    bounce::asked_delay(words)
+        .unwrap_or_default()
+        .min(LONGEST_ASKED)
 }
 
 /// The relay's reply for a terminal: without hidden characters, shortened.

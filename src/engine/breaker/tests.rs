@@ -250,3 +250,22 @@ proptest! {
         prop_assert_eq!(breaker.may_try(at(now)), Permit::Go);
     }
 }
+
+#[test]
+fn a_pause_lasts_as_long_as_the_reply_asks_for() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let asks = |text: &str| Signal::Refused(format!("421 4.7.0 {text}"));
+    let mut breaker = Breaker::new("relay");
+    breaker.report(at(0), asks("too many messages, try again in 5 minutes"));
+    assert_eq!(breaker.may_try(at(1_000)), Permit::Wait(minutes(5)));
+    assert_eq!(breaker.may_try(minutes(5)), Permit::Probe);
+    breaker.report(minutes(5), asks("Try again in 10 minutes"));
+    assert_eq!(breaker.may_try(minutes(6)), Permit::Wait(minutes(15)));
+    assert_eq!(breaker.may_try(minutes(15)), Permit::Probe);
+    breaker.report(minutes(15), asks("try again in 20 hours"));
+    let most = minutes(15) + LONGEST_ASKED;
+    assert_eq!(breaker.may_try(minutes(16)), Permit::Wait(most));
+    assert_eq!(breaker.may_try(most), Permit::Probe);
+    breaker.report(most, asks("busy"));
+    assert_eq!(breaker.may_try(most), Permit::Wait(most + at(5_000)));
+}

@@ -39,6 +39,8 @@ pub struct Schedule {
     later: Vec<Duration>,
     soft: Duration,
     tries: u32,
+    /// A retry may come early by this part of its delay, in thousandths.
+    early_per_mille: u32,
 }
 
 impl From<&RetrySchedule> for Schedule {
@@ -61,6 +63,7 @@ impl From<&RetrySchedule> for Schedule {
             later,
             soft: whole(settings.soft_interval),
             tries: settings.tries,
+            early_per_mille: (settings.jitter.clamp(0.0, 1.0) * 1_000.0).ceil() as u32,
         }
     }
 }
@@ -111,26 +114,33 @@ impl Schedule {
         self.soft
     }
 
-    /// The next tier at or above a delay, or the longest there is.
-    pub fn round_up(&self, delay: Duration) -> Duration {
-        let tiers = self.tiers();
-        let above = tiers.range(delay..).next().copied();
-        above.unwrap_or(self.longest())
-    }
-
     /// How long this failure waits. Soft failures wait for the fixed interval. So do greylisting and a full mailbox
     /// when they are reported with a 4xx code, because neither ends within minutes. Others wait for the exponential
-    /// delay, or longer if the reply asks for it.
+    /// delay. All of them wait longer if the reply asks for it: no retry comes earlier than that, up to the longest tier.
     pub(super) fn delay(&self, verdict: &Verdict, tries: u32) -> Duration {
         let ends_slowly = matches!(verdict.reason, Reason::Greylisted | Reason::MailboxFull);
-        if verdict.class == Class::Soft || ends_slowly {
-            return self.soft;
-        }
-        let own = self.temporary(tries);
+        let own = match verdict.class == Class::Soft || ends_slowly {
+            true => self.soft,
+            false => self.temporary(tries),
+        };
         match verdict.delay {
-            Some(asked) => self.round_up(asked.max(own)),
-            None => own,
+            Some(asked) if self.earliest(own) < asked => self.long_enough(asked),
+            _ => own,
         }
+    }
+
+    /// The shortest tier whose messages wait for so long, even the first of them; else the longest there is.
+    fn long_enough(&self, asked: Duration) -> Duration {
+        let tiers = self.tiers();
+        let mut tiers = tiers.into_iter();
+        tiers
+            .find(|tier| self.earliest(*tier) >= asked)
+            .unwrap_or(self.longest())
+    }
+
+    /// When the first message of a tier is due: they are spread around its delay.
+    fn earliest(&self, delay: Duration) -> Duration {
+        delay - delay * self.early_per_mille.min(1_000) / 1_000
     }
 }
 
@@ -148,10 +158,38 @@ mod tests {
         let delays: Vec<_> = (0..5).map(|tries| it.temporary(tries)).collect();
         assert_eq!(delays, [1, 2, 4, 4, 4].map(minutes));
         assert_eq!(it.tiers(), [1, 2, 4, 30].map(minutes).into());
-        assert_eq!(it.round_up(Duration::from_secs(61)), minutes(2));
-        assert_eq!(it.round_up(minutes(2)), minutes(2));
-        assert_eq!(it.round_up(minutes(90)), minutes(30));
-        assert_eq!(it.round_up(Duration::ZERO), minutes(1));
+    }
+
+    #[test]
+    fn no_retry_comes_before_the_time_that_a_reply_asks_for() {
+        // Tiers of 1, 2, 4 and 30 minutes, whose first messages are due a tenth earlier.
+        let it = Schedule::from(&RetrySchedule::default());
+        let verdict = |reason, class, seconds| Verdict {
+            class,
+            reason,
+            scope: crate::domain::outcome::Scope::Recipient,
+            delay: Some(Duration::from_secs(seconds)),
+            rule: "test",
+        };
+        for (reason, class, tries, seconds, delay) in [
+            (Reason::Throttled, Class::Temporary, 0, 30, 1),
+            (Reason::Throttled, Class::Temporary, 0, 54, 1),
+            (Reason::Throttled, Class::Temporary, 0, 60, 2),
+            (Reason::Throttled, Class::Temporary, 0, 240, 30),
+            (Reason::Throttled, Class::Temporary, 2, 30, 4),
+            (Reason::Greylisted, Class::Temporary, 0, 300, 30),
+            (Reason::RemoteError, Class::Soft, 0, 300, 30),
+            (Reason::Throttled, Class::Temporary, 0, 7_200, 30),
+        ] {
+            let found = it.delay(&verdict(reason, class, seconds), tries);
+            assert_eq!(found, minutes(delay), "{reason:?} {seconds}");
+        }
+        let short = Schedule::from(&RetrySchedule {
+            soft_interval: minutes(1),
+            ..RetrySchedule::default()
+        });
+        let greylisted = verdict(Reason::Greylisted, Class::Temporary, 180);
+        assert_eq!(short.delay(&greylisted, 0), minutes(4));
     }
 
     #[test]
