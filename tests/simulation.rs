@@ -11,6 +11,7 @@ mod check;
 mod claims;
 mod clients;
 mod delays;
+mod hours;
 mod outage;
 mod process;
 mod profile;

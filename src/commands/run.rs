@@ -175,6 +175,10 @@ fn unfinished(summary: &Summary) -> String {
         Some(LeftWork::RelaysAway) => "; no relay is available".to_string(),
         Some(LeftWork::LoginRefused) => "; the relay refuses our login".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
+        Some(LeftWork::OutsideWindows(wait)) => format!(
+            "; the rest waits for the send windows, which open in {}",
+            duration::human(wait)
+        ),
         Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", duration::human(wait)),
     }
 }

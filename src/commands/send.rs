@@ -54,8 +54,15 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     } else {
         global.say(worker::closing_line(&summary));
     }
-    if let Some(LeftWork::DueLater(wait)) = summary.left_work {
-        global.say(format!("the rest is due in {}", duration::human(wait)));
+    match summary.left_work {
+        Some(LeftWork::DueLater(wait)) => {
+            global.say(format!("the rest is due in {}", duration::human(wait)));
+        }
+        Some(LeftWork::OutsideWindows(wait)) => global.say(format!(
+            "the rest waits for the send windows, which open in {}",
+            duration::human(wait)
+        )),
+        _ => {}
     }
     Ok(worker::exit(&summary, signal, args.drain))
 }

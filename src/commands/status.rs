@@ -4,6 +4,7 @@ mod lanes;
 mod view;
 
 use super::project::{self, OpenProject};
+use super::time::outside_windows;
 use super::{Exit, Failure, Global, lookup, output};
 use crate::clock::Clock;
 use crate::config::Flags;
@@ -49,7 +50,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
                 let seen = read(args, &project).await?;
                 match global.json {
                     true => output::json(&seen)?,
-                    false => output::lines(&seen.lines())?,
+                    false => output::lines(&seen.lines(&project))?,
                 }
                 Ok(Exit::Done)
             }
@@ -68,8 +69,11 @@ struct Seen {
 
 impl Seen {
     /// Without line ends.
-    fn lines(&self) -> Vec<String> {
-        let mut lines = view::lines(&self.status);
+    fn lines(&self, project: &OpenProject) -> Vec<String> {
+        let windows = project.loaded.settings.send.send_windows();
+        let now = project.clock.now();
+        let outside = windows.next(now);
+        let mut lines = view::lines(&self.status, outside.map(|next| outside_windows(&next, now)));
         if let Some(workers) = &self.lanes {
             lines.push(String::new());
             lines.extend(lanes::lines(workers));
@@ -110,11 +114,11 @@ async fn watch(args: &Args, global: &Global, project: &OpenProject) -> Result<Ex
         };
         match (global.json, on_terminal) {
             (true, _) => output::json(&seen)?,
-            (false, true) => output::raw(over(&seen.lines(), is_first).as_bytes())?,
-            (false, false) if is_first => output::lines(&seen.lines())?,
+            (false, true) => output::raw(over(&seen.lines(project), is_first).as_bytes())?,
+            (false, false) if is_first => output::lines(&seen.lines(project))?,
             (false, false) => {
                 output::line("")?;
-                output::lines(&seen.lines())?;
+                output::lines(&seen.lines(project))?;
             }
         }
         is_first = false;

@@ -2,6 +2,7 @@
 
 use super::text::plain;
 use crate::domain::duration;
+use crate::domain::send_windows;
 use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, ToSpan, Zoned};
 use std::time::{Duration, SystemTime};
@@ -106,6 +107,12 @@ pub fn local_time(at: SystemTime) -> String {
         "%Y-%m-%d %H:%M:%S"
     };
     at.strftime(form).to_string()
+}
+
+/// `outside the send windows, next Mon 09:00 Europe/Berlin`.
+pub fn outside_windows(next: &Zoned, now: SystemTime) -> String {
+    let next = send_windows::describe(next, now);
+    format!("outside the send windows, next {next}")
 }
 
 /// The current time in the form of records: `2026-12-01T09:00:00Z`.

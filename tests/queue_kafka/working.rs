@@ -7,6 +7,7 @@ use mailq::domain::project_key::ProjectKey;
 use mailq::domain::rate::Rate;
 use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{InDoubtPolicy, RateInForce};
+use mailq::domain::send_windows::SendWindows;
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::{VerifyRequest, verify};
 use mailq::engine::enqueue::{Compose, EarlierRuns, Job, QueueTimeout, RunChoice, enqueue};
@@ -115,6 +116,7 @@ fn setup(settings: &KafkaSettings, queue: Rc<dyn Queue>, name: &str, outbox: &Pa
             rate: Rate::Unlimited,
         }],
         groups: Rc::default(),
+        windows: SendWindows::default(),
         sites: BTreeMap::new(),
         retry: schedule(),
         max_uncommitted: 64,

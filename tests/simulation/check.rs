@@ -1,10 +1,9 @@
 //! Checks every promise at the end of a run, from the log alone.
 
 use super::campaign::message_id;
-use super::profile::Profile;
 use super::totals::Totals;
 use super::world::World;
-use super::{claims, delays, rates};
+use super::{claims, delays, hours, rates};
 use mailq::clock::Clock;
 use mailq::domain::counters::{Counters, Final};
 use mailq::domain::event::{Event, EventType};
@@ -171,6 +170,7 @@ pub async fn check(world: &World) -> Result<Totals, String> {
     let claims = claims::check(world, &mut totals)?;
     delays::check(world, &books.ledger, &claims)?;
     rates::check(world)?;
+    hours::check(world)?;
     books.bound(&totals)?;
     Ok(totals)
 }
@@ -260,7 +260,7 @@ impl Books<'_> {
         if accepted > 0 && facts.seal.is_none() {
             return Err(format!("sent before the seal: {}", history()));
         }
-        if self.world.profile == Profile::Clean && named > 0 {
+        if self.world.profile.is_clean() && named > 0 {
             return Err(format!("in doubt though nothing was lost: {}", history()));
         }
         Ok(end)
@@ -421,7 +421,7 @@ impl Books<'_> {
         if totals.extra > bound {
             return Err(format!("{} duplicates, at most {bound}", totals.extra));
         }
-        if self.world.profile == Profile::Clean && totals.extra > 0 {
+        if self.world.profile.is_clean() && totals.extra > 0 {
             return Err(format!(
                 "{} duplicates though nothing was lost",
                 totals.extra

@@ -1,7 +1,6 @@
 //! No worker runs for so long that the queue forgets every commit. After clean stops the next worker continues; after a
 //! kill it refuses, and `recover` lists the recipients who may get a duplicate.
 
-use super::profile::Profile;
 use super::world::{LEASE, Watcher, World};
 use mailq::domain::site::Sites;
 use mailq::engine::recover::{Recovery, recover};
@@ -14,7 +13,7 @@ pub async fn run(world: &mut World) -> Result<(), String> {
     let faults = world.profile.faults();
     world.wake_all();
     world.log.set_faults(Faults::none());
-    let is_clean = world.profile == Profile::Clean || world.random.bool();
+    let is_clean = world.profile.is_clean() || world.random.bool();
     if is_clean {
         for worker in &world.workers {
             worker.stop.ask();

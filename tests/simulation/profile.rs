@@ -1,6 +1,7 @@
 //! The kind of run that a seed makes: all faults at once, or one promise in detail.
 
 use mailq::domain::rate::Rate;
+use mailq::domain::send_windows::{SendWindow, SendWindows};
 use mailq::engine::worker::SiteLimit;
 use mailq_testkit::memory::Faults;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,8 @@ pub enum Profile {
     Hold,
     /// No faults: workers start and stop cleanly, partitions are revoked. No duplicate, nothing in doubt.
     Clean,
+    /// The same, and mail may leave only in every second minute.
+    Windows,
     /// A rate, and workers that start and stop.
     Paced,
     /// The same where each process has a bucket of its own, so that workers share the rate out.
@@ -27,9 +30,14 @@ impl Profile {
         match seed % 10 {
             0..6 => Profile::Faults,
             6 => Profile::Hold,
-            7 | 8 => Profile::Clean,
+            7 => Profile::Clean,
+            8 => Profile::Windows,
             _ => Profile::Paced,
         }
+    }
+
+    pub fn is_clean(self) -> bool {
+        matches!(self, Profile::Clean | Profile::Windows)
     }
 
     pub fn has_faults(self) -> bool {
@@ -81,6 +89,20 @@ impl Profile {
         let connections = random.usize(1..4);
         let site = format!("site{}.example", random.u32(..3));
         BTreeMap::from([(site, SiteLimit { rate, connections })])
+    }
+
+    /// When mail may leave.
+    pub fn windows(self) -> SendWindows {
+        if self != Profile::Windows {
+            return SendWindows::default();
+        }
+        let minutes = (0..60).step_by(2);
+        let texts = minutes.map(|from| format!("Thu 00:{from:02}-00:{:02} UTC", from + 1));
+        SendWindows::new(
+            texts
+                .map(|text| SendWindow::parse(&text).unwrap())
+                .collect(),
+        )
     }
 
     pub fn suppressed(self, random: &mut fastrand::Rng, rows: u64) -> BTreeSet<u64> {

@@ -293,6 +293,7 @@ impl World {
                 rate: Rate::Unlimited,
             }],
             groups: Rc::default(),
+            windows: self.profile.windows(),
             sites: self.sites.clone(),
             retry: schedule(),
             max_uncommitted: K,
@@ -345,7 +346,7 @@ impl World {
             if faults && self.random.u32(..60) == 0 {
                 match self.profile {
                     Profile::Faults | Profile::Hold => self.fault(),
-                    Profile::Clean => self.clean_change(),
+                    Profile::Clean | Profile::Windows => self.clean_change(),
                     Profile::Paced => self.start_and_stop(),
                     Profile::Shared => self.change_shares(),
                     Profile::Alone => {}

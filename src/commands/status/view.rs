@@ -10,8 +10,8 @@ use crate::engine::account::{CampaignRow, State, Status};
 /// Workers and partitions that are named one by one.
 const NAMED_WORKERS: usize = 4;
 
-/// Without line ends.
-pub fn lines(status: &Status) -> Vec<String> {
+/// Without line ends. `outside`: until when no mail may leave, where that is so.
+pub fn lines(status: &Status, outside: Option<String>) -> Vec<String> {
     let mut pairs = vec![("queue", status.queue.clone())];
     let tiers = status.retry.iter().filter(|tier| tier.messages > 0);
     pairs.extend(tiers.map(|one| ("retry", tier(one))));
@@ -20,6 +20,7 @@ pub fn lines(status: &Status) -> Vec<String> {
     pairs.push(("dlq", letters(status.dlq)));
     pairs.push(("rate", rate(status)));
     pairs.push(("lag", lag(status)));
+    pairs.extend(outside.map(|outside| ("windows", outside)));
     pairs.push(("workers", workers(&status.workers, status.lag)));
     if status.lag > 0 && !status.workers.is_empty() {
         pairs.extend(behind(&status.partitions).map(|partitions| ("chunks", partitions)));
@@ -236,7 +237,7 @@ mod tests {
     fn prints_a_status_as_lines() {
         let status = status(vec![row(State::Sending, 1_500), row(State::Done, 0)]);
         assert_eq!(
-            lines(&status),
+            lines(&status, None),
             [
                 "queue    sqlite:/q.db",
                 "",

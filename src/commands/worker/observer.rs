@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::commands::Global;
 use crate::commands::progress::{Counts, Progress, Unit, Verbosity};
 use crate::commands::relays::{login_hint, pause_hint};
-use crate::commands::time::local_time;
+use crate::commands::time::{local_time, outside_windows};
 use crate::domain::ids::RunKey;
 use crate::engine::account::{AccountError, Left, View, left};
 use crate::engine::breaker;
@@ -131,6 +131,7 @@ pub fn notice_line(notice: &Notice) -> Option<String> {
         }
         Notice::QueueTrouble(why) => format!("warning: {why}; trying again"),
         Notice::Waiting { until } => format!("nothing to send before {}", local_time(*until)),
+        Notice::OutsideWindows { next } => outside_windows(next, SystemTime::now()),
         Notice::HeldBy { workers } => format!(
             "warning: the rest is held by {}; nothing was committed for longer than `--max-wait`",
             holders(workers)
@@ -174,6 +175,7 @@ impl Observer for TerminalObserver {
             }
             Notice::RateChanged { .. }
             | Notice::Waiting { .. }
+            | Notice::OutsideWindows { .. }
             | Notice::Share { .. }
             | Notice::NoShare { .. } => self.progress.say(line),
         }

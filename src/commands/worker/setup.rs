@@ -37,6 +37,7 @@ pub fn setup(
         decode_on_threads: true,
         max_text: MAX_COMMIT_TEXT,
         base_after: usize::MAX,
+        windows: settings.send.send_windows(),
         rate,
         goal,
     }

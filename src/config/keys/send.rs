@@ -1,9 +1,10 @@
 //! The keys of `[send]`.
 
 use crate::config::declare::keys;
-use crate::config::schema::Limits;
+use crate::config::schema::{Limits, ListItem};
 use crate::config::source::Sourced;
 use crate::domain::rate::Rate;
+use crate::domain::send_windows::{SendWindow, SendWindows};
 
 keys! {
     /// Limits for sending.
@@ -47,5 +48,31 @@ keys! {
             variables: &["MAILQ_MAX_UNCOMMITTED"],
             flag: "--max-uncommitted",
         }
+
+        /// When mail may leave: `["Mon-Fri 09:00-18:00 Europe/Berlin"]`
+        ///
+        /// Each window has days (`Mon-Fri`, `Sat,Sun`; without them every day), times (`22:00-06:00` ends on the next
+        /// day, `24:00` is the end of the day) and a time zone (without one that of the host). Outside of all windows
+        /// no message begins; those that are with a relay are finished. `send --drain` and `run` wait for the next
+        /// window, or end with 75 if it opens later than `--max-wait`.
+        windows: Option<Vec<SendWindow>> {
+            default_text: "mail may leave at any time",
+            example: "Mon-Fri 09:00-18:00 Europe/Berlin",
+        }
+    }
+}
+
+impl SendKeys {
+    /// When mail may leave.
+    pub fn send_windows(&self) -> SendWindows {
+        SendWindows::new(self.windows.clone().unwrap_or_default())
+    }
+}
+
+impl ListItem for SendWindow {
+    const EXPECTS: &'static str = "windows like `\"Mon-Fri 09:00-18:00 Europe/Berlin\"`";
+
+    fn parse(text: &str) -> Result<SendWindow, String> {
+        SendWindow::parse(text)
     }
 }

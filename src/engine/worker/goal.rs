@@ -1,5 +1,6 @@
 //! When a worker that drains is done. Decided from cursors, sets and log ends, never from counters.
 
+use super::hours::SendHours;
 use super::settings::{Goal, LeftWork, WorkerError};
 use crate::clock::Clock;
 use crate::domain::ids::RunKey;
@@ -72,7 +73,7 @@ impl GoalWatch {
         &mut self,
         queue: &dyn Queue,
         ledger: &mut Ledger,
-        clock: &dyn Clock,
+        (clock, hours): (&dyn Clock, &SendHours),
         (me, has_work): (&str, bool),
     ) -> Result<GoalStatus, WorkerError> {
         let only = match self.goal {
@@ -88,8 +89,8 @@ impl GoalWatch {
         let strings = refresh(queue, ledger).await?;
         let asked = (only, clock.now());
         let left = remaining_in(queue, ledger, &strings, asked).await?;
-        let status = self.judge(&left, only, clock.now());
-        if status != GoalStatus::Continue || has_work {
+        let status = self.judge(&left, only, (clock.now(), hours));
+        if status != GoalStatus::Continue || has_work || !hours.are_open() {
             self.unchanged = None;
             return Ok(status);
         }
@@ -117,19 +118,27 @@ impl GoalWatch {
         self.max_wait().is_some_and(|most| waited > most)
     }
 
-    fn judge(&mut self, left: &Remaining, only: Option<RunKey>, now: SystemTime) -> GoalStatus {
-        if !left.pending.is_empty() {
-            return GoalStatus::Continue;
-        }
-        // A drain does not wait for scheduled runs; a worker for one run waits for that one.
-        let scheduled = left.scheduled.values().copied().filter(|_| only.is_some());
-        let Some(due) = left.next_due().into_iter().chain(scheduled).min() else {
+    fn judge(
+        &mut self,
+        left: &Remaining,
+        only: Option<RunKey>,
+        (now, hours): (SystemTime, &SendHours),
+    ) -> GoalStatus {
+        let Some(due) = due(left, only, now) else {
             let paused = only.is_some() && !left.paused.is_empty();
             return GoalStatus::Done(paused.then_some(LeftWork::Paused));
         };
-        let wait = due.duration_since(now).unwrap_or_default();
+        let opens = hours.from(due);
+        let wait = opens.duration_since(now).unwrap_or_default();
         if self.max_wait().is_some_and(|most| wait > most) {
-            return GoalStatus::Done(Some(LeftWork::DueLater(wait)));
+            return GoalStatus::Done(Some(match opens > due {
+                true => LeftWork::OutsideWindows(wait),
+                false => LeftWork::DueLater(wait),
+            }));
+        }
+        if opens > due {
+            // The worker says when the windows close.
+            return GoalStatus::Continue;
         }
         if wait.is_zero() || self.announced.is_some_and(|announced| announced >= due) {
             return GoalStatus::Continue;
@@ -137,4 +146,15 @@ impl GoalWatch {
         self.announced = Some(due);
         GoalStatus::WaitUntil(due)
     }
+}
+
+/// When something of what is left may go, by itself. `None`: nothing will.
+fn due(left: &Remaining, only: Option<RunKey>, now: SystemTime) -> Option<SystemTime> {
+    if !left.pending.is_empty() {
+        return Some(now);
+    }
+    // A drain does not wait for scheduled runs; a worker for one run waits for that one.
+    let scheduled = left.scheduled.values().copied().filter(|_| only.is_some());
+    let next = left.next_due().into_iter().chain(scheduled).min();
+    next.map(|due| due.max(now))
 }

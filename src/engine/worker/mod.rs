@@ -7,6 +7,7 @@
 //! - `lanes` where connections take their messages from; breakers and pace
 //! - `records` events, moved messages and letters as records
 //! - `figures`, `watch` counters and states for monitoring
+//! - `hours` whether the send windows let mail leave now
 //! - `followed` the campaign and suppression topics, read as they grow
 //! - `settings` what a worker is given, what it reports
 
@@ -14,6 +15,7 @@ mod checkpoints;
 pub mod figures;
 mod followed;
 mod goal;
+mod hours;
 mod inbox;
 mod journal;
 mod lanes;

@@ -5,6 +5,7 @@ use crate::domain::ids::RunKey;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::rate::Rate;
 use crate::domain::records::RateInForce;
+use crate::domain::send_windows::SendWindows;
 use crate::domain::site::Sites;
 use crate::domain::topic::TopicPartition;
 use crate::engine::account::AccountError;
@@ -15,6 +16,7 @@ use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::LedgerError;
 use crate::queue::{Queue, QueueError};
 use crate::smtp::Relay;
+use jiff::Zoned;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -48,6 +50,8 @@ pub struct Setup {
     pub max_text: usize,
     /// [`crate::protocol::machine::Rules::base_after`]. `usize::MAX`: only half of a commit's room counts.
     pub base_after: usize,
+    /// When mail may leave.
+    pub windows: SendWindows,
     pub goal: Goal,
 }
 
@@ -136,6 +140,10 @@ pub enum Notice {
     Waiting {
         until: SystemTime,
     },
+    /// Mail may leave from then on.
+    OutsideWindows {
+        next: Zoned,
+    },
     /// These workers hold all that is left, and commit nothing.
     HeldBy {
         workers: Vec<String>,
@@ -176,6 +184,8 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftWork {
     DueLater(Duration),
+    /// The send windows open again after this.
+    OutsideWindows(Duration),
     Paused,
     Stopped,
     /// Some partitions are stopped; everything else is done.

@@ -72,6 +72,11 @@ fn notices() -> Vec<Notice> {
         },
         Notice::QueueTrouble("queue `q.db` is not available: database is locked".into()),
         Notice::Waiting { until: later() },
+        Notice::OutsideWindows {
+            next: jiff::Timestamp::try_from(later())
+                .unwrap()
+                .to_zoned(jiff::tz::TimeZone::UTC),
+        },
         Notice::HeldBy {
             workers: [
                 "mail-1/4711/03af",
@@ -104,6 +109,7 @@ fn is_known(notice: &Notice) {
         | Notice::PartitionStopped { .. }
         | Notice::QueueTrouble(_)
         | Notice::Waiting { .. }
+        | Notice::OutsideWindows { .. }
         | Notice::HeldBy { .. }
         | Notice::Share { .. }
         | Notice::NoShare { .. } => {}

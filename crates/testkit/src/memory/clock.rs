@@ -22,7 +22,7 @@ impl VirtualClock {
     }
 
     /// The wall time of an instant since boot.
-    pub(super) fn wall(since_boot: Duration) -> SystemTime {
+    pub fn wall(since_boot: Duration) -> SystemTime {
         SystemTime::UNIX_EPOCH + FIRST_DAY + since_boot
     }
 

@@ -24,6 +24,10 @@ impl Journal {
         if self.stopping.is_begun() || self.setup.relays.is_empty() {
             return 0;
         }
+        if !self.lanes.hours.are_open() {
+            self.timing.ask_slots_at = None;
+            return 0;
+        }
         let uncommitted = self.partitions.uncommitted();
         let free = self.setup.max_uncommitted.saturating_sub(uncommitted);
         self.lanes.review_sites();

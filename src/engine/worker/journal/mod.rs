@@ -72,6 +72,8 @@ pub struct Journal {
     truncation: Truncation,
     rate: RateControl,
     goal: GoalWatch,
+    /// The operator knows that it is outside the send windows.
+    is_outside: bool,
     stopping: Stopping,
     timing: Timing,
     totals: Totals,
@@ -112,6 +114,7 @@ impl Journal {
             checkpoints: Checkpoints::new(setup.clone()),
             rate: RateControl::new(&setup),
             goal: GoalWatch::new(setup.goal),
+            is_outside: false,
             totals: Totals::new(now, setup.goal),
             watch: Rc::new(Watch::new(&setup, lanes.clone())),
             setup,
@@ -249,7 +252,9 @@ impl Journal {
             return Ok(());
         }
         let now = self.setup.clock.since_boot();
-        if self.goal.gives_up(self.lanes.are_relays_away(), now) {
+        // Outside the send windows nobody knows whether a relay is away.
+        let are_relays_away = self.lanes.are_relays_away() && !self.is_outside;
+        if self.goal.gives_up(are_relays_away, now) {
             self.begin_stop(Some(LeftWork::RelaysAway));
         }
         if !self.stopping.is_begun()
@@ -269,7 +274,10 @@ impl Journal {
         let has_work = has_open || self.timing.idle_since.is_none();
         let me = (self.setup.name.as_str(), has_work);
         let ledger = &mut self.followed.ledger;
-        let checked = self.goal.check(queue.as_ref(), ledger, clock.as_ref(), me);
+        let hours = &self.lanes.hours;
+        let checked = self
+            .goal
+            .check(queue.as_ref(), ledger, (clock.as_ref(), hours), me);
         match checked.await? {
             GoalStatus::Continue | GoalStatus::HeldBy(_) if self.only_damage_is_left() => {
                 self.begin_stop(Some(LeftWork::PartitionsStopped))
@@ -291,7 +299,8 @@ impl Journal {
         let idle_since = self.timing.idle_since;
         let is_idle = idle_since.is_some_and(|since| since + STOPPED_ONLY_AFTER <= now);
         let next_due = self.partitions.next_due(self.setup.clock.now());
-        self.partitions.is_any_stopped() && is_idle && next_due.is_none()
+        let may_send = !self.is_outside;
+        self.partitions.is_any_stopped() && is_idle && next_due.is_none() && may_send
     }
 
     /// One cycle. `false`: there was nothing to do.
@@ -306,6 +315,7 @@ impl Journal {
             .refresh_suppressions(queue.as_ref(), begun)
             .await?;
         self.follow_rate();
+        self.follow_hours();
         self.take_back_held();
         // All effects are durable before the commit that builds on them.
         let mut busy = self.make_effects_durable().await?;
@@ -328,6 +338,17 @@ impl Journal {
         let mut machines = self.partitions.machines();
         let owns = machines.any(|machine| !machine.is_fencing());
         self.rate.follow_shares(ledger, owns, lanes);
+    }
+
+    /// Tells the operator when the send windows close. When they open, connections look for messages again.
+    fn follow_hours(&mut self) {
+        let next = self.lanes.hours.next();
+        let was_outside = std::mem::replace(&mut self.is_outside, next.is_some());
+        match next {
+            Some(next) if !was_outside => self.observer.notice(Notice::OutsideWindows { next }),
+            None if was_outside => self.lanes.wake(),
+            _ => {}
+        }
     }
 
     /// Takes back claims that cannot be used now, so that pause and cancel take effect within a tick.

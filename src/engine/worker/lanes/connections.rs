@@ -35,7 +35,8 @@ impl Lanes {
                 if inner.closing {
                     return None;
                 }
-                let wanted = inner.waiting.len() > connections.connected_waiting.get();
+                let wanted = inner.waiting.len() > connections.connected_waiting.get()
+                    && self.hours.are_open();
                 let state = inner.relays.get_mut(relay).filter(|_| wanted);
                 match state.map(|state| state.may_connect(now)) {
                     Some(Permit::Go) => return Some(false),

@@ -16,6 +16,7 @@ pub use connections::open_connections;
 pub use slots::MOST_SLOTS;
 
 use super::followed::Suppressions;
+use super::hours::SendHours;
 use super::settings::{Observer, Setup};
 use crate::domain::ids::RunKey;
 use crate::domain::outcome::Attempt;
@@ -61,6 +62,7 @@ const MAX_SITES: usize = 10_000;
 pub struct Lanes {
     setup: Rc<Setup>,
     observer: Rc<dyn Observer>,
+    pub hours: SendHours,
     inner: RefCell<Inner>,
     /// Checked right before a message begins.
     suppressions: Rc<RefCell<Suppressions>>,
@@ -204,8 +206,10 @@ impl Lanes {
             .iter()
             .map(|_| ConnectionQueue::default())
             .collect();
+        let hours = SendHours::new(setup.windows.clone(), setup.clock.clone());
         Rc::new(Lanes {
             setup,
+            hours,
             observer,
             inner: RefCell::new(inner),
             suppressions: Rc::default(),
@@ -311,7 +315,8 @@ impl Lanes {
     }
 
     /// Returns messages that cannot begin now, unused, so that others can be claimed: those whose claim has expired, of
-    /// a held run, or of a held site; and all but one, the probe, while every relay is held.
+    /// a held run, or of a held site; all but one, the probe, while every relay is held; and all outside the send
+    /// windows.
     pub fn take_back_held(&self, is_held: impl Fn(RunKey) -> bool) {
         let now = self.setup.clock.since_boot();
         let (valid, sites, all_held) = {
@@ -327,12 +332,14 @@ impl Lanes {
             let all_held = inner.relays.iter().all(|relay| relay.breaker.is_open());
             (inner.valid.clone(), sites, all_held)
         };
+        let is_outside = !self.hours.are_open();
         let kept = Cell::new(0usize);
         let goes = |in_flight: &InFlight| {
             let holds = valid
                 .get(&in_flight.open.at)
                 .is_some_and(|(token, until)| *token == in_flight.token && now < *until);
-            let goes = !holds
+            let goes = is_outside
+                || !holds
                 || is_held(in_flight.open.run)
                 || sites.contains(&in_flight.site)
                 || (all_held && kept.get() > 0);
@@ -409,7 +416,7 @@ impl Lanes {
     }
 
     /// Wakes one connection of each relay, because one relay may be held where another is not.
-    pub(super) fn wake(&self) {
+    pub fn wake(&self) {
         self.connection_queues
             .iter()
             .for_each(ConnectionQueue::wake);
@@ -428,7 +435,8 @@ impl Lanes {
         if inner.closing {
             return Err(Blocked::Closing);
         }
-        if inner.waiting.is_empty() {
+        // Outside the send windows what waits is taken back, and its connections wait for the next claims.
+        if inner.waiting.is_empty() || !self.hours.are_open() {
             return Err(Blocked::Empty);
         }
         inner.may_take(relay, has_probe, now)?;
