@@ -1,0 +1,78 @@
+//! Takes back messages that have not begun and cannot begin now, so that others can be claimed.
+
+use super::{Answer, InFlight, Lanes};
+use crate::domain::ids::RunKey;
+use crate::domain::outcome::Attempt;
+use crate::domain::topic::TopicPartition;
+use std::cell::Cell;
+use std::collections::{BTreeSet, VecDeque};
+
+impl Lanes {
+    /// Returns messages of a partition that have not begun, unused.
+    pub fn take_back(&self, at: TopicPartition) {
+        self.take_back_if(
+            |in_flight| in_flight.open.at == at,
+            "the partition was revoked",
+        );
+    }
+
+    /// Returns messages that cannot begin now, unused, so that others can be claimed: those whose claim has expired, of
+    /// a held run, or of a held site; all but one, the probe, while every relay is held; and all outside the send
+    /// windows.
+    pub fn take_back_held(&self, is_held: impl Fn(RunKey) -> bool) {
+        let now = self.setup.clock.since_boot();
+        let (valid, sites, all_held) = {
+            let inner = self.inner.borrow();
+            if inner.waiting.is_empty() {
+                return;
+            }
+            let open = inner
+                .sites
+                .iter()
+                .filter(|(_, state)| state.breaker.is_holding(now));
+            let sites: BTreeSet<String> = open.map(|(site, _)| site.clone()).collect();
+            let all_held = inner.relays.iter().all(|relay| relay.breaker.is_open());
+            (inner.valid.clone(), sites, all_held)
+        };
+        let is_outside = !self.hours.are_open();
+        let kept = Cell::new(0usize);
+        let goes = |in_flight: &InFlight| {
+            let holds = valid
+                .get(&in_flight.open.at)
+                .is_some_and(|(token, until)| *token == in_flight.token && now < *until);
+            let goes = is_outside
+                || !holds
+                || is_held(in_flight.open.run)
+                || sites.contains(&in_flight.site)
+                || (all_held && kept.get() > 0);
+            kept.set(kept.get() + usize::from(!goes));
+            goes
+        };
+        self.take_back_if(goes, "the message is held");
+    }
+
+    pub(super) fn take_back_if(&self, which: impl Fn(&InFlight) -> bool, why: &str) {
+        let mut inner = self.inner.borrow_mut();
+        let waiting = std::mem::take(&mut inner.waiting);
+        let (back, stay): (VecDeque<InFlight>, VecDeque<InFlight>) =
+            waiting.into_iter().partition(|in_flight| which(in_flight));
+        inner.waiting = stay;
+        let answered_at = self.setup.clock.now();
+        for in_flight in back {
+            inner.waits_no_more(&in_flight.site);
+            let attempt = Attempt::NotSent {
+                why: why.to_string(),
+            };
+            inner.answers.push(Answer {
+                in_flight,
+                relay: None,
+                attempt,
+                answered_at,
+                suppressed: false,
+            });
+        }
+        if !inner.answers.is_empty() {
+            self.answered.notify_one();
+        }
+    }
+}
