@@ -50,10 +50,11 @@ fn kind(record: &CampaignRecord) -> &'static str {
         CampaignRecord::Checkpoint(_) => "checkpoint",
         CampaignRecord::Base(_) => "base",
         CampaignRecord::Key(_) => "key",
+        CampaignRecord::Reservation(_) => "reservation",
     }
 }
 
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "base",
     "batch",
     "cancel",
@@ -66,6 +67,7 @@ const KINDS: [&str; 13] = [
     "manifest",
     "purged",
     "rate",
+    "reservation",
     "seal",
 ];
 

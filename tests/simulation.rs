@@ -15,6 +15,7 @@ mod hours;
 mod outage;
 mod process;
 mod profile;
+mod quotas;
 mod rates;
 mod relay;
 mod replace;

@@ -5,6 +5,7 @@ use crate::bounce;
 use crate::config::{ConfigError, Loaded, RelayConfig, Settings, SiteKeys};
 use crate::domain::outcome::Stage;
 use crate::domain::rate::Rate;
+use crate::engine::limits::quota::{DAY, Quota};
 use crate::engine::worker::{RelayLane, SiteLimit};
 use crate::smtp::{
     self, LoginProblem, OpenError, Pipelining, Relay, RelayAddress, RelaySettings, SecretSource,
@@ -31,9 +32,25 @@ pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
                 connections,
                 weight: config.keys.weight.get(),
                 rate: config.keys.rate.unwrap_or(Rate::Unlimited),
+                quota: quota(config),
             })
         })
         .collect()
+}
+
+/// Two logins at one relay have a quota each.
+fn quota(config: &RelayConfig) -> Option<Quota> {
+    let daily = config.keys.daily_quota.map(u64::from);
+    let url = config.keys.url.value.to_string();
+    (daily.is_some() || config.warm_up.is_some()).then(|| Quota {
+        relay: match &config.user {
+            Some(user) => format!("{user} {url}"),
+            None => url,
+        },
+        daily,
+        warm_up: config.warm_up,
+        day: DAY,
+    })
 }
 
 /// Opens the first relay, for a single conversation.
@@ -229,12 +246,14 @@ mod tests {
                 ca_file: None,
                 helo: None,
                 rate: None,
+                daily_quota: None,
                 connections,
                 weight: NonZeroU32::new(weight).unwrap(),
                 pipelining: true,
             },
             user: None,
             password: None,
+            warm_up: None,
         }
     }
 

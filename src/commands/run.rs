@@ -179,6 +179,10 @@ fn unfinished(summary: &Summary) -> String {
             "; the rest waits for the send windows, which open in {}",
             duration::human(wait)
         ),
+        Some(LeftWork::QuotaUsedUp(wait)) => format!(
+            "; the daily quota is used up, and begins anew in {}",
+            duration::human(wait)
+        ),
         Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", duration::human(wait)),
     }
 }

@@ -62,6 +62,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             "the rest waits for the send windows, which open in {}",
             duration::human(wait)
         )),
+        Some(LeftWork::QuotaUsedUp(wait)) => global.say(format!(
+            "the daily quota is used up, and begins anew in {}",
+            duration::human(wait)
+        )),
         _ => {}
     }
     Ok(worker::exit(&summary, signal, args.drain))

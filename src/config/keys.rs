@@ -13,7 +13,7 @@ pub use campaign::{COLUMNS, CampaignKeys, HEADERS, OncePer, fits_a_name, is_name
 pub use events::EventsKeys;
 pub use kafka::{KafkaKeys, PROPERTIES};
 pub use project::ProjectKeys;
-pub use relay::{Auth, RelayKeys};
+pub use relay::{Auth, RelayKeys, WarmUpKeys};
 pub use retry::RetryKeys;
 pub use send::SendKeys;
 pub use site::SiteKeys;
@@ -30,6 +30,7 @@ pub const PROJECT: Schema = Schema {
         &ProjectKeys::TABLE,
         &SendKeys::TABLE,
         &RelayKeys::TABLE,
+        &WarmUpKeys::TABLE,
         &SiteKeys::TABLE,
         &RetryKeys::TABLE,
         &EventsKeys::TABLE,

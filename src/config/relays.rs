@@ -2,12 +2,13 @@
 
 use super::environment::{HOST, PASSWORD, PORT};
 use super::error::ConfigError;
-use super::keys::RelayKeys;
+use super::keys::{RelayKeys, WarmUpKeys};
 use super::layers::Keys;
 use super::layers::{Layers, Reader};
 use super::schema::{Limits, Value, ValueError};
 use super::secret::{PasswordSource, SecretKeys};
 use super::source::{Setting, Source};
+use crate::engine::limits::quota::WarmUp;
 use crate::smtp::RelayAddress;
 use std::path::Path;
 
@@ -19,6 +20,7 @@ pub struct RelayConfig {
     pub user: Option<String>,
     /// `None` for a maildir and for a relay without a user.
     pub password: Option<PasswordSource>,
+    pub warm_up: Option<WarmUp>,
 }
 
 impl Value for RelayAddress {
@@ -121,6 +123,31 @@ fn relay(reader: &Reader<'_>, layers: &Layers<'_>) -> Result<RelayConfig, Config
         keys,
         user,
         password,
+        warm_up: warm_up(reader)?,
+    })
+}
+
+/// Errors: only one of the keys that make a warm-up is there.
+fn warm_up(relay: &Reader<'_>) -> Result<Option<WarmUp>, ConfigError> {
+    let table = relay.table_reader(&WarmUpKeys::TABLE);
+    let keys = WarmUpKeys::read(&table)?;
+    let has_growth = table.node().value(WarmUpKeys::growth())?.is_some();
+    let missing = match (keys.first_day, keys.until) {
+        (Some(first_day), Some(until)) => {
+            return Ok(Some(WarmUp {
+                first_day: u64::from(first_day),
+                growth: keys.growth,
+                until: u64::from(until),
+            }));
+        }
+        (None, None) if !has_growth => return Ok(None),
+        (None, _) => WarmUpKeys::first_day(),
+        (Some(_), None) => WarmUpKeys::until(),
+    };
+    Err(ConfigError::MissingKey {
+        at: table.node().name(),
+        key: missing.name,
+        example: missing.assignment(),
     })
 }
 

@@ -18,6 +18,7 @@ pub mod project_key;
 pub mod rate;
 pub mod recipient;
 pub mod records;
+pub mod reservation;
 pub mod send_windows;
 pub mod shown;
 pub mod site;

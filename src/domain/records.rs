@@ -5,6 +5,7 @@ use super::counters::Counters;
 use super::event::Event;
 use super::ids::{Offset, Row, RunId, RunKey};
 use super::rate::Rate;
+use super::reservation::Reservation;
 use super::topic::TopicPartition;
 use super::worker_name;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub enum CampaignRecord {
     Base(Base),
     /// Fingerprint of the project key, for queues that have no other place for it.
     Key(KeyInForce),
+    /// Messages of a relay's daily quota, for one worker.
+    Reservation(Reservation),
 }
 
 impl CampaignRecord {
@@ -54,6 +57,7 @@ impl CampaignRecord {
             CampaignRecord::Checkpoint(c) => Checkpoint::key(&c.at, c.owner),
             CampaignRecord::Base(b) => Base::key(&b.at, &b.id),
             CampaignRecord::Key(k) => format!("key/{}", k.draw),
+            CampaignRecord::Reservation(r) => r.key(),
         }
     }
 }

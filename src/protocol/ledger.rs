@@ -3,6 +3,7 @@
 
 use super::positions::Positions;
 use super::progress::{BaseId, Progress};
+use super::reservations::Reservations;
 use super::text::Bases;
 use crate::domain::ids::{Offset, Partition, RunKey};
 use crate::domain::records::{
@@ -35,6 +36,7 @@ pub struct Ledger {
     /// What was purged, with its place in the log, where ids were asked for.
     purged: Vec<(Offset, Letters)>,
     keeps_letters: bool,
+    reservations: Reservations,
 }
 
 /// One run.
@@ -163,6 +165,10 @@ impl Ledger {
                 self.checkpointed(at, checkpoint);
             }
             CampaignRecord::Base(base) => self.base(&base)?,
+            CampaignRecord::Reservation(new) => {
+                let begins = instant(&new.day)?;
+                self.reservations.apply(new, begins);
+            }
             CampaignRecord::Key(key) => {
                 self.key_fingerprint.get_or_insert(key.fingerprint);
             }
@@ -213,6 +219,7 @@ impl Ledger {
 
     /// Of the records that are deleted only a base is forgotten here. What the others said was true.
     fn deleted(&mut self, key: &str) {
+        self.reservations.deleted(key);
         let named = Base::of_key(key);
         let named = named.and_then(|(at, id)| Some((at.parse().ok()?, BaseId::parse(id)?)));
         if let Some(named) = named {
@@ -235,6 +242,10 @@ impl Ledger {
         if let Some(run) = self.runs.get_mut(&key) {
             change(run);
         }
+    }
+
+    pub fn reservations(&self) -> &Reservations {
+        &self.reservations
     }
 
     pub fn rate(&self) -> Option<&RateInForce> {

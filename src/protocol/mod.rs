@@ -7,6 +7,7 @@
 //! - [`checkpoint`] where to start on a queue that forgets commits
 //! - [`invariant`] what must always hold, and the error for when it does not
 //! - [`ledger`] what the campaign topic says of every run
+//! - [`reservations`] who got how much of a daily quota
 //! - [`outcome`] what becomes of a message
 //! - [`machine`] one owned partition, from its gain to its release
 
@@ -17,6 +18,7 @@ pub mod machine;
 pub mod outcome;
 pub mod positions;
 pub mod progress;
+pub mod reservations;
 pub mod text;
 
 pub use ledger::{Ledger, RunFacts};
@@ -24,4 +26,5 @@ pub use machine::{Machine, MessageRef, OpenMessage};
 pub use outcome::Outcome;
 pub use positions::Positions;
 pub use progress::{BaseId, Move, OpenChunk, Progress, RunEntry, Target};
+pub use reservations::Reservations;
 pub use text::{Bases, TextError};

@@ -114,6 +114,7 @@ fn setup(settings: &KafkaSettings, queue: Rc<dyn Queue>, name: &str, outbox: &Pa
             connections: 3,
             weight: 1,
             rate: Rate::Unlimited,
+            quota: None,
         }],
         groups: Rc::default(),
         windows: SendWindows::default(),

@@ -3,7 +3,7 @@
 use super::campaign::message_id;
 use super::totals::Totals;
 use super::world::World;
-use super::{claims, delays, hours, rates};
+use super::{claims, delays, hours, quotas, rates};
 use mailq::clock::Clock;
 use mailq::domain::counters::{Counters, Final};
 use mailq::domain::event::{Event, EventType};
@@ -171,6 +171,7 @@ pub async fn check(world: &World) -> Result<Totals, String> {
     delays::check(world, &books.ledger, &claims)?;
     rates::check(world)?;
     hours::check(world)?;
+    quotas::check(world)?;
     books.bound(&totals)?;
     Ok(totals)
 }

@@ -2,6 +2,7 @@
 
 use mailq::domain::rate::Rate;
 use mailq::domain::send_windows::{SendWindow, SendWindows};
+use mailq::engine::limits::quota::Quota;
 use mailq::engine::worker::SiteLimit;
 use mailq_testkit::memory::Faults;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,17 @@ impl Profile {
                 .map(|text| SendWindow::parse(&text).unwrap())
                 .collect(),
         )
+    }
+
+    /// Of every third run with faults: the relay takes few messages in a day of twenty seconds.
+    pub fn quota(self, seed: u64) -> Option<Quota> {
+        let has_quota = self == Profile::Faults && seed.is_multiple_of(3);
+        has_quota.then(|| Quota {
+            relay: "relay".into(),
+            daily: Some(4 + seed % 20),
+            warm_up: None,
+            day: Duration::from_secs(20),
+        })
     }
 
     pub fn suppressed(self, random: &mut fastrand::Rng, rows: u64) -> BTreeSet<u64> {

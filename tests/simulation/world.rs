@@ -13,6 +13,7 @@ use mailq::domain::rate::Rate;
 use mailq::domain::records::RateInForce;
 use mailq::domain::topic::Topic;
 use mailq::engine::control::Wish;
+use mailq::engine::limits::quota::Quota;
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::recover::Recovered;
 use mailq::engine::worker::{
@@ -35,6 +36,7 @@ pub struct World {
     pub rate: Rate,
     /// Limits of sites.
     pub sites: BTreeMap<String, SiteLimit>,
+    pub quota: Option<Quota>,
     pub log: MemoryLog,
     pub mailbox: Rc<Mailbox>,
     pub plans: Vec<Plan>,
@@ -159,6 +161,7 @@ impl World {
             profile,
             rate: profile.rate(&mut random),
             sites: profile.sites(&mut random),
+            quota: profile.quota(seed),
             log,
             mailbox: Rc::new(mailbox),
             plans,
@@ -291,6 +294,7 @@ impl World {
                 connections: 3,
                 weight: 1,
                 rate: Rate::Unlimited,
+                quota: self.quota.clone(),
             }],
             groups: Rc::default(),
             windows: self.profile.windows(),

@@ -132,6 +132,10 @@ pub fn notice_line(notice: &Notice) -> Option<String> {
         Notice::QueueTrouble(why) => format!("warning: {why}; trying again"),
         Notice::Waiting { until } => format!("nothing to send before {}", local_time(*until)),
         Notice::OutsideWindows { next } => outside_windows(next, SystemTime::now()),
+        Notice::QuotaUsedUp { relay, until } => format!(
+            "relay `{relay}` has used up its daily quota; it takes mail again at {}",
+            local_time(*until)
+        ),
         Notice::HeldBy { workers } => format!(
             "warning: the rest is held by {}; nothing was committed for longer than `--max-wait`",
             holders(workers)
@@ -176,6 +180,7 @@ impl Observer for TerminalObserver {
             Notice::RateChanged { .. }
             | Notice::Waiting { .. }
             | Notice::OutsideWindows { .. }
+            | Notice::QuotaUsedUp { .. }
             | Notice::Share { .. }
             | Notice::NoShare { .. } => self.progress.say(line),
         }

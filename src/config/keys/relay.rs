@@ -91,6 +91,18 @@ keys! {
             example: "10",
         }
 
+        /// Most messages to this relay in a day, all workers together
+        ///
+        /// A day is one of UTC. Each message that begins counts, also one that is refused or tried again; those of
+        /// `mailq test` do not. When the quota is used up, the other relays get the mail; if there is none, `send --drain`
+        /// and `run` wait for the next day, or end with 75 by `--max-wait`. Workers reserve up to a hundredth of the
+        /// quota at once, and one that ends loses what it has reserved and not used.
+        daily_quota: Option<u32> {
+            default_text: "no limit",
+            limits: Limits::Whole(1, 1_000_000_000),
+            example: "2000",
+        }
+
         /// Share of the mail, in proportion to the weights of the other relays
         weight: NonZeroU32 {
             default: "1",
@@ -102,6 +114,34 @@ keys! {
         /// Set `false` for a relay that offers it but does not handle it.
         pipelining: bool {
             default: "true",
+        }
+    }
+}
+
+keys! {
+    /// A daily quota that grows, for a relay or an address that receivers do not know yet. It belongs to the `[[relay]]`
+    /// above it. The quota of a day is `growth` times that of the last day on which mail was sent.
+    pub struct WarmUpKeys in "relay.warmup" as Table {
+        /// Most messages to this relay on the first day
+        first_day: Option<u32> {
+            default_text: "no warm-up",
+            limits: Limits::Whole(1, 1_000_000_000),
+            example: "50",
+        }
+
+        /// How much larger the quota is than that of the day before
+        growth: f64 {
+            default: "1.5",
+            limits: Limits::Decimal(1.01, 10.0),
+        }
+
+        /// Messages a day at which the warm-up is over
+        ///
+        /// Then only `daily_quota` limits the day.
+        until: Option<u32> {
+            default_text: "no warm-up",
+            limits: Limits::Whole(1, 1_000_000_000),
+            example: "5000",
         }
     }
 }

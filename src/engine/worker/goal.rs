@@ -73,7 +73,7 @@ impl GoalWatch {
         &mut self,
         queue: &dyn Queue,
         ledger: &mut Ledger,
-        (clock, hours): (&dyn Clock, &SendHours),
+        (clock, gates): (&dyn Clock, &SendGates<'_>),
         (me, has_work): (&str, bool),
     ) -> Result<GoalStatus, WorkerError> {
         let only = match self.goal {
@@ -89,8 +89,8 @@ impl GoalWatch {
         let strings = refresh(queue, ledger).await?;
         let asked = (only, clock.now());
         let left = remaining_in(queue, ledger, &strings, asked).await?;
-        let status = self.judge(&left, only, (clock.now(), hours));
-        if status != GoalStatus::Continue || has_work || !hours.are_open() {
+        let status = self.judge(&left, only, (clock.now(), gates));
+        if status != GoalStatus::Continue || has_work || gates.are_closed() {
             self.unchanged = None;
             return Ok(status);
         }
@@ -122,22 +122,19 @@ impl GoalWatch {
         &mut self,
         left: &Remaining,
         only: Option<RunKey>,
-        (now, hours): (SystemTime, &SendHours),
+        (now, gates): (SystemTime, &SendGates<'_>),
     ) -> GoalStatus {
         let Some(due) = due(left, only, now) else {
             let paused = only.is_some() && !left.paused.is_empty();
             return GoalStatus::Done(paused.then_some(LeftWork::Paused));
         };
-        let opens = hours.from(due);
+        let (opens, left) = gates.from(due, now);
         let wait = opens.duration_since(now).unwrap_or_default();
         if self.max_wait().is_some_and(|most| wait > most) {
-            return GoalStatus::Done(Some(match opens > due {
-                true => LeftWork::OutsideWindows(wait),
-                false => LeftWork::DueLater(wait),
-            }));
+            return GoalStatus::Done(Some(left));
         }
         if opens > due {
-            // The worker says when the windows close.
+            // The worker itself says when the windows close and when quotas are used up.
             return GoalStatus::Continue;
         }
         if wait.is_zero() || self.announced.is_some_and(|announced| announced >= due) {
@@ -145,6 +142,32 @@ impl GoalWatch {
         }
         self.announced = Some(due);
         GoalStatus::WaitUntil(due)
+    }
+}
+
+/// What holds back all mail of this worker.
+pub struct SendGates<'a> {
+    pub hours: &'a SendHours,
+    /// The daily quotas of all relays are used up until then.
+    pub used_up_until: Option<SystemTime>,
+}
+
+impl SendGates<'_> {
+    fn are_closed(&self) -> bool {
+        self.used_up_until.is_some() || !self.hours.are_open()
+    }
+
+    /// When mail that is due then may go, and what it waits for.
+    fn from(&self, due: SystemTime, now: SystemTime) -> (SystemTime, LeftWork) {
+        let renewed = self.used_up_until.map_or(due, |until| until.max(due));
+        let opens = self.hours.from(renewed);
+        let wait = opens.duration_since(now).unwrap_or_default();
+        let left = match () {
+            () if opens > renewed => LeftWork::OutsideWindows(wait),
+            () if renewed > due => LeftWork::QuotaUsedUp(wait),
+            () => LeftWork::DueLater(wait),
+        };
+        (opens, left)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::site::Sites;
 use crate::domain::topic::TopicPartition;
 use crate::engine::account::AccountError;
 use crate::engine::breaker;
+use crate::engine::limits::quota::Quota;
 use crate::engine::policy::RetrySchedule;
 use crate::engine::worker::figures::Watched;
 use crate::protocol::invariant::Broken;
@@ -62,6 +63,8 @@ pub struct RelayLane {
     pub connections: usize,
     pub weight: u32,
     pub rate: Rate,
+    /// Of a day, for all workers.
+    pub quota: Option<Quota>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +147,11 @@ pub enum Notice {
     OutsideWindows {
         next: Zoned,
     },
+    /// The relay takes no more today.
+    QuotaUsedUp {
+        relay: String,
+        until: SystemTime,
+    },
     /// These workers hold all that is left, and commit nothing.
     HeldBy {
         workers: Vec<String>,
@@ -186,6 +194,8 @@ pub enum LeftWork {
     DueLater(Duration),
     /// The send windows open again after this.
     OutsideWindows(Duration),
+    /// The daily quotas of all relays are used up, and begin anew after this.
+    QuotaUsedUp(Duration),
     Paused,
     Stopped,
     /// Some partitions are stopped; everything else is done.

@@ -77,6 +77,10 @@ fn notices() -> Vec<Notice> {
                 .unwrap()
                 .to_zoned(jiff::tz::TimeZone::UTC),
         },
+        Notice::QuotaUsedUp {
+            relay: "smtp.example.com:587".into(),
+            until: later(),
+        },
         Notice::HeldBy {
             workers: [
                 "mail-1/4711/03af",
@@ -110,6 +114,7 @@ fn is_known(notice: &Notice) {
         | Notice::QueueTrouble(_)
         | Notice::Waiting { .. }
         | Notice::OutsideWindows { .. }
+        | Notice::QuotaUsedUp { .. }
         | Notice::HeldBy { .. }
         | Notice::Share { .. }
         | Notice::NoShare { .. } => {}

@@ -19,14 +19,14 @@ use std::rc::Rc;
 
 impl Journal {
     /// How many messages may be claimed in this cycle. Takes slots of the limits for them first.
-    pub(super) async fn claim_room(&mut self) -> usize {
+    pub(super) async fn claim_room(&mut self) -> Result<usize, WorkerError> {
         // Without relays it only settles what others left.
         if self.stopping.is_begun() || self.setup.relays.is_empty() {
-            return 0;
+            return Ok(0);
         }
         if !self.lanes.hours.are_open() {
             self.timing.ask_slots_at = None;
-            return 0;
+            return Ok(0);
         }
         let uncommitted = self.partitions.uncommitted();
         let free = self.setup.max_uncommitted.saturating_sub(uncommitted);
@@ -35,9 +35,10 @@ impl Journal {
         let sendable = self.view(|partitions, view| partitions.sendable(view, &self.setup.sites));
         let for_sites = self.lanes.fill_sites(&sendable, horizon).await;
         let claimable = self.view(|partitions, view| partitions.claimable(view, free));
+        self.reserve(claimable).await?;
         let for_all = self.lanes.fill_paces(claimable, horizon).await;
         self.timing.ask_slots_at = for_sites.into_iter().chain(for_all).min();
-        self.lanes.room(free)
+        Ok(self.lanes.room(free))
     }
 
     fn view<T>(&self, look: impl FnOnce(&Partitions, &CycleView) -> T) -> T {

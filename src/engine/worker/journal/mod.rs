@@ -17,6 +17,7 @@ mod gates;
 mod outbox;
 mod ownership;
 mod partitions;
+mod quotas;
 mod rate;
 mod reads;
 mod stopping;
@@ -25,7 +26,7 @@ mod totals;
 use super::checkpoints::{self, Checkpoints};
 use super::figures::Vitals;
 use super::followed::Followed;
-use super::goal::{GoalStatus, GoalWatch};
+use super::goal::{GoalStatus, GoalWatch, SendGates};
 use super::inbox::Inbox;
 use super::lanes::Lanes;
 use super::records::{self, CAMPAIGN, LetterEvents};
@@ -252,8 +253,10 @@ impl Journal {
             return Ok(());
         }
         let now = self.setup.clock.since_boot();
-        // Outside the send windows nobody knows whether a relay is away.
-        let are_relays_away = self.lanes.are_relays_away() && !self.is_outside;
+        // Nobody knows whether a relay is away while nothing may be sent.
+        let used_up_until = self.lanes.quotas_used_up_until();
+        let may_send = !self.is_outside && used_up_until.is_none();
+        let are_relays_away = self.lanes.are_relays_away() && may_send;
         if self.goal.gives_up(are_relays_away, now) {
             self.begin_stop(Some(LeftWork::RelaysAway));
         }
@@ -274,10 +277,13 @@ impl Journal {
         let has_work = has_open || self.timing.idle_since.is_none();
         let me = (self.setup.name.as_str(), has_work);
         let ledger = &mut self.followed.ledger;
-        let hours = &self.lanes.hours;
+        let gates = SendGates {
+            hours: &self.lanes.hours,
+            used_up_until,
+        };
         let checked = self
             .goal
-            .check(queue.as_ref(), ledger, (clock.as_ref(), hours), me);
+            .check(queue.as_ref(), ledger, (clock.as_ref(), &gates), me);
         match checked.await? {
             GoalStatus::Continue | GoalStatus::HeldBy(_) if self.only_damage_is_left() => {
                 self.begin_stop(Some(LeftWork::PartitionsStopped))
@@ -299,7 +305,7 @@ impl Journal {
         let idle_since = self.timing.idle_since;
         let is_idle = idle_since.is_some_and(|since| since + STOPPED_ONLY_AFTER <= now);
         let next_due = self.partitions.next_due(self.setup.clock.now());
-        let may_send = !self.is_outside;
+        let may_send = !self.is_outside && self.lanes.quotas_used_up_until().is_none();
         self.partitions.is_any_stopped() && is_idle && next_due.is_none() && may_send
     }
 
@@ -317,9 +323,10 @@ impl Journal {
         self.follow_rate();
         self.follow_hours();
         self.take_back_held();
+        self.delete_outdated_reservations();
         // All effects are durable before the commit that builds on them.
         let mut busy = self.make_effects_durable().await?;
-        let room = self.claim_room().await;
+        let room = self.claim_room().await?;
         busy |= self.commit(room, &ends).await?;
         let durable = self.checkpoints.now_and_then().await;
         self.take_checkpointed(durable);

@@ -7,6 +7,7 @@ mod feed;
 mod figures;
 mod hold_times;
 mod judge;
+mod quotas;
 mod relay_share;
 mod shares;
 mod sites;
@@ -14,6 +15,7 @@ mod slots;
 mod take_back;
 
 pub use connections::open_connections;
+pub use quotas::ToReserve;
 pub use slots::MOST_SLOTS;
 
 use super::followed::Suppressions;
@@ -23,6 +25,7 @@ use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
 use crate::engine::breaker::Breaker;
+use crate::engine::limits::allowance::Allowance;
 use crate::engine::limits::pace::Pace;
 use crate::engine::limits::shares::ShareSchedule;
 use crate::protocol::OpenMessage;
@@ -141,6 +144,8 @@ struct RelayState {
     limit: ConnectionLimit,
     /// Connections that are open or being opened.
     sessions: usize,
+    /// Where it has a daily quota.
+    allowance: Option<Allowance>,
 }
 
 struct SiteState {
@@ -179,6 +184,7 @@ impl Lanes {
             taken_at: None,
             limit: ConnectionLimit::new(lane.connections),
             sessions: 0,
+            allowance: (lane.quota.clone()).map(|quota| Allowance::new(quota, setup.clock.now())),
         });
         let relays: Vec<RelayState> = relays.collect();
         let connections = relays.iter().map(|relay| relay.connections).sum();
@@ -335,14 +341,15 @@ impl Lanes {
             return 0;
         }
         let outstanding = inner.waiting.len() + inner.begun.len();
-        if inner.has_no_share(now) {
+        if inner.has_no_share(now) || inner.quota_left() == 0 {
             return 0;
         }
         if inner.relays.iter().all(|relay| relay.breaker.is_open()) {
             return usize::from(outstanding == 0).min(most);
         }
         let waiting = inner.waiting.len();
-        let slots = inner.pace.stock(now).saturating_sub(waiting);
+        let slots = inner.pace.stock(now).min(inner.quota_left());
+        let slots = slots.saturating_sub(waiting);
         let reach = 2 * inner.connections() + 3 * inner.pace_of_answers;
         most.min(slots).min(reach.saturating_sub(outstanding))
     }
@@ -371,6 +378,7 @@ impl Lanes {
         if inner.waiting.is_empty() || !self.hours.are_open() {
             return Err(Blocked::Empty);
         }
+        inner.roll_quotas(self.setup.clock.now());
         inner.may_take(relay, has_probe, now)?;
         let list = self.suppressions.borrow();
         loop {

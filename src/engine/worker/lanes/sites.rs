@@ -201,6 +201,9 @@ impl Inner {
         {
             return Err(Blocked::Until(until));
         }
+        if state.quota_left() == 0 {
+            return Err(Blocked::Empty);
+        }
         let is_probe = has_probe || state.breaker.is_open();
         let opens = [state.pace.opens(now), self.pace.opens(now)];
         match opens {
@@ -234,6 +237,7 @@ impl Inner {
             let opens = relay.pace.opens(now);
             let is_open = relay.open > 0 && !relay.breaker.is_open();
             let per_second = relay.pace.share().map(|rate| rate.per_second());
+            let is_open = is_open && relay.quota_left() > 0;
             (is_open && opens.is_some_and(|at| at <= now)).then(|| Candidate {
                 weight: relay.weight,
                 given: relay.taken,
@@ -325,6 +329,9 @@ impl Inner {
         self.pace.take(now);
         if let Some(state) = self.relays.get_mut(relay) {
             state.pace.take(now);
+            if let Some(allowance) = &mut state.allowance {
+                allowance.take();
+            }
             state.taken += 1;
             state.with_relay += 1;
         }

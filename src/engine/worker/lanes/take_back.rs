@@ -18,7 +18,7 @@ impl Lanes {
 
     /// Returns messages that cannot begin now, unused, so that others can be claimed: those whose claim has expired, of
     /// a held run, or of a held site; all but one, the probe, while every relay is held; and all outside the send
-    /// windows.
+    /// windows or while the quotas of all relays are used up.
     pub fn take_back_held(&self, is_held: impl Fn(RunKey) -> bool) {
         let now = self.setup.clock.since_boot();
         let (valid, sites, all_held) = {
@@ -34,7 +34,7 @@ impl Lanes {
             let all_held = inner.relays.iter().all(|relay| relay.breaker.is_open());
             (inner.valid.clone(), sites, all_held)
         };
-        let is_outside = !self.hours.are_open();
+        let is_outside = !self.hours.are_open() || self.quotas_used_up_until().is_some();
         let kept = Cell::new(0usize);
         let goes = |in_flight: &InFlight| {
             let holds = valid
