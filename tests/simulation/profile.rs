@@ -16,7 +16,7 @@ pub enum Profile {
     Hold,
     /// No faults: workers start and stop cleanly, partitions are revoked. No duplicate, nothing in doubt.
     Clean,
-    /// The same, and mail may leave only in every second minute.
+    /// The same, and mail may leave only in every second minute, not in the first one.
     Windows,
     /// A rate, and workers that start and stop.
     Paced,
@@ -97,7 +97,7 @@ impl Profile {
         if self != Profile::Windows {
             return SendWindows::default();
         }
-        let minutes = (0..60).step_by(2);
+        let minutes = (1..59).step_by(2);
         let texts = minutes.map(|from| format!("Thu 00:{from:02}-00:{:02} UTC", from + 1));
         SendWindows::new(
             texts
