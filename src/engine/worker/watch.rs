@@ -4,7 +4,7 @@ use super::figures::{Figures, Snapshot, Vitals, Watched};
 use super::lanes::Lanes;
 use super::settings::Setup;
 use crate::clock::Clock;
-use crate::domain::address;
+use crate::domain::site::Sites;
 use crate::protocol::Ledger;
 use crate::protocol::machine::PendingEvent;
 use std::cell::{Cell, RefCell};
@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Watch {
     clock: Rc<dyn Clock>,
     lanes: Rc<Lanes>,
+    /// Which domains are one site.
+    groups: Rc<Sites>,
     figures: RefCell<Figures>,
     vitals: Cell<Vitals>,
     /// When the last cycle of the journal ended (boot time).
@@ -36,6 +38,7 @@ impl Watch {
         Watch {
             clock: setup.clock.clone(),
             lanes,
+            groups: setup.groups.clone(),
             figures: RefCell::new(Figures::new(relays.collect())),
             vitals: Cell::default(),
             cycled_at: Cell::new(setup.clock.since_boot()),
@@ -52,7 +55,7 @@ impl Watch {
         for event in events {
             let run = ledger.run(event.message.run);
             let campaign = run.map_or("", |run| run.manifest.id.campaign.as_str());
-            let site = address::site_of(&event.message.message.line.address);
+            let site = self.groups.of_address(&event.message.message.line.address);
             let outcome = event.outcome.event_type();
             figures.count((campaign, site), outcome, &event.details, now);
         }
