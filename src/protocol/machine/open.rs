@@ -13,11 +13,12 @@ use crate::protocol::progress::{MAX_RUNS, OpenChunk, RunEntry};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// The next chunk of a run is read when fewer of its messages than this may go now.
+/// The next chunk of a run, or of a tier, is read when fewer of its messages than this may go now.
 pub(super) const READ_AHEAD: usize = 128;
 
-/// The next chunk of a tier is read when fewer chunks than this flow: they have messages that may go or are on their way.
-const FLOWING: usize = 4;
+/// The next chunk of a tier is not read either while so many messages wait for their time, because each cycle asks which
+/// of them are due.
+const EARLY_AHEAD: usize = 4096;
 
 /// What the worker should read now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,9 @@ impl Machine {
         }
         if !self.is_send() {
             let from = self.progress.next;
-            return (self.flowing_chunks(view) < FLOWING).then_some(Want::NextOfTier { from });
+            let has_enough = self.early_count(view) >= EARLY_AHEAD
+                || self.flowing_count(|_| true, view) >= READ_AHEAD;
+            return (!has_enough).then_some(Want::NextOfTier { from });
         }
         let (run, last) = self.next_run(view)?;
         let (from, _) = self.cursor(run);
@@ -176,7 +179,7 @@ impl Machine {
             let key = run.manifest.key;
             let open = self.open_count(key);
             let has_place = open == 0 || spare > unopened;
-            has_place && self.flowing_count(key, view) < READ_AHEAD
+            has_place && self.flowing_count(|run| run == key, view) < READ_AHEAD
         })
     }
 
@@ -221,24 +224,25 @@ impl Machine {
             .count()
     }
 
-    /// Messages of the run that wait for nothing but their turn, of each site no more than are read ahead.
-    fn flowing_count(&self, run: RunKey, view: &CycleView) -> usize {
+    /// Messages of these runs that wait for nothing but their turn, of each site no more than are read ahead. In a tier
+    /// those do not count that are not due, because then the chunks behind them would be read too late to be spread.
+    fn flowing_count(&self, is_counted: impl Fn(RunKey) -> bool, view: &CycleView) -> usize {
         let flowing = self.flowing(view, READ_AHEAD);
-        let of_run = flowing.iter().filter(|(offset, _)| {
+        let counted = flowing.iter().filter(|(offset, _)| {
             let open = self.progress.open.get(offset);
-            open.is_some_and(|open| open.run == run)
+            open.is_some_and(|open| is_counted(open.run))
         });
-        of_run.map(|(_, positions)| positions.count()).sum()
+        counted.map(|(_, positions)| positions.count()).sum()
     }
 
-    /// Chunks of a tier with messages that may go or are on their way. The others wait for their time or for a site. They
-    /// do not count, because then the chunks behind them would be read too late to be spread.
-    fn flowing_chunks(&self, view: &CycleView) -> usize {
-        let flowing = self.flowing(view, 1);
-        let chunks = self.opened().filter(|(offset, open, _)| {
-            flowing.contains_key(offset) || !open.outstanding().is_empty()
+    /// Messages in chunks of a tier of which some are not due yet.
+    fn early_count(&self, view: &CycleView) -> usize {
+        let early = self.opened().filter(|(_, _, opened)| {
+            let due = opened.due;
+            due.is_some_and(|due| due.from + due.width > view.now)
         });
-        chunks.count()
+        let left = early.map(|(_, open, opened)| opened.len().saturating_sub(open.done.count()));
+        left.sum()
     }
 
     /// Opens the chunks of runs whose entries left with open chunks, before anything more of these runs is read.
