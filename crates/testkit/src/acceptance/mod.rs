@@ -57,6 +57,11 @@ const LINES: &[Known] = &[
     ("outage", 120, lines::outage::run),
     ("paused", 200_000, lines::paused::run),
     ("lanes", 200_000, lines::lanes::run),
+    ("sites", 1_000_000, lines::sites::run),
+    ("failover", 100_000, lines::failover::run),
+    ("deferred", 1_000_000, lines::deferred::run),
+    ("slow-stop", 50, lines::slow_stop::run),
+    ("spread", 20_000, lines::spread::run),
 ];
 
 pub fn about(name: &str, count: u64) -> String {
@@ -70,6 +75,8 @@ pub fn about(name: &str, count: u64) -> String {
         }
         "rate" => "seconds at 30/min; 600/min takes three tenths of it",
         "outage" => "seconds without a relay",
+        "slow-stop" | "kafka-slow-stop" => "clean stops, 40 recipients for each",
+        "spread" => "recipients who are deferred once",
         "kafka-kill" | "kafka-kill-one" => "SIGKILLs of a worker, 10 to 20 s apart",
         "kafka-pause" | "kafka-pause-all" => "SIGSTOPs for three session timeouts",
         "kafka-cut" => "cuts of one worker from the broker for three session timeouts",

@@ -130,6 +130,15 @@ impl Process {
         let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
         Some(kilobytes * 1024)
     }
+
+    /// Bytes that it has sent to the storage so far; `None` once it has ended.
+    pub fn bytes_written(&self) -> Option<u64> {
+        let counts = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
+        let line = counts
+            .lines()
+            .find(|line| line.starts_with("write_bytes:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
 }
 
 impl Drop for Process {

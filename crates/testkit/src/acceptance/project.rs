@@ -62,12 +62,26 @@ impl Project {
 
     /// As `campaign_of_size`, for these recipients in this order.
     pub fn campaign_of(&self, name: &str, numbers: &[u32], bytes: usize) -> anyhow::Result<String> {
+        self.campaign_at_sites(name, numbers, bytes, &site_of)
+    }
+
+    /// As `campaign_of`; the function says the site of each recipient.
+    pub fn campaign_at_sites(
+        &self,
+        name: &str,
+        numbers: &[u32],
+        bytes: usize,
+        site_of: &dyn Fn(u32) -> u32,
+    ) -> anyhow::Result<String> {
         let csv = format!("{name}.csv");
         let mut file = BufWriter::new(File::create(self.path.join(&csv))?);
         writeln!(file, "email,name,city")?;
         for number in numbers {
-            let (address, site) = (Project::address(*number), site_of(*number));
-            writeln!(file, "{address},Name {number},City {site}")?;
+            let site = site_of(*number);
+            writeln!(
+                file,
+                "u{number}@site{site}.example,Name {number},City {site}"
+            )?;
         }
         file.flush()?;
         fs::write(

@@ -1,7 +1,9 @@
 //! The lines, one file each: set up, do it, hold what came out against the promise.
 
 pub mod changed;
+pub mod deferred;
 pub mod enqueue_kill;
+pub mod failover;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod kill;
@@ -13,7 +15,10 @@ pub mod pause;
 pub mod paused;
 pub mod rate;
 pub mod replies;
+pub mod sites;
+pub mod slow_stop;
 pub mod smtp_source;
+pub mod spread;
 
 use super::project::Project;
 use super::server::Server;

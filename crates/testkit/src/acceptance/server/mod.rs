@@ -10,7 +10,7 @@ use crate::ports::{self, Ports};
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +33,19 @@ pub enum Answer {
     Junk,
 }
 
+/// What is wrong with a gate as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Trouble {
+    None,
+    /// Refuses connections and hangs up on all, as a relay that was ended.
+    Closed,
+    /// Takes connections, reads nothing and answers nothing, as a relay that was stopped (SIGSTOP).
+    Frozen,
+    /// 451 in reply to every RCPT TO.
+    Deferring,
+}
+
 /// (recipient's number, attempts before this one) -> what to do.
 pub type Script = Box<dyn Fn(u32, u32) -> Answer + Send + Sync>;
 
@@ -51,8 +64,20 @@ struct Shared {
     script: Script,
     ledger: Mutex<Ledger>,
     delay_micros: AtomicU64,
-    closed: AtomicBool,
-    open: Mutex<HashMap<u64, TcpStream>>,
+    /// By gate: a `Trouble`.
+    troubles: Vec<AtomicU8>,
+    open: Mutex<HashMap<u64, OpenConnection>>,
+}
+
+struct OpenConnection {
+    gate: usize,
+    stream: TcpStream,
+}
+
+impl Shared {
+    fn has(&self, gate: usize, trouble: Trouble) -> bool {
+        self.troubles[gate].load(Ordering::SeqCst) == trouble as u8
+    }
 }
 
 impl Server {
@@ -62,7 +87,7 @@ impl Server {
             script,
             ledger: Mutex::new(Ledger::new(population, gates)),
             delay_micros: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
+            troubles: (0..gates).map(|_| AtomicU8::default()).collect(),
             open: Mutex::default(),
         });
         let ports = Ports::find(u16::try_from(gates).unwrap_or(u16::MAX));
@@ -94,24 +119,42 @@ impl Server {
         self.shared.delay_micros.store(micros, Ordering::SeqCst);
     }
 
-    /// Refuses connections and hangs up on all, as a relay that was stopped.
+    /// Refuses connections and hangs up on all.
     pub fn close(&mut self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        for gate in &mut self.gates {
-            gate.shut();
-        }
-        for (_, stream) in lock(&self.shared.open).drain() {
-            let _ = stream.shutdown(Shutdown::Both);
+        for gate in 0..self.gates.len() {
+            self.close_gate(gate);
         }
     }
 
     /// After `close`, at the same ports.
     pub fn open(&mut self) -> io::Result<()> {
-        self.shared.closed.store(false, Ordering::SeqCst);
-        for (number, gate) in self.gates.iter_mut().enumerate() {
-            *gate = Gate::open(gate.address, number, &self.shared)?;
+        (0..self.gates.len()).try_for_each(|gate| self.set_trouble(gate, Trouble::None))
+    }
+
+    /// Ends the trouble that the gate had before. A gate that was closed is opened at the same port.
+    pub fn set_trouble(&mut self, gate: usize, trouble: Trouble) -> io::Result<()> {
+        if trouble == Trouble::Closed {
+            self.close_gate(gate);
+            return Ok(());
+        }
+        let was_closed = self.shared.has(gate, Trouble::Closed);
+        self.shared.troubles[gate].store(trouble as u8, Ordering::SeqCst);
+        if was_closed {
+            let address = self.gates[gate].address;
+            self.gates[gate] = Gate::open(address, gate, &self.shared)?;
         }
         Ok(())
+    }
+
+    fn close_gate(&mut self, gate: usize) {
+        self.shared.troubles[gate].store(Trouble::Closed as u8, Ordering::SeqCst);
+        self.gates[gate].shut();
+        lock(&self.shared.open).retain(|_, open| {
+            if open.gate == gate {
+                let _ = open.stream.shutdown(Shutdown::Both);
+            }
+            open.gate != gate
+        });
     }
 }
 
@@ -143,7 +186,7 @@ impl Gate {
 
 fn accept(listener: &TcpListener, gate: usize, shared: &Arc<Shared>) {
     for stream in listener.incoming() {
-        if shared.closed.load(Ordering::SeqCst) {
+        if shared.has(gate, Trouble::Closed) {
             return;
         }
         let Ok(stream) = stream else { continue };
@@ -151,7 +194,11 @@ fn accept(listener: &TcpListener, gate: usize, shared: &Arc<Shared>) {
             continue;
         };
         let number = lock(&shared.ledger).connected(gate);
-        lock(&shared.open).insert(number, handle);
+        let connection = OpenConnection {
+            gate,
+            stream: handle,
+        };
+        lock(&shared.open).insert(number, connection);
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             // A client that hangs up ends its visit; that is no failure of the relay.

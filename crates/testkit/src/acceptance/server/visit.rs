@@ -1,6 +1,6 @@
 //! One connection to the relay: reads commands, answers, and flushes only when nothing more has arrived (RFC 2920).
 
-use super::{Answer, Shared, lock};
+use super::{Answer, Shared, Trouble, lock};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::TcpStream;
@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// How often a frozen gate looks whether it goes on.
+const FROZEN_POLL: Duration = Duration::from_millis(20);
 
 const HELLO: &[u8] = b"250-acceptance\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 52428800\r\n";
 const OK: &[u8] = b"250 2.0.0 ok\r\n";
@@ -57,6 +59,9 @@ impl Visit<'_> {
         }
         self.line.clear();
         self.reader.read_until(b'\n', &mut self.line)?;
+        while self.shared.has(self.gate, Trouble::Frozen) {
+            std::thread::sleep(FROZEN_POLL);
+        }
         Ok(self.line.ends_with(b"\n"))
     }
 
@@ -107,7 +112,10 @@ impl Visit<'_> {
             };
             (number, ledger.rcpt_to(transaction, number))
         };
-        let answer = (self.shared.script)(recipient, attempt);
+        let answer = match self.shared.has(self.gate, Trouble::Deferring) {
+            true => Answer::AtRecipient("451 4.3.2 not now"),
+            false => (self.shared.script)(recipient, attempt),
+        };
         match answer {
             Answer::AtRecipient(line) => {
                 self.reply(line.as_bytes())?;

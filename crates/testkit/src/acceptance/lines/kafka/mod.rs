@@ -13,6 +13,7 @@ pub mod pause;
 pub mod rate;
 pub mod rolling;
 pub mod secure;
+pub mod slow_stop;
 pub mod throughput;
 pub mod tools;
 
@@ -42,6 +43,7 @@ pub const LINES: &[Known] = &[
     ("kafka-throughput", 100_000, throughput::run),
     ("kafka-rate", 600, rate::run),
     ("kafka-lanes", 200_000, lanes::run),
+    ("kafka-slow-stop", 50, slow_stop::run),
 ];
 
 /// After so long without a word a worker is dead to the brokers. The default is 30 s.
