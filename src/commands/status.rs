@@ -73,7 +73,10 @@ impl Seen {
         let windows = project.loaded.settings.send.send_windows();
         let now = project.clock.now();
         let outside = windows.next(now);
-        let mut lines = view::lines(&self.status, outside.map(|next| outside_windows(&next, now)));
+        let mut lines = view::lines(
+            &self.status,
+            outside.map(|next| outside_windows(&next, now)),
+        );
         if let Some(workers) = &self.lanes {
             lines.push(String::new());
             lines.extend(lanes::lines(workers));

@@ -1,16 +1,21 @@
 //! What to write instead of a line that is not TOML, of a value of another type, or of a name without quotes: hints.
 
-use super::schema::Key;
+use super::schema::{Form, Key};
 use toml::de::{DeTable, DeValue};
 
 /// For a value of another type than the key has.
 pub fn of_type(key: &Key, value: &DeValue<'_>) -> Option<String> {
     let name = key.name;
     match value {
-        DeValue::String(text) if !key.is_quoted() && key.accepts(text.trim()).is_ok() => Some(
-            format!("write it without quotes: `{name} = {}`", text.trim()),
-        ),
-        DeValue::Integer(number) if key.is_quoted() => {
+        DeValue::String(text) if key.accepts(text.trim()).is_ok() => {
+            let text = text.trim();
+            match key.form() {
+                Form::Bare => Some(format!("write it without quotes: `{name} = {text}`")),
+                Form::List => Some(format!("write it in brackets: `{name} = [\"{text}\"]`")),
+                Form::Quoted => None,
+            }
+        }
+        DeValue::Integer(number) if key.form() == Form::Quoted => {
             let with = |unit: &str| key.accepts(&format!("{number}{unit}")).is_ok();
             if with("") {
                 // In place of the name of a variable it may be the password.

@@ -35,8 +35,11 @@ fn head(table: &Table) -> String {
         _ if table.path == RelayKeys::TABLE.path => {
             format!("{RELAY}# {}\n", RelayKeys::url().assignment())
         }
-        Shape::Table => format!("{}{}\n", comment(&table.text()), table.title()),
-        Shape::Repeated | Shape::Labelled | Shape::Free => {
+        // A table inside another one is for one relay that has it.
+        Shape::Table if !table.path.contains('.') => {
+            format!("{}{}\n", comment(&table.text()), table.title())
+        }
+        Shape::Table | Shape::Repeated | Shape::Labelled | Shape::Free => {
             format!("{}# {}\n", comment(&table.text()), table.title())
         }
     }

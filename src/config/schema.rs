@@ -8,7 +8,7 @@ mod value;
 pub use field::Field;
 pub use key::Key;
 pub(super) use key::join;
-pub use value::{Choice, Limits, ListItem, Value, ValueError};
+pub use value::{Choice, Form, Limits, ListItem, Value, ValueError};
 
 use crate::domain::nearest::nearest;
 

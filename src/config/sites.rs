@@ -146,7 +146,7 @@ mod tests {
             ),
             (
                 "[site.\"a\"]\ndomains = \"a.example\"\n",
-                "mailq.toml:2:11: `site.domains` is not a list of domains in brackets",
+                "mailq.toml:2:11: `site.domains` is a text in quotes, not a list of domains in brackets",
             ),
         ] {
             let found = read_text(text).unwrap_err().to_string();

@@ -180,9 +180,9 @@ impl Key {
         (self.kind.text_of)(value)
     }
 
-    /// Whether a file has its values in quotes.
-    pub(in crate::config) fn is_quoted(&self) -> bool {
-        self.kind.is_quoted
+    /// How a file has its values.
+    pub(in crate::config) fn form(&self) -> Form {
+        self.kind.form
     }
 
     /// Whether a text is a value of this key.

@@ -268,7 +268,7 @@ fn chunks_of_a_tier_are_read_while_others_wait_for_their_time() {
     for offset in 0..20 {
         let wanted = topics.at(54, |view| machine.want(view));
         assert_eq!(wanted, Some(Want::NextOfTier { from: offset }));
-        let number = u64::try_from(offset).unwrap() + 1;
+        let number = offset + 1;
         read(
             &mut machine,
             offset,
