@@ -13,13 +13,18 @@ use std::time::SystemTime;
 pub enum Read {
     /// The contents of an open chunk.
     Contents(Offset, Rc<Chunk>, SystemTime),
-    Found(Found),
+    /// One chunk of a run, or the next ones of a tier.
+    Found(Vec<Found>),
     /// No record there yet.
     Nothing,
 }
 
 /// Bytes of a fetch: one record at least, and a chunk is large, so one at a time.
 const ONE: usize = 1;
+/// The same from a tier, whose chunks may have a single message each.
+const TIER_BYTES: usize = 64 * 1024;
+/// Chunks of a tier that are read at once, because more of them may be due than there are cycles.
+const TIER_CHUNKS: usize = 32;
 
 /// Reads one partition.
 pub struct Reader {
@@ -76,9 +81,17 @@ impl Reader {
     }
 
     async fn due(&self, from: Offset) -> Result<Read, QueueError> {
-        match self.first(from).await? {
-            Some(stored) => self.found(from, stored).await,
-            None => Ok(Read::Nothing),
+        let stored = self.queue.fetch(self.at, from, TIER_BYTES).await?;
+        let mut found = Vec::new();
+        let mut from = from;
+        for stored in stored.into_iter().take(TIER_CHUNKS) {
+            let next = stored.offset + 1;
+            found.push(self.found(from, stored).await?);
+            from = next;
+        }
+        match found.is_empty() {
+            true => Ok(Read::Nothing),
+            false => Ok(Read::Found(found)),
         }
     }
 
@@ -104,20 +117,20 @@ impl Reader {
             let head = chunk::head(&stored.record)
                 .map_err(|error| self.bad(stored.offset, &error.to_string()))?;
             if head.key == run && head.fingerprint == fingerprint {
-                return self.found(from, stored).await;
+                return Ok(Read::Found(vec![self.found(from, stored).await?]));
             }
             cursor = stored.offset + 1;
         }
     }
 
-    async fn found(&self, from: Offset, stored: Stored) -> Result<Read, QueueError> {
+    async fn found(&self, from: Offset, stored: Stored) -> Result<Found, QueueError> {
         let (offset, appended_at) = (stored.offset, stored.appended_at);
-        Ok(Read::Found(Found {
+        Ok(Found {
             from,
             offset,
             chunk: self.decode(stored).await?,
             appended_at,
-        }))
+        })
     }
 
     async fn first(&self, from: Offset) -> Result<Option<Stored>, QueueError> {

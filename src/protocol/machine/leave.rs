@@ -100,7 +100,10 @@ impl Machine {
         self.progress.open = open;
         self.chunks.retain(|offset, _| !gone.contains_key(offset));
         gone.keys().for_each(|offset| self.backlog.change(*offset));
-        self.staged.take_if(|found| found.chunk.head.key == key);
+        // What was read behind its first chunk is read again, because chunks are opened in order.
+        let before = self.staged.iter();
+        let before = before.take_while(|found| found.chunk.head.key != key);
+        self.staged.truncate(before.count());
         self.just_left.insert(key);
         Ok(())
     }

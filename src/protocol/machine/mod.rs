@@ -39,7 +39,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 use backlog::Backlog;
 use bases::OwnBases;
 use opened::{Due, Opened};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -106,7 +106,7 @@ pub struct Machine {
     chunks: BTreeMap<Offset, Opened>,
     backlog: Backlog,
     /// A chunk that has been read and is not open yet.
-    staged: Option<Found>,
+    staged: VecDeque<Found>,
     /// Answers whose events are not durable yet.
     answered: Vec<PendingEvent>,
     /// Answered without an attempt: their claims are taken back.

@@ -55,7 +55,7 @@ impl Machine {
             return Some(Want::Contents(offset));
         }
         if self.phase != Phase::Active
-            || self.staged.is_some()
+            || !self.staged.is_empty()
             || self.progress.open.len() >= self.rules.max_open
         {
             return None;
@@ -118,13 +118,13 @@ impl Machine {
         Ok(())
     }
 
-    /// What [`Want::Next`] or [`Want::NextOfTier`] asked for.
-    pub fn found(&mut self, found: Found) -> Result<(), Broken> {
-        if self.staged.is_some() {
-            let detail = format!("offset {} again", found.from);
+    /// What [`Want::Next`] or [`Want::NextOfTier`] asked for: one chunk, or several of a tier in order.
+    pub fn found(&mut self, found: Vec<Found>) -> Result<(), Broken> {
+        if let Some(staged) = self.staged.front() {
+            let detail = format!("offset {} again", staged.from);
             return Err(self.broken(Invariant::ReadIsAwaited, detail));
         }
-        self.staged = Some(found);
+        self.staged = found.into();
         Ok(())
     }
 
@@ -304,23 +304,21 @@ impl Machine {
 
     pub(super) fn open_staged(&mut self, view: &CycleView) -> Result<(), Broken> {
         if self.phase != Phase::Active {
-            self.staged = None;
-            return Ok(());
+            self.staged.clear();
         }
-        let Some(found) = self.staged.take() else {
-            return Ok(());
-        };
-        let due = self.due(found.offset, found.appended_at);
-        let is_early = due.is_some_and(|due| due.from > view.now);
-        if is_early || self.progress.open.len() >= self.rules.max_open {
-            self.staged = Some(found);
-            return Ok(());
+        while let Some(found) = self.staged.pop_front() {
+            let due = self.due(found.offset, found.appended_at);
+            let is_early = due.is_some_and(|due| due.from > view.now);
+            if is_early || self.progress.open.len() >= self.rules.max_open {
+                self.staged.push_front(found);
+                break;
+            }
+            match self.is_send() {
+                true => self.open_send(found, view)?,
+                false => self.open_due(found, view)?,
+            }
         }
-        if self.is_send() {
-            self.open_send(found, view)
-        } else {
-            self.open_due(found, view)
-        }
+        Ok(())
     }
 
     fn open_send(&mut self, found: Found, view: &CycleView) -> Result<(), Broken> {

@@ -13,7 +13,7 @@ use crate::protocol::invariant::Broken;
 use crate::protocol::ledger::RunState;
 use crate::protocol::progress::{BaseId, Progress};
 use crate::protocol::text::{self, Bases, TextError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// What a worker knows of a partition that it has just gained.
@@ -83,7 +83,7 @@ impl Machine {
             bases: OwnBases::new(base, gain.bases),
             chunks: BTreeMap::new(),
             backlog: Backlog::default(),
-            staged: None,
+            staged: VecDeque::new(),
             answered: Vec::new(),
             unused: Vec::new(),
             awaits_base: false,

@@ -372,7 +372,7 @@ fn a_commit_has_no_more_chunks_and_runs_than_fit() {
     }
     let mut machine = owned(SEND, None, &topics);
     for number in 0..12 {
-        if machine.staged.is_none() {
+        if machine.staged.is_empty() {
             read(&mut machine, number, chunk(number, &[0], None));
         }
         cycle(&mut machine, &topics, 0, 0);

@@ -140,7 +140,7 @@ fn only_what_was_asked_for_is_read() {
 
     let mut machine = owned(SEND, None, &topics);
     read(&mut machine, 0, of_run());
-    let again = machine.found(found(0, of_run()));
+    let again = machine.found(vec![found(0, of_run())]);
     assert_eq!(kind(again), Invariant::ReadIsAwaited);
 
     for (at, moved_from) in [(SEND, None), (TIER, Some((SEND, 1)))] {

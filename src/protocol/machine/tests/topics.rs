@@ -232,7 +232,7 @@ pub(super) fn owned(
 }
 
 pub(super) fn read(machine: &mut Machine, offset: Offset, chunk: Rc<Chunk>) {
-    machine.found(found(offset, chunk)).unwrap();
+    machine.found(vec![found(offset, chunk)]).unwrap();
 }
 
 pub(super) fn supply(machine: &mut Machine, chunk: Rc<Chunk>) {
