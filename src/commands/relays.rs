@@ -22,7 +22,8 @@ pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
     if configs.is_empty() {
         return Err(none());
     }
-    let shares = shares(configs, loaded.settings.send.connections);
+    let total = loaded.settings.send.connections;
+    let shares = shares(configs, total);
     configs
         .iter()
         .zip(shares)
@@ -30,6 +31,7 @@ pub fn open(loaded: &Loaded) -> Result<Vec<RelayLane>, Failure> {
             Ok(RelayLane {
                 relay: open_one(config, loaded)?,
                 connections,
+                most_connections: config.keys.connections.unwrap_or(total) as usize,
                 weight: config.keys.weight.get(),
                 rate: config.keys.rate.unwrap_or(Rate::Unlimited),
                 quota: quota(config),

@@ -112,6 +112,7 @@ fn setup(settings: &KafkaSettings, queue: Rc<dyn Queue>, name: &str, outbox: &Pa
         relays: vec![RelayLane {
             relay: mailq::smtp::open(RelaySettings::new(address)).unwrap(),
             connections: 3,
+            most_connections: 3,
             weight: 1,
             rate: Rate::Unlimited,
             quota: None,

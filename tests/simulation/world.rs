@@ -292,6 +292,7 @@ impl World {
             relays: vec![RelayLane {
                 relay: Rc::new(relay),
                 connections: 3,
+                most_connections: 3,
                 weight: 1,
                 rate: Rate::Unlimited,
                 quota: self.quota.clone(),

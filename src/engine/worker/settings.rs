@@ -60,7 +60,10 @@ pub struct Setup {
 #[derive(Clone)]
 pub struct RelayLane {
     pub relay: Rc<dyn Relay>,
+    /// Its share of all connections.
     pub connections: usize,
+    /// At the most, while others are paused.
+    pub most_connections: usize,
     pub weight: u32,
     pub rate: Rate,
     /// Of a day, for all workers.

@@ -31,6 +31,7 @@ impl Journal {
         let uncommitted = self.partitions.uncommitted();
         let free = self.setup.max_uncommitted.saturating_sub(uncommitted);
         self.lanes.review_sites();
+        self.lanes.give_connections_back();
         let horizon = horizon(self.timing.slowest_cycle);
         let sendable = self.view(|partitions, view| partitions.sendable(view, &self.setup.sites));
         let for_sites = self.lanes.fill_sites(&sendable, horizon).await;

@@ -1,7 +1,8 @@
 //! Opens connections: only when a message waits for one and the breaker allows it.
 
 use super::feed::RelayFeed;
-use super::{Blocked, Lanes, RelayState};
+use super::lent::{self, Share};
+use super::{Blocked, Inner, Lanes, RelayState};
 use crate::domain::outcome::{Reply, Stage, TOO_MANY_CONNECTIONS};
 use crate::engine::breaker::{self, Permit, Signal};
 use crate::engine::worker::settings::Notice;
@@ -37,8 +38,7 @@ impl Lanes {
                 }
                 let wanted = inner.waiting.len() > connections.connected_waiting.get()
                     && self.hours.are_open();
-                let state = inner.relays.get_mut(relay).filter(|_| wanted);
-                match state.map(|state| state.may_connect(now)) {
+                match wanted.then(|| inner.may_connect(relay, now)) {
                     Some(Permit::Go) => return Some(false),
                     Some(Permit::Probe) => return Some(true),
                     Some(Permit::Wait(until)) => Blocked::Until(until),
@@ -170,17 +170,58 @@ impl Lanes {
     }
 }
 
-impl RelayState {
-    /// Whether one more connection may be opened. It counts as begun then.
-    fn may_connect(&mut self, now: Duration) -> Permit {
-        if !self.limit.may_open(self.sessions, now) {
-            return Permit::Wait(now + LIMIT_REVIEW);
+impl Inner {
+    /// Whether one more connection of the relay may be opened. It counts as begun then.
+    fn may_connect(&mut self, relay: usize, now: Duration) -> Permit {
+        let allowed = self.allowed_connections(relay);
+        let sessions: usize = self.relays.iter().map(|relay| relay.sessions).sum();
+        let is_full = sessions >= self.connections();
+        let wait = Permit::Wait(now + LIMIT_REVIEW);
+        let Some(state) = self.relays.get_mut(relay) else {
+            return wait;
+        };
+        if is_full || state.sessions >= allowed || !state.limit.may_open(state.sessions, now) {
+            return wait;
         }
-        let permit = self.breaker.may_try(now);
+        let permit = state.breaker.may_try(now);
         if !matches!(permit, Permit::Wait(_)) {
-            self.sessions += 1;
+            state.sessions += 1;
         }
         permit
+    }
+
+    fn allowed_connections(&self, relay: usize) -> usize {
+        let shares = self.relays.iter().map(|state| Share {
+            own: state.connections,
+            most: state.most_connections,
+            is_paused: state.breaker.is_open(),
+        });
+        lent::allowed(&shares.collect::<Vec<_>>(), relay)
+    }
+
+    /// Whether the relay has more connections than it may have now. One of them ends then.
+    pub(super) fn leaves_connection(&mut self, relay: usize) -> bool {
+        if self.relays.len() == 1 {
+            return false;
+        }
+        let allowed = self.allowed_connections(relay);
+        let state = self.relays.get_mut(relay);
+        let state =
+            state.filter(|state| state.sessions - state.leaving.min(state.sessions) > allowed);
+        state.map(|state| state.leaving += 1).is_some()
+    }
+}
+
+impl Lanes {
+    /// Wakes idle connections of relays that have more than they may have, so that they end.
+    pub fn give_connections_back(&self) {
+        let inner = self.inner.borrow();
+        for (relay, (state, queue)) in inner.relays.iter().zip(&self.connection_queues).enumerate()
+        {
+            if inner.relays.len() > 1 && state.sessions > inner.allowed_connections(relay) {
+                queue.connected.notify_waiters();
+            }
+        }
     }
 }
 
@@ -188,7 +229,7 @@ impl RelayState {
 pub fn open_connections(lanes: &Rc<Lanes>) -> Vec<tokio::task::JoinHandle<()>> {
     let mut tasks = Vec::new();
     for (relay, lane) in lanes.setup.relays.iter().enumerate() {
-        for _ in 0..lane.connections.max(1) {
+        for _ in 0..lane.most_connections.max(1) {
             tasks.push(tokio::task::spawn_local(keep_connection(
                 lanes.clone(),
                 relay,

@@ -17,6 +17,8 @@ pub(super) struct RelayFeed {
     pub(super) probe: Cell<bool>,
     /// The relay has greeted, and asks for messages.
     is_open: Cell<bool>,
+    /// It ends now, because another relay has its connections back.
+    leaves: Cell<bool>,
     /// Messages that this connection has taken and that have no result.
     held: Cell<usize>,
     /// Where the last of them goes.
@@ -33,6 +35,7 @@ impl RelayFeed {
             relay,
             probe: Cell::new(is_probe),
             is_open: Cell::new(false),
+            leaves: Cell::new(false),
             held: Cell::new(0),
             site: RefCell::default(),
             finishing: Cell::new(None),
@@ -53,6 +56,10 @@ impl RelayFeed {
     pub(super) fn pull(&self) -> Result<Outgoing, Blocked> {
         if !self.is_open.replace(true) {
             self.lanes.opened(self.relay);
+        }
+        if self.leaves.get() || self.lanes.inner.borrow_mut().leaves_connection(self.relay) {
+            self.leaves.set(true);
+            return Err(Blocked::Closing);
         }
         let taken = self.lanes.take(self.relay, self.probe.get());
         if let Err(Blocked::OthersTurn(Some(other))) = taken {
@@ -136,6 +143,7 @@ impl Feed for RelayFeed {
         inner.hold_ended(&in_flight.site, ticket, &attempt, now);
         if let Some(state) = inner.relays.get_mut(self.relay) {
             state.with_relay = state.with_relay.saturating_sub(1);
+            state.answered_at = now;
             state.hold_time.end(ticket, now);
         }
         drop(inner);
@@ -145,6 +153,11 @@ impl Feed for RelayFeed {
 
 impl Drop for RelayFeed {
     fn drop(&mut self) {
+        if self.leaves.get()
+            && let Some(state) = self.lanes.inner.borrow_mut().relays.get_mut(self.relay)
+        {
+            state.leaving = state.leaving.saturating_sub(1);
+        }
         if self.is_open.get() {
             self.lanes.closed_one(self.relay);
         }

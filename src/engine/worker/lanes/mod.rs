@@ -7,6 +7,7 @@ mod feed;
 mod figures;
 mod hold_times;
 mod judge;
+mod lent;
 mod quotas;
 mod relay_share;
 mod shares;
@@ -135,15 +136,21 @@ struct RelayState {
     with_relay: usize,
     /// Messages that have begun.
     attempts: u64,
+    /// Its share of all connections.
     connections: usize,
+    most_connections: usize,
     /// Connections that are open.
     open: usize,
     hold_time: HoldTime,
+    /// When it answered last, or got a message while it had none.
+    answered_at: Duration,
     /// When it took a message last.
     taken_at: Option<Duration>,
     limit: ConnectionLimit,
     /// Connections that are open or being opened.
     sessions: usize,
+    /// Those of them that end now, because another relay has its connections back.
+    leaving: usize,
     /// Where it has a daily quota.
     allowance: Option<Allowance>,
 }
@@ -154,6 +161,8 @@ struct SiteState {
     /// Claimed messages that have not begun.
     waiting: usize,
     with_relay: usize,
+    /// Those of them that are with a silent relay, as of this cycle.
+    stuck: usize,
     hold_time: HoldTime,
     /// Until then first tries that are deferred are no sign of trouble, because the site defers all of them.
     greylists_until: Duration,
@@ -179,11 +188,14 @@ impl Lanes {
             with_relay: 0,
             attempts: 0,
             connections: lane.connections.max(1),
+            most_connections: lane.most_connections.max(1),
             open: 0,
             hold_time: HoldTime::default(),
+            answered_at: Duration::ZERO,
             taken_at: None,
-            limit: ConnectionLimit::new(lane.connections),
+            limit: ConnectionLimit::new(lane.most_connections),
             sessions: 0,
+            leaving: 0,
             allowance: (lane.quota.clone()).map(|quota| Allowance::new(quota, setup.clock.now())),
         });
         let relays: Vec<RelayState> = relays.collect();

@@ -11,6 +11,9 @@ use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::worker::settings::Setup;
 use std::time::Duration;
 
+/// A relay with messages that has answered nothing for so long is taken for stopped.
+const SILENT: Duration = Duration::from_secs(2);
+
 impl Lanes {
     /// Mail to this site is held back: its breaker is open and no probe is due.
     pub fn is_closed(&self, site: &str) -> bool {
@@ -42,6 +45,7 @@ impl Lanes {
     pub fn review_sites(&self) {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
+        inner.leave_out_silent_relays(now);
         let (mut slow, mut busy) = (0, 0);
         for state in inner.sites.values() {
             let claimed = state.claimed();
@@ -106,7 +110,8 @@ impl Lanes {
         }
         if let Some(limit) = limit {
             // One waits for each that is with a relay, so that no connection waits for the next commit.
-            room = room.min(limit.connections.saturating_mul(2).saturating_sub(claimed));
+            let all = claimed + state.stuck;
+            room = room.min(limit.connections.saturating_mul(2).saturating_sub(all));
         }
         if let Some(pace) = &mut state.pace {
             let slots = pace.stock(now);
@@ -116,10 +121,21 @@ impl Lanes {
     }
 }
 
+impl RelayState {
+    /// It has messages, and has answered none of any site for a while.
+    fn is_silent(&self, now: Duration) -> bool {
+        self.with_relay > 0 && now.saturating_sub(self.answered_at) >= SILENT
+    }
+}
+
 impl SiteState {
-    /// Messages that wait or are with a relay.
+    /// Messages that wait or are with a relay that answers.
     fn claimed(&self) -> usize {
-        self.waiting + self.with_relay
+        self.waiting + self.with_answering_relay()
+    }
+
+    fn with_answering_relay(&self) -> usize {
+        self.with_relay.saturating_sub(self.stuck)
     }
 }
 
@@ -132,6 +148,29 @@ impl Inner {
     /// Messages that may be claimed at once by what the connections need.
     fn places(&self, setup: &Setup) -> usize {
         setup.max_uncommitted.min(2 * self.connections())
+    }
+
+    /// A relay that answers nobody says nothing of the sites whose messages it has. They would look slow, and get nothing
+    /// by the other relays either.
+    fn leave_out_silent_relays(&mut self, now: Duration) {
+        let silent: Vec<bool> = self
+            .relays
+            .iter()
+            .map(|relay| relay.is_silent(now))
+            .collect();
+        for state in self.sites.values_mut() {
+            state.stuck = 0;
+        }
+        if !silent.contains(&true) || !silent.contains(&false) {
+            return;
+        }
+        for (ticket, (relay, in_flight)) in &self.begun {
+            let is_stuck = silent.get(*relay).is_some_and(|is_silent| *is_silent);
+            if let Some(state) = self.sites.get_mut(&in_flight.site).filter(|_| is_stuck) {
+                state.stuck += 1;
+                state.hold_time.forget(*ticket);
+            }
+        }
     }
 
     /// How many more messages of a slow site may be claimed; `usize::MAX` if it is not slow.
@@ -297,7 +336,7 @@ impl Inner {
             .sites
             .get(site)
             .map_or(usize::MAX, |limit| limit.connections);
-        if state.with_relay >= limit.min(most) {
+        if state.with_relay >= limit || state.with_answering_relay() >= most {
             return None;
         }
         match &mut state.pace {
@@ -319,6 +358,7 @@ impl Inner {
                 pace: limit.map(|limit| site_pace(setup, (site, limit.rate), schedule, now)),
                 waiting: 0,
                 with_relay: 0,
+                stuck: 0,
                 hold_time: HoldTime::default(),
                 greylists_until: Duration::ZERO,
             }
@@ -333,6 +373,9 @@ impl Inner {
                 allowance.take();
             }
             state.taken += 1;
+            if state.with_relay == 0 {
+                state.answered_at = now;
+            }
             state.with_relay += 1;
         }
         if let Some(state) = self.sites.get_mut(site) {
