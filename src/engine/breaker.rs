@@ -43,7 +43,7 @@ const SENDER_PROBES: usize = 3;
 /// Where one of so many last replies was good, a refusal of one message is not yet trouble.
 const RECENT: usize = 5;
 const MAX_WORDS: usize = 200;
-/// A reply that asks for a longer pause gets no longer one.
+/// The longest pause that a reply can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(4 * 3_600);
 
 /// An event for a breaker. The text is the relay's reply or the error.
@@ -471,8 +471,8 @@ fn asked(words: &str) -> Duration {
         .min(LONGEST_ASKED)
 }
 
-/// The relay's reply for a terminal: without hidden characters, shortened.
-fn printable(words: &str) -> String {
+/// The relay's reply for people: without hidden characters, shortened.
+pub fn printable(words: &str) -> String {
     with_spaces(words).chars().take(MAX_WORDS).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The lanes of each worker as rows for people: a worker publishes its own where the backend has a place for them, and
 //! `status --lanes` reads them all.
 
+use super::breaker;
 use super::timestamp::timestamp;
 use super::worker::figures::{LanesState, SiteState, Snapshot};
 use crate::domain::rate::Rate;
@@ -26,7 +27,7 @@ pub struct LaneRow {
     pub rate_allowed: String,
     /// Messages per second.
     pub rate_used: f64,
-    /// Messages that are with the relay, each on a connection.
+    /// Messages that are with the relay now.
     pub connections: usize,
     pub breaker: BreakerState,
     pub last_reply: Option<String>,
@@ -115,34 +116,38 @@ fn lanes(snapshot: &Snapshot, counts: &BTreeMap<Lane, u64>) -> BTreeSet<Lane> {
 fn row(snapshot: &Snapshot, (relay, site): Lane, rate_used: f64) -> LaneRow {
     let none = SiteState::default();
     let state = snapshot.lanes.sites.get(&site).unwrap_or(&none);
-    let breaker = breaker(&snapshot.lanes, &relay, state);
-    let held = breaker != BreakerState::Closed;
+    let breaker = breaker_of(&snapshot.lanes, &relay, state);
+    let parked = match breaker {
+        BreakerState::RelayOpen => state.unclaimed,
+        BreakerState::SiteOpen | BreakerState::Closed => state.parked,
+    };
     let with_relay = snapshot.lanes.lanes.iter();
     let with_relay = with_relay.filter(|lane| lane.relay == relay && lane.site == site);
     let mut replies = snapshot.replies.iter();
     let last = replies.find(|last| last.relay == relay && last.site == site);
     LaneRow {
-        waiting: state.waiting + if held { 0 } else { state.unclaimed },
-        parked: if held { state.unclaimed } else { 0 },
+        waiting: state.waiting + state.unclaimed.saturating_sub(parked),
+        parked,
         rate_allowed: allowed(&snapshot.lanes, &relay, state),
         rate_used,
         connections: with_relay.map(|lane| lane.messages).sum(),
         breaker,
-        last_reply: last.map(|last| last.reply.clone()),
+        last_reply: last.map(|last| breaker::printable(&last.reply)),
         last_reply_at: last.map(|last| timestamp(last.at)),
         relay,
         site,
     }
 }
 
-fn breaker(lanes: &LanesState, relay: &str, site: &SiteState) -> BreakerState {
+/// Of several sites together it is open where nothing else is left for them.
+fn breaker_of(lanes: &LanesState, relay: &str, site: &SiteState) -> BreakerState {
     let is_paused = |name: &str| {
         let mut relays = lanes.relays.iter();
         relays.any(|relay| relay.name == name && relay.is_paused)
     };
     match is_paused(relay) {
         true => BreakerState::RelayOpen,
-        false if site.paused > 0 => BreakerState::SiteOpen,
+        false if site.parked > 0 && site.parked == site.unclaimed => BreakerState::SiteOpen,
         false => BreakerState::Closed,
     }
 }
@@ -152,7 +157,7 @@ fn allowed(lanes: &LanesState, relay: &str, site: &SiteState) -> String {
     let of_relay = lanes.relays.iter().find(|one| one.name == relay);
     let mut limits = vec![lanes.share];
     limits.extend(of_relay.map(|relay| relay.share));
-    limits.extend(site.share.map(Some));
+    limits.extend(site.has_rate.then_some(site.share));
     let lowest = limits.into_iter().reduce(|lowest, limit| {
         let per_second = |rate: Option<Rate>| rate.map_or(0.0, |rate| rate.per_second());
         match per_second(limit) < per_second(lowest) {
@@ -197,7 +202,9 @@ fn worker_lanes((worker, text): (String, String)) -> WorkerLanes {
 mod tests {
     use super::*;
     use crate::domain::event::EventType;
-    use crate::engine::worker::figures::{Figures, LaneState, OutcomeSeries, RelayState, Vitals};
+    use crate::engine::worker::figures::{
+        Figures, LaneState, LastReply, OutcomeSeries, RelayState, Vitals,
+    };
 
     fn snapshot(delivered: u64, is_paused: bool) -> Snapshot {
         let relay = RelayState {
@@ -211,6 +218,8 @@ mod tests {
             waiting,
             unclaimed,
             paused,
+            parked: if paused > 0 { unclaimed } else { 0 },
+            has_rate: false,
             share: None,
         };
         let lanes = LanesState {
@@ -267,6 +276,48 @@ mod tests {
         let seen = rows.rows(&snapshot(30, true), Duration::from_secs(130));
         assert_eq!((seen[1].waiting, seen[1].parked), (1, 7));
         assert_eq!(seen[1].breaker, BreakerState::RelayOpen);
+    }
+
+    #[test]
+    fn sites_together_are_open_while_one_of_them_is() {
+        let mut snapshot = snapshot(0, false);
+        let together = SiteState {
+            waiting: 2,
+            unclaimed: 900,
+            paused: 1,
+            parked: 7,
+            ..SiteState::default()
+        };
+        snapshot.lanes.sites = [("other".to_string(), together)].into();
+        let seen = LaneRows::default().rows(&snapshot, Duration::ZERO);
+        let other = seen.iter().find(|row| row.site == "other").unwrap();
+        assert_eq!((other.waiting, other.parked), (895, 7));
+        assert_eq!(other.breaker, BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_site_without_a_share_of_its_rate_gets_nothing() {
+        let mut snapshot = snapshot(0, false);
+        for state in snapshot.lanes.sites.values_mut() {
+            state.has_rate = true;
+        }
+        let seen = LaneRows::default().rows(&snapshot, Duration::ZERO);
+        assert!(seen.iter().all(|row| row.rate_allowed == "0/s"), "{seen:?}");
+    }
+
+    #[test]
+    fn a_long_reply_is_shortened() {
+        let mut snapshot = snapshot(1, false);
+        snapshot.replies = vec![LastReply {
+            relay: "a".to_string(),
+            site: "gmail.com".to_string(),
+            reply: "250 ".repeat(10_000),
+            at: std::time::SystemTime::UNIX_EPOCH,
+        }];
+        let seen = LaneRows::default().rows(&snapshot, Duration::ZERO);
+        let replies = seen.iter().filter_map(|row| row.last_reply.as_ref());
+        let lengths: Vec<usize> = replies.map(|reply| reply.chars().count()).collect();
+        assert_eq!(lengths, [200]);
     }
 
     #[test]

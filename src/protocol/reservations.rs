@@ -73,12 +73,12 @@ impl Reservations {
         self.outdated.iter().map(String::as_str)
     }
 
-    /// Messages of the relay's day that are reserved. `None`: a newer day has begun.
-    pub fn reserved(&self, relay: &str, begins: SystemTime) -> Option<u64> {
+    /// Messages of the relay's day that are reserved. Errors: when a newer day begins that has reservations.
+    pub fn reserved(&self, relay: &str, begins: SystemTime) -> Result<u64, SystemTime> {
         match self.relays.get(relay) {
-            Some(known) if known.begins > begins => None,
-            Some(known) if known.begins == begins => Some(known.reserved),
-            _ => Some(0),
+            Some(known) if known.begins > begins => Err(known.begins),
+            Some(known) if known.begins == begins => Ok(known.reserved),
+            _ => Ok(0),
         }
     }
 
@@ -133,9 +133,9 @@ mod tests {
         }
         // Read again.
         all.apply(reservation(1, 4, 1), day(1));
-        assert_eq!(all.reserved("mx", day(1)), Some(10));
+        assert_eq!(all.reserved("mx", day(1)), Ok(10));
         assert_eq!(all.granted("mx", day(1), 9), None);
-        assert_eq!(all.reserved("other", day(1)), Some(0));
+        assert_eq!(all.reserved("other", day(1)), Ok(0));
         // A higher limit of a changed setting.
         let more = Reservation {
             limit: 12,
@@ -152,8 +152,8 @@ mod tests {
         assert_eq!(all.outdated().count(), 0);
         all.apply(reservation(2, 3, 2), day(2));
         all.apply(reservation(1, 3, 3), day(1));
-        assert_eq!(all.reserved("mx", day(2)), Some(3));
-        assert_eq!(all.reserved("mx", day(1)), None);
+        assert_eq!(all.reserved("mx", day(2)), Ok(3));
+        assert_eq!(all.reserved("mx", day(1)), Err(day(2)));
         assert_eq!(all.granted("mx", day(1), 3), None);
         let outdated: Vec<&str> = all.outdated().collect();
         assert_eq!(outdated, ["reservation/day 1/1", "reservation/day 1/3"]);

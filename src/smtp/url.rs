@@ -59,6 +59,12 @@ pub enum UrlError {
         "`?{0}=…` is not an option of a relay URL (options: `tls=required`, `tls=opportunistic`, `tls=none`)"
     )]
     Setting(String),
+    #[error(
+        "what stands behind `?` is not an option of a relay URL (options: `tls=required`, `tls=opportunistic`, `tls=none`)"
+    )]
+    NoSetting,
+    #[error("`tls` in a relay URL is `required`, `opportunistic` or `none`")]
+    Tls,
     #[error("`smtps://` is always encrypted and cannot be combined with `{0}`")]
     ImplicitTls(String),
     #[error("the user name in the relay URL is not valid percent-encoding")]
@@ -112,17 +118,29 @@ fn meant(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let address = server(rest, false).ok()?;
     let is_host = address.host.contains('.') || is_loopback(&address.host);
-    let has_port = rest.ends_with(&format!(":{}", address.port));
+    let place = parts(rest).place;
+    let has_port = place.ends_with(&format!(":{}", address.port));
     let is_of_tls = matches!(
         scheme.to_ascii_lowercase().as_str(),
         "ssl" | "tls" | "https"
     );
     let implicit = address.port == SUBMISSIONS_PORT || (is_of_tls && !has_port);
     let scheme = if implicit { "smtps" } else { "smtp" };
-    is_host.then(|| format!("{scheme}://{rest}"))
+    // Another scheme may not go with the options.
+    let is_valid = server(rest, implicit).is_ok();
+    (is_host && is_valid).then(|| format!("{scheme}://{rest}"))
 }
 
-fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
+/// What stands behind the scheme of a URL: `user@place/path?query`.
+struct Parts<'a> {
+    user: Option<&'a str>,
+    /// The host and its port.
+    place: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+fn parts(rest: &str) -> Parts<'_> {
     // Split at the last `@`, because the user is often an address.
     let (user, rest) = match rest.rsplit_once('@') {
         Some((user, rest)) => (Some(user), rest),
@@ -130,6 +148,21 @@ fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    Parts {
+        user,
+        place,
+        path,
+        query,
+    }
+}
+
+fn server(rest: &str, implicit: bool) -> Result<ServerAddress, UrlError> {
+    let Parts {
+        user,
+        place,
+        path,
+        query,
+    } = parts(rest);
     // Checked before anything else, because a password with an `@` would leave a part of itself in the host, and errors
     // quote the host.
     // An `@` may also be a part of a password among the options.
@@ -210,15 +243,21 @@ fn tls_policy(query: &str, host: &str, implicit: bool) -> Result<TlsPolicy, UrlE
             }
             ("tls=opportunistic", false) => TlsPolicy::Opportunistic,
             ("tls=none", false) => TlsPolicy::None,
-            // The value may be a password.
-            _ => {
-                let name = setting.split_once('=').map(|(name, _)| name);
-                let name = name.filter(|name| name.chars().all(|c| c.is_ascii_alphabetic()));
-                return Err(UrlError::Setting(name.unwrap_or_default().to_string()));
-            }
+            _ => return Err(unknown_setting(setting)),
         };
     }
     Ok(policy)
+}
+
+/// The value may be a password.
+fn unknown_setting(setting: &str) -> UrlError {
+    let name = setting.split_once('=').map_or("", |(name, _)| name);
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic());
+    match name {
+        "tls" => UrlError::Tls,
+        name if is_name => UrlError::Setting(name.to_string()),
+        _ => UrlError::NoSetting,
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -389,6 +428,28 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_is_none_is_named_if_it_has_a_name() {
+        let options = "(options: `tls=required`, `tls=opportunistic`, `tls=none`)";
+        for (text, wanted) in [
+            (
+                "smtp://h?tls=yes",
+                "`tls` in a relay URL is `required`, `opportunistic` or `none`".to_string(),
+            ),
+            (
+                "smtp://h?ssl=1",
+                format!("`?ssl=…` is not an option of a relay URL {options}"),
+            ),
+            (
+                "smtp://h?hunter2",
+                format!("what stands behind `?` is not an option of a relay URL {options}"),
+            ),
+        ] {
+            let error = text.parse::<RelayAddress>().unwrap_err();
+            assert_eq!(error.to_string(), wanted, "{text}");
+        }
+    }
+
+    #[test]
     fn a_url_without_our_scheme_says_what_it_could_be() {
         for (text, wanted) in [
             ("smtp.gmail.com:587", Some("smtp://smtp.gmail.com:587")),
@@ -403,6 +464,12 @@ mod tests {
                 Some("smtp://smtp.gmail.com:587"),
             ),
             ("tls://smtp.gmail.com", Some("smtps://smtp.gmail.com")),
+            (
+                "tls://smtp.gmail.com:587?tls=required",
+                Some("smtp://smtp.gmail.com:587?tls=required"),
+            ),
+            ("tls://smtp.gmail.com?tls=none", None),
+            ("smtp.gmail.com:465?tls=opportunistic", None),
             ("localhost:25", Some("smtp://localhost:25")),
             ("me:hunter2@smtp.gmail.com:587", None),
             ("hunter2", None),

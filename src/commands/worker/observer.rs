@@ -136,6 +136,13 @@ pub fn notice_line(notice: &Notice) -> Option<String> {
             "relay `{relay}` has used up its daily quota; it takes mail again at {}",
             local_time(*until)
         ),
+        Notice::NewerDayReserved { relay, day } => format!(
+            "warning: relay `{relay}` takes nothing: a worker has reserved for {} already; \
+             check the clocks of the hosts",
+            jiff::Timestamp::try_from(*day)
+                .unwrap_or_default()
+                .strftime("%Y-%m-%d")
+        ),
         Notice::HeldBy { workers } => format!(
             "warning: the rest is held by {}; nothing was committed for longer than `--max-wait`",
             holders(workers)
@@ -174,6 +181,7 @@ impl Observer for TerminalObserver {
             Notice::Breaker(_)
             | Notice::PartitionStopped { .. }
             | Notice::QueueTrouble(_)
+            | Notice::NewerDayReserved { .. }
             | Notice::HeldBy { .. } => {
                 self.progress.warn(line);
             }

@@ -14,7 +14,7 @@ pub struct Quota {
     pub relay: String,
     pub daily: Option<u64>,
     pub warm_up: Option<WarmUp>,
-    /// Of a day: [`DAY`], except in the simulation.
+    /// How long a day is: [`DAY`], but shorter in the simulation.
     pub day: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Quota {
         self.daily.into_iter().chain(warm_up).min()
     }
 
-    /// How much is reserved at once, at the most: a hundredth of the limit.
+    /// How much is reserved at once: a hundredth of the limit, at least 1, at most `LARGEST_BLOCK`.
     pub fn block(limit: u64) -> u64 {
         (limit / 100).clamp(1, LARGEST_BLOCK)
     }

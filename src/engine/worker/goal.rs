@@ -1,6 +1,6 @@
 //! When a worker that drains is done. Decided from cursors, sets and log ends, never from counters.
 
-use super::hours::SendHours;
+use super::lanes::Lanes;
 use super::settings::{Goal, LeftWork, WorkerError};
 use crate::clock::Clock;
 use crate::domain::ids::RunKey;
@@ -146,21 +146,18 @@ impl GoalWatch {
 }
 
 /// What holds back all mail of this worker.
-pub struct SendGates<'a> {
-    pub hours: &'a SendHours,
-    /// The daily quotas of all relays are used up until then.
-    pub used_up_until: Option<SystemTime>,
-}
+pub struct SendGates<'a>(pub &'a Lanes);
 
 impl SendGates<'_> {
     fn are_closed(&self) -> bool {
-        self.used_up_until.is_some() || !self.hours.are_open()
+        !self.0.may_send()
     }
 
     /// When mail that is due then may go, and what it waits for.
     fn from(&self, due: SystemTime, now: SystemTime) -> (SystemTime, LeftWork) {
-        let renewed = self.used_up_until.map_or(due, |until| until.max(due));
-        let opens = self.hours.from(renewed);
+        let used_up_until = self.0.quotas_used_up_until();
+        let renewed = used_up_until.map_or(due, |until| until.max(due));
+        let opens = self.0.hours.from(renewed);
         let wait = opens.duration_since(now).unwrap_or_default();
         let left = match () {
             () if opens > renewed => LeftWork::OutsideWindows(wait),

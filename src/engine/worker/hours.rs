@@ -1,5 +1,5 @@
-//! Whether mail may leave now, by the send windows. Every message asks, so the answer is kept: for a second while mail may
-//! leave, else until the next window opens.
+//! Whether mail may leave now, by the send windows. Every message asks, so the answer is kept for a second; when the next
+//! window opens is kept until then.
 
 use crate::clock::Clock;
 use crate::domain::send_windows::SendWindows;

@@ -155,6 +155,11 @@ pub enum Notice {
         relay: String,
         until: SystemTime,
     },
+    /// The relay takes nothing, because a worker has reserved of a day that has not begun here.
+    NewerDayReserved {
+        relay: String,
+        day: SystemTime,
+    },
     /// These workers hold all that is left, and commit nothing.
     HeldBy {
         workers: Vec<String>,

@@ -97,6 +97,7 @@ impl Watched for Watch {
         for (site, count) in self.unclaimed.borrow().iter() {
             let state = lanes.sites.entry(site.to_string()).or_default();
             state.unclaimed = *count;
+            state.parked = if state.paused > 0 { *count } else { 0 };
         }
         self.figures.borrow_mut().snapshot(lanes, vitals)
     }

@@ -224,8 +224,8 @@ impl Machine {
             .count()
     }
 
-    /// Messages of these runs that wait for nothing but their turn, of each site no more than are read ahead. In a tier
-    /// those do not count that are not due, because then the chunks behind them would be read too late to be spread.
+    /// Messages of these runs that may go now, of each site at most `READ_AHEAD`. In a tier, messages that are not due do
+    /// not count: if they did, the chunks behind them would be read too late to be spread.
     fn flowing_count(&self, is_counted: impl Fn(RunKey) -> bool, view: &CycleView) -> usize {
         let flowing = self.flowing(view, READ_AHEAD);
         let counted = flowing.iter().filter(|(offset, _)| {

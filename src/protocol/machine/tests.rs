@@ -280,6 +280,34 @@ fn chunks_of_a_tier_are_read_while_others_wait_for_their_time() {
 }
 
 #[test]
+fn a_tier_is_not_read_on_while_thousands_of_messages_wait_for_their_time() {
+    let topics = Topics::of_run(0);
+    let mut machine = owned(TIER, None, &topics);
+    machine.rules.max_open = 20;
+    for offset in 0..16 {
+        let wanted = topics.at(54, |view| machine.want(view));
+        assert_eq!(wanted, Some(Want::NextOfTier { from: offset }));
+        let first = 256 * (offset + 1);
+        let rows: Vec<u64> = (first..first + 256).collect();
+        read(
+            &mut machine,
+            offset,
+            chunk(1, &rows, Some((SEND, offset + 1))),
+        );
+        cycle(&mut machine, &topics, 54, 0);
+    }
+    assert_eq!(machine.progress().open.len(), 16);
+    assert_eq!(topics.at(54, |view| machine.want(view)), None);
+    // One message is due.
+    let (_, claimed) = cycle(&mut machine, &topics, 54, 1);
+    let delivered = Some(Outcome::Ended(Final::Delivered));
+    report(&mut machine, claimed[0], delivered);
+    cycle(&mut machine, &topics, 54, 0);
+    let wanted = topics.at(54, |view| machine.want(view));
+    assert_eq!(wanted, Some(Want::NextOfTier { from: 16 }));
+}
+
+#[test]
 fn jitter_spreads_messages_of_small_chunks_over_both_sides_of_the_delay() {
     let topics = Topics::of_run(0);
     let machine = owned(TIER, None, &topics);

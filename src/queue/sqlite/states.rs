@@ -2,11 +2,14 @@
 //! to the disk, and it goes with the member.
 
 use super::lock_file;
+use crate::private_file;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 const ENDING: &str = "state";
+/// Of a state that is being written.
+const NEW: &str = "new";
 /// A longer one is not read.
 const MOST_BYTES: u64 = 1 << 20;
 
@@ -14,8 +17,8 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(super) fn publish(folder: &Path, member: &str, text: &str) -> io::Result<()> {
     let path = path(folder, member);
     let is_new = !path.exists();
-    let new = path.with_extension("new");
-    fs::write(&new, text)?;
+    let new = path.with_extension(NEW);
+    private_file::create(&new)?.write_all(text.as_bytes())?;
     fs::rename(&new, &path)?;
     if is_new {
         sweep(folder)?;
@@ -32,7 +35,7 @@ pub(super) fn read(folder: &Path, member: &str) -> Option<String> {
 
 /// Removes what the member with this lock file said.
 pub(super) fn remove(lock: &Path) {
-    for ending in [ENDING, "new"] {
+    for ending in [ENDING, NEW] {
         let _ = fs::remove_file(lock.with_extension(ending));
     }
 }
@@ -41,7 +44,8 @@ pub(super) fn remove(lock: &Path) {
 fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_state = path.extension().is_some_and(|ending| ending == ENDING);
+        let ending = path.extension();
+        let is_state = ending.is_some_and(|ending| ending == ENDING || ending == NEW);
         let lock = path.with_extension(lock_file::ENDING);
         if is_state && (!lock.exists() || lock_file::is_unlocked(&lock)) {
             remove(&lock);
@@ -58,6 +62,7 @@ fn path(folder: &Path, member: &str) -> PathBuf {
 mod tests {
     use super::*;
     use crate::queue::sqlite::lock_file::LockFile;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_state_goes_with_its_member() {
@@ -69,6 +74,8 @@ mod tests {
         publish(&folder, "host.example-1", "second").unwrap();
         assert_eq!(read(&folder, "host.example-1").as_deref(), Some("second"));
         assert_eq!(read(&folder, "host.example-2"), None);
+        let state = fs::metadata(path(&folder, "host.example-1")).unwrap();
+        assert_eq!(state.permissions().mode() & 0o777, 0o600);
         remove(lock.path());
         lock.remove();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
@@ -80,9 +87,13 @@ mod tests {
         let folder = folder.path().join("members");
         drop(LockFile::take(&folder, "killed").unwrap().unwrap());
         fs::write(path(&folder, "killed"), "old").unwrap();
+        drop(LockFile::take(&folder, "half").unwrap().unwrap());
+        let half_written = path(&folder, "half").with_extension(NEW);
+        fs::write(&half_written, "o").unwrap();
         let _lock = LockFile::take(&folder, "running").unwrap().unwrap();
         publish(&folder, "running", "new").unwrap();
         assert_eq!(read(&folder, "killed"), None);
+        assert!(!half_written.exists());
         assert_eq!(read(&folder, "running").as_deref(), Some("new"));
     }
 }

@@ -81,6 +81,10 @@ fn notices() -> Vec<Notice> {
             relay: "smtp.example.com:587".into(),
             until: later(),
         },
+        Notice::NewerDayReserved {
+            relay: "smtp.example.com:587".into(),
+            day: later(),
+        },
         Notice::HeldBy {
             workers: [
                 "mail-1/4711/03af",
@@ -115,6 +119,7 @@ fn is_known(notice: &Notice) {
         | Notice::Waiting { .. }
         | Notice::OutsideWindows { .. }
         | Notice::QuotaUsedUp { .. }
+        | Notice::NewerDayReserved { .. }
         | Notice::HeldBy { .. }
         | Notice::Share { .. }
         | Notice::NoShare { .. } => {}

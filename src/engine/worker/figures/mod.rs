@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_sites_have_as_many_series_as_the_bound() {
+    fn further_sites_are_counted_together() {
         let mut figures = Figures::new(Vec::new());
         for number in 0..MOST_NAMES + 50 {
             let site = format!("{number}.example");

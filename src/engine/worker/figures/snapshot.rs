@@ -102,7 +102,11 @@ pub struct SiteState {
     pub unclaimed: usize,
     /// How many of the sites are paused.
     pub paused: usize,
-    /// What this worker may use of the site's rate. `None`: it has no rate, or nothing of it is this worker's.
+    /// Unclaimed messages of the paused ones.
+    pub parked: usize,
+    /// The site has a rate of its own.
+    pub has_rate: bool,
+    /// What this worker may use of the site's rate. `None`: nothing, where it has one.
     pub share: Option<Rate>,
 }
 
@@ -119,12 +123,14 @@ impl LanesState {
     pub fn bounded(self, is_shown: impl Fn(&str) -> bool) -> LanesState {
         let mut sites: BTreeMap<String, SiteState> = BTreeMap::new();
         for (name, state) in self.sites {
-            let own = state.share.is_some() || is_shown(&name);
+            let own = state.has_rate || is_shown(&name);
             let name = if own { name } else { OTHER.to_string() };
             let together = sites.entry(name).or_default();
             together.waiting += state.waiting;
             together.unclaimed += state.unclaimed;
             together.paused += state.paused;
+            together.parked += state.parked;
+            together.has_rate = state.has_rate;
             together.share = state.share;
         }
         let mut lanes: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -156,6 +162,8 @@ mod tests {
         SiteState {
             waiting,
             paused,
+            parked: 4 * paused,
+            has_rate: share.is_some(),
             share,
             ..SiteState::default()
         }
@@ -172,11 +180,16 @@ mod tests {
     #[test]
     fn small_sites_are_counted_together() {
         let rate = Some(Rate::per_minute(30));
+        let without_share = SiteState {
+            has_rate: true,
+            ..site(1, 0, None)
+        };
         let sites = [
             ("large.example", site(5, 1, None)),
             ("one.example", site(1, 1, None)),
             ("two.example", site(2, 1, None)),
             ("limited.example", site(0, 0, rate)),
+            ("waits.example", without_share.clone()),
         ];
         let state = LanesState {
             sites: sites.map(|(name, state)| (name.to_string(), state)).into(),
@@ -188,9 +201,10 @@ mod tests {
             ..LanesState::default()
         };
         let bounded = state.bounded(|name| name == "large.example");
-        assert_eq!(bounded.sites.len(), 3);
+        assert_eq!(bounded.sites.len(), 4);
         assert_eq!(bounded.sites[OTHER], site(3, 2, None));
         assert_eq!(bounded.sites["limited.example"], site(0, 0, rate));
+        assert_eq!(bounded.sites["waits.example"], without_share);
         assert_eq!(bounded.lanes, [lane("large.example", 3), lane(OTHER, 2)]);
     }
 }

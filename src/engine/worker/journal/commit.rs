@@ -24,7 +24,8 @@ impl Journal {
         if self.stopping.is_begun() || self.setup.relays.is_empty() {
             return Ok(0);
         }
-        if !self.lanes.hours.are_open() {
+        if !self.lanes.may_send() {
+            self.lanes.tell_used_up();
             self.timing.ask_slots_at = None;
             return Ok(0);
         }

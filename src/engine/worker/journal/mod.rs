@@ -254,9 +254,7 @@ impl Journal {
         }
         let now = self.setup.clock.since_boot();
         // Nobody knows whether a relay is away while nothing may be sent.
-        let used_up_until = self.lanes.quotas_used_up_until();
-        let may_send = !self.is_outside && used_up_until.is_none();
-        let are_relays_away = self.lanes.are_relays_away() && may_send;
+        let are_relays_away = self.lanes.may_send() && self.lanes.are_relays_away();
         if self.goal.gives_up(are_relays_away, now) {
             self.begin_stop(Some(LeftWork::RelaysAway));
         }
@@ -277,10 +275,7 @@ impl Journal {
         let has_work = has_open || self.timing.idle_since.is_none();
         let me = (self.setup.name.as_str(), has_work);
         let ledger = &mut self.followed.ledger;
-        let gates = SendGates {
-            hours: &self.lanes.hours,
-            used_up_until,
-        };
+        let gates = SendGates(&self.lanes);
         let checked = self
             .goal
             .check(queue.as_ref(), ledger, (clock.as_ref(), &gates), me);
@@ -305,8 +300,8 @@ impl Journal {
         let idle_since = self.timing.idle_since;
         let is_idle = idle_since.is_some_and(|since| since + STOPPED_ONLY_AFTER <= now);
         let next_due = self.partitions.next_due(self.setup.clock.now());
-        let may_send = !self.is_outside && self.lanes.quotas_used_up_until().is_none();
-        self.partitions.is_any_stopped() && is_idle && next_due.is_none() && may_send
+        let is_quiet = is_idle && next_due.is_none();
+        self.partitions.is_any_stopped() && is_quiet && self.lanes.may_send()
     }
 
     /// One cycle. `false`: there was nothing to do.

@@ -14,15 +14,18 @@ impl Journal {
     /// Reserves for so many messages, where a relay has a quota. What was reserved may be used when it was read in the
     /// log, because its place there decides.
     pub(super) async fn reserve(&mut self, claimable: usize) -> Result<(), WorkerError> {
-        let known = self.followed.ledger.reservations();
-        for wanted in self.lanes.to_reserve(known, claimable) {
+        self.look_at_quotas();
+        for wanted in self.lanes.to_reserve(claimable) {
             self.write_reservation(&wanted).await?;
         }
-        // Afterwards it is known which quotas are used up.
-        self.lanes
-            .to_reserve(self.followed.ledger.reservations(), claimable);
+        self.look_at_quotas();
         self.lanes.tell_used_up();
         Ok(())
+    }
+
+    fn look_at_quotas(&self) {
+        let known = self.followed.ledger.reservations();
+        self.lanes.look_at_quotas(known);
     }
 
     /// It is not written again after an error: if it lands all the same, it is lost.

@@ -180,7 +180,9 @@ impl Inner {
         let Some(state) = self.relays.get_mut(relay) else {
             return wait;
         };
-        if is_full || state.sessions >= allowed || !state.limit.may_open(state.sessions, now) {
+        let is_full = is_full || state.sessions >= allowed;
+        // A connection to a relay without quota would get no message.
+        if is_full || state.quota_left() == 0 || !state.limit.may_open(state.sessions, now) {
             return wait;
         }
         let permit = state.breaker.may_try(now);

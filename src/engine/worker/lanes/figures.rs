@@ -24,7 +24,9 @@ impl Lanes {
             let state = SiteState {
                 waiting: state.waiting,
                 unclaimed: 0,
+                parked: 0,
                 paused: usize::from(state.breaker.is_open()),
+                has_rate: limit.is_some(),
                 share: limit.and_then(|limit| inner.share_of(limit.rate, 1, now)),
             };
             (name.clone(), state)

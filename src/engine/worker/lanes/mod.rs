@@ -286,10 +286,14 @@ impl Lanes {
         inner.relays.iter().map(|relay| relay.attempts).sum()
     }
 
-    /// Every relay is paused for its own trouble.
+    /// Every relay is held: paused for its own trouble, or without quota.
     pub fn are_relays_away(&self) -> bool {
-        let inner = self.inner.borrow();
-        inner.relays.iter().all(|relay| relay.breaker.is_open())
+        self.inner.borrow().are_all_held()
+    }
+
+    /// Mail may leave now: a send window is open, and not all quotas are used up.
+    pub fn may_send(&self) -> bool {
+        self.hours.are_open() && self.quotas_used_up_until().is_none()
     }
 
     /// No relay works, and each has refused our login so often in a row.
@@ -356,7 +360,7 @@ impl Lanes {
         if inner.has_no_share(now) || inner.quota_left() == 0 {
             return 0;
         }
-        if inner.relays.iter().all(|relay| relay.breaker.is_open()) {
+        if inner.are_all_held() {
             return usize::from(outstanding == 0).min(most);
         }
         let waiting = inner.waiting.len();
@@ -408,16 +412,8 @@ impl Lanes {
             } else {
                 "the claim expired"
             };
-            let attempt = Attempt::NotSent {
-                why: why.to_string(),
-            };
-            inner.answers.push(Answer {
-                in_flight,
-                relay: None,
-                attempt,
-                answered_at: self.setup.clock.now(),
-                suppressed,
-            });
+            let answered_at = self.setup.clock.now();
+            inner.give_back(in_flight, why, suppressed, answered_at);
             self.answered.notify_one();
         }
     }

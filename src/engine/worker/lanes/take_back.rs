@@ -1,11 +1,12 @@
 //! Takes back messages that have not begun and cannot begin now, so that others can be claimed.
 
-use super::{Answer, InFlight, Lanes};
+use super::{Answer, InFlight, Inner, Lanes};
 use crate::domain::ids::RunKey;
 use crate::domain::outcome::Attempt;
 use crate::domain::topic::TopicPartition;
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
+use std::time::SystemTime;
 
 impl Lanes {
     /// Returns messages of a partition that have not begun, unused.
@@ -31,16 +32,15 @@ impl Lanes {
                 .iter()
                 .filter(|(_, state)| state.breaker.is_holding(now));
             let sites: BTreeSet<String> = open.map(|(site, _)| site.clone()).collect();
-            let all_held = inner.relays.iter().all(|relay| relay.breaker.is_open());
-            (inner.valid.clone(), sites, all_held)
+            (inner.valid.clone(), sites, inner.are_all_held())
         };
-        let is_outside = !self.hours.are_open() || self.quotas_used_up_until().is_some();
+        let nothing_goes = !self.may_send();
         let kept = Cell::new(0usize);
         let goes = |in_flight: &InFlight| {
             let holds = valid
                 .get(&in_flight.open.at)
                 .is_some_and(|(token, until)| *token == in_flight.token && now < *until);
-            let goes = is_outside
+            let goes = nothing_goes
                 || !holds
                 || is_held(in_flight.open.run)
                 || sites.contains(&in_flight.site)
@@ -60,19 +60,32 @@ impl Lanes {
         let answered_at = self.setup.clock.now();
         for in_flight in back {
             inner.waits_no_more(&in_flight.site);
-            let attempt = Attempt::NotSent {
-                why: why.to_string(),
-            };
-            inner.answers.push(Answer {
-                in_flight,
-                relay: None,
-                attempt,
-                answered_at,
-                suppressed: false,
-            });
+            inner.give_back(in_flight, why, false, answered_at);
         }
         if !inner.answers.is_empty() {
             self.answered.notify_one();
         }
+    }
+}
+
+impl Inner {
+    /// The message comes back as it was: no relay has had it.
+    pub(super) fn give_back(
+        &mut self,
+        in_flight: InFlight,
+        why: &str,
+        suppressed: bool,
+        answered_at: SystemTime,
+    ) {
+        let attempt = Attempt::NotSent {
+            why: why.to_string(),
+        };
+        self.answers.push(Answer {
+            in_flight,
+            relay: None,
+            attempt,
+            answered_at,
+            suppressed,
+        });
     }
 }

@@ -85,6 +85,8 @@ fn relays(texts: &mut Vec<String>) {
         Host => UrlError::Host("a_b".into()),
         Port => UrlError::Port,
         Setting => UrlError::Setting("ssl".into()),
+        NoSetting => UrlError::NoSetting,
+        Tls => UrlError::Tls,
         ImplicitTls => UrlError::ImplicitTls("tls=none".into()),
         User => UrlError::User,
         NoPath => UrlError::NoPath,
