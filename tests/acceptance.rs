@@ -69,6 +69,16 @@ fn a_campaign_changed_again_and_again_reaches_everyone_once() {
 }
 
 #[test]
+fn retries_are_spread_over_the_whole_jitter() {
+    small(lines::spread::run, 1_000);
+}
+
+#[test]
+fn a_stop_waits_for_what_a_slow_relay_has_and_begins_nothing() {
+    small(lines::slow_stop::run, 1);
+}
+
+#[test]
 fn whoever_counts_agrees() {
     small(lines::million::run, 5000);
 }

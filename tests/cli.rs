@@ -252,7 +252,7 @@ fn refuses_each_invalid_configuration_for_its_reason() {
         (
             "env = \"a\"\nenv = \"b\"",
             "mailq.toml:2:1: duplicate key",
-            "",
+            "delete one of the two lines",
         ),
         ("[send", "mailq.toml:1:6: ", ""),
     ] {

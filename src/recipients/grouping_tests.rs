@@ -136,6 +136,36 @@ fn rows_that_moved_meanwhile_are_an_error() {
 }
 
 #[test]
+fn rows_that_became_too_large_meanwhile_are_an_error() {
+    let cell = "x".repeat(1_000_000);
+    let pairs: String = (0..9)
+        .map(|number| format!("a@x.io,{number},y\nb{number}@x.io,{number},{cell}\n"))
+        .collect();
+    let case = grouped(format!("email,number,note\n{pairs}"));
+    let survey = case.survey();
+    // The same length, and each row of `a@x.io` has the next one in its last cell.
+    let text = std::fs::read_to_string(case.path()).unwrap();
+    let text = (0..9).fold(text, |text, number| {
+        let joined = format!(",y b{number}@x.io {number} x");
+        text.replacen(&format!(",y\nb{number}@x.io,{number},x"), &joined, 1)
+    });
+    std::fs::write(case.path(), text).unwrap();
+    let modified = survey.stamp.modified_at.unwrap();
+    let file = std::fs::File::options()
+        .write(true)
+        .open(case.path())
+        .unwrap();
+    file.set_modified(modified).unwrap();
+    let mut found = rows(&case.path(), &case.options, &survey, 0..9).unwrap();
+    let first = found.next();
+    assert!(
+        matches!(first, Some(Err(RecipientsError::Changed { .. }))),
+        "{first:?}"
+    );
+    assert!(found.next().is_none());
+}
+
+#[test]
 fn a_mailbox_with_more_rows_than_fit_into_one_mail_is_refused_and_the_rest_goes() {
     let cell = "x".repeat(1 << 20);
     let large = |number| format!("a@x.io,{number},{cell}\n");

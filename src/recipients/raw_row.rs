@@ -58,7 +58,12 @@ impl Frame {
 
 /// The beginning of a row that is too long. A quote that is open there is closed, so that the next row is read apart.
 fn shortened(raw: &[u8]) -> Vec<u8> {
-    let mut kept = raw.get(..KEPT_BYTES).unwrap_or(raw).to_vec();
+    let is_inside_character = |at: &usize| raw.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    // A character of UTF-8 has at most three bytes behind its first one.
+    let mut ends = (KEPT_BYTES.saturating_sub(3)..=KEPT_BYTES).rev();
+    let end = ends.find(|at| !is_inside_character(at));
+    let end = end.unwrap_or(KEPT_BYTES);
+    let mut kept = raw.get(..end).unwrap_or(raw).to_vec();
     let quotes = kept.iter().filter(|byte| **byte == b'"').count();
     if !quotes.is_multiple_of(2) {
         kept.push(b'"');
@@ -121,4 +126,19 @@ pub fn quote_cell(cell: &[u8], row: &mut Vec<u8>) {
         }
     }
     row.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_cut_between_characters() {
+        for (character, before) in [("x", 0), ("é", 1), ("京", 1), ("京", 2), ("𝄞", 3)] {
+            let row = "x".repeat(before) + &character.repeat(KEPT_BYTES);
+            let kept = String::from_utf8(shortened(row.as_bytes())).unwrap();
+            assert!(row.starts_with(&kept) && kept.len() > KEPT_BYTES - 4);
+        }
+        assert_eq!(shortened("é".as_bytes()), "é".as_bytes());
+    }
 }

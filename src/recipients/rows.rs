@@ -33,6 +33,7 @@ pub fn rows<'a>(
     }
     Ok(Rows {
         check: RowCheck::new(&table, options),
+        path: table.path(),
         table: Some(table),
         survey,
         range,
@@ -46,6 +47,7 @@ pub fn rows<'a>(
 pub struct Rows<'a> {
     /// `None` after the last item.
     table: Option<Table>,
+    path: String,
     check: RowCheck,
     survey: &'a Survey,
     range: Range<Row>,
@@ -70,16 +72,11 @@ impl Iterator for Rows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let found = self.next_found()?;
-        Some(
-            found.and_then(|found| match (found.is_too_large, self.table.take()) {
-                // The first pass left these out.
-                (true, Some(table)) => Err(changed(&table)),
-                (_, table) => {
-                    self.table = table;
-                    Ok(found.recipient)
-                }
-            }),
-        )
+        Some(found.and_then(|found| match found.is_too_large {
+            // The first pass left these out.
+            true => Err(self.stop()),
+            false => Ok(found.recipient),
+        }))
     }
 }
 
@@ -94,6 +91,13 @@ impl Rows<'_> {
                 Some(Err(error))
             }
         }
+    }
+
+    /// No item comes after this error.
+    fn stop(&mut self) -> RecipientsError {
+        self.table = None;
+        let path = self.path.clone();
+        RecipientsError::Changed { path }
     }
 
     /// Bytes of the file read so far, for progress.

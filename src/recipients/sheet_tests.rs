@@ -1,39 +1,12 @@
 //! Workbooks as lists: both passes over small `.xlsx` and `.ods` files.
 
 use super::*;
+use mailq_testkit::acceptance::workbook::archive;
 use std::path::PathBuf;
 
-/// A zip archive of files that are not compressed.
 fn zipped(files: &[(&str, &str)]) -> Vec<u8> {
-    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    for (name, text) in files {
-        let start = bytes.len() as u32;
-        let size = (text.len() as u32).to_le_bytes();
-        let mut fields = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        fields.extend(crc32fast::hash(text.as_bytes()).to_le_bytes());
-        fields.extend(size.iter().chain(&size));
-        fields.extend((name.len() as u16).to_le_bytes());
-        fields.extend([0, 0]);
-        bytes.extend(
-            [
-                b"PK\x03\x04",
-                fields.as_slice(),
-                name.as_bytes(),
-                text.as_bytes(),
-            ]
-            .concat(),
-        );
-        directory.extend([b"PK\x01\x02\x14\0", fields.as_slice(), &[0; 10]].concat());
-        directory.extend(start.to_le_bytes());
-        directory.extend(name.as_bytes());
-    }
-    let (start, count) = (bytes.len() as u32, files.len() as u16);
-    bytes.extend(&directory);
-    bytes.extend(b"PK\x05\x06\0\0\0\0");
-    bytes.extend([count.to_le_bytes(), count.to_le_bytes()].concat());
-    bytes.extend((directory.len() as u32).to_le_bytes());
-    bytes.extend(start.to_le_bytes());
-    bytes.extend([0, 0]);
+    let mut bytes = Vec::new();
+    archive(&mut bytes, files).unwrap();
     bytes
 }
 

@@ -1,8 +1,9 @@
 //! Limits that the template engine does not have: how deep a template and its values are nested, so that neither ends the
 //! process with a stack overflow. Steps and bytes are limited by the engine's fuel.
 
-use super::lexer::{Tag, Token, closed_tags};
-use minijinja::value::ValueKind;
+use super::lexer::{Tag, Token, TokenKind, closed_tags};
+use super::row::RowValues;
+use minijinja::value::{DynObject, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
 use std::cell::Cell;
 
@@ -46,10 +47,9 @@ pub fn excess(source: &str) -> Option<Excess> {
             let what = format!("more than {MAX_ELIFS} `elif` in one template");
             return Some(Excess { at, what });
         }
-        let operators = tokens.iter().filter(|token| is_operator(token));
-        let beyond = operators.skip(MAX_OPERATORS).map(|token| token.start);
-        beyond.into_iter().next().map(|at| Excess {
-            at,
+        let beyond = operators(tokens).nth(MAX_OPERATORS)?;
+        Some(Excess {
+            at: beyond.start,
             what: format!(
                 "more than {MAX_OPERATORS} operators, filters, calls and brackets in one tag"
             ),
@@ -57,12 +57,34 @@ pub fn excess(source: &str) -> Option<Excess> {
     })
 }
 
+/// What may nest the rest of the tag in it. An operator of two signs and a pair of brackets are one each.
+fn operators(tokens: &[Token]) -> impl Iterator<Item = &Token> {
+    let mut before: Option<&Token> = None;
+    tokens.iter().filter(move |token| {
+        let is_second = before.is_some_and(|first| are_one(first, token));
+        // The second sign of one operator is not the first sign of the next one.
+        before = Some(*token).filter(|_| !is_second);
+        is_operator(token) && !is_second
+    })
+}
+
 fn is_operator(token: &Token) -> bool {
-    let words = ["and", "or", "not", "in", "is", "if"];
+    const WORDS: [&str; 6] = ["and", "or", "not", "in", "is", "if"];
+    const OTHERS: [char; 5] = [',', ':', ')', ']', '}'];
     match token.name() {
-        Some(name) => words.contains(&name),
-        None => token.is_any_sign() && ![',', ':'].into_iter().any(|sign| token.is_sign(sign)),
+        Some(name) => WORDS.contains(&name),
+        None => token.is_any_sign() && !OTHERS.iter().any(|sign| token.is_sign(*sign)),
     }
+}
+
+/// Whether two signs are one operator: `==`, `!=`, `<=`, `>=`, `//` or `**`.
+fn are_one(first: &Token, second: &Token) -> bool {
+    let is_pair = match second.kind {
+        TokenKind::Sign('=') => ['=', '!', '<', '>'].iter().any(|sign| first.is_sign(*sign)),
+        TokenKind::Sign('/' | '*') => first.kind == second.kind,
+        _ => false,
+    };
+    is_pair && first.end == second.start
 }
 
 /// The template with each `{% set x = value %}` as `{% set x = kept((value)) %}`. Lines stay the same.
@@ -114,10 +136,11 @@ pub fn begin() {
 fn kept(value: Value, in_namespace: bool) -> Result<Value, Error> {
     let mut open = vec![(value.clone(), 0)];
     while let Some((next, depth)) = open.pop() {
-        let Some(name) = container(&next) else {
+        let Some(object) = container(&next) else {
             continue;
         };
-        if in_namespace && name.ends_with("::Namespace") {
+        // The engine does not make this type public.
+        if in_namespace && object.type_name().ends_with("::Namespace") {
             return Err(refused(
                 "a namespace cannot be kept in a namespace".to_string(),
             ));
@@ -143,14 +166,14 @@ fn kept(value: Value, in_namespace: bool) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// The type of a value that holds others. `None` for texts, numbers and rows of the list.
-fn container(value: &Value) -> Option<&'static str> {
+/// A value that holds others. `None` for texts, numbers and rows of the list.
+fn container(value: &Value) -> Option<&DynObject> {
     let holds_others = matches!(
         value.kind(),
         ValueKind::Seq | ValueKind::Iterable | ValueKind::Map
     );
-    let name = value.as_object().filter(|_| holds_others)?.type_name();
-    (!name.ends_with("::RowValues")).then_some(name)
+    let object = value.as_object().filter(|_| holds_others)?;
+    (!object.is::<RowValues>()).then_some(object)
 }
 
 fn refused(what: String) -> Error {
@@ -189,7 +212,13 @@ mod tests {
     #[test]
     fn refuses_what_would_overflow_the_stack() {
         for (source, is_refused) in [
-            (format!("{{{{ 1{} }}}}", "+1".repeat(900)), false),
+            (format!("{{{{ 1{} }}}}", "+1".repeat(1_000)), false),
+            (format!("{{{{ 1{} }}}}", "+1".repeat(1_001)), true),
+            (format!("{{{{ 1{} }}}}", "==1".repeat(1_000)), false),
+            (format!("{{{{ 1{} }}}}", "==1".repeat(1_001)), true),
+            (format!("{{{{ 1{} }}}}", "//1".repeat(1_001)), true),
+            (format!("{{{{ {}1 }}}}", "(".repeat(1_001)), true),
+            (format!("{{{{ [{}] }}}}", "['a', b], ".repeat(600)), false),
             (format!("{{{{ 1{} }}}}", "+1".repeat(26_000)), true),
             (format!("{{{{ {}1 }}}}", "not ".repeat(26_000)), true),
             (format!("{{{{ a{} }}}}", ".a".repeat(26_000)), true),

@@ -175,11 +175,10 @@ pub fn add(environment: &mut Environment<'static>, now: &Zoned) {
 /// Checks the widths in `"{:>20}".format(…)`: the engine writes them before it counts their bytes.
 fn check_widths(format: &Value) -> Result<(), Error> {
     let text = format.as_str().unwrap_or_default();
-    let fields = text.split('{').skip(1);
-    let numbers = fields.flat_map(|field| {
-        let field = field.split('}').next().unwrap_or_default();
-        field.split(|c: char| !c.is_ascii_digit())
-    });
+    let starts = text.match_indices('{');
+    let fields = starts.filter_map(|(at, brace)| text.get(at + brace.len()..));
+    let numbers = fields.filter_map(specification);
+    let numbers = numbers.flat_map(|text| text.split(|c: char| !c.is_ascii_digit()));
     // A number that is too long for its type is too large.
     let widths = numbers.filter(|number| !number.is_empty());
     let sum = widths.fold(0_usize, |sum, number| {
@@ -191,6 +190,19 @@ fn check_widths(format: &Value) -> Result<(), Error> {
         ))),
         false => Ok(()),
     }
+}
+
+/// The `*>20` of a field that begins as `name:*>20}`. `None`: it has no colon. A brace may be the character that fills.
+fn specification(field: &str) -> Option<&str> {
+    let name_end = field.find([':', '{', '}'])?;
+    let rest = field.get(name_end..)?.strip_prefix(':')?;
+    let mut characters = rest.chars();
+    let fill = match (characters.next()?, characters.next()) {
+        (fill, Some('<' | '>' | '^' | '=')) => fill.len_utf8(),
+        _ => 0,
+    };
+    let end = rest.get(fill..)?.find(['{', '}']);
+    rest.get(..end.map_or(rest.len(), |end| fill + end))
 }
 
 /// `{{ count | plural("ticket", "tickets") }}`; alone it gives an `s` unless the number is 1.
@@ -402,6 +414,10 @@ mod tests {
                 "2026 True",
             ),
             ("{{ long.title().startswith('One') }}", "True"),
+            (
+                "{{ '{order2026001}|{order2026001:>3}'.format(order2026001=n) }}",
+                "1|  1",
+            ),
         ] {
             assert_eq!(rendered(source).as_deref(), Ok(wanted), "{source}");
         }
@@ -410,6 +426,8 @@ mod tests {
             ("{{ price|currency(locale='xx') }}", "no locale `xx`"),
             ("{{ long|date }}", "is not a date like"),
             ("{{ '{:2000000000}'.format(n) }}", "widths of more than"),
+            ("{{ '{:{>2000000}'.format(n) }}", "widths of more than"),
+            ("{{ '{:}>2000000}'.format(n) }}", "widths of more than"),
         ] {
             let error = rendered(source).unwrap_err();
             assert!(error.contains(wanted), "{error}");

@@ -127,29 +127,22 @@ fn operator(tokens: &[Token], is_statement: bool) -> Option<Slip> {
             first.is_name("if") || first.is_name("elif") || first.is_name("unless")
         });
     let mut depth = 0usize;
+    let mut is_second_sign = false;
     for (index, token) in tokens.iter().enumerate() {
-        let rest = tokens.get(index..).unwrap_or_default();
+        if is_second_sign {
+            is_second_sign = false;
+            continue;
+        }
+        if begins_condition && token.is_name("contains") {
+            let instead = "`\"Bern\" in city`";
+            return Some(slip(token.start, "contains", "Liquid", instead));
+        }
         let TokenKind::Sign(sign) = token.kind else {
-            if begins_condition && token.is_name("contains") {
-                return Some(slip(
-                    token.start,
-                    "contains",
-                    "Liquid",
-                    "`\"Bern\" in city`",
-                ));
-            }
             continue;
         };
+        let rest = tokens.get(index..).unwrap_or_default();
         let found = match sign {
-            '{' | '(' | '[' => {
-                depth += 1;
-                None
-            }
-            '}' if depth == 0 => Some(("}", "a tag with one brace", "`}}`")),
-            '}' | ')' | ']' => {
-                depth = depth.saturating_sub(1);
-                None
-            }
+            '}' if depth == 0 => return Some(one_brace(token.start, is_statement)),
             ':' if depth == 0 && is_after_filter(tokens, index) => Some((
                 ":",
                 "Liquid",
@@ -160,20 +153,25 @@ fn operator(tokens: &[Token], is_statement: bool) -> Option<Slip> {
         if let Some((shown, language, instead)) = found {
             return Some(slip(token.start, shown, language, instead));
         }
-        if matches!(sign, '=' | '!' | '<' | '>') && is_joined(rest, '=') {
-            // `==`, `!=`, `<=` and `>=` are ours, and their second sign is no operator of its own.
-            return operator(tokens.get(index + 2..)?, false)
-                .or_else(|| in_condition(tokens, index + 2, begins_condition));
-        }
+        depth = match sign {
+            '{' | '(' | '[' => depth + 1,
+            '}' | ')' | ']' => depth.saturating_sub(1),
+            _ => depth,
+        };
+        // `==`, `!=`, `<=` and `>=` are ours, and their second sign is no operator of its own.
+        is_second_sign = matches!(sign, '=' | '!' | '<' | '>') && is_joined(rest, '=');
     }
     None
 }
 
-/// Goes on behind an operator of a condition.
-fn in_condition(tokens: &[Token], from: usize, is_condition: bool) -> Option<Slip> {
-    let rest = tokens.get(from..)?;
-    let contains = rest.iter().find(|token| token.is_name("contains"))?;
-    is_condition.then(|| slip(contains.start, "contains", "Liquid", "`\"Bern\" in city`"))
+/// `{% if name }` and `{{ name }`.
+fn one_brace(at: usize, is_statement: bool) -> Slip {
+    let instead = if is_statement { "`%}`" } else { "`}}`" };
+    let reason = "the tag ends with one brace".to_string();
+    Slip {
+        at,
+        what: SlipKind::OtherLanguage { reason, instead },
+    }
 }
 
 /// The operator of another language that tokens begin with: as it is shown, its language, ours.
@@ -187,6 +185,9 @@ fn operator_of(
         '|' if is_joined(rest, '|') => Some(("||", "JavaScript", "`or`")),
         '=' if is_joined(rest, '=') && is_joined(rest.get(1..)?, '=') => {
             Some(("===", "JavaScript", "`==`"))
+        }
+        '!' if is_joined(rest, '=') && is_joined(rest.get(1..)?, '=') => {
+            Some(("!==", "JavaScript", "`!=`"))
         }
         '<' if is_joined(rest, '>') => Some(("<>", "SQL", "`!=`")),
         '!' if !is_joined(rest, '=') => Some(("!", "JavaScript", "`not`")),
@@ -212,9 +213,58 @@ fn slip(at: usize, found: &str, language: &'static str, instead: &'static str) -
     Slip {
         at,
         what: SlipKind::OtherLanguage {
-            found: found.to_string(),
-            language,
+            reason: format!("`{found}` between braces, as in {language}"),
             instead,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::lexer::{Tag, tags};
+
+    fn found(source: &str) -> Option<(String, &'static str)> {
+        let slip = tags(source).find_map(|tag| match tag {
+            Tag::Expression(tokens) => find(&tokens, false),
+            Tag::Statement(tokens) => find(&tokens, true),
+        });
+        match slip?.what {
+            SlipKind::OtherLanguage { reason, instead } => Some((reason, instead)),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn comparisons_of_ours_are_left_alone() {
+        for source in [
+            "{% set d = {'same': a == b} %}",
+            "{{ f({'k': a != b}) }}",
+            "{{ [a <= b, c >= d] }}{% if a == b|d(c=1) %}{% endif %}",
+        ] {
+            assert_eq!(found(source), None, "{source}");
+        }
+    }
+
+    #[test]
+    fn operators_behind_a_comparison_are_found() {
+        for (source, wanted) in [
+            ("{% if a == b && c %}", "`and`"),
+            ("{% if a == b and c = d %}", "`==`"),
+            ("{% if a === b %}", "`==`"),
+            ("{% if a !== b %}", "`!=`"),
+            ("{% if a == b or c contains d %}", "`\"Bern\" in city`"),
+        ] {
+            let instead = found(source).map(|(_, instead)| instead);
+            assert_eq!(instead, Some(wanted), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_ends_with_one_brace_is_named_with_its_end() {
+        for (source, wanted) in [("{% if name }a%}", "`%}`"), ("{{ name } a }}", "`}}`")] {
+            let reason = "the tag ends with one brace".to_string();
+            assert_eq!(found(source), Some((reason, wanted)), "{source}");
+        }
     }
 }

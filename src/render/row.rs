@@ -3,12 +3,16 @@
 
 use super::cell_type::CellType;
 use super::list_columns::ListColumns;
-use super::variables::{ROW, ROWS};
 use crate::domain::recipient::{RecipientRow, RowFault};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+/// The variable for the whole row. Columns whose name is not an identifier need it: `{{ row["First name"] }}`.
+pub const ROW: &str = "row";
+/// The variable for all rows of a mailbox, where one mail has them all.
+pub const ROWS: &str = "rows";
 
 /// The columns of a list, to look cells up by name.
 #[derive(Debug)]
@@ -72,8 +76,9 @@ impl Columns {
     }
 }
 
+/// The cells of a row as variables.
 #[derive(Debug)]
-struct RowValues {
+pub(super) struct RowValues {
     columns: Arc<Columns>,
     cells: Vec<Value>,
     /// All rows of the mailbox, for its first one.

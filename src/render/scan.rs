@@ -81,12 +81,12 @@ impl Scan {
 pub fn scan(source: &str) -> Scan {
     let mut scan = Scan::default();
     let mut guarded = Vec::new();
-    let mut literals = Literals::default();
+    let mut literals = Literals::new(source);
     for tag in tags(source) {
         let tokens = match tag {
             Tag::Expression(tokens) => tokens,
             Tag::Statement(tokens) => {
-                literals.note(&tokens);
+                literals.pass(&tokens);
                 scan_statement(&tokens, &literals, &mut scan);
                 tokens
             }

@@ -20,10 +20,9 @@ pub enum SlipKind {
     Entity(String, &'static str),
     #[error("the name `{0}` is not a single word")]
     Name(String),
-    #[error("`{found}` between braces, as in {language}")]
+    #[error("{reason}")]
     OtherLanguage {
-        found: String,
-        language: &'static str,
+        reason: String,
         /// What to write.
         instead: &'static str,
     },

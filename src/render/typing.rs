@@ -220,11 +220,7 @@ mod tests {
             ("{% if a contains \"b\" %}", 8, "`contains`"),
             ("{{ a ?? b }}", 5, "`??`"),
             ("{{ a ? b : c }}", 5, "`?`"),
-            (
-                "{{ name }\n",
-                8,
-                "`}` between braces, as in a tag with one brace",
-            ),
+            ("{{ name }\n", 8, "the tag ends with one brace"),
             ("{{! hidden }}", 2, "`!`"),
             ("{{> footer }}", 2, "`>`"),
             ("{{^a}}", 2, "`^`"),

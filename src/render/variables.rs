@@ -3,6 +3,7 @@
 use super::error::{Place, TemplateError, UnknownColumn};
 use super::files::{Template, TemplateFiles};
 use super::list_columns::ListColumns;
+use super::row::{ROW, ROWS};
 use super::scan::Reference;
 use crate::domain::nearest::nearest;
 use minijinja::Environment;
@@ -10,10 +11,6 @@ use std::collections::BTreeSet;
 
 /// Variables that the engine defines inside blocks and macros.
 const BUILT_IN: [&str; 6] = ["loop", "self", "super", "caller", "varargs", "kwargs"];
-/// The variable for the whole row. Columns whose name is not an identifier need it: `{{ row["First name"] }}`.
-pub const ROW: &str = "row";
-/// The variable for all rows of a mailbox, where one mail has them all.
-pub const ROWS: &str = "rows";
 
 struct Check<'a> {
     environment: &'a Environment<'static>,

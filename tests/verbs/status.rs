@@ -31,6 +31,21 @@ fn commands_fail_without_a_queue() {
     assert!(!project.path(".mailq/queue.db").exists());
 }
 
+#[test]
+fn status_says_when_the_send_windows_open() {
+    let project = Project::new("1h");
+    project.list(&[("anna@example.org", "Anna")]);
+    project.ok(&["enqueue", "campaigns/spring.toml"]);
+    assert_eq!(project.json(&["status"]).get("windows_open_at"), None);
+    // One minute in a week.
+    let windows = "[send]\nwindows = [\"Mon 00:00-00:01 Etc/GMT+12\"]\n";
+    let settings = std::fs::read_to_string(project.path("mailq.toml")).unwrap();
+    project.write("mailq.toml", &settings.replace("[send]\n", windows));
+    let status = project.json(&["status"]);
+    let at = status["windows_open_at"].as_str().unwrap();
+    assert!(at.ends_with("T12:00:00Z"), "{status}");
+}
+
 /// The lanes of the one worker that runs, when one of them is as asked for.
 fn lane_of(project: &Project, site: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
     let since = Instant::now();

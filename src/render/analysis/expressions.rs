@@ -6,7 +6,7 @@ use super::{CellUse, Walk};
 use crate::render::cell_type::CellType;
 use crate::render::error::{TemplateError, TextUse, UnknownName};
 use crate::render::functions::{FILTERS, METHODS, TESTS};
-use crate::render::variables::{ROW, ROWS};
+use crate::render::row::{ROW, ROWS};
 use minijinja::machinery::ast;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr};
 

@@ -1,4 +1,5 @@
-//! Writes a list as an `.xlsx` file, with its texts in one table as spreadsheet programs keep them. Not compressed.
+//! Writes a list as an `.xlsx` file, with its texts in one table as spreadsheet programs keep them. Not compressed. The
+//! unit tests of workbooks make their archives here too.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -82,10 +83,11 @@ impl Texts {
 }
 
 /// A zip archive of parts that are not compressed.
-fn archive(mut to: impl Write, parts: &[(&str, String)]) -> Result<()> {
+pub fn archive<T: AsRef<str>>(mut to: impl Write, parts: &[(&str, T)]) -> Result<()> {
     let mut directory = Vec::new();
     let mut offset = 0u32;
     for (name, text) in parts {
+        let text = text.as_ref();
         // Version 2.0, no flags, stored, no time.
         let mut fields = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let size = (text.len() as u32).to_le_bytes();

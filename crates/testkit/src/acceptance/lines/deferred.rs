@@ -32,6 +32,10 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         std::thread::sleep(span);
         report.check(worker.ended()?.is_none(), "the worker gave up");
         let written = worker.bytes_written().context("the worker has ended")?;
+        report.check(
+            written > 0,
+            "the file system of the queue counts no writes: set TMPDIR to a folder on a disk",
+        );
         report.figure("seconds of 451", span.as_secs());
         report.figure("MAIL FROM meanwhile", server.ledger().transactions.len());
         report.figure("bytes of the backlog", backlog);

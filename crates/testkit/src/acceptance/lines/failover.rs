@@ -1,6 +1,6 @@
 //! One of two relays is ended, stopped, or answers 451 to everybody: all mail goes by the other one.
 
-use super::{SHORT_RETRIES, keeping, wait_for_accepted};
+use super::{MAX_UNCOMMITTED, SHORT_RETRIES, keeping, wait_for_accepted};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{Told, check_all_delivered};
 use crate::acceptance::process::Process;
@@ -15,7 +15,6 @@ const TURNS_WITHIN: Duration = Duration::from_secs(10);
 /// How long the speed is measured, before the trouble and after the turn.
 const SPAN: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_secs(900);
-const MAX_UNCOMMITTED: u64 = 64;
 const LEAST_SPEED: f64 = 0.8;
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {

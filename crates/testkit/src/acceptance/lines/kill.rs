@@ -1,7 +1,9 @@
 //! Workers are ended one at a time while mail flows, by SIGKILL or by SIGTERM, and started again. One recipient in ten is
 //! deferred once.
 
-use super::{SHORT_RETRIES, keeping, mail_flows, wait_for_accepted, wait_for_flow};
+use super::{
+    MAX_UNCOMMITTED, SHORT_RETRIES, keeping, mail_flows, wait_for_accepted, wait_for_flow,
+};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{check_all_delivered, events};
 use crate::acceptance::process::Process;
@@ -15,7 +17,6 @@ use std::time::{Duration, Instant};
 
 const WORKERS: usize = 2;
 const RECIPIENTS_PER_END: u64 = 1000;
-const MAX_UNCOMMITTED: u64 = 64;
 /// 20 connections of each worker then take at most 800 messages a second: a restart is short beside it.
 const REPLY_DELAY: Duration = Duration::from_millis(50);
 const DRAIN: Duration = Duration::from_secs(900);

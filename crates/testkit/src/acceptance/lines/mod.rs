@@ -28,6 +28,9 @@ use std::time::{Duration, Instant};
 /// Retries that a test can wait for.
 pub const SHORT_RETRIES: &str = "[retry]\ninitial = \"1s\"\nmax = \"4s\"\nsoft_interval = \"2s\"\n";
 
+/// The default of `max_uncommitted`, in messages: so many may be in doubt after each kill of a worker.
+pub const MAX_UNCOMMITTED: u64 = 64;
+
 /// How long the relay may stand still before a line gives up.
 const PATIENCE: Duration = Duration::from_secs(90);
 

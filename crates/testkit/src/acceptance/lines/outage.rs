@@ -1,6 +1,6 @@
 //! The relay goes away in the middle of a run and comes back: nobody dies of it, nobody's tries are used.
 
-use super::{SHORT_RETRIES, keeping, wait_for_accepted};
+use super::{MAX_UNCOMMITTED, SHORT_RETRIES, keeping, wait_for_accepted};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{Told, check_all_delivered};
 use crate::acceptance::process::Process;
@@ -13,8 +13,6 @@ const POPULATION: u32 = 20_000;
 const REPLY_DELAY: Duration = Duration::from_millis(10);
 const RESUMES_WITHIN: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(300);
-/// What was under way when the relay went may be sent twice.
-const MAX_UNCOMMITTED: u64 = 64;
 
 pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
     let mut server = Server::accepting(1, POPULATION)?;
@@ -40,6 +38,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> anyhow::Result<()> {
         );
         worker.wait_for_success(DRAIN)?;
         report.figure("all sent after", format!("{:.1?}", back_at.elapsed()));
+        // What was under way when the relay went may be sent twice.
         let told = check_all_delivered(project, "outage", &server, MAX_UNCOMMITTED, report)?;
         check_tries(&server.ledger().recipients, &told, report);
         Ok(())

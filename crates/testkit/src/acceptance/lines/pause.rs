@@ -1,7 +1,7 @@
 //! A worker is stopped (SIGSTOP) for three lease times and woken. What it had claimed is the other's
 //! by then: it must begin none of it, and what it hears late becomes an event.
 
-use super::{SHORT_RETRIES, keeping, wait_for_flow};
+use super::{MAX_UNCOMMITTED, SHORT_RETRIES, keeping, wait_for_flow};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{Told, check_all_delivered};
 use crate::acceptance::process::Process;
@@ -15,7 +15,6 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 const LEASE: Duration = Duration::from_secs(2);
-const MAX_UNCOMMITTED: u64 = 64;
 /// 20 connections then take at most 100 messages a second.
 pub const REPLY_DELAY: Duration = Duration::from_millis(200);
 /// Enough for two workers at that speed through the pause and the time to find work again.

@@ -41,6 +41,7 @@ pub fn run(stream: &TcpStream, gate: usize, shared: &Shared) -> io::Result<()> {
         transaction: None,
         recipient: None,
     };
+    visit.wait_while_frozen();
     visit.reply(b"220 acceptance ESMTP\r\n")?;
     while visit.read_line()? {
         if let Next::HangUp = visit.command()? {
@@ -53,16 +54,22 @@ pub fn run(stream: &TcpStream, gate: usize, shared: &Shared) -> io::Result<()> {
 impl Visit<'_> {
     /// `false` at the end of the connection.
     fn read_line(&mut self) -> io::Result<bool> {
+        self.wait_while_frozen();
         // Replies wait while commands do: one write answers a whole pipeline.
         if !self.reader.buffer().contains(&b'\n') {
             self.writer.flush()?;
         }
         self.line.clear();
         self.reader.read_until(b'\n', &mut self.line)?;
+        self.wait_while_frozen();
+        Ok(self.line.ends_with(b"\n"))
+    }
+
+    /// A relay that was stopped reads, counts and answers nothing until it goes on.
+    fn wait_while_frozen(&self) {
         while self.shared.has(self.gate, Trouble::Frozen) {
             std::thread::sleep(FROZEN_POLL);
         }
-        Ok(self.line.ends_with(b"\n"))
     }
 
     fn reply(&mut self, line: &[u8]) -> io::Result<()> {
@@ -164,6 +171,7 @@ impl Visit<'_> {
             self.writer.flush()?;
             std::thread::sleep(delay);
         }
+        self.wait_while_frozen();
         match answer {
             Answer::AfterDot(line) => {
                 self.reply(line.as_bytes())?;

@@ -4,7 +4,7 @@
 use super::{Campaign, LONG_SESSION, Queue, drain, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::check_all_delivered;
-use crate::acceptance::lines::wait_for_accepted;
+use crate::acceptance::lines::{MAX_UNCOMMITTED, wait_for_accepted};
 use crate::acceptance::process::Process;
 use crate::acceptance::report::Report;
 use crate::acceptance::server::Server;
@@ -12,7 +12,6 @@ use crate::kafka::{Cluster, Options};
 use std::time::{Duration, Instant};
 
 const WORKERS: usize = 2;
-const MAX_UNCOMMITTED: u64 = 64;
 const REPLY_DELAY: Duration = Duration::from_millis(200);
 /// More than the broker's session of 6 s.
 const LASTS: Duration = Duration::from_secs(13);

@@ -4,7 +4,7 @@
 use super::{Campaign, Queue, SHORT_SESSION, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{Told, check_all_delivered};
-use crate::acceptance::lines::wait_for_flow;
+use crate::acceptance::lines::{MAX_UNCOMMITTED, wait_for_flow};
 use crate::acceptance::process::Process;
 use crate::acceptance::report::Report;
 use crate::acceptance::server::{Ledger, Server};
@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 const WORKERS: usize = 3;
 /// The worker behind the proxy has a gate of its own, like every other.
 const CUT_OFF: usize = 0;
-const MAX_UNCOMMITTED: u64 = 64;
 const LASTS: Duration = Duration::from_secs(18);
 /// A claim is good for two thirds of the session; a transaction may have begun a moment before its MAIL FROM arrives.
 const CLAIMS_LAST: Duration = Duration::from_millis(4_200);

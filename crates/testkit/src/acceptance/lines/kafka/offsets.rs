@@ -5,7 +5,7 @@ use super::{Campaign, Queue, SHORT_SESSION, drain, one, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::check_all_delivered;
 use crate::acceptance::lines::kill::CLEAN_STOP;
-use crate::acceptance::lines::wait_for_accepted;
+use crate::acceptance::lines::{MAX_UNCOMMITTED, wait_for_accepted};
 use crate::acceptance::process::Process;
 use crate::acceptance::project::{Project, tail};
 use crate::acceptance::report::Report;
@@ -17,7 +17,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const WORKERS: usize = 2;
-const MAX_UNCOMMITTED: u64 = 64;
 const REPLY_DELAY: Duration = Duration::from_millis(20);
 const DRAIN: Duration = Duration::from_secs(300);
 

@@ -4,7 +4,7 @@
 use super::{LONG_SESSION, Queue, drain, wait_for_all};
 use crate::acceptance::Setting;
 use crate::acceptance::account::{check_counts, check_everyone_reached};
-use crate::acceptance::lines::{SHORT_RETRIES, keeping, wait_for_accepted};
+use crate::acceptance::lines::{MAX_UNCOMMITTED, SHORT_RETRIES, keeping, wait_for_accepted};
 use crate::acceptance::process::Process;
 use crate::acceptance::project::Project;
 use crate::acceptance::report::Report;
@@ -14,7 +14,6 @@ use anyhow::bail;
 use std::time::{Duration, Instant};
 
 const WORKERS: usize = 2;
-const MAX_UNCOMMITTED: u64 = 64;
 /// Of each campaign; enqueueing it takes some seconds.
 const POPULATION: u32 = 100_000;
 const REPLY_DELAY: Duration = Duration::from_millis(100);

@@ -15,15 +15,24 @@ use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Most workers at one time.
 const PLACES: usize = 5;
+/// Messages a minute.
 const SLOW: u64 = 30;
+/// Messages a minute.
 const FAST: u64 = 1200;
-/// Rows that go to one partition.
+/// Rows of a campaign that go to one partition.
 const CHUNK: u32 = 500;
+/// Of the topic `send`.
 const PARTITIONS: u64 = 12;
-/// Workers look twice a second, and go by what was 3 s ago.
-const SETTLES: Duration = Duration::from_secs(7);
-/// Ends and begins of workers come about so often.
+/// Each worker reads all commits so often.
+const READ_EVERY: Duration = Duration::from_millis(500);
+/// A division of the rate applies so long after the state that it was computed from.
+const APPLIES_AFTER: Duration = Duration::from_secs(3);
+/// 7 s, because a change takes both times twice: work that has ended counts until `APPLIES_AFTER` has passed and the next
+/// read sees it, and the division without it is read and applies as long after that.
+const SETTLES: Duration = APPLIES_AFTER.saturating_add(READ_EVERY).saturating_mul(2);
+/// In seconds: ends and begins of workers come about so often.
 const CHANGE_EVERY: u64 = 45;
 
 /// From `since` to `until` so many shares may differ from what they were, or one is nobody's.
