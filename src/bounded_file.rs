@@ -3,6 +3,7 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -11,7 +12,24 @@ use std::time::Duration;
 
 /// How long a FIFO may be without a writer.
 const PATIENCE: Duration = Duration::from_secs(10);
-const FIFO: &str = "a FIFO";
+
+/// What a file is that is neither a regular one nor a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unusual {
+    Fifo,
+    Socket,
+    Device,
+}
+
+impl fmt::Display for Unusual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unusual::Fifo => "a FIFO",
+            Unusual::Socket => "a socket",
+            Unusual::Device => "a device",
+        })
+    }
+}
 
 /// The bytes of a file, at most `max_bytes`.
 pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
@@ -42,24 +60,33 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A file that is read once, from its beginning to its end. Errors: it is a device, or a FIFO that nobody writes to.
+/// A file that is read once, from its beginning to its end. Errors: it is a socket, a device that is no terminal, or a
+/// FIFO that nobody writes to.
 pub fn open_stream(path: &Path) -> io::Result<File> {
     let file = open_at_once(path)?;
     match unusual(&file)? {
-        Some(FIFO) => {}
-        Some(_) if file.is_terminal() => return Ok(file),
+        Some(Unusual::Fifo) => wait_for_writer(&file)?,
+        Some(Unusual::Device) if file.is_terminal() => {}
         Some(what) => return Err(io::Error::other(format!("it is {what}"))),
         None => return Ok(file),
     }
-    let mut readable = [PollFd::new(&file, PollFlags::IN)];
+    // Else a read that has to wait is an error.
+    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
+}
+
+/// Errors: nobody writes to it for too long.
+fn wait_for_writer(fifo: &File) -> io::Result<()> {
+    let mut readable = [PollFd::new(fifo, PollFlags::IN)];
     let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
-    if poll(&mut readable, Some(&patience))? == 0 {
+    // A signal that does not end the process ends the wait only for a moment.
+    let ready = rustix::io::retry_on_intr(|| poll(&mut readable, Some(&patience)))?;
+    if ready == 0 {
         let seconds = PATIENCE.as_secs();
         let what = format!("nobody has written to this FIFO for {seconds} s");
         return Err(io::Error::new(io::ErrorKind::TimedOut, what));
     }
-    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
-    Ok(file)
+    Ok(())
 }
 
 /// Without `NONBLOCK` opening a FIFO waits for its writer. It changes nothing for a regular file.
@@ -70,13 +97,12 @@ fn open_at_once(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// What a file is instead of a regular one or a folder.
-fn unusual(file: &File) -> io::Result<Option<&'static str>> {
+fn unusual(file: &File) -> io::Result<Option<Unusual>> {
     let kind = file.metadata()?.file_type();
     Ok(match () {
-        () if kind.is_fifo() => Some(FIFO),
-        () if kind.is_socket() => Some("a socket"),
-        () if kind.is_char_device() || kind.is_block_device() => Some("a device"),
+        () if kind.is_fifo() => Some(Unusual::Fifo),
+        () if kind.is_socket() => Some(Unusual::Socket),
+        () if kind.is_char_device() || kind.is_block_device() => Some(Unusual::Device),
         () => None,
     })
 }
@@ -100,6 +126,16 @@ mod tests {
         assert_eq!(error(&long, 4), "longer than 4 bytes");
         assert_eq!(read_text(&long, 5).unwrap(), "12345");
         assert!(open_stream(device).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn reads_of_a_terminal_wait() {
+        // Each opening is a new terminal.
+        let terminal = open_stream(Path::new("/dev/ptmx")).unwrap();
+        assert!(terminal.is_terminal());
+        let flags = rustix::fs::fcntl_getfl(&terminal).unwrap();
+        assert!(!flags.contains(OFlags::NONBLOCK), "{flags:?}");
     }
 
     #[test]

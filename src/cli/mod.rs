@@ -65,7 +65,7 @@ mod tests {
     use rustix::process::{DumpableBehavior, dumpable_behavior};
 
     #[test]
-    fn no_core_dump_holds_a_password() {
+    fn protect_memory_forbids_core_dumps() {
         protect_memory();
         let found = dumpable_behavior().unwrap();
         assert!(matches!(found, DumpableBehavior::NotDumpable));

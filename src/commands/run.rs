@@ -8,7 +8,6 @@ use super::text::{counted, grouped};
 use super::worker::{self, SendReport};
 use super::{Exit, Failure, Global, enqueue, output, terminal};
 use crate::clock::Clock;
-use crate::domain::duration;
 use crate::engine::account::{self, CampaignRow, Remaining, State};
 use crate::engine::enqueue::EnqueueReport;
 use crate::engine::worker::{Goal, LeftWork, Summary};
@@ -175,15 +174,10 @@ fn unfinished(summary: &Summary) -> String {
         Some(LeftWork::RelaysAway) => "; no relay is available".to_string(),
         Some(LeftWork::LoginRefused) => "; the relay refuses our login".to_string(),
         Some(LeftWork::Stopped) => "; stopped with work left".to_string(),
-        Some(LeftWork::OutsideWindows(wait)) => format!(
-            "; the rest waits for the send windows, which open in {}",
-            duration::human(wait)
-        ),
-        Some(LeftWork::QuotaUsedUp(wait)) => format!(
-            "; the daily quota is used up, and begins anew in {}",
-            duration::human(wait)
-        ),
-        Some(LeftWork::DueLater(wait)) => format!("; the rest is due in {}", duration::human(wait)),
+        Some(
+            later
+            @ (LeftWork::OutsideWindows(_) | LeftWork::QuotaUsedUp(_) | LeftWork::DueLater(_)),
+        ) => worker::later(later).map_or_else(String::new, |why| format!("; {why}")),
     }
 }
 

@@ -4,8 +4,7 @@ use super::progress::Verbosity;
 use super::project::{self, ConnectOptions, OpenProject};
 use super::worker::{self, Options, SendReport};
 use super::{Exit, Failure, Global, output};
-use crate::domain::duration;
-use crate::engine::worker::{Goal, LeftWork};
+use crate::engine::worker::Goal;
 use std::net::SocketAddr;
 
 /// Send queued messages: a worker that runs until interrupted
@@ -54,19 +53,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     } else {
         global.say(worker::closing_line(&summary));
     }
-    match summary.left_work {
-        Some(LeftWork::DueLater(wait)) => {
-            global.say(format!("the rest is due in {}", duration::human(wait)));
-        }
-        Some(LeftWork::OutsideWindows(wait)) => global.say(format!(
-            "the rest waits for the send windows, which open in {}",
-            duration::human(wait)
-        )),
-        Some(LeftWork::QuotaUsedUp(wait)) => global.say(format!(
-            "the daily quota is used up, and begins anew in {}",
-            duration::human(wait)
-        )),
-        _ => {}
+    if let Some(why) = summary.left_work.and_then(worker::later) {
+        global.say(why);
     }
     Ok(worker::exit(&summary, signal, args.drain))
 }

@@ -50,7 +50,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
                 let seen = read(args, &project).await?;
                 match global.json {
                     true => output::json(&seen)?,
-                    false => output::lines(&seen.lines(&project))?,
+                    false => output::lines(&seen.lines())?,
                 }
                 Ok(Exit::Done)
             }
@@ -58,25 +58,25 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     })
 }
 
-/// The state of the queue, and with `--lanes` that of each worker's lanes.
+/// The state of the queue and of the send windows, and with `--lanes` that of each worker's lanes.
 #[derive(Serialize)]
 struct Seen {
     #[serde(flatten)]
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     lanes: Option<Vec<WorkerLanes>>,
+    /// RFC 3339. `None`: mail may leave now, or no window ever opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    windows_open_at: Option<String>,
+    /// The same for people.
+    #[serde(skip)]
+    outside_windows: Option<String>,
 }
 
 impl Seen {
     /// Without line ends.
-    fn lines(&self, project: &OpenProject) -> Vec<String> {
-        let windows = project.loaded.settings.send.send_windows();
-        let now = project.clock.now();
-        let outside = windows.next(now);
-        let mut lines = view::lines(
-            &self.status,
-            outside.map(|next| outside_windows(&next, now)),
-        );
+    fn lines(&self) -> Vec<String> {
+        let mut lines = view::lines(&self.status, self.outside_windows.clone());
         if let Some(workers) = &self.lanes {
             lines.push(String::new());
             lines.extend(lanes::lines(workers));
@@ -94,14 +94,21 @@ async fn read(args: &Args, project: &OpenProject) -> Result<Seen, Failure> {
         true => Some(lane_rows::read(queue).await?.ok_or_else(no_lanes)?),
         false => None,
     };
-    Ok(Seen { status, lanes })
+    let next = project.loaded.settings.send.send_windows().next(now);
+    let next = next.as_ref();
+    Ok(Seen {
+        status,
+        lanes,
+        windows_open_at: next.map(|next| next.timestamp().to_string()),
+        outside_windows: next.map(|next| outside_windows(next, now)),
+    })
 }
 
 fn no_lanes() -> Failure {
     let what =
         "`--lanes` needs the embedded queue: on Kafka only the worker itself knows its lanes";
     Failure::usage(what).with_hint(
-        "start workers with `--metrics ADDRESS`: their page has the lanes too (docs/metrics.md)",
+        "start workers with `mailq send --metrics IP:PORT`; their page has the lanes too",
     )
 }
 
@@ -117,11 +124,11 @@ async fn watch(args: &Args, global: &Global, project: &OpenProject) -> Result<Ex
         };
         match (global.json, on_terminal) {
             (true, _) => output::json(&seen)?,
-            (false, true) => output::raw(over(&seen.lines(project), is_first).as_bytes())?,
-            (false, false) if is_first => output::lines(&seen.lines(project))?,
+            (false, true) => output::raw(over(&seen.lines(), is_first).as_bytes())?,
+            (false, false) if is_first => output::lines(&seen.lines())?,
             (false, false) => {
                 output::line("")?;
-                output::lines(&seen.lines(project))?;
+                output::lines(&seen.lines())?;
             }
         }
         is_first = false;

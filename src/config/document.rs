@@ -4,7 +4,7 @@
 use super::advice::advice;
 use super::cure;
 use super::error::ConfigError;
-use super::schema::{Key, Schema, Shape, Table, join};
+use super::schema::{Form, Key, Schema, Shape, Table, join};
 use super::source::Place;
 use crate::bounded_file;
 use std::borrow::Cow;
@@ -59,7 +59,7 @@ impl<'t> Document<'t> {
             ConfigError::Syntax {
                 at: place(&file, text, offset).to_string(),
                 why: error.message().to_string(),
-                cure: cure::of_syntax(text, offset),
+                cure: cure::of_syntax(schema, text, offset, error.message()),
             }
         })?;
         let root = root.into_inner();
@@ -125,7 +125,7 @@ impl<'t> Document<'t> {
                 labels.iter().try_for_each(|(label, value)| {
                     let keys = value.get_ref().as_table();
                     let keys = keys.ok_or_else(|| self.wrong_shape(table, label))?;
-                    self.check_label(table, label, keys)?;
+                    self.check_label(schema, table, label, keys)?;
                     self.check(schema, table.path, keys)
                 })
             }
@@ -145,11 +145,13 @@ impl<'t> Document<'t> {
     /// Errors: the name has a dot and no quotes.
     fn check_label(
         &self,
+        schema: &Schema,
         table: &Table,
         label: SpannedKey<'_, '_>,
         keys: &DeTable<'_>,
     ) -> Result<(), ConfigError> {
-        let cure = cure::of_label(table.path, label.get_ref(), keys);
+        let is_key = |name: &str| schema.key(table.path, name).is_some();
+        let cure = cure::of_label(table.path, label.get_ref(), keys, is_key);
         cure.map_or(Ok(()), |cure| {
             Err(ConfigError::BadKey {
                 at: self.at(label.span().start),
@@ -180,7 +182,11 @@ impl<'t> Document<'t> {
             .ok_or_else(|| ConfigError::BadKey {
                 at: self.at(value.span().start),
                 key: key.path(),
-                why: format!("is {}, not {}", written(value.get_ref()), key.expects()),
+                why: format!(
+                    "is {}, not {}",
+                    written(key, value.get_ref()),
+                    key.expects()
+                ),
                 cure: cure::of_type(key, value.get_ref()),
             })
     }
@@ -291,14 +297,15 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A value by its type. The value itself may be a secret.
-fn written(value: &DeValue<'_>) -> &'static str {
+/// A value of the wrong type by its type. The value itself may be a secret.
+fn written(key: &Key, value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text in quotes",
         DeValue::Integer(_) => "a number",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "`true` or `false`",
         DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) if key.form() == Form::List => "a list of other things than texts",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
@@ -374,6 +381,18 @@ mod tests {
                 "mailq.toml:2:8: `send.rate` is a number, not a rate like",
             ),
             (
+                "[send]\nwindows = [1]",
+                "mailq.toml:2:11: `send.windows` is a list of other things than texts, not a list of windows",
+            ),
+            (
+                "[send]\nrate = [1]",
+                "mailq.toml:2:8: `send.rate` is a list, not a rate like",
+            ),
+            (
+                "[site.\"a.example\"]\nrate = {max = 1}",
+                "mailq.toml:2:8: `site.rate` is a table, not a rate like",
+            ),
+            (
                 "[kafka.properties]\nacks = 1",
                 "mailq.toml:2:8: `kafka.properties.acks` is not a text in quotes",
             ),
@@ -423,8 +442,9 @@ mod tests {
             ),
             (
                 "[kafka.properties]\nacks = 1",
-                "write it in quotes: `acks = \"1\"`",
+                "write it in quotes: `acks = \"…\"`",
             ),
+            ("env = \"a\"\nenv = \"b\"", "delete one of the two lines"),
             (
                 "[site.mail.example.com]\nrate = \"1/s\"",
                 "a name with a dot needs quotes: `[site.\"mail.example.com\"]`",

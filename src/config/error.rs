@@ -3,7 +3,6 @@
 use super::advice::reserved_header;
 use super::hidden::without_secrets;
 use super::schema::ValueError;
-
 use super::source::{Setting, Source};
 use crate::smtp::UrlError;
 use std::path::PathBuf;

@@ -127,13 +127,14 @@ fn relay(reader: &Reader<'_>, layers: &Layers<'_>) -> Result<RelayConfig, Config
     })
 }
 
-/// Errors: only one of the keys that make a warm-up is there.
+/// Errors: only one of the keys that make a warm-up is there, or it would be over before it begins.
 fn warm_up(relay: &Reader<'_>) -> Result<Option<WarmUp>, ConfigError> {
     let table = relay.table_reader(&WarmUpKeys::TABLE);
     let keys = WarmUpKeys::read(&table)?;
     let has_growth = table.node().value(WarmUpKeys::growth())?.is_some();
     let missing = match (keys.first_day, keys.until) {
         (Some(first_day), Some(until)) => {
+            check_until(&table, first_day, until)?;
             return Ok(Some(WarmUp {
                 first_day: u64::from(first_day),
                 growth: keys.growth,
@@ -151,9 +152,56 @@ fn warm_up(relay: &Reader<'_>) -> Result<Option<WarmUp>, ConfigError> {
     })
 }
 
+/// Errors: `until` is not more than `first_day`. An address that nobody knows would then send without a limit at once.
+fn check_until(table: &Reader<'_>, first_day: u32, until: u32) -> Result<(), ConfigError> {
+    if until > first_day {
+        return Ok(());
+    }
+    let key = WarmUpKeys::until();
+    let in_file = table.node().value(key)?;
+    Err(ConfigError::BadKey {
+        at: in_file.map_or_else(|| table.node().name(), |(_, place)| place.to_string()),
+        key: key.path(),
+        why: format!("is {until}, which is not more than first_day ({first_day})"),
+        cure: None,
+    })
+}
+
 fn password_of_variables(layers: &Layers<'_>) -> Option<PasswordSource> {
     match layers.variable(PASSWORD.names)?.source {
         Source::Variable(name) => Some(PasswordSource::Variable(name)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::document::Document;
+    use crate::config::keys::PROJECT;
+    use crate::config::layers::Flags;
+    use crate::config::source::Variables;
+
+    fn warm_up_of(keys: &str) -> Result<Option<WarmUp>, ConfigError> {
+        let text = format!("[[relay]]\nurl = \"maildir:out\"\n[relay.warmup]\n{keys}");
+        let document = Document::parse(&text, "mailq.toml".into(), &PROJECT)?;
+        let (variables, flags) = (Variables::default(), Flags::default());
+        let layers = Layers::new(&document, Path::new("/"), &variables, &flags);
+        let relays = read(&layers.top())?;
+        Ok(relays.into_iter().next().and_then(|relay| relay.warm_up))
+    }
+
+    #[test]
+    fn a_warm_up_ends_above_its_first_day() {
+        let warm_up = warm_up_of("first_day = 50\nuntil = 51\n").unwrap();
+        assert_eq!(warm_up.map(|found| found.until), Some(51));
+        for (first_day, until) in [(5000, 50), (50, 50)] {
+            let keys = format!("first_day = {first_day}\nuntil = {until}\n");
+            let error = warm_up_of(&keys).unwrap_err().to_string();
+            let wanted = format!(
+                "mailq.toml:5:9: `relay.warmup.until` is {until}, which is not more than first_day ({first_day})"
+            );
+            assert_eq!(error, wanted);
+        }
     }
 }

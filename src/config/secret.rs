@@ -66,7 +66,7 @@ fn check_variable(key: &str, found: &Sourced<String>) -> Result<(), ConfigError>
         return Ok(());
     }
     let bare = name.trim_start_matches('$').trim_matches(['{', '}']);
-    let is_usual = bare.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let is_usual = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     let example = if is_usual { bare } else { "SMTP_PASS" };
     Err(ConfigError::BadKey {
         at: at(&found.source),
@@ -218,6 +218,8 @@ mod tests {
         for (value, example) in [
             ("$SMTP_PASS", Some("SMTP_PASS")),
             ("${MY_PASS}", Some("MY_PASS")),
+            ("$", Some("SMTP_PASS")),
+            ("${}", Some("SMTP_PASS")),
             ("hunter2 secret", Some("SMTP_PASS")),
             ("$hunter-2", Some("SMTP_PASS")),
             ("SMTP_PASS", None),
@@ -235,7 +237,10 @@ mod tests {
                 )
             });
             assert_eq!(hint, wanted, "{value}");
-            assert!(error.is_none_or(|error| !error.to_string().contains(value)));
+            assert!(
+                error.is_none_or(|error| !error.to_string().contains(value)),
+                "{value}"
+            );
         }
     }
 

@@ -1,32 +1,31 @@
 //! The tables `[site."…"]`: which site each names, and which domains the settings group into one.
 
+use super::document::Node;
 use super::error::{ConfigError, at};
 use super::keys::SiteKeys;
 use super::layers::{Keys, Reader};
 use super::source::Source;
 use crate::domain::address;
 use crate::domain::site::Sites;
+use crate::engine::worker::figures::OTHER;
 use std::collections::BTreeMap;
 
 /// Longest name of a site that is no domain.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Errors: a name that is no domain and groups none, two tables for one site, a domain in two groups.
+/// Errors: a name that is no domain and groups none, two tables for one site, a domain in two groups, a table that is
+/// named by a domain of another site.
 pub(super) fn read(top: &Reader<'_>) -> Result<(Sites, BTreeMap<String, SiteKeys>), ConfigError> {
     let mut groups = Sites::default();
     let mut sites = BTreeMap::new();
     let mut labels: BTreeMap<String, &str> = BTreeMap::new();
+    let mut named = Vec::new();
     let mut tables = top.node().labelled(SiteKeys::TABLE.path);
     // In file order, so that the second of two is the one that is wrong.
     tables.sort_by_key(|(_, table)| table.place().line);
     for (label, table) in tables {
         let name = format!("site.\"{label}\"");
-        let bad = |key: String, why: String| ConfigError::BadKey {
-            at: at(&Source::File(table.place())),
-            key,
-            why,
-            cure: None,
-        };
+        let bad = |key, why| bad(table, key, why);
         let keys = SiteKeys::read(&top.of(table, name.clone()))?;
         let site = site_of(label, &keys).map_err(|why| bad(name.clone(), why))?;
         if let Some(other) = labels.insert(site.clone(), label) {
@@ -42,9 +41,36 @@ pub(super) fn read(top: &Reader<'_>) -> Result<(Sites, BTreeMap<String, SiteKeys
                 bad(format!("{name}.domains"), why)
             })?;
         }
+        named.push((label, table, site.clone()));
         sites.insert(site, keys);
     }
+    check_names(&named, &groups)?;
     Ok((groups, sites))
+}
+
+/// Checks tables, each with its site. Errors: the domain that names a table is one of another site, so the table would
+/// not apply to it.
+fn check_names(named: &[(&str, Node<'_>, String)], groups: &Sites) -> Result<(), ConfigError> {
+    for (label, table, site) in named {
+        let Ok(domain) = address::domain(label) else {
+            continue;
+        };
+        let owner = groups.of(&domain);
+        if owner != site {
+            let why = format!("is a table for `{domain}`, which belongs to site `{owner}`");
+            return Err(bad(*table, format!("site.\"{label}\""), why));
+        }
+    }
+    Ok(())
+}
+
+fn bad(table: Node<'_>, key: String, why: String) -> ConfigError {
+    ConfigError::BadKey {
+        at: at(&Source::File(table.place())),
+        key,
+        why,
+        cure: None,
+    }
 }
 
 /// The site that a table is for. A domain stands for its provider, unless the table says what the site is made of.
@@ -53,6 +79,9 @@ fn site_of(label: &str, keys: &SiteKeys) -> Result<String, String> {
     match address::domain(label) {
         Ok(domain) if domains.iter().any(|one| one.0 == domain) => Ok(domain),
         Ok(domain) => Ok(Sites::default().of(&domain).to_string()),
+        Err(_) if label.eq_ignore_ascii_case(OTHER) => {
+            Err("is the name for all sites without figures of their own".to_string())
+        }
         Err(_) if !domains.is_empty() && is_name(label) => Ok(label.to_lowercase()),
         Err(why) if domains.is_empty() => Err(format!("is not a domain: {why}")),
         Err(_) => Err("is not a name of letters, digits, `.`, `-` and `_`".to_string()),
@@ -135,6 +164,18 @@ mod tests {
             (
                 "[site.\"a\"]\ndomains = [\"a.example\"]\n[site.\"b\"]\ndomains = [\"a.example\"]\n",
                 "mailq.toml:3:7: `site.\"b\".domains` names `a.example`, which belongs to site `a`",
+            ),
+            (
+                "[site.\"acme\"]\ndomains = [\"gmail.com\"]\n[site.\"gmail.com\"]\nrate = \"1/s\"\n",
+                "mailq.toml:3:7: `site.\"gmail.com\"` is a table for `gmail.com`, which belongs to site `acme`",
+            ),
+            (
+                "[site.\"Gmail.com\"]\nrate = \"1/s\"\n[site.\"acme\"]\ndomains = [\"gmail.com\"]\n",
+                "mailq.toml:1:7: `site.\"Gmail.com\"` is a table for `gmail.com`, which belongs to site `acme`",
+            ),
+            (
+                "[site.\"Other\"]\ndomains = [\"a.example\"]\n",
+                "mailq.toml:1:7: `site.\"Other\"` is the name for all sites without figures of their own",
             ),
             (
                 "[site.\"a\"]\ndomains = [\"a\"]\n",

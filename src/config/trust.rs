@@ -1,8 +1,8 @@
 //! Whose configuration is used. A `mailq.toml` names commands that mailq runs, so one that was found by searching must be
 //! this user's, and no file that decides what is sent may be writable by everybody.
 //!
-//! A file that its group may write is used, as Git does and other than OpenSSH: many systems give every user a group of
-//! the same name and let it write, and who shares a project does it by a group.
+//! A file that its group may write is accepted, as in Git: many systems give every user a group of the same name, and
+//! shared projects use a group.
 
 use super::error::ConfigError;
 use std::fs::Metadata;
@@ -60,7 +60,7 @@ pub fn check_mode(path: &Path) -> Result<(), ConfigError> {
     }
 }
 
-/// Root can change any file anyway. With sudo, the user who called it means the own files.
+/// Root can change any file anyway. Under sudo, files of the calling user count as ours.
 fn is_ours(found: &Metadata) -> bool {
     let caller = std::env::var("SUDO_UID").ok();
     let caller = caller.and_then(|id| id.parse().ok());

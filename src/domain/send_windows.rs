@@ -1,21 +1,16 @@
 //! The hours in which mail may leave: `Mon-Fri 09:00-18:00 Europe/Berlin`. Pure. What a clock on the wall of that zone
 //! shows decides, so a window is right on the days when summer time begins and ends.
 
-use jiff::civil::{Date, DateTime, Time, Weekday};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 use std::fmt;
 use std::time::SystemTime;
 
-const DAYS: [(&str, Weekday); 7] = [
-    ("Mon", Weekday::Monday),
-    ("Tue", Weekday::Tuesday),
-    ("Wed", Weekday::Wednesday),
-    ("Thu", Weekday::Thursday),
-    ("Fri", Weekday::Friday),
-    ("Sat", Weekday::Saturday),
-    ("Sun", Weekday::Sunday),
-];
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// How far ahead a window is looked for. It may be a week away; on a day on which its times are skipped it does not open,
+/// so two.
+const DAYS_AHEAD: i64 = 14;
 
 /// One window, on some days of each week.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +68,7 @@ impl SendWindow {
         };
         let (start, end) = span(words.next().unwrap_or_default())?;
         let zone = match words.next() {
-            None => TimeZone::system(),
+            None => known(TimeZone::try_system())?,
             Some(name) => TimeZone::get(name)
                 .map_err(|_| format!("`{name}` is not a time zone like `Europe/Berlin`"))?,
         };
@@ -107,30 +102,28 @@ impl SendWindow {
         self.days.get(index).copied().unwrap_or(false)
     }
 
-    /// The window may be a week away; on the day on which its times are skipped it does not open, so two.
+    /// The window opens when the clock shows its start, or when the clock is put forward or back into it.
     fn opens_after(&self, at: Timestamp) -> Option<Zoned> {
         let today = self.zone.to_datetime(at).date();
-        let dates = (0..=14).filter_map(|days: i64| today.checked_add(days.days()).ok());
+        let dates = (0..=DAYS_AHEAD).filter_map(|days| today.checked_add(days.days()).ok());
         let starts = dates.flat_map(|date| self.instants(date.to_datetime(self.start)));
-        let mut open = starts.filter(|start| *start > at && self.contains(*start));
-        open.next().map(|start| start.to_zoned(self.zone.clone()))
+        let last = at.checked_add((DAYS_AHEAD * 24).hours());
+        let last = last.unwrap_or(Timestamp::MAX);
+        let changes = self.zone.following(at).map(|change| change.timestamp());
+        let changes = changes.take_while(|change| *change <= last);
+        let open = starts
+            .chain(changes)
+            .filter(|start| *start > at && self.contains(*start));
+        open.min().map(|start| start.to_zoned(self.zone.clone()))
     }
 
-    /// When the clock of the zone shows this time: once; twice when summer time ends; and where it skips the time, the
-    /// moment at which it does.
+    /// When the clock of the zone shows this time: once, twice when summer time ends, and never where it skips the time.
     fn instants(&self, time: DateTime) -> Vec<Timestamp> {
         let shown = self.zone.to_ambiguous_timestamp(time);
         let found = match shown.offset() {
             AmbiguousOffset::Unambiguous { .. } => vec![shown.compatible()],
             AmbiguousOffset::Fold { .. } => vec![shown.earlier(), shown.later()],
-            AmbiguousOffset::Gap { .. } => {
-                let before = shown.earlier();
-                let skipped = before.ok().and_then(|at| self.zone.following(at).next());
-                return skipped
-                    .map(|change| change.timestamp())
-                    .into_iter()
-                    .collect();
-            }
+            AmbiguousOffset::Gap { .. } => Vec::new(),
         };
         found.into_iter().flatten().collect()
     }
@@ -140,6 +133,13 @@ impl fmt::Display for SendWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// The zone of this host. UTC in its place would be a guess, and mail would leave at night.
+fn known(host: Result<TimeZone, jiff::Error>) -> Result<TimeZone, String> {
+    host.map_err(|_| {
+        "the time zone of this host is unknown; write it, as in `Europe/Berlin`".to_string()
+    })
 }
 
 /// `Mon-Fri`, `Sat,Sun`, `Fri-Mon`.
@@ -159,9 +159,7 @@ fn days(text: &str) -> Result<[bool; 7], String> {
 }
 
 fn day(name: &str) -> Result<usize, String> {
-    let found = DAYS
-        .iter()
-        .position(|(day, _)| day.eq_ignore_ascii_case(name));
+    let found = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name));
     found.ok_or_else(|| format!("`{name}` is not a day like `Mon`, `Mon-Fri` or `Sat,Sun`"))
 }
 
@@ -182,7 +180,7 @@ fn span(text: &str) -> Result<(Time, Option<Time>), String> {
     }
 }
 
-/// `Mon 09:00 Europe/Berlin`; with the date if it is a week away or more.
+/// `Mon 09:00 Europe/Berlin`. With the date if it is six days away or more, because the weekday alone could mean today.
 pub fn describe(next: &Zoned, now: SystemTime) -> String {
     let is_near = Timestamp::try_from(now).is_ok_and(|now| {
         let ahead = next.timestamp().duration_since(now);
@@ -280,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn summer_time_neither_skips_nor_repeats_a_window() {
+    fn a_window_follows_the_clock_when_summer_time_begins_and_ends() {
         // On 2026-03-29 the clock goes from 02:00 to 03:00 (01:00 UTC), on 2026-10-25 from 03:00 back to 02:00.
         let early = windows(&["02:30-04:00 Europe/Berlin"]);
         for (now, opens) in [
@@ -293,6 +291,15 @@ mod tests {
             ("2026-10-25T01:15:00Z", "2026-10-25T01:30:00Z"),
         ] {
             assert_eq!(next(&early, now), opens, "{now}");
+        }
+        let back = windows(&["01:00-02:30 Europe/Berlin"]);
+        for (now, opens) in [
+            ("2026-10-25T00:29:59Z", "open"),
+            ("2026-10-25T00:45:00Z", "2026-10-25T01:00:00Z"),
+            ("2026-10-25T01:00:00Z", "open"),
+            ("2026-10-25T01:30:00Z", "2026-10-26T00:00:00Z"),
+        ] {
+            assert_eq!(next(&back, now), opens, "{now}");
         }
         let skipped = windows(&["Sun 02:10-02:50 Europe/Berlin"]);
         assert_eq!(
@@ -319,6 +326,13 @@ mod tests {
             let found = SendWindow::parse(text).unwrap_err();
             assert!(found.starts_with(why), "{text}: {found}");
         }
+    }
+
+    #[test]
+    fn a_host_without_a_time_zone_is_an_error() {
+        let unknown = known(TimeZone::get("No/Where")).unwrap_err();
+        assert!(unknown.starts_with("the time zone of this host is unknown"));
+        assert_eq!(known(Ok(TimeZone::UTC)), Ok(TimeZone::UTC));
     }
 
     #[test]

@@ -28,35 +28,38 @@ pub struct Metric {
     pub value: f64,
 }
 
-/// Of the embedded queue.
-pub static DISK_USED_RATIO: Definition = Definition {
-    name: "mailq_disk_used_ratio",
-    kind: Kind::Gauge,
-    labels: &[],
-    unit: "ratio",
-    help: "Used share of the file system with the queue, without what is reserved for root.",
-};
-
-macro_rules! of_kafka {
-    ($($definition:ident = ($name:literal, $kind:ident, $labels:expr, $unit:literal, $help:literal),)+) => {
-        $(pub static $definition: Definition = Definition {
+/// Defines metrics, and a list of them all in their order.
+macro_rules! metrics {
+    (
+        $(#[$doc:meta])* $visible:vis static $list:ident;
+        $($definition:ident = ($name:literal, $kind:ident, $labels:expr, $unit:literal, $help:literal),)+
+    ) => {
+        $(pub static $definition: $crate::queue::metric::Definition = $crate::queue::metric::Definition {
             name: $name,
-            kind: Kind::$kind,
-            labels: $labels,
+            kind: $crate::queue::metric::Kind::$kind,
+            labels: &$labels,
             unit: $unit,
             help: $help,
         };)+
 
-        /// Metrics that a backend has beside those of every worker.
-        pub static OF_BACKENDS: &[&Definition] = &[&DISK_USED_RATIO, $(&$definition),+];
+        $(#[$doc])*
+        $visible static $list: &[&$crate::queue::metric::Definition] = &[$(&$definition),+];
     };
 }
 
-/// Of a client of librdkafka, and of a broker as this client sees it.
-const CLIENT: &[&str] = &["client"];
-const BROKER: &[&str] = &["client", "broker"];
+pub(crate) use metrics;
 
-of_kafka! {
+/// Of a client of librdkafka, and of a broker as this client sees it.
+const CLIENT: [&str; 1] = ["client"];
+const BROKER: [&str; 2] = ["client", "broker"];
+
+metrics! {
+    /// Metrics that a backend has beside those of every worker: of the embedded queue, then of Kafka.
+    pub static OF_BACKENDS;
+    DISK_USED_RATIO = (
+        "mailq_disk_used_ratio", Gauge, [], "ratio",
+        "Used share of the file system with the queue, without what is reserved for root."
+    ),
     WAITING = (
         "mailq_kafka_waiting_messages", Gauge, CLIENT, "records",
         "Records that a client has not yet sent to a broker; grows while the cluster is unavailable."

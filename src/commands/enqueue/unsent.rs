@@ -31,17 +31,17 @@ pub fn line(report: &EnqueueReport) -> Option<String> {
     let messages: u64 = all.iter().map(|run| run.pending).sum();
     let of = |run: &UnsentRun| format!("{} of run `{}`", counted(run.pending, "message"), run.run);
     let runs: Vec<String> = all.iter().map(of).collect();
-    let (are, text, them) = match messages {
+    let (are, them) = match messages {
         0 => return None,
-        1 => ("is still pending and keeps its", "old text", "it"),
-        _ => ("are still pending and keep their", "old text", "them"),
+        1 => ("is still pending and keeps its", "it"),
+        _ => ("are still pending and keep their", "them"),
     };
     let send = match all.iter().any(|run| run.is_paused) {
         true => format!("`mailq resume {campaign}` and then `mailq send` send"),
         false => "`mailq send` sends".to_string(),
     };
     Some(format!(
-        "warning: {campaign}: {} {are} {text}; {send} {them}, `--replace` cancels {them} and sends the new text",
+        "warning: {campaign}: {} {are} old text; {send} {them}, `--replace` cancels {them} and sends the new text",
         runs.join(" and ")
     ))
 }

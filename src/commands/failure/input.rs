@@ -183,15 +183,15 @@ fn template_hint(error: &TemplateError) -> String {
             }
         }
         TemplateError::Slip { place, what } => slip_hint(place, what),
-        TemplateError::UnknownName(unknown) => match unknown.nearest {
-            _ if unknown.what == "test" && word_of_another_language(&unknown.name).is_some() => {
-                word_of_another_language(&unknown.name)
-                    .unwrap_or_default()
-                    .into()
+        TemplateError::UnknownName(unknown) => {
+            let is_test = unknown.what == "test";
+            let instead = is_test.then(|| word_of_another_language(&unknown.name));
+            match (instead.flatten(), unknown.nearest) {
+                (Some(instead), _) => instead.into(),
+                (None, Some(name)) => format!("did you mean `{name}`?"),
+                (None, None) => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
             }
-            Some(name) => format!("did you mean `{name}`?"),
-            None => format!("the {}s are {}", unknown.what, unknown.known.join(", ")),
-        },
+        }
         TemplateError::Excess { .. } => {
             "keep parts of it in variables with `{% set %}`, or put the value into a column of the list".into()
         }

@@ -38,9 +38,11 @@ pub fn lines(workers: &[WorkerLanes]) -> Vec<String> {
         }
     }
     let is_empty = workers.iter().all(|worker| worker.lanes.is_empty());
-    let mut lines = match is_empty {
-        true => vec!["no lanes: no running worker has mail, or had any".to_string()],
-        false => table.lines(),
+    let mut lines = match (is_empty, notes.is_empty()) {
+        (true, true) => vec!["no lanes: no running worker has mail, or had any".to_string()],
+        // Those that cannot be read may have mail.
+        (true, false) => Vec::new(),
+        (false, _) => table.lines(),
     };
     lines.append(&mut notes);
     lines
@@ -109,6 +111,10 @@ mod tests {
                 "worker `host/1/a` is of another version, and its lanes cannot be read: a field is missing",
             ]
         );
-        assert_eq!(super::lines(&[]).len(), 1);
+        let unreadable = [worker(Vec::new(), Some("a field is missing".to_string()))];
+        assert_eq!(super::lines(&unreadable), lines[2..]);
+        let none = super::lines(&[worker(Vec::new(), None)]);
+        assert_eq!(none, ["no lanes: no running worker has mail, or had any"]);
+        assert_eq!(super::lines(&[]), none);
     }
 }

@@ -19,7 +19,7 @@ pub fn lines(status: &Status, outside: Option<String>) -> Vec<String> {
     pairs.extend(unreadable.map(|line| ("damaged", plain(line, 200))));
     pairs.push(("dlq", letters(status.dlq)));
     pairs.push(("rate", rate(status)));
-    pairs.push(("lag", lag(status)));
+    pairs.push(("lag", lag(status, outside.is_some())));
     pairs.extend(outside.map(|outside| ("windows", outside)));
     pairs.push(("workers", workers(&status.workers, status.lag)));
     if status.lag > 0 && !status.workers.is_empty() {
@@ -122,9 +122,13 @@ fn rate(status: &Status) -> String {
     }
 }
 
-fn lag(status: &Status) -> String {
+fn lag(status: &Status, is_outside_windows: bool) -> String {
     match (status.lag, status.eta_seconds) {
         (0, _) => "no message can be sent now".to_string(),
+        (lag, _) if is_outside_windows => {
+            let messages = counted(lag, "message");
+            format!("{messages} can be sent when the next window opens")
+        }
         (lag, Some(seconds)) => {
             let eta = match estimate(seconds as f64) {
                 Some(time) => format!("in about {time} at this rate"),
@@ -252,6 +256,9 @@ mod tests {
                 "workers  none: `mailq send` starts one",
             ]
         );
+        let outside = lines(&status, Some("outside the send windows".into()));
+        let lag = "lag      1,500 messages can be sent when the next window opens";
+        assert!(outside.contains(&lag.to_string()), "{outside:?}");
         let chunks = behind(&status.partitions);
         assert_eq!(chunks.as_deref(), Some("send/3 3 (no owner)"));
     }

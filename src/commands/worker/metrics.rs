@@ -56,7 +56,7 @@ pub struct Exporter {
 
 /// Binds the address before anything is sent. Errors: it is in use, or not an address of this host.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    server::listen(address).await.map_err(|error| {
+    TcpListener::bind(address).await.map_err(|error| {
         Failure::usage(format!(
             "cannot listen on {address} for --metrics: {error}; nothing was sent"
         ))

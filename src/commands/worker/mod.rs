@@ -18,8 +18,9 @@ pub use stop_signal::StopSignal;
 use super::progress::Verbosity;
 use super::project::OpenProject;
 use super::{Failure, Global, relays, terminal};
+use crate::domain::duration;
 use crate::engine::retention::keep_events;
-use crate::engine::worker::{self as engine, Goal, Stop, Summary};
+use crate::engine::worker::{self as engine, Goal, LeftWork, Stop, Summary};
 use observer::TerminalObserver;
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -94,6 +95,24 @@ pub async fn run(
     Ok((result?, stopped_by.get()))
 }
 
+/// Why work is left that only waits for a time.
+pub fn later(left: LeftWork) -> Option<String> {
+    let (why, wait) = match left {
+        LeftWork::OutsideWindows(wait) => {
+            ("the rest waits for the send windows, which open in", wait)
+        }
+        LeftWork::QuotaUsedUp(wait) => ("the daily quota is used up; the next day begins in", wait),
+        LeftWork::DueLater(wait) => ("the rest is due in", wait),
+        LeftWork::Paused
+        | LeftWork::PartitionsStopped
+        | LeftWork::HeldByOthers
+        | LeftWork::RelaysAway
+        | LeftWork::LoginRefused
+        | LeftWork::Stopped => return None,
+    };
+    Some(format!("{why} {}", duration::human(wait)))
+}
+
 /// Tasks that run beside the worker.
 fn beside(
     project: &OpenProject,
@@ -137,6 +156,30 @@ async fn warn_of_drift(project: &OpenProject) {
                 drift.found,
                 drift.wanted
             ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_why_work_waits() {
+        let wait = Duration::from_secs(60);
+        for (left, why) in [
+            (
+                LeftWork::OutsideWindows(wait),
+                Some("the rest waits for the send windows, which open in 1m"),
+            ),
+            (
+                LeftWork::QuotaUsedUp(wait),
+                Some("the daily quota is used up; the next day begins in 1m"),
+            ),
+            (LeftWork::DueLater(wait), Some("the rest is due in 1m")),
+            (LeftWork::Paused, None),
+        ] {
+            assert_eq!(later(left).as_deref(), why);
         }
     }
 }

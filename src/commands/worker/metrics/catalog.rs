@@ -1,23 +1,10 @@
 //! Every metric of the page, in its order: name, kind, labels, unit and meaning. `docs/metrics.md` has the same table,
 //! which a test holds to this one.
 
-use crate::queue::metric::{Definition, Kind, OF_BACKENDS};
-
-macro_rules! metrics {
-    ($($definition:ident = ($name:literal, $kind:ident, [$($label:literal),*], $unit:literal, $help:literal),)+) => {
-        $(pub static $definition: Definition = Definition {
-            name: $name,
-            kind: Kind::$kind,
-            labels: &[$($label),*],
-            unit: $unit,
-            help: $help,
-        };)+
-
-        static OF_WORKERS: &[&Definition] = &[$(&$definition),+];
-    };
-}
+use crate::queue::metric::{Definition, OF_BACKENDS, metrics};
 
 metrics! {
+    static OF_WORKERS;
     SENT = (
         "emails_sent_total", Counter, ["campaign", "relay", "outcome"], "messages",
         "Messages of this worker by outcome; a deferred one is counted again when it is tried again."
@@ -32,7 +19,7 @@ metrics! {
     ),
     OUTCOMES = (
         "mailq_outcomes_total", Counter, ["relay", "site", "outcome", "class", "reason"], "messages",
-        "The same messages by receiving site, and by what the reply means."
+        "Messages of this worker by relay, receiving site and what the reply means."
     ),
     ATTEMPTS = (
         "mailq_attempts_total", Counter, ["relay"], "transactions",
@@ -104,7 +91,7 @@ metrics! {
     ),
     PENDING = (
         "mailq_queue_pending_messages", Gauge, [], "messages",
-        "The same without those that wait for a retry."
+        "Messages in the queue that may be sent now, without those that wait for a retry."
     ),
     DEAD_LETTERS = (
         "mailq_dead_letters", Gauge, [], "letters",
@@ -128,6 +115,7 @@ pub fn all() -> impl Iterator<Item = &'static Definition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::metric::Kind;
 
     fn table() -> String {
         let mut text =

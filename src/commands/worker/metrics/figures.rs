@@ -52,7 +52,7 @@ fn of_lanes(page: &mut Page, lanes: &LanesState) {
         let name = [name.as_str()];
         page.whole(&of::SITE_PAUSED, &name, site.paused as u64);
         page.whole(&of::SITE_WAITING, &name, site.waiting as u64);
-        if site.share.is_some() {
+        if site.has_rate {
             page.real(&of::SITE_RATE_LIMIT, &name, per_second(site.share));
         }
     }

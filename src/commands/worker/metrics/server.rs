@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,11 +20,6 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// More than the monitoring of one worker needs.
 const MAX_CONNECTIONS: usize = 32;
-
-/// Errors: those of the system, as text: the address is in use, or is none of this host.
-pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
 
 struct Connection {
     task: JoinHandle<()>,
