@@ -188,7 +188,9 @@ impl Machine {
 
     /// Everything in the open chunks waits for its site, and no other chunk can be opened.
     fn is_crowded(&self, view: &CycleView) -> bool {
-        self.progress.open.len() >= self.rules.max_open && self.flowing(view, 1).is_empty()
+        self.progress.open.len() >= self.rules.max_open
+            && self.flowing(view, 1).is_empty()
+            && self.ready(view, 1).is_empty()
     }
 
     /// A decision that no acknowledged commit has is not carried out yet: another owner could decide otherwise under the

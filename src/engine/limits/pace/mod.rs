@@ -111,6 +111,17 @@ impl Pace {
         }
     }
 
+    /// Those of them that have begun; `usize::MAX` without a limit.
+    pub fn begun(&mut self, now: Duration) -> usize {
+        let is_closed = self.is_closed(now);
+        match (self.share, &mut self.slots) {
+            (Some(share), _) if share.rate == Rate::Unlimited => usize::MAX,
+            (Some(share), Slots::Stock(stock)) => stock.begun(share.rate, now),
+            (Some(_), Slots::Own(own)) if !is_closed => own.begun(now),
+            _ => 0,
+        }
+    }
+
     /// When the first of them begins.
     pub fn opens(&mut self, now: Duration) -> Option<Duration> {
         let is_closed = self.is_closed(now);

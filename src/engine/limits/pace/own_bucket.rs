@@ -4,6 +4,9 @@ use crate::engine::limits::shares::Share;
 use crate::engine::limits::token_bucket::Bucket;
 use std::time::Duration;
 
+/// The shortest time that a slot which begins now is within.
+const JUST_NOW: Duration = Duration::from_nanos(1);
+
 #[derive(Debug)]
 pub struct OwnBucket {
     /// No message may begin from then on, unless the share is set again.
@@ -57,6 +60,12 @@ impl OwnBucket {
     pub fn count(&self, now: Duration) -> usize {
         let ahead = |bucket: &Bucket| bucket.ahead(now, self.horizon, self.want).0;
         self.bucket.as_ref().map_or(0, ahead)
+    }
+
+    /// Slots of those that begin now.
+    pub fn begun(&self, now: Duration) -> usize {
+        let begun = |bucket: &Bucket| bucket.ahead(now, JUST_NOW, self.want).0;
+        self.bucket.as_ref().map_or(0, begun)
     }
 
     pub fn first(&self, now: Duration) -> Option<Duration> {

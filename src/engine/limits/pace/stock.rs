@@ -36,6 +36,12 @@ impl Stock {
         self.slots.len()
     }
 
+    /// Slots that have begun and have not passed.
+    pub fn begun(&mut self, rate: Rate, now: Duration) -> usize {
+        self.give_up(rate, now);
+        self.slots.partition_point(|at| *at <= now)
+    }
+
     pub fn first(&mut self, rate: Rate, now: Duration) -> Option<Duration> {
         self.give_up(rate, now);
         self.slots.front().copied()
@@ -103,6 +109,9 @@ mod tests {
         assert_eq!(stock.count(rate, seconds(9)), 3);
         stock.take(rate, seconds(10));
         assert_eq!(stock.first(rate, seconds(10)), Some(seconds(11)));
+        let begun = [10, 11, 12].map(|at| stock.begun(rate, seconds(at)));
+        assert_eq!(begun, [0, 1, 1]);
+        stock.slots = [11, 12].map(seconds).into();
         let late = seconds(11) + token_bucket::tolerance(rate).unwrap();
         assert_eq!(stock.count(rate, late), 2);
         assert_eq!(stock.count(rate, late + Duration::from_nanos(1)), 1);
