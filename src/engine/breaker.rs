@@ -1,12 +1,15 @@
 //! Circuit breaker: pauses a relay or a site that fails and probes it, so that an outage uses up no tries and makes no
 //! storm of connections. A pure state machine over boot time.
 
+mod row;
+
 use super::policy::Trouble;
 use crate::bounce;
 use crate::domain::duration;
 use crate::domain::outcome::{Attempt, Stage};
 use crate::domain::shown::with_spaces;
 use crate::smtp::LoginProblem;
+use row::Row;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -30,14 +33,13 @@ const SENDER_PROBE: Duration = Duration::from_secs(60);
 const RELAPSE: Duration = Duration::from_secs(10);
 /// Replies over which deferrals are counted; half of them open the breaker.
 const WINDOW: usize = 20;
-/// Refusals of what we send open it when so many come in a row that they are no chance: at the share of refusals seen
-/// before, a run as long comes once in a thousand million answers.
-const CHANCE: f64 = 1e-9;
-/// So many in a row are needed at least, and these where nothing was taken before.
+/// Refusals of what we send open it when so many come in a row that they are no chance. So many are needed at least, and
+/// these where nothing was taken before.
 const FEWEST_REFUSALS: u32 = 5;
 const FIRST_REFUSALS: u32 = 8;
-/// Answers over which the share is counted.
-const SHARE_WINDOW: u32 = 400;
+/// The same for deferrals of which each names its recipient.
+const FEWEST_DEFERRALS: u32 = 10;
+const FIRST_DEFERRALS: u32 = 30;
 /// So many messages are sent as one probe then, because one of them may be refused for its own sake.
 const SENDER_PROBES: usize = 3;
 /// Where one of so many last replies was good, a refusal of one message is not yet trouble.
@@ -53,6 +55,8 @@ pub enum Signal {
     Fine,
     /// 4xx of relay or site scope.
     Deferred(String),
+    /// 4xx for the sake of one recipient, or so the words say.
+    DeferredOne(String),
     /// No connection, no TLS, no login, 421, relay access denied: further messages would fail too.
     Refused(String),
     /// The same words once a recipient was named: they may be about this message alone.
@@ -74,6 +78,7 @@ impl Signal {
         };
         Some(match trouble {
             Trouble::None => Signal::Fine,
+            Trouble::Recipient => Signal::DeferredOne(words),
             Trouble::Site => Signal::Deferred(words),
             Trouble::Relay => Signal::Refused(words),
             Trouble::Sender => Signal::SenderRefused(words),
@@ -85,6 +90,7 @@ impl Signal {
         match self {
             Signal::Fine => "",
             Signal::Deferred(words)
+            | Signal::DeferredOne(words)
             | Signal::Refused(words)
             | Signal::RefusedOne(words)
             | Signal::LoginRefused(_, words)
@@ -115,7 +121,9 @@ pub fn signals(attempt: &Attempt, trouble: Trouble) -> (Option<Signal>, Option<S
         }
         (_, Trouble::Relay) => (Some(signal), None),
         (_, Trouble::None) => (Some(Signal::Fine), Some(Signal::Fine)),
-        (_, Trouble::Site | Trouble::Sender) => (Some(Signal::Fine), Some(signal)),
+        (_, Trouble::Recipient | Trouble::Site | Trouble::Sender) => {
+            (Some(Signal::Fine), Some(signal))
+        }
     }
 }
 
@@ -192,7 +200,8 @@ pub struct Breaker {
     open: Option<Open>,
     /// The last replies, `true` for a deferral.
     replies: VecDeque<bool>,
-    refusals: Refusals,
+    refusals: Row,
+    deferrals: Row,
     /// Of the last outage: when it ended and how many of its probes had failed.
     last: Option<(Duration, usize, Cause)>,
 }
@@ -212,6 +221,8 @@ struct Open {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Outage,
+    /// Many recipients were deferred in a row, each for its own sake as the words say.
+    Row,
     Login,
     Sender,
 }
@@ -220,7 +231,7 @@ impl Open {
     fn most_probes(&self) -> usize {
         match self.cause {
             Cause::Sender => SENDER_PROBES,
-            Cause::Login | Cause::Outage => 1,
+            Cause::Login | Cause::Outage | Cause::Row => 1,
         }
     }
 
@@ -233,7 +244,7 @@ impl Open {
         let waits: &[Duration] = match self.cause {
             Cause::Sender => &[SENDER_PROBE],
             Cause::Login => &LOGINS,
-            Cause::Outage => &PROBES,
+            Cause::Outage | Cause::Row => &PROBES,
         };
         let longest = waits.last().copied().unwrap_or(SENDER_PROBE);
         waits.get(self.failed_probes).copied().unwrap_or(longest)
@@ -246,7 +257,8 @@ impl Breaker {
             what: what.into(),
             open: None,
             replies: VecDeque::with_capacity(WINDOW),
-            refusals: Refusals::default(),
+            refusals: Row::new(FIRST_REFUSALS, FEWEST_REFUSALS),
+            deferrals: Row::new(FIRST_DEFERRALS, FEWEST_DEFERRALS),
             last: None,
         }
     }
@@ -314,11 +326,16 @@ impl Breaker {
         }
         let (opens, cause, words) = match &signal {
             Signal::Fine => {
-                self.refusals.taken();
+                self.refusals.good();
+                self.deferrals.good();
                 self.count(false);
                 return None;
             }
             Signal::Deferred(words) => (self.count(true), Cause::Outage, words),
+            Signal::DeferredOne(words) => {
+                self.deferrals.bad();
+                (self.deferrals.is_no_chance(), Cause::Row, words)
+            }
             Signal::Refused(words) => (true, Cause::Outage, words),
             Signal::RefusedOne(words) => {
                 let takes_others = self
@@ -332,8 +349,8 @@ impl Breaker {
             Signal::LoginRefused(_, words) => (true, Cause::Login, words),
             Signal::SenderRefused(words) => {
                 self.count(false);
-                self.refusals.refused();
-                (self.refusals.are_no_chance(), Cause::Sender, words)
+                self.refusals.bad();
+                (self.refusals.is_no_chance(), Cause::Sender, words)
             }
         };
         opens.then(|| {
@@ -348,6 +365,7 @@ impl Breaker {
         let works = match signal {
             Signal::Fine => true,
             Signal::SenderRefused(_) => open.cause != Cause::Sender,
+            Signal::DeferredOne(_) => open.cause != Cause::Row,
             Signal::Deferred(_)
             | Signal::Refused(_)
             | Signal::RefusedOne(_)
@@ -409,9 +427,10 @@ impl Breaker {
     fn close(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {
         let open = self.open.take()?;
         self.last = Some((now, open.failed_probes, open.cause));
-        self.refusals = Refusals::default();
+        self.refusals.clear();
+        self.deferrals.clear();
         if matches!(signal, Signal::SenderRefused(_)) {
-            self.refusals.refused();
+            self.refusals.bad();
         }
         Some(Notice::Closed {
             what: self.what.clone(),
@@ -427,40 +446,6 @@ impl Breaker {
         self.replies.push_back(deferred);
         let deferrals = self.replies.iter().filter(|deferred| **deferred).count();
         self.replies.len() == WINDOW && deferrals * 2 >= WINDOW
-    }
-}
-
-/// Refusals of what we send, and how many of the answers before them were such.
-#[derive(Debug, Clone, Default)]
-struct Refusals {
-    in_a_row: u32,
-    /// Answers before this row, and the refusals among them.
-    answers: u32,
-    refused: u32,
-}
-
-impl Refusals {
-    fn taken(&mut self) {
-        self.refused += self.in_a_row;
-        self.answers += self.in_a_row + 1;
-        self.in_a_row = 0;
-        if self.answers > SHARE_WINDOW {
-            self.answers /= 2;
-            self.refused /= 2;
-        }
-    }
-
-    fn refused(&mut self) {
-        self.in_a_row = self.in_a_row.saturating_add(1);
-    }
-
-    fn are_no_chance(&self) -> bool {
-        if self.answers == 0 {
-            return self.in_a_row >= FIRST_REFUSALS;
-        }
-        let share = f64::from(self.refused + 1) / f64::from(self.answers + 2);
-        let chance = share.powf(f64::from(self.in_a_row));
-        self.in_a_row >= FEWEST_REFUSALS && chance <= CHANCE
     }
 }
 

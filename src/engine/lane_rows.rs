@@ -116,7 +116,7 @@ fn lanes(snapshot: &Snapshot, counts: &BTreeMap<Lane, u64>) -> BTreeSet<Lane> {
 fn row(snapshot: &Snapshot, (relay, site): Lane, rate_used: f64) -> LaneRow {
     let none = SiteState::default();
     let state = snapshot.lanes.sites.get(&site).unwrap_or(&none);
-    let breaker = breaker_of(&snapshot.lanes, &relay, state);
+    let breaker = breaker_of(&snapshot.lanes, (&relay, &site), state);
     let parked = match breaker {
         BreakerState::RelayOpen => state.unclaimed,
         BreakerState::SiteOpen | BreakerState::Closed => state.parked,
@@ -140,14 +140,16 @@ fn row(snapshot: &Snapshot, (relay, site): Lane, rate_used: f64) -> LaneRow {
 }
 
 /// Of several sites together it is open where nothing else is left for them.
-fn breaker_of(lanes: &LanesState, relay: &str, site: &SiteState) -> BreakerState {
+fn breaker_of(lanes: &LanesState, (relay, site): (&str, &str), state: &SiteState) -> BreakerState {
     let is_paused = |name: &str| {
         let mut relays = lanes.relays.iter();
         relays.any(|relay| relay.name == name && relay.is_paused)
     };
+    let lane = (relay.to_string(), site.to_string());
     match is_paused(relay) {
         true => BreakerState::RelayOpen,
-        false if site.parked > 0 && site.parked == site.unclaimed => BreakerState::SiteOpen,
+        false if lanes.paused_lanes.contains(&lane) => BreakerState::SiteOpen,
+        false if state.parked > 0 && state.parked == state.unclaimed => BreakerState::SiteOpen,
         false => BreakerState::Closed,
     }
 }
@@ -236,6 +238,7 @@ mod tests {
                 site: "gmail.com".to_string(),
                 messages: 2,
             }],
+            paused_lanes: BTreeSet::new(),
         };
         let outcome = OutcomeSeries {
             relay: "a".to_string(),
@@ -293,6 +296,18 @@ mod tests {
         let other = seen.iter().find(|row| row.site == "other").unwrap();
         assert_eq!((other.waiting, other.parked), (895, 7));
         assert_eq!(other.breaker, BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_site_is_open_over_the_relay_that_it_defers() {
+        let mut snapshot = snapshot(0, false);
+        let lane = ("a".to_string(), "gmail.com".to_string());
+        snapshot.lanes.paused_lanes = [lane].into();
+        let seen = LaneRows::default().rows(&snapshot, Duration::ZERO);
+        let row = seen.iter().find(|row| row.site == "gmail.com").unwrap();
+        assert_eq!(row.breaker, BreakerState::SiteOpen);
+        // Its mail goes over another relay.
+        assert_eq!((row.waiting, row.parked), (8, 0));
     }
 
     #[test]

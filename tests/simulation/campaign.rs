@@ -58,10 +58,7 @@ impl Plan {
         let hold = profile == Profile::Hold || profile == Profile::Faults && random.u32(..8) == 0;
         let (later, expires) = (random.u64(3..20), random.u64(4..40));
         let rows = profile.rows(random);
-        let folder = tempfile::tempdir().unwrap();
-        let lines: String = (0..rows).map(|row| address(row) + "\n").collect();
-        std::fs::write(folder.path().join("list.csv"), format!("email\n{lines}")).unwrap();
-        Plan {
+        let plan = Plan {
             id: RunId::new(format!("c{number}"), "r1"),
             rows,
             begins_after: Duration::from_secs(number.into()) * random.u32(..20),
@@ -77,8 +74,16 @@ impl Plan {
                 Profile::Alone => rows,
                 _ => CHUNK_ROWS,
             },
-            folder: Rc::new(folder),
-        }
+            folder: Rc::new(tempfile::tempdir().unwrap()),
+        };
+        plan.write_list();
+        plan
+    }
+
+    pub fn write_list(&self) {
+        let lines: String = (0..self.rows).map(|row| address(row) + "\n").collect();
+        let path = self.folder.path().join("list.csv");
+        std::fs::write(path, format!("email\n{lines}")).unwrap();
     }
 
     pub fn job(&self) -> Job {

@@ -97,6 +97,46 @@ fn sender_refusals_open_the_breaker_when_so_many_in_a_row_are_no_chance() {
     assert_eq!(row_that_opens(200, 2), 30);
 }
 
+fn deferred_one() -> Signal {
+    Signal::DeferredOne("451 not now".into())
+}
+
+#[test]
+fn thirty_recipients_that_are_deferred_in_a_row_open_the_breaker() {
+    let mut breaker = Breaker::new("site `x.example`");
+    for _ in 1..FIRST_DEFERRALS {
+        assert_eq!(breaker.report(at(0), deferred_one()), None);
+    }
+    assert!(breaker.report(at(0), deferred_one()).is_some());
+    // A probe that is deferred, whatever the words, is no sign that the site works.
+    assert_eq!(breaker.may_try(at(1_000)), Permit::Probe);
+    assert_eq!(breaker.report(at(1_000), deferred_one()), None);
+    assert_eq!(breaker.may_try(at(1_000)), Permit::Wait(at(3_000)));
+    assert_eq!(breaker.may_try(at(3_000)), Permit::Probe);
+    assert!(breaker.report(at(3_000), Signal::Fine).is_some());
+    assert!(!breaker.is_open());
+}
+
+#[test]
+fn deferred_recipients_among_others_are_no_trouble() {
+    let mut breaker = Breaker::new("site `x.example`");
+    for _ in 0..1_000 {
+        for _ in 0..9 {
+            assert_eq!(breaker.report(at(0), deferred_one()), None);
+        }
+        assert_eq!(breaker.report(at(0), Signal::Fine), None);
+    }
+}
+
+#[test]
+fn a_deferred_recipient_does_not_keep_a_site_paused_that_was_away() {
+    let mut breaker = Breaker::new("site `x.example`");
+    breaker.report(at(0), refused());
+    assert_eq!(breaker.may_try(at(1_000)), Permit::Probe);
+    assert!(breaker.report(at(1_000), deferred_one()).is_some());
+    assert!(!breaker.is_open());
+}
+
 #[test]
 fn a_quarter_of_refusals_at_random_is_no_trouble() {
     let mut random = fastrand::Rng::with_seed(1);

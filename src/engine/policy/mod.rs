@@ -16,6 +16,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     None,
+    /// Deferred for the sake of one recipient, or so the words say.
+    Recipient,
     /// The relay refuses us, or is gone.
     Relay,
     /// Deferred for a reason that is about more than one recipient.
@@ -143,14 +145,17 @@ fn retry(delay: Duration, uses_try: bool) -> Option<Outcome> {
 }
 
 /// A server's own error may be about everybody. Only first attempts are counted: what waits in the retry tiers is
-/// there because it was deferred, and says nothing about the rest.
+/// there because it was deferred, and says nothing about the rest. A site that greylists is well.
 fn wider(verdict: &Verdict, tries: u32) -> Trouble {
     match verdict.reason {
-        _ if tries > 0 || verdict.class != Class::Temporary => Trouble::None,
-        Reason::RemoteError | Reason::RemoteFull | Reason::Network | Reason::Reputation => {
+        _ if verdict.class != Class::Temporary => Trouble::None,
+        Reason::RemoteError | Reason::RemoteFull | Reason::Network | Reason::Reputation
+            if tries == 0 =>
+        {
             Trouble::Site
         }
-        _ => Trouble::None,
+        Reason::Greylisted => Trouble::None,
+        _ => Trouble::Recipient,
     }
 }
 
@@ -201,9 +206,9 @@ mod tests {
                 _ => Some(Outcome::Dead),
             };
             for (class, scope, outcome, trouble) in [
-                (Temporary, Recipient, or_dead(temporary), Trouble::None),
-                (Temporary, Message, or_dead(temporary), Trouble::None),
-                (Temporary, Sender, or_dead(temporary), Trouble::None),
+                (Temporary, Recipient, or_dead(temporary), Trouble::Recipient),
+                (Temporary, Message, or_dead(temporary), Trouble::Recipient),
+                (Temporary, Sender, or_dead(temporary), Trouble::Recipient),
                 (Temporary, Site, retry(temporary, false), Trouble::Site),
                 (Temporary, Relay, retry(temporary, false), Trouble::Relay),
                 (Soft, Recipient, or_dead(minutes(30)), Trouble::None),
@@ -280,7 +285,9 @@ mod tests {
         let mut own = verdict(Class::Temporary, Scope::Recipient);
         own.reason = Reason::RemoteError;
         assert_eq!(rule(Stage::RcptTo, 451, &own, 0).1, Trouble::Site);
-        assert_eq!(rule(Stage::RcptTo, 451, &own, 1).1, Trouble::None);
+        assert_eq!(rule(Stage::RcptTo, 451, &own, 1).1, Trouble::Recipient);
+        own.reason = Reason::Greylisted;
+        assert_eq!(rule(Stage::RcptTo, 451, &own, 0).1, Trouble::None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{Histogram, OTHER};
 use crate::domain::event::EventType;
 use crate::domain::outcome::{Class, Reason};
 use crate::domain::rate::Rate;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 /// A worker that can be looked at between any two of its steps.
@@ -81,6 +81,8 @@ pub struct LanesState {
     pub sites: BTreeMap<String, SiteState>,
     /// Messages that are with a relay now, by relay and site.
     pub lanes: Vec<LaneState>,
+    /// Relay and site, where the site is paused over this relay.
+    pub paused_lanes: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -100,7 +102,7 @@ pub struct SiteState {
     pub waiting: usize,
     /// Messages of open chunks that are not claimed.
     pub unclaimed: usize,
-    /// How many of the sites are paused.
+    /// How many of the sites are paused over every relay that takes mail.
     pub paused: usize,
     /// Unclaimed messages of the paused ones.
     pub parked: usize,
@@ -146,9 +148,12 @@ impl LanesState {
                 site,
                 messages,
             });
+        let mut paused_lanes = self.paused_lanes;
+        paused_lanes.retain(|(_, site)| sites.contains_key(site));
         LanesState {
             lanes: lanes.collect(),
             sites,
+            paused_lanes,
             ..self
         }
     }

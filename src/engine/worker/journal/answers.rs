@@ -93,7 +93,7 @@ impl Journal {
             moves: line.hop,
             broken_off: broken.map_or(0, |(count, _)| count),
             takes_others: self.lanes.has_taken_since(relay, last_try),
-            is_paused: self.lanes.is_paused(&answer.in_flight.site),
+            is_paused: self.lanes.is_paused(relay, &answer.in_flight.site),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Inner, Lanes};
 use crate::domain::rate::Rate;
 use crate::engine::worker::figures::{LaneState, LanesState, RelayState, SiteState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 impl Lanes {
@@ -25,7 +25,7 @@ impl Lanes {
                 waiting: state.waiting,
                 unclaimed: 0,
                 parked: 0,
-                paused: usize::from(state.breaker.is_open()),
+                paused: usize::from(inner.is_site_paused(state)),
                 has_rate: limit.is_some(),
                 share: limit.and_then(|limit| inner.share_of(limit.rate, 1, now)),
             };
@@ -37,6 +37,7 @@ impl Lanes {
             relays: relays.collect(),
             sites: sites.collect(),
             lanes: self.with_relays(&inner),
+            paused_lanes: self.paused_lanes(&inner),
         }
     }
 
@@ -45,18 +46,28 @@ impl Lanes {
         for (relay, in_flight) in inner.begun.values() {
             *counts.entry((*relay, &in_flight.site)).or_default() += 1;
         }
-        let name = |relay: usize| {
-            let lane = self.setup.relays.get(relay);
-            lane.map_or_else(String::new, |lane| lane.relay.name().to_string())
-        };
         let lanes = counts.into_iter();
         lanes
             .map(|((relay, site), messages)| LaneState {
-                relay: name(relay),
+                relay: self.relay_name(relay),
                 site: site.to_string(),
                 messages,
             })
             .collect()
+    }
+
+    fn paused_lanes(&self, inner: &Inner) -> BTreeSet<(String, String)> {
+        let sites = inner.sites.iter();
+        let paused = sites.flat_map(|(site, state)| {
+            let relays = state.breakers.open_relays();
+            relays.map(|relay| (self.relay_name(relay), site.clone()))
+        });
+        paused.collect()
+    }
+
+    fn relay_name(&self, relay: usize) -> String {
+        let lane = self.setup.relays.get(relay);
+        lane.map_or_else(String::new, |lane| lane.relay.name().to_string())
     }
 }
 

@@ -20,10 +20,11 @@ impl Lanes {
                 .relays
                 .get_mut(relay)
                 .and_then(|state| state.breaker.report(now, signal)),
-            Some(site) => inner
-                .sites
-                .get_mut(site)
-                .and_then(|state| state.breaker.report(now, signal)),
+            Some(site) => {
+                let what = || self.lane_name(relay, site);
+                let state = inner.sites.get_mut(site);
+                state.and_then(|state| state.breakers.report(relay, what, now, signal))
+            }
         };
         if notice.is_some() {
             inner.even_out_shares();
@@ -52,26 +53,35 @@ impl Lanes {
         let Some(signal) = site else {
             return;
         };
-        if !self.is_greylisting(answer, &signal) {
+        if !self.is_of_an_old_deferral(index, answer, &signal)
+            && !self.is_greylisting(index, answer, &signal)
+        {
             self.signal(index, Some(&answer.in_flight.site), signal);
         }
     }
 
+    /// Whether one recipient is deferred again. It says nothing about the others, unless it was the probe.
+    fn is_of_an_old_deferral(&self, relay: usize, answer: &Answer, signal: &Signal) -> bool {
+        let inner = self.inner.borrow();
+        let state = inner.sites.get(&answer.in_flight.site);
+        let is_open = state.is_some_and(|state| state.breakers.is_open(relay));
+        matches!(signal, Signal::DeferredOne(_)) && !is_first(answer) && !is_open
+    }
+
     /// Whether the site only makes first tries wait: it took this message at its second try while first ones failed, or
     /// has done so lately.
-    fn is_greylisting(&self, answer: &Answer, signal: &Signal) -> bool {
+    fn is_greylisting(&self, relay: usize, answer: &Answer, signal: &Signal) -> bool {
         let now = self.setup.clock.since_boot();
-        let line = &answer.in_flight.open.message.line;
-        let is_first = line.tries == 0 && line.hop == 0;
         let mut inner = self.inner.borrow_mut();
         let Some(site) = inner.sites.get_mut(&answer.in_flight.site) else {
             return false;
         };
         let is_taken = matches!(answer.attempt, Attempt::Delivered(_));
-        if is_taken && !is_first && site.breaker.is_open() {
+        if is_taken && !is_first(answer) && site.breakers.is_open(relay) {
             site.greylists_until = now + GREYLISTING;
         }
-        is_first && now < site.greylists_until && matches!(signal, Signal::Deferred(_))
+        let is_deferred = matches!(signal, Signal::Deferred(_) | Signal::DeferredOne(_));
+        is_deferred && is_first(answer) && now < site.greylists_until
     }
 
     /// The relay has taken a message since then.
@@ -83,11 +93,21 @@ impl Lanes {
         state.is_some_and(|state| state.taken_at > Some(since))
     }
 
-    /// The site is paused for its own trouble.
-    pub fn is_paused(&self, site: &str) -> bool {
+    /// The site is paused over this relay.
+    pub fn is_paused(&self, relay: Option<&str>, site: &str) -> bool {
         let inner = self.inner.borrow();
-        let state = inner.sites.get(site);
-        state.is_some_and(|state| state.breaker.is_open())
+        let relay = self.relay_index(relay);
+        let lane = relay.zip(inner.sites.get(site));
+        lane.is_some_and(|(relay, state)| state.breakers.is_open(relay))
+    }
+
+    /// For notices. The relay is named where there are several.
+    fn lane_name(&self, relay: usize, site: &str) -> String {
+        let several = self.setup.relays.get(relay);
+        match several.filter(|_| self.setup.relays.len() > 1) {
+            Some(lane) => format!("site `{site}` over relay `{}`", lane.relay.name()),
+            None => format!("site `{site}`"),
+        }
     }
 
     fn relay_index(&self, name: Option<&str>) -> Option<usize> {
@@ -97,4 +117,10 @@ impl Lanes {
             .iter()
             .position(|lane| lane.relay.name() == name)
     }
+}
+
+/// The message has not been tried before.
+fn is_first(answer: &Answer) -> bool {
+    let line = &answer.in_flight.open.message.line;
+    line.tries == 0 && line.hop == 0
 }

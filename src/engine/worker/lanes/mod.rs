@@ -11,6 +11,7 @@ mod lent;
 mod quotas;
 mod relay_share;
 mod shares;
+mod site_breakers;
 mod sites;
 mod slots;
 mod take_back;
@@ -33,6 +34,7 @@ use crate::protocol::OpenMessage;
 use crate::smtp::Outgoing;
 use connection_limit::ConnectionLimit;
 use hold_times::{HoldTime, HoldTimes};
+use site_breakers::SiteBreakers;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
@@ -60,8 +62,11 @@ pub struct Answer {
     pub suppressed: bool,
 }
 
-/// With more sites than this, those without messages, limit or open breaker are forgotten.
+/// With more sites than this, those without messages, limit or open breaker are forgotten. Each has a breaker for each
+/// relay, so with many relays they are fewer.
 const MAX_SITES: usize = 10_000;
+const MAX_LANES: usize = 50_000;
+const FEWEST_SITES: usize = 1_000;
 
 pub struct Lanes {
     setup: Rc<Setup>,
@@ -153,10 +158,12 @@ struct RelayState {
     leaving: usize,
     /// Where it has a daily quota.
     allowance: Option<Allowance>,
+    /// It had no message that it may take when it asked last, because until then it is not tried for their sites.
+    nothing_until: Duration,
 }
 
 struct SiteState {
-    breaker: Breaker,
+    breakers: SiteBreakers,
     pace: Option<Pace>,
     /// Claimed messages that have not begun.
     waiting: usize,
@@ -197,6 +204,7 @@ impl Lanes {
             sessions: 0,
             leaving: 0,
             allowance: (lane.quota.clone()).map(|quota| Allowance::new(quota, setup.clock.now())),
+            nothing_until: Duration::ZERO,
         });
         let relays: Vec<RelayState> = relays.collect();
         let connections = relays.iter().map(|relay| relay.connections).sum();
@@ -377,6 +385,13 @@ impl Lanes {
             .for_each(ConnectionQueue::wake);
     }
 
+    fn wake_others(&self, relay: usize) {
+        let others = self.connection_queues.iter().enumerate();
+        others
+            .filter(|(index, _)| *index != relay)
+            .for_each(|(_, queue)| queue.wake());
+    }
+
     pub(super) fn wake_relay(&self, relay: usize) {
         if let Some(connections) = self.connection_queues.get(relay) {
             connections.wake();
@@ -397,8 +412,14 @@ impl Lanes {
         inner.roll_quotas(self.setup.clock.now());
         inner.may_take(relay, has_probe, now)?;
         let list = self.suppressions.borrow();
+        let had_messages = inner.has_messages(relay, now);
         loop {
-            let index = inner.next_for_site(&self.setup, now)?;
+            let found = inner.next_for_site(&self.setup, relay, now);
+            if had_messages && !inner.has_messages(relay, now) {
+                // Others may have waited for this relay to take its share.
+                self.wake_others(relay);
+            }
+            let index = found?;
             let in_flight = inner.waiting.remove(index).ok_or(Blocked::Empty)?;
             inner.waits_no_more(&in_flight.site);
             let suppressed = list.has(&self.setup.key, &in_flight.open.message.line.address);

@@ -154,6 +154,7 @@ mod tests {
             sessions: 0,
             leaving: 0,
             allowance,
+            nothing_until: Duration::ZERO,
         }
     }
 

@@ -2,25 +2,28 @@
 
 use super::hold_times::HoldTime;
 use super::relay_share::{self, Candidate};
-use super::{Blocked, InFlight, Inner, Lanes, MAX_SITES, RelayState, SiteState};
+use super::site_breakers::SiteBreakers;
+use super::{
+    Blocked, FEWEST_SITES, InFlight, Inner, Lanes, MAX_LANES, MAX_SITES, RelayState, SiteState,
+};
 use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
-use crate::engine::breaker::Breaker;
 use crate::engine::limits::pace::Pace;
 use crate::engine::limits::shares::ShareSchedule;
 use crate::engine::worker::settings::Setup;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A relay with messages that has answered nothing for so long is taken for stopped.
 const SILENT: Duration = Duration::from_secs(2);
 
 impl Lanes {
-    /// Mail to this site is held back: its breaker is open and no probe is due.
+    /// Mail to this site is held back: its breakers are open and no probe is due.
     pub fn is_closed(&self, site: &str) -> bool {
         let now = self.setup.clock.since_boot();
         let inner = self.inner.borrow();
         let state = inner.sites.get(site);
-        state.is_some_and(|state| state.breaker.is_holding(now))
+        state.is_some_and(|state| inner.probes(state, now) == 0)
     }
 
     /// Counts one more message for the site in this cycle, if its limits allow one.
@@ -90,9 +93,6 @@ impl Lanes {
     /// has to wait for the site itself, not for other mail. A slot that begins later does not count: with a thousand sites
     /// of two messages a second, the slots of the first sixty would keep the worker from reading the others' mail.
     pub fn site_flow(&self, site: &str) -> usize {
-        let now = self.setup.clock.since_boot();
-        let mut inner = self.inner.borrow_mut();
-        let limit = self.setup.sites.get(site);
         self.room_within_limits(site, Pace::begun)
     }
 
@@ -102,6 +102,9 @@ impl Lanes {
         site: &str,
         slots: impl Fn(&mut Pace, Duration) -> usize,
     ) -> usize {
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        let limit = self.setup.sites.get(site);
         if inner.site_is_closed(site, now) {
             return 0;
         }
@@ -111,12 +114,14 @@ impl Lanes {
         let reserved = inner.reserved.get(site).copied().unwrap_or(0);
         let places = inner.places(&self.setup);
         let mut room = inner.room_of_slow(site, places, reserved, now);
+        let known = inner.sites.get(site);
+        let probes = known.map_or(usize::MAX, |state| inner.probes(state, now));
         let Some(state) = inner.sites.get_mut(site) else {
             return room;
         };
         let claimed = state.claimed() + reserved;
-        if state.breaker.is_open() {
-            room = room.min(state.breaker.probes(now).saturating_sub(claimed));
+        if probes < usize::MAX {
+            room = room.min(probes.saturating_sub(claimed));
         }
         if let Some(limit) = limit {
             // One waits for each that is with a relay, so that no connection waits for the next commit.
@@ -263,7 +268,7 @@ impl Inner {
         if is_probe || self.relays.len() == 1 {
             return Ok(());
         }
-        match relay_share::choose(&self.candidates(now)) {
+        match relay_share::choose(&self.candidates(relay, now)) {
             Some(chosen) if chosen == relay => Ok(()),
             chosen => Err(Blocked::OthersTurn(chosen)),
         }
@@ -276,15 +281,45 @@ impl Inner {
             state.breaker.may_try(now);
         }
         if let Some(state) = self.sites.get_mut(site) {
-            state.breaker.may_try(now);
+            state.breakers.begin(relay, now);
         }
     }
 
-    /// The relays that may take a message now.
-    fn candidates(&mut self, now: Duration) -> Vec<Option<Candidate>> {
-        let candidate = |relay: &mut RelayState| {
+    /// The relays that take mail. All of them if none does, because then each is probed.
+    fn working_relays(&self) -> impl Iterator<Item = usize> {
+        let are_all_held = self.are_all_held();
+        let relays = self.relays.iter().enumerate();
+        relays
+            .filter(move |(_, relay)| are_all_held || !relay.is_held())
+            .map(|(index, _)| index)
+    }
+
+    /// How many messages the breakers let go to the site now; `usize::MAX` if they are closed.
+    fn probes(&self, site: &SiteState, now: Duration) -> usize {
+        match site.breakers.is_any_open() {
+            true => site.breakers.allowed(self.working_relays(), now),
+            false => usize::MAX,
+        }
+    }
+
+    /// The site is paused over every relay that takes mail.
+    pub(super) fn is_site_paused(&self, site: &SiteState) -> bool {
+        site.breakers.is_any_open() && site.breakers.are_open(self.working_relays())
+    }
+
+    /// Sites that get nothing now, because no probe is due over any relay.
+    pub(super) fn held_sites(&self, now: Duration) -> BTreeSet<String> {
+        let sites = self.sites.iter();
+        let held = sites.filter(|(_, state)| self.probes(state, now) == 0);
+        held.map(|(site, _)| site.clone()).collect()
+    }
+
+    /// The relays that may take a message now. One that has nothing to take asks only for itself.
+    fn candidates(&mut self, asking: usize, now: Duration) -> Vec<Option<Candidate>> {
+        let candidate = |(index, relay): (usize, &mut RelayState)| {
             let opens = relay.pace.opens(now);
-            let is_open = relay.open > 0 && !relay.breaker.is_open();
+            let has_messages = index == asking || relay.nothing_until <= now;
+            let is_open = relay.open > 0 && !relay.breaker.is_open() && has_messages;
             let per_second = relay.pace.share().map(|rate| rate.per_second());
             let is_open = is_open && relay.quota_left() > 0;
             (is_open && opens.is_some_and(|at| at <= now)).then(|| Candidate {
@@ -294,7 +329,7 @@ impl Inner {
                 speed: Candidate::speed(relay.connections, relay.hold_time.hold(now), per_second),
             })
         };
-        self.relays.iter_mut().map(candidate).collect()
+        self.relays.iter_mut().enumerate().map(candidate).collect()
     }
 
     /// A relay that was unavailable does not catch up.
@@ -310,8 +345,36 @@ impl Inner {
         valid.is_some_and(|(token, until)| *token == in_flight.token && now < *until)
     }
 
-    /// The first waiting message whose site takes mail now.
-    pub(super) fn next_for_site(&mut self, setup: &Setup, now: Duration) -> Result<usize, Blocked> {
+    /// The relay found a message that it may take when it asked last, or has not asked since one may have come.
+    pub(super) fn has_messages(&self, relay: usize, now: Duration) -> bool {
+        let state = self.relays.get(relay);
+        state.is_some_and(|state| state.nothing_until <= now)
+    }
+
+    /// The first waiting message whose site takes mail now over this relay.
+    pub(super) fn next_for_site(
+        &mut self,
+        setup: &Setup,
+        relay: usize,
+        now: Duration,
+    ) -> Result<usize, Blocked> {
+        let found = self.first_that_may_go(setup, relay, now);
+        let nothing_until = match &found {
+            Err(Blocked::Until(until)) => *until,
+            _ => Duration::ZERO,
+        };
+        if let Some(state) = self.relays.get_mut(relay) {
+            state.nothing_until = nothing_until;
+        }
+        found
+    }
+
+    fn first_that_may_go(
+        &mut self,
+        setup: &Setup,
+        relay: usize,
+        now: Duration,
+    ) -> Result<usize, Blocked> {
         let mut until: Option<Duration> = None;
         for index in 0..self.waiting.len() {
             let Some(site) = self
@@ -321,7 +384,7 @@ impl Inner {
             else {
                 break;
             };
-            match self.site_opens(setup, &site, now) {
+            match self.site_opens(setup, relay, &site, now) {
                 Some(at) if at <= now => return Ok(index),
                 Some(at) => until = Some(until.map_or(at, |earlier| earlier.min(at))),
                 None => {}
@@ -330,16 +393,17 @@ impl Inner {
         Err(until.map_or(Blocked::Empty, Blocked::Until))
     }
 
-    /// When a site takes its next message; `None`: when one of its messages comes back.
-    pub(super) fn site_opens(
+    /// When a site takes its next message over this relay; `None`: when one of its messages comes back.
+    fn site_opens(
         &mut self,
         setup: &Setup,
+        relay: usize,
         site: &str,
         now: Duration,
     ) -> Option<Duration> {
         let most = self.most_with_relay(site, now);
         let state = self.site(setup, site, now);
-        if let Some(until) = state.breaker.held_until(now) {
+        if let Some(until) = state.breakers.held_until(relay, now) {
             return Some(until);
         }
         let limit = setup
@@ -356,15 +420,16 @@ impl Inner {
     }
 
     pub(super) fn site(&mut self, setup: &Setup, site: &str, now: Duration) -> &mut SiteState {
-        if self.sites.len() > MAX_SITES && !self.sites.contains_key(site) {
+        let most = (MAX_LANES / self.relays.len().max(1)).clamp(FEWEST_SITES, MAX_SITES);
+        if self.sites.len() > most && !self.sites.contains_key(site) {
             self.sites
-                .retain(|_, s| s.claimed() > 0 || s.breaker.is_open() || s.pace.is_some());
+                .retain(|_, s| s.claimed() > 0 || s.breakers.is_any_open() || s.pace.is_some());
         }
         let schedule = self.schedule.as_ref();
         self.sites.entry(site.to_string()).or_insert_with(|| {
             let limit = setup.sites.get(site);
             SiteState {
-                breaker: Breaker::new(format!("site `{site}`")),
+                breakers: SiteBreakers::default(),
                 pace: limit.map(|limit| site_pace(setup, (site, limit.rate), schedule, now)),
                 waiting: 0,
                 with_relay: 0,

@@ -5,7 +5,7 @@ use crate::domain::ids::RunKey;
 use crate::domain::outcome::Attempt;
 use crate::domain::topic::TopicPartition;
 use std::cell::Cell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::SystemTime;
 
 impl Lanes {
@@ -27,11 +27,7 @@ impl Lanes {
             if inner.waiting.is_empty() {
                 return;
             }
-            let open = inner
-                .sites
-                .iter()
-                .filter(|(_, state)| state.breaker.is_holding(now));
-            let sites: BTreeSet<String> = open.map(|(site, _)| site.clone()).collect();
+            let sites = inner.held_sites(now);
             (inner.valid.clone(), sites, inner.are_all_held())
         };
         let nothing_goes = !self.may_send();
