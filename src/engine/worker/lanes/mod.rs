@@ -10,6 +10,7 @@ mod judge;
 mod lent;
 mod quotas;
 mod relay_share;
+mod room;
 mod shares;
 mod site_breakers;
 mod sites;

@@ -1,0 +1,126 @@
+//! How many more messages of a site may be claimed in this cycle.
+
+use super::hold_times::HoldTime;
+use super::{Inner, Lanes, SiteState};
+use crate::engine::limits::pace::Pace;
+use crate::engine::worker::settings::Setup;
+use std::time::Duration;
+
+impl Lanes {
+    /// Counts one more message for the site in this cycle, if its limits allow one.
+    pub fn reserve(&self, site: &str) -> bool {
+        let room = self.site_room(site);
+        if room == usize::MAX {
+            return true;
+        }
+        if room > 0 {
+            let mut inner = self.inner.borrow_mut();
+            *inner.reserved.entry(site.to_string()).or_default() += 1;
+        }
+        room > 0
+    }
+
+    /// A new cycle starts to claim.
+    pub fn begin_reserving(&self) {
+        self.inner.borrow_mut().reserved.clear();
+    }
+
+    /// How many more messages the site takes in this cycle.
+    pub fn site_room(&self, site: &str) -> usize {
+        let now = self.setup.clock.since_boot();
+        let flow = self.room_within_limits(site, Pace::stock);
+        let inner = self.inner.borrow();
+        let unknown = HoldTime::default();
+        let state = inner.sites.get(site);
+        let hold_time = state.map_or(&unknown, |state| &state.hold_time);
+        let reserved = inner.reserved.get(site).copied().unwrap_or(0);
+        let claimed = state.map_or(0, SiteState::claimed) + reserved;
+        let has_others = inner.busy_sites > usize::from(claimed > 0);
+        let most = inner
+            .hold_times
+            .most(hold_time, inner.places(&self.setup), has_others, now);
+        most.map_or(flow, |most| flow.min(most.saturating_sub(claimed)))
+    }
+
+    /// How many more messages may go now by the site's limits, its breaker and how slow it is alone: zero while its mail
+    /// has to wait for the site itself, not for other mail. A slot that begins later does not count: with a thousand sites
+    /// of two messages a second, the slots of the first sixty would keep the worker from reading the others' mail.
+    pub fn site_flow(&self, site: &str) -> usize {
+        self.room_within_limits(site, Pace::begun)
+    }
+
+    /// `slots`: how many of the site's slots count.
+    fn room_within_limits(
+        &self,
+        site: &str,
+        slots: impl Fn(&mut Pace, Duration) -> usize,
+    ) -> usize {
+        let now = self.setup.clock.since_boot();
+        let mut inner = self.inner.borrow_mut();
+        let limit = self.setup.sites.get(site);
+        if inner.site_is_closed(site, now) {
+            return 0;
+        }
+        if limit.is_some() {
+            inner.site(&self.setup, site, now);
+        }
+        let reserved = inner.reserved.get(site).copied().unwrap_or(0);
+        let places = inner.places(&self.setup);
+        let mut room = inner.room_of_slow(site, places, reserved, now);
+        let known = inner.sites.get(site);
+        let probes = known.map_or(usize::MAX, |state| inner.probes(state, now));
+        let Some(state) = inner.sites.get_mut(site) else {
+            return room;
+        };
+        let claimed = state.claimed() + reserved;
+        if probes < usize::MAX {
+            room = room.min(probes.saturating_sub(claimed));
+        }
+        if let Some(limit) = limit {
+            // One waits for each that is with a relay, so that no connection waits for the next commit.
+            let all = claimed + state.stuck;
+            room = room.min(limit.connections.saturating_mul(2).saturating_sub(all));
+        }
+        if let Some(pace) = &mut state.pace {
+            let slots = slots(pace, now);
+            room = room.min(slots.saturating_sub(state.waiting + reserved));
+        }
+        room
+    }
+}
+
+impl Inner {
+    /// Messages that may be claimed at once by what the connections need.
+    fn places(&self, setup: &Setup) -> usize {
+        setup.max_uncommitted.min(2 * self.connections())
+    }
+
+    /// How many more messages of a slow site may be claimed; `usize::MAX` if it is not slow.
+    fn room_of_slow(&self, site: &str, places: usize, reserved: usize, now: Duration) -> usize {
+        let Some(state) = self.sites.get(site) else {
+            return usize::MAX;
+        };
+        if !self.hold_times.is_slow(&state.hold_time, now) {
+            return usize::MAX;
+        }
+        let claimed = state.claimed() + reserved;
+        let most = self.hold_times.most(&state.hold_time, places, false, now);
+        let room = most.unwrap_or(usize::MAX).saturating_sub(claimed);
+        match claimed {
+            // One of a site that has none may always go: it shows whether the site is still slow.
+            0 => room,
+            _ => {
+                let together = self.hold_times.most_of_slow();
+                room.min(together.saturating_sub(self.slow + reserved))
+            }
+        }
+    }
+
+    /// How many messages the breakers let go to the site now; `usize::MAX` if they are closed.
+    pub(super) fn probes(&self, site: &SiteState, now: Duration) -> usize {
+        match site.breakers.is_any_open() {
+            true => site.breakers.allowed(self.working_relays(), now),
+            false => usize::MAX,
+        }
+    }
+}
