@@ -16,6 +16,18 @@ enum PaceOf {
 /// Slots of one relay or site are not needed further ahead.
 pub const MOST_SLOTS: usize = 64;
 
+/// A commit takes about so long at least.
+const SHORTEST_HORIZON: Duration = Duration::from_millis(10);
+
+/// How far ahead slots of sites are taken that have this rate together. Claimed messages wait for their slots, and half of
+/// the most that may be claimed is kept for those that are with relays. A thousand sites of two messages a second have
+/// 120 slots in 60 ms, which is more than K at its default.
+fn shorter(horizon: Duration, per_second: f64, most_claimed: usize) -> Duration {
+    let seconds = most_claimed as f64 / 2.0 / per_second;
+    let most = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    horizon.min(most.max(SHORTEST_HORIZON))
+}
+
 impl Lanes {
     /// Takes slots of sites with a rate for messages that could be claimed (`sendable`, by site) or are. Other workers
     /// may have messages for the same sites, so slots are taken only for messages. Returns when asking again makes sense.
@@ -41,6 +53,9 @@ impl Lanes {
                 wants.push(want);
             }
         }
+        let per_second = paces.iter().filter_map(|(_, pace)| pace.share());
+        let per_second = per_second.map(|rate| rate.per_second()).sum();
+        let horizon = shorter(horizon, per_second, self.setup.max_uncommitted);
         let mut next: Option<Duration> = None;
         for ((_, pace), want) in paces.iter_mut().zip(wants) {
             self.fill(pace, want, now, horizon).await;
@@ -131,5 +146,26 @@ impl Lanes {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_many_sites_are_taken_later() {
+        let millis = Duration::from_millis;
+        for (per_second, most_claimed, horizon) in [
+            (0.0, 64, 60),
+            (10.0, 64, 60),
+            (2_000.0, 64, 16),
+            (2_000.0, 1_024, 60),
+            (50_000.0, 64, 10),
+        ] {
+            let shorter = shorter(millis(60), per_second, most_claimed);
+            assert_eq!(shorter, millis(horizon), "{per_second}");
+        }
+        assert_eq!(shorter(millis(5), 50_000.0, 64), millis(5));
     }
 }
