@@ -1,12 +1,12 @@
 //! One connection's view of the lanes.
 
-use super::{Blocked, Lanes};
+use super::{Blocked, ConnectionQueue, Lanes};
 use crate::domain::outcome::Attempt;
 use crate::smtp::{Feed, Outgoing};
 use async_trait::async_trait;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 /// One connection's view of the lanes.
@@ -98,7 +98,13 @@ impl Feed for RelayFeed {
                 Err(Blocked::Closing) => return None,
                 Err(blocked) => {
                     let waiting = Waiting::begin(&connections.connected_waiting);
-                    self.lanes.wait(woken, blocked).await;
+                    match Alarm::set(connections, &blocked) {
+                        Some(alarm) => {
+                            self.lanes.wait(woken, blocked).await;
+                            alarm.has_rung();
+                        }
+                        None => woken.await,
+                    }
                     drop(waiting);
                 }
             }
@@ -160,6 +166,49 @@ impl Drop for RelayFeed {
         }
         if self.is_open.get() {
             self.lanes.closed_one(self.relay);
+        }
+    }
+}
+
+/// One of a relay's waiting connections wakes by itself when the next message may go; the others are woken by it. With a
+/// timer each, every slot would wake all of them to look for the same message.
+struct Alarm<'a> {
+    connections: &'a ConnectionQueue,
+    at: Duration,
+    has_rung: bool,
+}
+
+impl<'a> Alarm<'a> {
+    /// `None`: nothing is known to come, or another connection wakes earlier.
+    fn set(connections: &'a ConnectionQueue, blocked: &Blocked) -> Option<Alarm<'a>> {
+        let Blocked::Until(at) = *blocked else {
+            return None;
+        };
+        if connections.alarm.get().is_some_and(|earlier| earlier <= at) {
+            return None;
+        }
+        connections.alarm.set(Some(at));
+        Some(Alarm {
+            connections,
+            at,
+            has_rung: false,
+        })
+    }
+
+    /// The connection is awake, and looks itself.
+    fn has_rung(mut self) {
+        self.has_rung = true;
+    }
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if self.connections.alarm.get() == Some(self.at) {
+            self.connections.alarm.set(None);
+        }
+        // The session ended while it waited: another connection takes over.
+        if !self.has_rung {
+            self.connections.wake();
         }
     }
 }

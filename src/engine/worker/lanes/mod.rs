@@ -92,6 +92,8 @@ struct ConnectionQueue {
     connected: Notify,
     connected_waiting: Cell<usize>,
     unconnected: Notify,
+    /// When the first of the connected ones wakes by itself.
+    alarm: Cell<Option<Duration>>,
 }
 
 impl ConnectionQueue {

@@ -103,11 +103,10 @@ impl Inner {
     }
 
     /// How many messages of the site may be with relays at once, so that other waiting messages have a connection.
-    fn most_with_relay(&self, site: &str, now: Duration) -> usize {
+    fn most_with_relay(&self, site: &str, has_others: bool, now: Duration) -> usize {
         let Some(state) = self.sites.get(site) else {
             return usize::MAX;
         };
-        let has_others = self.waiting.iter().any(|other| other.site != site);
         let connections = self.connections();
         let most = self
             .hold_times
@@ -260,33 +259,30 @@ impl Inner {
         relay: usize,
         now: Duration,
     ) -> Result<usize, Blocked> {
+        // Taken out, because the sites change while the messages are looked at.
+        let waiting = std::mem::take(&mut self.waiting);
         let mut until: Option<Duration> = None;
-        for index in 0..self.waiting.len() {
-            let Some(site) = self
-                .waiting
-                .get(index)
-                .map(|in_flight| in_flight.site.clone())
-            else {
-                break;
-            };
-            match self.site_opens(setup, relay, &site, now) {
-                Some(at) if at <= now => return Ok(index),
-                Some(at) => until = Some(until.map_or(at, |earlier| earlier.min(at))),
-                None => {}
-            }
-        }
-        Err(until.map_or(Blocked::Empty, Blocked::Until))
+        let mut may_go = waiting.iter().map(|in_flight| {
+            let site = &in_flight.site;
+            let has_others = waiting.iter().any(|other| other.site != *site);
+            let opens = self.site_opens(setup, (relay, site), has_others, now);
+            until = until.into_iter().chain(opens).min();
+            opens.is_some_and(|at| at <= now)
+        });
+        let found = may_go.position(|may_go| may_go);
+        self.waiting = waiting;
+        found.ok_or(until.map_or(Blocked::Empty, Blocked::Until))
     }
 
     /// When a site takes its next message over this relay; `None`: when one of its messages comes back.
     fn site_opens(
         &mut self,
         setup: &Setup,
-        relay: usize,
-        site: &str,
+        (relay, site): (usize, &str),
+        has_others: bool,
         now: Duration,
     ) -> Option<Duration> {
-        let most = self.most_with_relay(site, now);
+        let most = self.most_with_relay(site, has_others, now);
         let state = self.site(setup, site, now);
         if let Some(until) = state.breakers.held_until(relay, now) {
             return Some(until);
