@@ -132,6 +132,11 @@ impl Machine {
         self.backlog.counts()
     }
 
+    /// Sites with messages that are not claimed.
+    pub fn waiting_sites(&self) -> impl Iterator<Item = &str> {
+        self.backlog.sites().map(|site| site.as_ref())
+    }
+
     /// How many messages to this site could be claimed if it took them, counted no further than `limit`.
     pub fn sendable(&self, site: &str, view: &CycleView, limit: usize) -> usize {
         if self.phase != Phase::Active {

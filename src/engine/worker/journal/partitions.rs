@@ -241,12 +241,17 @@ impl Partitions {
         view: &CycleView,
         sites: &BTreeMap<String, SiteLimit>,
     ) -> BTreeMap<String, usize> {
-        let sites = sites.keys().map(|site| {
-            let machines = self.machines();
-            let count = machines.map(|machine| machine.sendable(site, view, MOST_SLOTS));
-            (site.clone(), count.sum())
-        });
-        sites.filter(|(_, count)| *count > 0).collect()
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for machine in self.machines() {
+            let limited = machine.waiting_sites();
+            for site in limited.filter(|site| sites.contains_key(*site)) {
+                match machine.sendable(site, view, MOST_SLOTS) {
+                    0 => {}
+                    count => *counts.entry(site.to_string()).or_default() += count,
+                }
+            }
+        }
+        counts
     }
 
     /// How many messages could be claimed now, counted no further than `limit`.

@@ -23,7 +23,7 @@ pub use slots::MOST_SLOTS;
 
 use super::followed::Suppressions;
 use super::hours::SendHours;
-use super::settings::{Observer, Setup};
+use super::settings::{Observer, Setup, SiteLimit};
 use crate::domain::outcome::Attempt;
 use crate::domain::rate::Rate;
 use crate::domain::topic::TopicPartition;
@@ -114,7 +114,7 @@ struct Inner {
     valid: BTreeMap<TopicPartition, (u64, Duration)>,
     answers: Vec<Answer>,
     relays: Vec<RelayState>,
-    sites: BTreeMap<String, SiteState>,
+    sites: HashMap<String, SiteState>,
     pace: Pace,
     /// The limit of the whole queue, and its burst.
     limit: (Rate, u32),
@@ -167,6 +167,7 @@ struct RelayState {
 
 struct SiteState {
     breakers: SiteBreakers,
+    limit: Option<SiteLimit>,
     pace: Option<Pace>,
     /// Claimed messages that have not begun.
     waiting: usize,
@@ -217,7 +218,7 @@ impl Lanes {
             valid: BTreeMap::new(),
             answers: Vec::new(),
             relays,
-            sites: BTreeMap::new(),
+            sites: HashMap::new(),
             pace: Pace::new(queue, "rate".to_string(), setup.rate.rate, setup.rate.burst),
             limit: (setup.rate.rate, setup.rate.burst),
             schedule: None,

@@ -57,35 +57,35 @@ impl Lanes {
     ) -> usize {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
-        let limit = self.setup.sites.get(site);
-        if inner.site_is_closed(site, now) {
-            return 0;
-        }
-        if limit.is_some() {
+        if !inner.sites.contains_key(site) {
+            if !self.setup.sites.contains_key(site) {
+                return usize::MAX;
+            }
             inner.site(&self.setup, site, now);
         }
         let reserved = inner.reserved.get(site).copied().unwrap_or(0);
-        let places = inner.places(&self.setup);
-        let mut room = inner.room_of_slow(site, places, reserved, now);
-        let known = inner.sites.get(site);
-        let probes = known.map_or(usize::MAX, |state| inner.probes(state, now));
-        let Some(state) = inner.sites.get_mut(site) else {
-            return room;
+        // The slots first, because most of a thousand limited sites have none.
+        let room = match inner.sites.get_mut(site) {
+            Some(state) => state.room_of_slots(reserved, |pace| slots(pace, now)),
+            None => usize::MAX,
         };
-        let claimed = state.claimed() + reserved;
-        if probes < usize::MAX {
-            room = room.min(probes.saturating_sub(claimed));
+        match inner.sites.get(site).filter(|_| room > 0) {
+            Some(state) => room.min(inner.room_of_others(&self.setup, state, reserved, now)),
+            None => room,
         }
-        if let Some(limit) = limit {
-            // One waits for each that is with a relay, so that no connection waits for the next commit.
-            let all = claimed + state.stuck;
-            room = room.min(limit.connections.saturating_mul(2).saturating_sub(all));
+    }
+}
+
+impl SiteState {
+    fn room_of_slots(&mut self, reserved: usize, slots: impl Fn(&mut Pace) -> usize) -> usize {
+        let Some(pace) = &mut self.pace else {
+            return usize::MAX;
+        };
+        let slots = slots(pace);
+        match slots {
+            usize::MAX => usize::MAX,
+            _ => slots.saturating_sub(self.waiting + reserved),
         }
-        if let Some(pace) = &mut state.pace {
-            let slots = slots(pace, now);
-            room = room.min(slots.saturating_sub(state.waiting + reserved));
-        }
-        room
     }
 }
 
@@ -95,11 +95,37 @@ impl Inner {
         setup.max_uncommitted.min(2 * self.connections())
     }
 
+    /// How many more messages may go by the site's breakers, by how slow it is, and by its limit of messages at once.
+    fn room_of_others(
+        &self,
+        setup: &Setup,
+        state: &SiteState,
+        reserved: usize,
+        now: Duration,
+    ) -> usize {
+        let claimed = state.claimed() + reserved;
+        let places = self.places(setup);
+        let mut room = self.room_of_slow(state, places, reserved, now);
+        let probes = self.probes(state, now);
+        if probes < usize::MAX {
+            room = room.min(probes.saturating_sub(claimed));
+        }
+        if let Some(limit) = state.limit {
+            // One waits for each that is with a relay, so that no connection waits for the next commit.
+            let all = claimed + state.stuck;
+            room = room.min(limit.connections.saturating_mul(2).saturating_sub(all));
+        }
+        room
+    }
+
     /// How many more messages of a slow site may be claimed; `usize::MAX` if it is not slow.
-    fn room_of_slow(&self, site: &str, places: usize, reserved: usize, now: Duration) -> usize {
-        let Some(state) = self.sites.get(site) else {
-            return usize::MAX;
-        };
+    fn room_of_slow(
+        &self,
+        state: &SiteState,
+        places: usize,
+        reserved: usize,
+        now: Duration,
+    ) -> usize {
         if !self.hold_times.is_slow(&state.hold_time, now) {
             return usize::MAX;
         }

@@ -287,10 +287,7 @@ impl Inner {
         if let Some(until) = state.breakers.held_until(relay, now) {
             return Some(until);
         }
-        let limit = setup
-            .sites
-            .get(site)
-            .map_or(usize::MAX, |limit| limit.connections);
+        let limit = state.limit.map_or(usize::MAX, |limit| limit.connections);
         if state.with_relay >= limit || state.with_answering_relay() >= most {
             return None;
         }
@@ -311,6 +308,7 @@ impl Inner {
             let limit = setup.sites.get(site);
             SiteState {
                 breakers: SiteBreakers::default(),
+                limit: limit.copied(),
                 pace: limit.map(|limit| site_pace(setup, (site, limit.rate), schedule, now)),
                 waiting: 0,
                 with_relay: 0,

@@ -1,6 +1,6 @@
 //! The stocks of slots: of the whole queue, of each relay and of each site with a rate.
 
-use super::Lanes;
+use super::{Inner, Lanes};
 use crate::engine::limits::pace::{NextSlots, Pace};
 use crate::engine::worker::settings::Notice;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ fn shorter(horizon: Duration, per_second: f64, most_claimed: usize) -> Duration 
 }
 
 impl Lanes {
-    /// Takes slots of sites with a rate for messages that could be claimed (`sendable`, by site) or are. Other workers
+    /// Takes slots of sites with a rate for messages that could be claimed (`sendable`, by site) or wait beside them. Other workers
     /// may have messages for the same sites, so slots are taken only for messages. Returns when asking again makes sense.
     pub async fn fill_sites(
         &self,
@@ -37,34 +37,42 @@ impl Lanes {
         horizon: Duration,
     ) -> Option<Duration> {
         let now = self.setup.clock.since_boot();
-        let (mut paces, mut wants) = (Vec::new(), Vec::new());
-        {
+        let wants = self.inner.borrow().wanted_slots(sendable);
+        let horizon = self.horizon_of_sites(&wants, horizon);
+        let mut next: Option<Duration> = None;
+        let mut asks = Vec::new();
+        for (site, want) in wants {
             let mut inner = self.inner.borrow_mut();
-            for site in self.setup.sites.keys() {
-                let state = inner.site(&self.setup, site, now);
-                let claimable = sendable.get(site).copied().unwrap_or(0);
-                let want = (state.waiting + claimable).min(MOST_SLOTS);
-                let pace = state.pace.as_mut();
-                let Some(pace) = pace.filter(|pace| want > 0 && !pace.is_unlimited()) else {
-                    continue;
-                };
-                let pace = std::mem::replace(pace, Pace::none());
-                paces.push((PaceOf::Site(site.clone()), pace));
-                wants.push(want);
+            let Some(pace) = &mut inner.site(&self.setup, &site, now).pace else {
+                continue;
+            };
+            match pace.ask_at(now, horizon) {
+                _ if pace.stock(now) >= want => {}
+                Some(at) if at <= now => {
+                    let pace = std::mem::replace(pace, Pace::none());
+                    asks.push((want, (PaceOf::Site(site), pace)));
+                }
+                later => next = next.into_iter().chain(later).min(),
             }
         }
-        let per_second = paces.iter().filter_map(|(_, pace)| pace.share());
-        let per_second = per_second.map(|rate| rate.per_second()).sum();
-        let horizon = shorter(horizon, per_second, self.setup.max_uncommitted);
-        let mut next: Option<Duration> = None;
-        for ((_, pace), want) in paces.iter_mut().zip(wants) {
-            self.fill(pace, want, now, horizon).await;
+        let mut paces = Vec::new();
+        for (want, (site, mut pace)) in asks {
+            self.fill(&mut pace, want, now, horizon).await;
             let ask_at = pace.ask_at(now, horizon);
             let ask_at = ask_at.filter(|_| pace.stock(now) < want);
             next = next.into_iter().chain(ask_at).min();
+            paces.push((site, pace));
         }
         self.put_back(paces);
         next
+    }
+
+    /// For the sites that have mail.
+    fn horizon_of_sites(&self, wants: &BTreeMap<String, usize>, horizon: Duration) -> Duration {
+        let limits = wants.keys().filter_map(|site| self.setup.sites.get(site));
+        let limits = limits.map(|limit| limit.rate.per_second());
+        let per_second = limits.filter(|rate| rate.is_finite()).sum();
+        shorter(horizon, per_second, self.setup.max_uncommitted)
     }
 
     /// Takes slots of the queue's limit and of relays' for `claimable` messages. Returns when asking again makes sense;
@@ -146,6 +154,22 @@ impl Lanes {
                 }
             }
         }
+    }
+}
+
+impl Inner {
+    /// How many slots each site with a rate should have.
+    fn wanted_slots(&self, sendable: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
+        let mut wants = sendable.clone();
+        for (site, state) in &self.sites {
+            if state.waiting > 0 && state.pace.is_some() {
+                *wants.entry(site.clone()).or_default() += state.waiting;
+            }
+        }
+        wants
+            .values_mut()
+            .for_each(|want| *want = MOST_SLOTS.min(*want));
+        wants
     }
 }
 
