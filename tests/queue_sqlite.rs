@@ -548,11 +548,17 @@ async fn all_processes_share_one_bucket() {
         interval,
         burst: 1,
         horizon: Duration::from_secs(60),
+        unused: Vec::new(),
     };
-    let taken = (0..40).map(|n| queues[n % 2].buckets().unwrap().take_slots(request.clone()));
+    let taken = (0..40).map(|n| {
+        queues[n % 2]
+            .buckets()
+            .unwrap()
+            .take_slots(vec![request.clone()])
+    });
     let mut all = Vec::new();
     for slots in join_all(taken).await {
-        let slots = slots.unwrap();
+        let slots = slots.unwrap().remove(0);
         assert_eq!(slots.at.len(), 3);
         all.extend(slots.at);
     }
@@ -566,9 +572,10 @@ async fn all_processes_share_one_bucket() {
         queues[0]
             .buckets()
             .unwrap()
-            .take_slots(other)
+            .take_slots(vec![other])
             .await
             .unwrap()
+            .remove(0)
             .at[0]
             < all[20]
     );

@@ -237,9 +237,10 @@ pub struct Member {
 /// Token buckets that all processes share, so that they keep a rate together exactly.
 #[async_trait(?Send)]
 pub trait Buckets {
-    /// Takes up to `want` slots of a bucket that begin before now + `horizon`. A slot is an instant on the boot-time
-    /// clock; no other request gets it.
-    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError>;
+    /// Takes up to `want` slots of each bucket that begin before now + `horizon`. A slot is an instant on the boot-time
+    /// clock; no other request gets it. One answer for each request, in their order; all requests at once cost about as
+    /// much as one.
+    async fn take_slots(&self, requests: Vec<SlotRequest>) -> Result<Vec<Slots>, QueueError>;
 }
 
 /// A request to a token bucket (GCRA). Slots are at least `interval` apart, except that up to `burst - 1` may come early.
@@ -252,6 +253,8 @@ pub struct SlotRequest {
     pub burst: u32,
     /// Slots that begin later than this from now are not taken.
     pub horizon: Duration,
+    /// Slots of earlier requests that nobody used, ascending. They are free again if no later one was taken.
+    pub unused: Vec<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -16,9 +16,10 @@ pub struct Bucket {
 }
 
 /// Takes up to `want` slots that begin before now + `horizon`; returns them and the bucket's next state. No half-open
-/// window of n intervals holds more than n + `burst` - 1 slots, whichever processes took them.
+/// window of n intervals holds more than n + `burst` - 1 used slots, whichever processes took them.
 pub fn gcra(bucket: Option<Bucket>, now: Duration, request: &SlotRequest) -> (Slots, Bucket) {
     let interval = request.interval;
+    let bucket = bucket.map(|last| given_back(last, request));
     let early = interval.saturating_mul(request.burst.saturating_sub(1));
     let mut due = match bucket {
         Some(last) if last.interval != interval => last
@@ -41,6 +42,21 @@ pub fn gcra(bucket: Option<Bucket>, now: Duration, request: &SlotRequest) -> (Sl
     }
 }
 
+/// The bucket without its last slots, if these were not used. A slot that a worker missed by a few milliseconds would
+/// else cost a whole interval. With a burst it is not known what was early, so nothing is given back.
+fn given_back(mut bucket: Bucket, request: &SlotRequest) -> Bucket {
+    if request.burst > 1 || bucket.interval != request.interval {
+        return bucket;
+    }
+    for slot in request.unused.iter().rev() {
+        if slot.saturating_add(bucket.interval) != bucket.due {
+            break;
+        }
+        bucket.due = *slot;
+    }
+    bucket
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +71,7 @@ mod tests {
             interval: SECOND,
             burst,
             horizon: SECOND * 3,
+            unused: Vec::new(),
         }
     }
 
@@ -68,6 +85,24 @@ mod tests {
         assert_eq!(seconds(&slots), [100, 101, 102]);
         assert_eq!(slots.next, SECOND * 103);
         let (slots, _) = gcra(Some(bucket), SECOND * 101, &request(9, 1));
+        assert_eq!(seconds(&slots), [103]);
+    }
+
+    #[test]
+    fn the_last_slots_are_free_again_if_nobody_used_them() {
+        let (first, bucket) = gcra(None, SECOND * 100, &request(2, 1));
+        assert_eq!(seconds(&first), [100, 101]);
+        let back = SlotRequest {
+            unused: vec![SECOND * 101],
+            ..request(1, 1)
+        };
+        let late = SECOND * 101 + Duration::from_millis(40);
+        let (slots, _) = gcra(Some(bucket), late, &back);
+        assert_eq!(slots.at, [late]);
+        // Another worker has taken a later one.
+        let (other, bucket) = gcra(Some(bucket), SECOND * 101, &request(1, 1));
+        assert_eq!(seconds(&other), [102]);
+        let (slots, _) = gcra(Some(bucket), SECOND * 101, &back);
         assert_eq!(seconds(&slots), [103]);
     }
 
@@ -120,15 +155,25 @@ mod tests {
         #[test]
         fn no_window_holds_more(
             burst in 1u32..5,
-            calls in proptest::collection::vec((0u64..4_000, 0u32..6, 1u64..5_000), 1..60),
+            calls in proptest::collection::vec((0u64..4_000, 0u32..6, 1u64..5_000, 0usize..4), 1..60),
         ) {
             let mut bucket = None;
             let mut now = SECOND;
+            // Two workers, whose last slots go unused now and then.
             let mut all: Vec<Duration> = Vec::new();
-            for (step, want, horizon) in calls {
+            let mut last: [Vec<Duration>; 2] = Default::default();
+            for (worker, (step, want, horizon, missed)) in calls.into_iter().enumerate() {
+                let last = &mut last[worker % 2];
                 now += Duration::from_millis(step);
-                let ask = SlotRequest { horizon: Duration::from_millis(horizon), ..request(want, burst) };
+                let unused = last.split_off(last.len().saturating_sub(missed));
+                all.retain(|slot| !unused.contains(slot));
+                let ask = SlotRequest {
+                    horizon: Duration::from_millis(horizon),
+                    unused,
+                    ..request(want, burst)
+                };
                 let (slots, next) = gcra(bucket, now, &ask);
+                last.clone_from(&slots.at);
                 for slot in &slots.at {
                     prop_assert!(*slot >= now && *slot < now + ask.horizon);
                 }
@@ -136,7 +181,7 @@ mod tests {
                 bucket = Some(next);
                 all.extend(slots.at);
             }
-            prop_assert!(all.is_sorted());
+            all.sort_unstable();
             for n in 1u32..6 {
                 for (i, first) in all.iter().enumerate() {
                     let inside = all[i..].iter().filter(|slot| **slot < *first + SECOND * n).count();

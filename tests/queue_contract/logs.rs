@@ -240,6 +240,7 @@ fn request(bucket: &str, want: u32, burst: u32) -> SlotRequest {
         interval: INTERVAL,
         burst,
         horizon: Duration::from_secs(3600),
+        unused: Vec::new(),
     }
 }
 
@@ -258,9 +259,10 @@ pub async fn slots_of_two_handles_keep_one_rate(store: Store) {
         let slots = queue
             .buckets()
             .unwrap()
-            .take_slots(request("rate", 5, 1))
+            .take_slots(vec![request("rate", 5, 1)])
             .await
-            .unwrap();
+            .unwrap()
+            .remove(0);
         assert_eq!(slots.at.len(), 5);
         assert!(slots.at.is_sorted());
         assert!(slots.at.iter().all(|at| *at < slots.next));
@@ -272,9 +274,10 @@ pub async fn slots_of_two_handles_keep_one_rate(store: Store) {
         .a
         .buckets()
         .unwrap()
-        .take_slots(request("rate", 0, 1))
+        .take_slots(vec![request("rate", 0, 1)])
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     assert!(none.at.is_empty());
 }
 
@@ -284,9 +287,10 @@ pub async fn a_burst_may_come_early_once(store: Store) {
         let slots = queue
             .buckets()
             .unwrap()
-            .take_slots(request("burst", 2, 3))
+            .take_slots(vec![request("burst", 2, 3)])
             .await
-            .unwrap();
+            .unwrap()
+            .remove(0);
         taken.extend(slots.at);
     }
     assert_eq!(taken.len(), 8);
@@ -308,26 +312,29 @@ pub async fn slots_beyond_the_horizon_are_left(store: Store) {
         .a
         .buckets()
         .unwrap()
-        .take_slots(near(100))
+        .take_slots(vec![near(100)])
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     assert_eq!(first.at.len(), 4, "at 0, 2, 4 and 6 s");
     let refused = store
         .b
         .buckets()
         .unwrap()
-        .take_slots(near(100))
+        .take_slots(vec![near(100)])
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     assert!(refused.at.is_empty());
     assert_eq!(refused.next, first.next);
     let far = store
         .b
         .buckets()
         .unwrap()
-        .take_slots(request("near", 1, 1))
+        .take_slots(vec![request("near", 1, 1)])
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     assert_eq!(
         far.at,
         [first.next],
@@ -340,16 +347,18 @@ pub async fn buckets_do_not_share(store: Store) {
         .a
         .buckets()
         .unwrap()
-        .take_slots(request("relay/x", 10, 1))
+        .take_slots(vec![request("relay/x", 10, 1)])
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     let other = store
         .b
         .buckets()
         .unwrap()
-        .take_slots(request("site/x", 1, 1))
+        .take_slots(vec![request("site/x", 1, 1)])
         .await
-        .unwrap();
+        .unwrap()
+        .remove(0);
     assert_eq!(one.at.len(), 10);
     assert!(other.at[0] < one.at[9], "waits for another bucket");
 }

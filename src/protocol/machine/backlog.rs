@@ -27,20 +27,15 @@ impl Backlog {
         self.changed.insert(offset);
     }
 
-    pub fn sites(&self) -> impl Iterator<Item = &Site> {
-        self.sites.keys()
-    }
-
     /// How many messages each site has.
     fn counts(&self) -> impl Iterator<Item = (&Site, usize)> {
         let sites = self.sites.iter();
         sites.map(|(site, chunks)| (site, chunks.values().map(Positions::count).sum()))
     }
 
-    /// Chunks with free messages for a site, by offset.
-    fn of(&self, site: &str) -> impl Iterator<Item = (Offset, &Positions)> {
-        let chunks = self.sites.get(site).into_iter().flatten();
-        chunks.map(|(offset, positions)| (*offset, positions))
+    /// Each site, and the chunks with free messages for it by offset.
+    fn by_site(&self) -> impl Iterator<Item = (&Site, &BTreeMap<Offset, Positions>)> {
+        self.sites.iter()
     }
 
     fn remove(&mut self, offset: Offset) {
@@ -101,13 +96,14 @@ impl Machine {
         if self.phase != Phase::Active {
             return ready;
         }
-        for site in self.backlog.sites() {
+        for (site, chunks) in self.backlog.by_site() {
             let room = room(site).min(limit);
             if room == 0 {
                 continue;
             }
             let mut left: BTreeMap<RunKey, usize> = BTreeMap::new();
-            for (offset, free) in self.backlog.of(site) {
+            for (offset, free) in chunks {
+                let offset = *offset;
                 let Some((run, due)) = self.due_of(offset, free, view) else {
                     continue;
                 };
@@ -132,28 +128,30 @@ impl Machine {
         self.backlog.counts()
     }
 
-    /// Sites with messages that are not claimed.
-    pub fn waiting_sites(&self) -> impl Iterator<Item = &str> {
-        self.backlog.sites().map(|site| site.as_ref())
-    }
-
-    /// How many messages to this site could be claimed if it took them, counted no further than `limit`.
-    pub fn sendable(&self, site: &str, view: &CycleView, limit: usize) -> usize {
-        if self.phase != Phase::Active {
-            return 0;
-        }
-        let mut count = 0;
-        for (offset, free) in self.backlog.of(site) {
-            if let Some((run, due)) = self.due_of(offset, free, view)
-                && view.ledger.may_send(run, view.now)
-            {
-                count += due.count();
+    /// How many messages to each of these sites could be claimed if it took them, counted no further than `limit`.
+    pub fn sendable<'a>(
+        &'a self,
+        is_counted: impl Fn(&str) -> bool + 'a,
+        view: &'a CycleView,
+        limit: usize,
+    ) -> impl Iterator<Item = (&'a str, usize)> {
+        let is_active = self.phase == Phase::Active;
+        let sites = self.backlog.by_site();
+        let counted = sites.filter(move |(site, _)| is_active && is_counted(site));
+        counted.map(move |(site, chunks)| {
+            let mut count = 0;
+            for (offset, free) in chunks {
+                if count >= limit {
+                    break;
+                }
+                if let Some((run, due)) = self.due_of(*offset, free, view)
+                    && view.ledger.may_send(run, view.now)
+                {
+                    count += due.count();
+                }
             }
-            if count >= limit {
-                return limit;
-            }
-        }
-        count
+            (site.as_ref(), count.min(limit))
+        })
     }
 
     /// The chunk's run, and which of these messages are due.

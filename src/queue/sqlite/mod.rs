@@ -323,11 +323,14 @@ impl Queue for SqliteQueue {
 
 #[async_trait(?Send)]
 impl Buckets for SqliteQueue {
-    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
+    async fn take_slots(&self, requests: Vec<SlotRequest>) -> Result<Vec<Slots>, QueueError> {
         let boot = Arc::clone(&self.boot);
         self.buckets
             .run(0, move |connection| {
-                buckets::take(connection, &boot, &request)
+                let taken = requests.iter();
+                taken
+                    .map(|request| buckets::take(connection, &boot, request))
+                    .collect()
             })
             .await
     }

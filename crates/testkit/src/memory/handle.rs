@@ -168,15 +168,18 @@ impl Queue for MemoryQueue {
 
 #[async_trait(?Send)]
 impl Buckets for MemoryQueue {
-    async fn take_slots(&self, request: SlotRequest) -> Result<Slots, QueueError> {
+    async fn take_slots(&self, requests: Vec<SlotRequest>) -> Result<Vec<Slots>, QueueError> {
         let take = |state: &mut super::State, now| {
-            let Some(buckets) = &mut state.buckets else {
-                return Slots::default();
-            };
-            let last = buckets.get(&request.bucket).copied();
-            let (slots, bucket) = gcra(last, now, &request);
-            buckets.insert(request.bucket.clone(), bucket);
-            slots
+            let each = requests.iter().map(|request| {
+                let Some(buckets) = &mut state.buckets else {
+                    return Slots::default();
+                };
+                let last = buckets.get(&request.bucket).copied();
+                let (slots, bucket) = gcra(last, now, request);
+                buckets.insert(request.bucket.clone(), bucket);
+                slots
+            });
+            each.collect()
         };
         Ok(self.log().ask(take).await)
     }

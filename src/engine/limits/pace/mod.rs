@@ -9,7 +9,7 @@ pub use next_slots::NextSlots;
 
 use crate::domain::rate::Rate;
 use crate::engine::limits::shares::Share;
-use crate::queue::{Queue, QueueError};
+use crate::queue::{self, Queue, SlotRequest};
 use own_bucket::OwnBucket;
 use std::time::Duration;
 use stock::Stock;
@@ -52,7 +52,8 @@ impl Pace {
         }
     }
 
-    /// Without slots: the placeholder while the real one asks the queue for slots.
+    /// Without slots.
+    #[cfg(test)]
     pub fn none() -> Pace {
         Pace {
             share: None,
@@ -153,23 +154,27 @@ impl Pace {
         Some(next.saturating_sub(horizon))
     }
 
-    /// Takes slots until there are `want` that begin soon.
-    pub async fn fill(
+    /// What to ask the queue's bucket for, so that there are `want` slots that begin soon. `None`: nothing; a bucket of
+    /// this process looks ahead by itself.
+    pub fn request(
         &mut self,
-        queue: &dyn Queue,
         want: usize,
         now: Duration,
         horizon: Duration,
-    ) -> Result<(), QueueError> {
-        match (self.share, &mut self.slots, queue.buckets()) {
-            (Some(share), Slots::Stock(stock), Some(buckets)) => {
-                stock.fill(buckets, share, want, now, horizon).await
-            }
-            (Some(_), Slots::Own(own), _) => {
+    ) -> Option<SlotRequest> {
+        match (self.share?, &mut self.slots) {
+            (share, Slots::Stock(stock)) => stock.request(share, want, now, horizon),
+            (_, Slots::Own(own)) => {
                 own.look_ahead(want, now, horizon);
-                Ok(())
+                None
             }
-            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the bucket gave.
+    pub fn receive(&mut self, given: queue::Slots) {
+        if let Slots::Stock(stock) = &mut self.slots {
+            stock.receive(given);
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::domain::rate::Rate;
 use crate::engine::limits::shares::Share;
 use crate::engine::limits::token_bucket;
-use crate::queue::{Buckets, QueueError, SlotRequest};
+use crate::queue::{SlotRequest, Slots};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -14,7 +14,12 @@ pub struct Stock {
     slots: VecDeque<Duration>,
     /// When the next free slot begins, as the bucket last said.
     next: Duration,
+    /// The last slots that passed without a message, ascending. The bucket is told of them with the next request.
+    passed: Vec<Duration>,
 }
+
+/// More of them are not worth keeping: others have taken later ones by then, or the worker was away.
+const MOST_PASSED: usize = 64;
 
 impl Stock {
     pub fn new(bucket: String) -> Stock {
@@ -22,11 +27,13 @@ impl Stock {
             bucket,
             slots: VecDeque::new(),
             next: Duration::ZERO,
+            passed: Vec::new(),
         }
     }
 
     pub fn clear(&mut self) {
         self.slots.clear();
+        self.passed.clear();
         self.next = Duration::ZERO;
     }
 
@@ -57,39 +64,41 @@ impl Stock {
         self.next
     }
 
-    pub async fn fill(
+    /// What to ask the bucket for, so that there are `want` slots that begin soon. `None`: nothing would come of it.
+    pub fn request(
         &mut self,
-        buckets: &dyn Buckets,
         share: Share,
         want: usize,
         now: Duration,
         horizon: Duration,
-    ) -> Result<(), QueueError> {
-        let Some(interval) = token_bucket::interval(share.rate) else {
-            return Ok(());
-        };
+    ) -> Option<SlotRequest> {
+        let interval = token_bucket::interval(share.rate)?;
         let missing = want.saturating_sub(self.count(share.rate, now));
-        if missing == 0 || self.next.saturating_sub(horizon) > now {
-            return Ok(());
-        }
-        let request = SlotRequest {
+        let may_come = self.next.saturating_sub(horizon) <= now || !self.passed.is_empty();
+        (missing > 0 && may_come).then(|| SlotRequest {
             bucket: self.bucket.clone(),
             want: u32::try_from(missing).unwrap_or(u32::MAX),
             interval,
             burst: share.burst,
             horizon,
-        };
-        let slots = buckets.take_slots(request).await?;
+            unused: std::mem::take(&mut self.passed),
+        })
+    }
+
+    pub fn receive(&mut self, slots: Slots) {
         self.next = slots.next;
         self.slots.extend(slots.at);
-        Ok(())
     }
 
     fn give_up(&mut self, rate: Rate, now: Duration) {
         let Some(tolerance) = token_bucket::tolerance(rate) else {
             return;
         };
-        while self.slots.front().is_some_and(|at| *at + tolerance < now) {
+        while let Some(at) = self.slots.front().filter(|at| **at + tolerance < now) {
+            if self.passed.len() == MOST_PASSED {
+                self.passed.remove(0);
+            }
+            self.passed.push(*at);
             self.slots.pop_front();
         }
     }
@@ -98,6 +107,25 @@ impl Stock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bucket_is_told_of_slots_that_passed() {
+        let seconds = Duration::from_secs;
+        let rate = Rate::per_minute(60);
+        let share = Share { rate, burst: 1 };
+        let mut stock = Stock::new("rate".into());
+        stock.receive(Slots {
+            at: vec![seconds(10), seconds(11)],
+            next: seconds(12),
+        });
+        stock.take(rate, seconds(10));
+        assert_eq!(stock.request(share, 1, seconds(10), seconds(1)), None);
+        let request = stock.request(share, 1, seconds(100), seconds(1)).unwrap();
+        assert_eq!((request.want, request.unused), (1, vec![seconds(11)]));
+        // Once.
+        stock.next = seconds(200);
+        assert_eq!(stock.request(share, 1, seconds(100), seconds(1)), None);
+    }
 
     #[test]
     fn a_slot_is_used_once_and_given_up_when_it_has_passed() {

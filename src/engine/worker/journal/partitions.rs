@@ -243,12 +243,10 @@ impl Partitions {
     ) -> BTreeMap<String, usize> {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for machine in self.machines() {
-            let limited = machine.waiting_sites();
-            for site in limited.filter(|site| sites.contains_key(*site)) {
-                match machine.sendable(site, view, MOST_SLOTS) {
-                    0 => {}
-                    count => *counts.entry(site.to_string()).or_default() += count,
-                }
+            let is_limited = |site: &str| sites.contains_key(site);
+            let sendable = machine.sendable(is_limited, view, MOST_SLOTS);
+            for (site, count) in sendable.filter(|(_, count)| *count > 0) {
+                *counts.entry(site.to_string()).or_default() += count;
             }
         }
         counts

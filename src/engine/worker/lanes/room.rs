@@ -29,6 +29,9 @@ impl Lanes {
     pub fn site_room(&self, site: &str) -> usize {
         let now = self.setup.clock.since_boot();
         let flow = self.room_within_limits(site, Pace::stock);
+        if flow == 0 {
+            return 0;
+        }
         let inner = self.inner.borrow();
         let unknown = HoldTime::default();
         let state = inner.sites.get(site);

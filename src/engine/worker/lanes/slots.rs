@@ -3,6 +3,7 @@
 use super::{Inner, Lanes};
 use crate::engine::limits::pace::{NextSlots, Pace};
 use crate::engine::worker::settings::Notice;
+use crate::queue::SlotRequest;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,8 +30,9 @@ fn shorter(horizon: Duration, per_second: f64, most_claimed: usize) -> Duration 
 }
 
 impl Lanes {
-    /// Takes slots of sites with a rate for messages that could be claimed (`sendable`, by site) or wait beside them. Other workers
-    /// may have messages for the same sites, so slots are taken only for messages. Returns when asking again makes sense.
+    /// Takes slots of sites with a rate for messages that could be claimed (`sendable`, by site) or wait beside them.
+    /// Other workers may have messages for the same sites, so slots are taken only for messages. Returns when asking
+    /// again makes sense.
     pub async fn fill_sites(
         &self,
         sendable: &BTreeMap<String, usize>,
@@ -39,32 +41,21 @@ impl Lanes {
         let now = self.setup.clock.since_boot();
         let wants = self.inner.borrow().wanted_slots(sendable);
         let horizon = self.horizon_of_sites(&wants, horizon);
-        let mut next: Option<Duration> = None;
-        let mut asks = Vec::new();
-        for (site, want) in wants {
+        let mut requests = Vec::new();
+        for (site, want) in &wants {
             let mut inner = self.inner.borrow_mut();
-            let Some(pace) = &mut inner.site(&self.setup, &site, now).pace else {
-                continue;
-            };
-            match pace.ask_at(now, horizon) {
-                _ if pace.stock(now) >= want => {}
-                Some(at) if at <= now => {
-                    let pace = std::mem::replace(pace, Pace::none());
-                    asks.push((want, (PaceOf::Site(site), pace)));
-                }
-                later => next = next.into_iter().chain(later).min(),
-            }
+            let pace = inner.site(&self.setup, site, now).pace.as_mut();
+            let request = pace.and_then(|pace| pace.request(*want, now, horizon));
+            requests.extend(request.map(|request| (PaceOf::Site(site.clone()), request)));
         }
-        let mut paces = Vec::new();
-        for (want, (site, mut pace)) in asks {
-            self.fill(&mut pace, want, now, horizon).await;
-            let ask_at = pace.ask_at(now, horizon);
-            let ask_at = ask_at.filter(|_| pace.stock(now) < want);
-            next = next.into_iter().chain(ask_at).min();
-            paces.push((site, pace));
-        }
-        self.put_back(paces);
-        next
+        self.take_slots(requests).await;
+        let mut inner = self.inner.borrow_mut();
+        let next = wants.into_iter().filter_map(|(site, want)| {
+            let pace = inner.sites.get_mut(&site)?.pace.as_mut()?;
+            let ask_at = pace.ask_at(now, horizon)?;
+            (pace.stock(now) < want).then_some(ask_at)
+        });
+        next.min()
     }
 
     /// For the sites that have mail.
@@ -84,16 +75,25 @@ impl Lanes {
         if wanted == 0 || self.inner.borrow().has_no_share(now) {
             return None;
         }
-        // The stocks are taken out while the queue is asked, because nothing may be borrowed across an await.
-        // Connections see none in the meantime, and wait.
-        let mut paces = self.limited_paces();
+        let most = [PaceOf::All].into_iter().map(|all| (all, wanted));
+        let relays = (0..self.setup.relays.len()).map(PaceOf::Relay);
+        let wants: Vec<(PaceOf, usize)> = most
+            .chain(relays.map(|relay| (relay, wanted.min(MOST_SLOTS))))
+            .collect();
+        let mut requests = Vec::new();
+        for (which, want) in &wants {
+            let mut inner = self.inner.borrow_mut();
+            let pace = inner.pace_of(which);
+            let request = pace.and_then(|pace| pace.request(*want, now, horizon));
+            requests.extend(request.map(|request| (which.clone(), request)));
+        }
+        self.take_slots(requests).await;
         let mut next = NextSlots::default();
-        for (which, pace) in &mut paces {
-            let want = match which {
-                PaceOf::All => wanted,
-                PaceOf::Relay(_) | PaceOf::Site(_) => wanted.min(MOST_SLOTS),
+        for (which, want) in wants {
+            let mut inner = self.inner.borrow_mut();
+            let Some(pace) = inner.pace_of(&which).filter(|pace| !pace.is_unlimited()) else {
+                continue;
             };
-            self.fill(pace, want, now, horizon).await;
             // A message that waits although there are slots waits for something else.
             let stock = pace.stock(now);
             let lacks = stock < want && stock <= waiting;
@@ -103,61 +103,42 @@ impl Lanes {
                 PaceOf::Relay(_) | PaceOf::Site(_) => next.relays.push(ask_at),
             }
         }
-        self.put_back(paces);
         self.wake();
         next.first(self.setup.relays.len())
     }
 
-    async fn fill(&self, pace: &mut Pace, want: usize, now: Duration, horizon: Duration) {
-        let queue = self.setup.queue.as_ref();
-        if let Err(error) = pace.fill(queue, want, now, horizon).await {
-            let notice = Notice::QueueTrouble(error.to_string());
-            self.observer.notice(notice);
-        }
-    }
-
-    /// Of the whole queue and of the relays.
-    fn limited_paces(&self) -> Vec<(PaceOf, Pace)> {
-        let mut inner = self.inner.borrow_mut();
-        let mut paces = Vec::new();
-        if !inner.pace.is_unlimited() {
-            paces.push((
-                PaceOf::All,
-                std::mem::replace(&mut inner.pace, Pace::none()),
-            ));
-        }
-        for (index, relay) in inner.relays.iter_mut().enumerate() {
-            if !relay.pace.is_unlimited() {
-                paces.push((
-                    PaceOf::Relay(index),
-                    std::mem::replace(&mut relay.pace, Pace::none()),
-                ));
+    /// Asks the queue for slots, of all these limits at once.
+    async fn take_slots(&self, requests: Vec<(PaceOf, SlotRequest)>) {
+        let Some(buckets) = self.setup.queue.buckets().filter(|_| !requests.is_empty()) else {
+            return;
+        };
+        let (paces, requests): (Vec<PaceOf>, Vec<SlotRequest>) = requests.into_iter().unzip();
+        match buckets.take_slots(requests).await {
+            Ok(taken) => {
+                let mut inner = self.inner.borrow_mut();
+                for (which, slots) in paces.iter().zip(taken) {
+                    if let Some(pace) = inner.pace_of(which) {
+                        pace.receive(slots);
+                    }
+                }
             }
-        }
-        paces
-    }
-
-    fn put_back(&self, paces: Vec<(PaceOf, Pace)>) {
-        let mut inner = self.inner.borrow_mut();
-        for (which, pace) in paces {
-            match which {
-                PaceOf::All => inner.pace = pace,
-                PaceOf::Relay(index) => {
-                    if let Some(relay) = inner.relays.get_mut(index) {
-                        relay.pace = pace;
-                    }
-                }
-                PaceOf::Site(name) => {
-                    if let Some(site) = inner.sites.get_mut(&name) {
-                        site.pace = Some(pace);
-                    }
-                }
+            Err(error) => {
+                let notice = Notice::QueueTrouble(error.to_string());
+                self.observer.notice(notice);
             }
         }
     }
 }
 
 impl Inner {
+    fn pace_of(&mut self, which: &PaceOf) -> Option<&mut Pace> {
+        match which {
+            PaceOf::All => Some(&mut self.pace),
+            PaceOf::Relay(relay) => self.relays.get_mut(*relay).map(|state| &mut state.pace),
+            PaceOf::Site(site) => self.sites.get_mut(site)?.pace.as_mut(),
+        }
+    }
+
     /// How many slots each site with a rate should have.
     fn wanted_slots(&self, sendable: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
         let mut wants = sendable.clone();
