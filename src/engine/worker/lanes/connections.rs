@@ -173,8 +173,13 @@ impl Lanes {
 impl Inner {
     /// Whether one more connection of the relay may be opened. It counts as begun then.
     fn may_connect(&mut self, relay: usize, now: Duration) -> Permit {
-        let allowed = self.allowed_connections(relay);
-        let sessions: usize = self.relays.iter().map(|relay| relay.sessions).sum();
+        let allowed = self.allowed_connections(relay, now);
+        // Connections to a silent relay stay open until its answers are overdue, and are lent out all the same.
+        let sessions = self.relays.iter().map(|relay| match relay.is_silent(now) {
+            true => relay.sessions.min(1),
+            false => relay.sessions,
+        });
+        let sessions: usize = sessions.sum();
         let is_full = sessions >= self.connections();
         let wait = Permit::Wait(now + LIMIT_REVIEW);
         let Some(state) = self.relays.get_mut(relay) else {
@@ -192,21 +197,21 @@ impl Inner {
         permit
     }
 
-    fn allowed_connections(&self, relay: usize) -> usize {
+    fn allowed_connections(&self, relay: usize, now: Duration) -> usize {
         let shares = self.relays.iter().map(|state| Share {
             own: state.connections,
             most: state.most_connections,
-            is_paused: state.breaker.is_open(),
+            is_away: state.is_away(now),
         });
         lent::allowed(&shares.collect::<Vec<_>>(), relay)
     }
 
     /// Whether the relay has more connections than it may have now. One of them ends then.
-    pub(super) fn leaves_connection(&mut self, relay: usize) -> bool {
+    pub(super) fn leaves_connection(&mut self, relay: usize, now: Duration) -> bool {
         if self.relays.len() == 1 {
             return false;
         }
-        let allowed = self.allowed_connections(relay);
+        let allowed = self.allowed_connections(relay, now);
         let state = self.relays.get_mut(relay);
         let state =
             state.filter(|state| state.sessions - state.leaving.min(state.sessions) > allowed);
@@ -217,10 +222,11 @@ impl Inner {
 impl Lanes {
     /// Wakes idle connections of relays that have more than they may have, so that they end.
     pub fn give_connections_back(&self) {
+        let now = self.setup.clock.since_boot();
         let inner = self.inner.borrow();
         for (relay, (state, queue)) in inner.relays.iter().zip(&self.connection_queues).enumerate()
         {
-            if inner.relays.len() > 1 && state.sessions > inner.allowed_connections(relay) {
+            if inner.relays.len() > 1 && state.sessions > inner.allowed_connections(relay, now) {
                 queue.connected.notify_waiters();
             }
         }

@@ -57,7 +57,11 @@ impl RelayFeed {
         if !self.is_open.replace(true) {
             self.lanes.opened(self.relay);
         }
-        if self.leaves.get() || self.lanes.inner.borrow_mut().leaves_connection(self.relay) {
+        let now = self.lanes.setup.clock.since_boot();
+        let mut inner = self.lanes.inner.borrow_mut();
+        let leaves = self.leaves.get() || inner.leaves_connection(self.relay, now);
+        drop(inner);
+        if leaves {
             self.leaves.set(true);
             return Err(Blocked::Closing);
         }

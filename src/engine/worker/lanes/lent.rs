@@ -1,4 +1,5 @@
-//! How many connections each relay may have. The connections of a relay that is paused are lent to the others. Pure.
+//! How many connections each relay may have. The connections of a relay that carries no mail are lent to the
+//! others. Pure.
 
 /// The connections of one relay.
 #[derive(Debug, Clone, Copy)]
@@ -7,22 +8,23 @@ pub struct Share {
     pub own: usize,
     /// It never has more than this.
     pub most: usize,
-    pub is_paused: bool,
+    /// It carries no mail now.
+    pub is_away: bool,
 }
 
-/// How many connections the relay at this index may have. A paused one keeps a connection for its probes. Several others
-/// may have the same lent connections, so whoever opens one also asks whether the sum of all allows it.
+/// How many connections the relay at this index may have. One that is away keeps a connection for its probes. Several
+/// others may have the same lent connections, so whoever opens one also asks whether the sum of all allows it.
 pub fn allowed(relays: &[Share], index: usize) -> usize {
     let Some(relay) = relays.get(index) else {
         return 0;
     };
-    match (relays.len(), relay.is_paused) {
+    match (relays.len(), relay.is_away) {
         // Nobody can use what a single relay leaves.
         (1, _) => relay.own,
         (_, true) => 1,
         (_, false) => {
-            let paused = relays.iter().filter(|other| other.is_paused);
-            let lent: usize = paused.map(|other| other.own.saturating_sub(1)).sum();
+            let away = relays.iter().filter(|other| other.is_away);
+            let lent: usize = away.map(|other| other.own.saturating_sub(1)).sum();
             (relay.own + lent).min(relay.most)
         }
     }
@@ -32,11 +34,11 @@ pub fn allowed(relays: &[Share], index: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn relay(own: usize, is_paused: bool) -> Share {
+    fn relay(own: usize, is_away: bool) -> Share {
         Share {
             own,
             most: 15,
-            is_paused,
+            is_away,
         }
     }
 

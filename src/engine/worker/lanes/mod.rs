@@ -161,6 +161,8 @@ struct RelayState {
     leaving: usize,
     /// Where it has a daily quota.
     allowance: Option<Allowance>,
+    /// Every site that has claimed messages is paused over it, as of this cycle.
+    is_refused: bool,
     /// It had no message that it may take when it asked last, because until then it is not tried for their sites.
     nothing_until: Duration,
 }
@@ -208,6 +210,7 @@ impl Lanes {
             sessions: 0,
             leaving: 0,
             allowance: (lane.quota.clone()).map(|quota| Allowance::new(quota, setup.clock.now())),
+            is_refused: false,
             nothing_until: Duration::ZERO,
         });
         let relays: Vec<RelayState> = relays.collect();

@@ -154,6 +154,7 @@ mod tests {
             sessions: 0,
             leaving: 0,
             allowance,
+            is_refused: false,
             nothing_until: Duration::ZERO,
         }
     }

@@ -31,6 +31,7 @@ impl Lanes {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
         inner.leave_out_silent_relays(now);
+        inner.note_refused_relays();
         let (mut slow, mut busy) = (0, 0);
         for state in inner.sites.values() {
             let claimed = state.claimed();
@@ -56,8 +57,13 @@ impl Lanes {
 }
 
 impl RelayState {
+    /// Its connections carry no mail now.
+    pub(super) fn is_away(&self, now: Duration) -> bool {
+        self.breaker.is_open() || self.is_refused || self.is_silent(now)
+    }
+
     /// It has messages, and has answered none of any site for a while.
-    fn is_silent(&self, now: Duration) -> bool {
+    pub(super) fn is_silent(&self, now: Duration) -> bool {
         self.with_relay > 0 && now.saturating_sub(self.answered_at) >= SILENT
     }
 }
@@ -174,6 +180,28 @@ impl Inner {
         }
         if let Some(state) = self.sites.get_mut(site) {
             state.breakers.begin(relay, now);
+        }
+    }
+
+    /// A relay that takes no mail for any site that has some is lent out like one that is paused.
+    fn note_refused_relays(&mut self) {
+        let count = self.relays.len();
+        let mut open = vec![0; count];
+        let mut busy = 0;
+        for state in self.sites.values().filter(|state| state.claimed() > 0) {
+            busy += 1;
+            for relay in state.breakers.open_relays() {
+                if let Some(open) = open.get_mut(relay) {
+                    *open += 1;
+                }
+            }
+        }
+        for (relay, open) in self.relays.iter_mut().zip(open) {
+            // While nothing is claimed nothing is learned.
+            relay.is_refused = match busy {
+                0 => relay.is_refused,
+                _ => open == busy,
+            };
         }
     }
 
