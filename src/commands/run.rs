@@ -1,5 +1,7 @@
 //! `mailq run`: enqueues a campaign and sends until its run is done. Made for cron.
 
+mod outcome;
+
 use super::access::denied;
 use super::campaign::Campaign;
 use super::progress::Verbosity;
@@ -12,6 +14,7 @@ use crate::engine::account::{self, CampaignRow, Remaining, State};
 use crate::engine::enqueue::EnqueueReport;
 use crate::engine::worker::{Goal, LeftWork, Summary};
 use crate::smtp::RelayAddress;
+use outcome::Before;
 use rustix::fs::Access;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -99,22 +102,15 @@ async fn enqueue_and_send(
         verbosity,
         metrics: None,
     };
-    let (summary, signal) = worker::run(project, &args.send, task, global).await?;
-    report(&enqueued, &summary, global)?;
+    let (own, signal) = worker::run(project, &args.send, task, global).await?;
+    report(&enqueued, &own, global)?;
+    let ended = ended(project, &enqueued, Before::of(&rows, &enqueued), &own).await;
     if !global.json {
         let name = format!("{}/{}", enqueued.campaign, enqueued.run);
-        global.say(format!(
-            "{name}: {}{}",
-            worker::closing_line(&summary),
-            unfinished(&summary)
-        ));
-        if summary.delivered_of_others > 0 {
-            let others = grouped(summary.delivered_of_others);
-            global.say(format!("other runs: {others} delivered"));
-        }
-        where_to_look(project, &summary, global);
+        say_what_was_done(&name, &own, &ended, global);
+        where_to_look(project, &ended, global);
     }
-    let sent = worker::exit(&summary, signal, true);
+    let sent = worker::exit(&ended, signal, true);
     Ok(if sent == Exit::Done {
         enqueue::exit(&enqueued)
     } else {
@@ -125,6 +121,32 @@ async fn enqueue_and_send(
 async fn status(project: &OpenProject) -> Result<Vec<CampaignRow>, Failure> {
     let status = account::status(project.queue.as_ref(), project.clock.now(), None).await?;
     Ok(status.campaigns)
+}
+
+/// What became of the run during this call. Without an answer from the queue: what this process has done of it.
+async fn ended(
+    project: &OpenProject,
+    enqueued: &EnqueueReport,
+    before: Before,
+    own: &Summary,
+) -> Summary {
+    let rows = status(project).await.unwrap_or_default();
+    let row = rows.iter().find(|row| row.key == enqueued.key);
+    row.map_or_else(|| own.clone(), |row| before.until(row, own))
+}
+
+fn say_what_was_done(name: &str, own: &Summary, ended: &Summary, global: &Global) {
+    let closing = worker::closing_line(ended);
+    global.say(format!("{name}: {closing}{}", unfinished(ended)));
+    let by_others = ended.delivered.saturating_sub(own.delivered);
+    if by_others > 0 {
+        let by_others = grouped(by_others);
+        global.say(format!("other workers delivered {by_others} of them"));
+    }
+    if own.delivered_of_others > 0 {
+        let others = grouped(own.delivered_of_others);
+        global.say(format!("other runs: {others} delivered"));
+    }
 }
 
 /// A worker sends whatever is in the queue.
