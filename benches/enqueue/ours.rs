@@ -6,7 +6,7 @@ use mailq::domain::project_key::ProjectKey;
 use mailq::domain::records::InDoubtPolicy;
 use mailq::domain::topic::Topic;
 use mailq::engine::enqueue::{
-    EarlierRuns, Job, QueueTimeout, RunChoice, composer, enqueue, suppression_check,
+    EarlierRuns, Job, QueueTimeout, Renaming, RunChoice, composer, enqueue, suppression_check,
 };
 use mailq::queue::Queue;
 use mailq::queue::sqlite::{OpenOptions, SqliteQueue};
@@ -64,6 +64,7 @@ fn job(folder: &Path, key: ProjectKey) -> Job {
         campaign: "spring".into(),
         run: RunChoice::Inputs,
         earlier: EarlierRuns::Forbid,
+        renaming: Renaming::default(),
         id_domain: composer.message_id_domain().into(),
         return_path: composer.return_path().into(),
         content: Arc::new(composer),

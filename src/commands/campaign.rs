@@ -4,8 +4,9 @@ use super::Failure;
 use super::text::counted;
 use crate::bounded_file;
 use crate::config::{CampaignFile, CampaignKeys, Loaded, MAX_FILE_BYTES};
+use crate::domain::digest::{hex, sha256};
 use crate::domain::recipient::RecipientRow;
-use crate::engine::enqueue::composer;
+use crate::engine::enqueue::{CAMPAIGN_FILE, Renaming, composer};
 use crate::recipients::{FileEncoding, Options, first_pass, rows};
 use crate::render::{CampaignContent, Composer, Content};
 use ring::digest;
@@ -21,6 +22,8 @@ pub struct Campaign {
     pub options: Options,
     /// Fingerprints of the campaign file and the templates.
     pub inputs: BTreeMap<String, String>,
+    /// What to do if another campaign has a run with the same inputs.
+    pub renaming: Renaming,
 }
 
 /// The campaign file and the list for the argument `RECIPIENTS.csv|CAMPAIGN.toml`.
@@ -90,7 +93,14 @@ impl Campaign {
         let sources = content.sources();
         let options = reading(&file.keys, options);
         let (composer, columns, options) = composer(content, &recipients, options)?;
-        let inputs = inputs(&file, &sources)?;
+        let bytes = bounded_file::read(&file.path, MAX_FILE_BYTES).map_err(|error| {
+            Failure::usage(format!("cannot read `{}`: {error}", file.path.display()))
+        })?;
+        let inputs = inputs(&bytes, &sources);
+        let renaming = Renaming {
+            is_refused: false,
+            campaign_file: String::from_utf8_lossy(&bytes).into(),
+        };
         Ok(Campaign {
             file,
             recipients,
@@ -98,6 +108,7 @@ impl Campaign {
             columns,
             options,
             inputs,
+            renaming,
         })
     }
 
@@ -156,24 +167,14 @@ pub fn content(file: &CampaignFile) -> CampaignContent {
     }
 }
 
-fn inputs(
-    file: &CampaignFile,
-    sources: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>, Failure> {
-    let bytes = bounded_file::read(&file.path, MAX_FILE_BYTES).map_err(|error| {
-        Failure::usage(format!("cannot read `{}`: {error}", file.path.display()))
-    })?;
+fn inputs(file: &[u8], sources: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut templates = digest::Context::new(&digest::SHA256);
     for part in sources.iter().flat_map(|(name, hash)| [name, hash]) {
         templates.update(part.as_bytes());
         templates.update(&[0]);
     }
-    let hex = crate::domain::digest::hex;
-    Ok(BTreeMap::from([
-        (
-            "campaign".to_string(),
-            hex(digest::digest(&digest::SHA256, &bytes).as_ref()),
-        ),
+    BTreeMap::from([
+        (CAMPAIGN_FILE.to_string(), sha256(file)),
         ("templates".to_string(), hex(templates.finish().as_ref())),
-    ]))
+    ])
 }

@@ -40,7 +40,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     enqueue::check_time(&args.enqueue)?;
     let loaded = global.load(Some(&args.source), args.send.flags())?;
     let campaign = args.enqueue.campaign.as_deref();
-    let campaign = Campaign::load(&args.source, campaign, &loaded, args.enqueue.reading())?;
+    let mut campaign = Campaign::load(&args.source, campaign, &loaded, args.enqueue.reading())?;
+    campaign.renaming.is_refused = true;
     if args.enqueue.dry_run {
         return enqueue::run(
             &enqueue::Args {

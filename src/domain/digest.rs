@@ -1,5 +1,12 @@
 //! The forms in which the product uses SHA-256 and HMAC: hexadecimal text, or the leading bits as a number.
 
+use ring::digest;
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);

@@ -10,7 +10,9 @@ use mailq::domain::records::{InDoubtPolicy, RateInForce};
 use mailq::domain::send_windows::SendWindows;
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::{VerifyRequest, verify};
-use mailq::engine::enqueue::{Compose, EarlierRuns, Job, QueueTimeout, RunChoice, enqueue};
+use mailq::engine::enqueue::{
+    Compose, EarlierRuns, Job, QueueTimeout, Renaming, RunChoice, enqueue,
+};
 use mailq::engine::policy::{RetrySchedule, Schedule};
 use mailq::engine::worker::{self, Goal, Notice, Observer, RelayLane, Setup, Stop, Summary};
 use mailq::queue::Queue;
@@ -81,6 +83,7 @@ fn job(folder: &Path) -> Job {
         campaign: "spring".to_owned(),
         run: RunChoice::Named("r1".to_owned()),
         earlier: EarlierRuns::Forbid,
+        renaming: Renaming::default(),
         content: Arc::new(Plain),
         columns: columns(&path, &options).unwrap(),
         recipients: path,

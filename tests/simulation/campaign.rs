@@ -8,7 +8,9 @@ use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{BatchState, CampaignRecord, InDoubtPolicy, Manifest, Seal, Tally};
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::read_ledger;
-use mailq::engine::enqueue::{Compose, EarlierRuns, EnqueueError, Job, QueueTimeout, RunChoice};
+use mailq::engine::enqueue::{
+    Compose, EarlierRuns, EnqueueError, Job, QueueTimeout, Renaming, RunChoice,
+};
 use mailq::protocol::RunFacts;
 use mailq::queue::chunk::{self, Origin};
 use mailq::queue::{Queue, Record};
@@ -99,6 +101,7 @@ impl Plan {
             campaign: self.id.campaign.clone(),
             run: RunChoice::Named(self.id.run.clone()),
             earlier: EarlierRuns::Forbid,
+            renaming: Renaming::default(),
             content: Arc::new(Plain),
             columns: columns(&path, &options).unwrap(),
             recipients: path,

@@ -22,6 +22,7 @@ pub fn job(
     Ok(Job {
         run: run_choice(options, campaign.file.keys.once_per, &now),
         earlier: options.earlier(),
+        renaming: campaign.renaming,
         recipients: campaign.recipients,
         columns: campaign.columns,
         options: campaign.options,

@@ -205,6 +205,10 @@ pub fn show(progress: &Progress, event: EnqueueProgress<'_>) {
                 false => progress.say(what),
             }
         }
+        EnqueueProgress::Renamed(same) => progress.warn(format!(
+            "warning: {same}; everybody on the list gets it again\nhint: if the campaign was only renamed, cancel this \
+             run with `mailq cancel`"
+        )),
         EnqueueProgress::Dropped(run) => progress.say(format!(
             "discarded the unfinished run `{run}`: its inputs changed"
         )),

@@ -36,6 +36,9 @@ fn hint(error: &EnqueueError) -> Option<&'static str> {
         EnqueueError::OtherInputs { .. } => {
             "`--only-new` sends to recipients who are not in that run; `--run NAME` sends to the whole list as a new run"
         }
+        EnqueueError::Renamed { .. } => {
+            "give the campaign its old name (`name = \"…\"`), or send to the whole list again with `--run NAME`"
+        }
         EnqueueError::Cancelled { .. } | EnqueueError::CancelledMeanwhile { .. } => {
             "a cancelled run cannot be resumed; `--run NAME --only-new` starts a new one without those who got it"
         }

@@ -1,6 +1,7 @@
 //! Errors of enqueue. Only sealed runs are sent, so it is safe to call enqueue again after any of them.
 
 use super::queue_retry::is_transient;
+use super::renaming::SameRun;
 use crate::domain::ids::{Partition, RunKey};
 use crate::engine::read_model::AccountError;
 use crate::protocol::ledger::LedgerError;
@@ -39,6 +40,9 @@ pub enum EnqueueError {
     },
     #[error("campaign `{campaign}` is already enqueued as run `{}` with different inputs (changed: {})", .other.run, .other.changed.join(", "))]
     OtherInputs { campaign: String, other: OtherRun },
+    /// Everybody would get the mail again.
+    #[error("campaign `{campaign}` may be a renamed one: {same}; nothing was enqueued")]
+    Renamed { campaign: String, same: SameRun },
     #[error("run `{run}` of campaign `{campaign}` was cancelled; nothing was enqueued")]
     Cancelled { campaign: String, run: String },
     #[error(

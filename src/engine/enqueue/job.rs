@@ -2,6 +2,7 @@
 
 use super::error::EnqueueError;
 use super::queue_retry::QueueTimeout;
+use super::renaming::Renaming;
 use crate::domain::address::Address;
 use crate::domain::chunk::MAX_ROWS;
 use crate::domain::digest::hex;
@@ -85,6 +86,7 @@ pub struct Job {
     pub campaign: String,
     pub run: RunChoice,
     pub earlier: EarlierRuns,
+    pub renaming: Renaming,
     pub content: Arc<dyn Compose>,
     pub recipients: PathBuf,
     /// The columns that the content was checked against.

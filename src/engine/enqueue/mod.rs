@@ -12,6 +12,8 @@ mod error;
 mod job;
 mod open;
 mod queue_retry;
+mod renamed;
+mod renaming;
 mod renderer;
 mod repeat;
 mod replace;
@@ -26,6 +28,7 @@ pub use job::{
     Compose, EarlierRuns, Job, LEFT_OUT, RunChoice, SuppressionCheck, composer, fingerprint,
 };
 pub use queue_retry::QueueTimeout;
+pub use renaming::{CAMPAIGN_FILE, Renaming, SameRun};
 pub use report::{EnqueueProgress, EnqueueReport, UnsentRun};
 pub use run::{dry_run, enqueue};
 pub use suppression::suppression_check;

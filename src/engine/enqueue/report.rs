@@ -1,5 +1,6 @@
 //! Progress and result of an enqueue.
 
+use super::renaming::SameRun;
 use crate::domain::ids::{RunId, RunKey};
 use crate::domain::records::Tally;
 use crate::recipients::{Counts, GarbledCell, RepeatedRow, RowError, Tidied};
@@ -79,6 +80,8 @@ pub enum EnqueueProgress<'a> {
     Garbled { first: &'a GarbledCell, rows: u64 },
     /// The first row that gets no mail because an earlier one has its address.
     Repeated(&'a RepeatedRow),
+    /// A run of another campaign has the same list and content.
+    Renamed(&'a SameRun),
     /// This unsealed run was dropped.
     Dropped(&'a str),
     /// What this earlier run had pending is cancelled.

@@ -10,6 +10,7 @@ use super::earlier::{Earlier, Question, earlier};
 use super::error::EnqueueError;
 use super::job::{EarlierRuns, Job, batch_shape, fingerprint};
 use super::open::{self, NewManifest, Opened};
+use super::renamed::look;
 use super::renderer::{Head, Renderer};
 use super::repeat::retried;
 use super::replace;
@@ -176,6 +177,7 @@ impl SurveyedFile {
     ) -> Result<Begun, EnqueueError> {
         let identity = self.identity.clone();
         let request = identity.request(job);
+        look(topic, &request, job, clock.now(), observer).await?;
         for _ in 0..open::MAX_ROUNDS {
             match open::drop_superseded(topic, &request, observer).await? {
                 Opened::Run { dropped: more } => dropped.extend(more),
@@ -213,9 +215,9 @@ impl SurveyedFile {
         clock: &dyn Clock,
         observer: &mut dyn FnMut(EnqueueProgress<'_>),
     ) -> Result<bool, EnqueueError> {
-        topic.read_to_end(observer).await?;
         let identity = self.identity.clone();
         let request = identity.request(job);
+        look(topic, &request, job, clock.now(), observer).await?;
         let decision = decide(&topic.ledger, &request)?;
         let is_already = matches!(decision, Decision::AlreadySealed(_));
         if !is_already {

@@ -4,7 +4,9 @@ use super::world::{List, append, assert_all_rows_once, kind_queue, ledger, read,
 use mailq::domain::recipient::RecipientRow;
 use mailq::domain::records::{CampaignRecord, Cancel, Tally};
 use mailq::domain::topic::Topic;
-use mailq::engine::enqueue::{Compose, EnqueueError, EnqueueProgress, Job, RunChoice, dry_run};
+use mailq::engine::enqueue::{
+    Compose, EnqueueError, EnqueueProgress, Job, Renaming, RunChoice, dry_run,
+};
 use mailq::queue::chunk;
 use mailq::recipients::{Options, RecipientsError};
 use mailq::render::RenderError;
@@ -463,4 +465,38 @@ async fn what_was_sent_under_a_name_is_not_sent_again_without_one() {
     assert!(again.already_enqueued);
     assert_eq!((again.run.as_str(), again.tally.enqueued), ("first", 10));
     assert_all_rows_once(&log, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_campaign_is_refused_unless_its_run_is_wanted() {
+    let list = List::of_rows(10);
+    let (log, queue) = kind_queue().await;
+    let job = |campaign: &str, choice: RunChoice| Job {
+        campaign: campaign.to_string(),
+        run: choice,
+        renaming: Renaming {
+            is_refused: true,
+            ..Renaming::default()
+        },
+        ..list.job()
+    };
+    let day = |day: &str| RunChoice::Period(day.to_string());
+    let named = RunChoice::Named("again".to_string());
+    for (campaign, choice, is_refused) in [
+        ("spring", day("2026-11-30"), false),
+        ("sale", day("2026-11-30"), true),
+        ("sale", day("2026-12-01"), false),
+        ("summer", RunChoice::Inputs, true),
+        ("summer", named, false),
+        ("summer", RunChoice::Inputs, false),
+    ] {
+        let done = run(&log, &queue, &job(campaign, choice.clone())).await;
+        let refused = match &done {
+            Err(EnqueueError::Renamed { same, .. }) => Some(same.unfinished),
+            _ => None,
+        };
+        let wanted = is_refused.then_some(10);
+        assert_eq!(refused, wanted, "{campaign} {choice:?}: {done:?}");
+        assert_eq!(done.is_ok(), !is_refused, "{campaign} {choice:?}: {done:?}");
+    }
 }

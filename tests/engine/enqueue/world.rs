@@ -8,7 +8,7 @@ use mailq::domain::records::{CampaignRecord, InDoubtPolicy};
 use mailq::domain::topic::Topic;
 use mailq::engine::enqueue::{
     Compose, EarlierRuns, EnqueueError, EnqueueProgress, EnqueueReport, Job, QueueTimeout,
-    RunChoice, enqueue,
+    Renaming, RunChoice, enqueue,
 };
 use mailq::protocol::{Ledger, RunFacts};
 use mailq::queue::chunk;
@@ -74,6 +74,7 @@ impl List {
             campaign: "spring".to_string(),
             run: RunChoice::Inputs,
             earlier: EarlierRuns::Forbid,
+            renaming: Renaming::default(),
             content: Arc::new(Plain),
             recipients: self.path.clone(),
             columns: columns(&self.path, &options).unwrap(),

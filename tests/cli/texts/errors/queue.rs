@@ -4,7 +4,7 @@ use super::{examples, failure};
 use mailq::domain::ids::RunKey;
 use mailq::domain::topic::{Topic, TopicPartition};
 use mailq::engine::account::AccountError;
-use mailq::engine::enqueue::{EnqueueError, OtherRun};
+use mailq::engine::enqueue::{EnqueueError, OtherRun, SameRun};
 use mailq::engine::letters::LetterError;
 use mailq::engine::recover::RecoverError;
 use mailq::engine::worker::WorkerError;
@@ -133,6 +133,15 @@ fn enqueue(texts: &mut Vec<String>) {
         OtherInputs => EnqueueError::OtherInputs {
             campaign: campaign(),
             other: OtherRun { run: run(), key: RunKey(1), changed: changed() },
+        },
+        Renamed => EnqueueError::Renamed {
+            campaign: "sale".into(),
+            same: SameRun {
+                campaign: "spring".into(),
+                run: "1".into(),
+                delivered: 1200,
+                unfinished: 3,
+            },
         },
         Cancelled => EnqueueError::Cancelled { campaign: campaign(), run: run() },
         CancelledMeanwhile => EnqueueError::CancelledMeanwhile { campaign: campaign(), run: run() },
