@@ -97,6 +97,18 @@ named! {
 }
 
 impl EventType {
+    /// Whether a message was handed to a relay: each such attempt has one event.
+    pub fn is_attempt(self) -> bool {
+        matches!(
+            self,
+            EventType::Delivered
+                | EventType::Deferred
+                | EventType::Bounced
+                | EventType::Dead
+                | EventType::InDoubt
+        )
+    }
+
     /// How the message ended, if the event is final. `Deferred` never is.
     pub fn end(self) -> Option<Final> {
         Some(match self {

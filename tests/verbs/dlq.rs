@@ -155,8 +155,9 @@ fn replay_includes_letters_in_doubt_only_on_request() {
             &done["already_replayed"],
             &done["skipped"]
         ),
-        (&json!(1), &json!(0), &json!(0))
+        (&json!(1), &json!(0), &json!(1))
     );
+    assert_eq!(done["in_doubt"], 1);
     assert!(done["run"].is_string());
     assert_eq!(list(&project, &[]).len(), 1, "the one in doubt stays");
     assert_eq!(project.status()["pending"], 1);

@@ -37,9 +37,9 @@ pub async fn replay(
         trace_id: &format!("{:016x}", fastrand::u64(..)),
     };
     let report = replayer.replay(&wanted, change.dry_run).await?;
-    let found = report.replayed + report.already_replayed + report.skipped;
+    let found = report.replayed + report.already_replayed + report.skipped - report.in_doubt;
     if found == 0 && !wanted.ids.is_empty() {
-        return Err(missing(&wanted));
+        return Err(missing(&wanted, report.in_doubt));
     }
     match global.json {
         true => output::json(&report)?,
@@ -48,18 +48,27 @@ pub async fn replay(
     Ok(Exit::Done)
 }
 
-fn missing(wanted: &LetterFilter) -> Failure {
+fn missing(wanted: &LetterFilter, in_doubt: u64) -> Failure {
     let ids: Vec<String> = wanted
         .ids
         .iter()
         .map(|id| format!("`{}`", plain(id, 200)))
         .collect();
-    let what = format!(
-        "no letter {} matches the filter; nothing was replayed",
-        ids.join(", ")
-    );
-    Failure::usage(what)
-        .with_hint("`mailq dlq list` lists the letters; those in doubt need `--reason in_doubt`")
+    let ids = ids.join(", ");
+    if in_doubt > 0 {
+        return Failure::usage(format!("in doubt: {ids}; nothing was replayed"))
+            .with_hint(left_out(in_doubt));
+    }
+    Failure::usage(format!(
+        "no letter {ids} matches the filter; nothing was replayed"
+    ))
+    .with_hint("`mailq dlq list` lists the letters")
+}
+
+/// Why letters in doubt are left out, and how they are sent.
+fn left_out(in_doubt: u64) -> String {
+    let them = if in_doubt == 1 { "it" } else { "them" };
+    format!("the relay may have delivered {them}; `--reason in_doubt` sends {them} again")
 }
 
 fn print(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &Global) {
@@ -80,13 +89,20 @@ fn print(report: &ReplayReport, wanted: &LetterFilter, dry_run: bool, global: &G
         let earlier = grouped(report.already_replayed);
         global.say(format!("{earlier} were already replayed earlier"));
     }
-    if report.skipped > 0 {
-        let skipped = counted(report.skipped, "letter");
+    if report.in_doubt > 0 {
+        let skipped = counted(report.in_doubt, "letter");
+        let why = left_out(report.in_doubt);
+        global.say(format!("skipped {skipped} in doubt: {why}"));
+    }
+    let void = report.skipped - report.in_doubt;
+    if void > 0 {
+        let skipped = counted(void, "letter");
         global.say(format!("skipped {skipped} of expired or cancelled runs"));
-        for id in report.skipped_ids.iter().take(NAMED) {
+        let named = usize::try_from(void).unwrap_or(NAMED).min(NAMED);
+        for id in report.skipped_ids.iter().take(named) {
             global.say(format!("  {}", plain(id, 1_000)));
         }
-        if report.skipped_ids.len() > NAMED {
+        if void > NAMED as u64 {
             global.say("  … `--json` lists all");
         }
     }

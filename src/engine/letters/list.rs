@@ -104,6 +104,7 @@ pub async fn list(
 ) -> Result<Vec<ListedLetter>, AccountError> {
     let mut letters = completed(queue, ledger, &namings(ledger)?).await?;
     letters.retain(|letter| !letter.is_void && filter.takes(letter));
+    count_earlier_rounds(queue, &mut letters).await?;
     Ok(letters)
 }
 
@@ -258,6 +259,30 @@ async fn complete(queue: &dyn Queue, letters: &mut [ListedLetter]) -> Result<(),
     Ok(())
 }
 
+/// A letter knows the attempts of its own round. Those before a replay are in the event topic.
+async fn count_earlier_rounds(
+    queue: &dyn Queue,
+    letters: &mut [ListedLetter],
+) -> Result<(), AccountError> {
+    let replayed = letters.iter_mut().filter(|letter| letter.round > 0);
+    let mut replayed: HashMap<String, &mut ListedLetter> =
+        replayed.map(|letter| (letter.id.clone(), letter)).collect();
+    if replayed.is_empty() {
+        return Ok(());
+    }
+    let ids: HashSet<String> = replayed.keys().cloned().collect();
+    for partition in 0..queue.partitions() {
+        each_event(queue, partition, &ids, &mut |event| {
+            if let Some(letter) = replayed.get_mut(&event.header.message_id) {
+                let is_earlier = event.metadata.round < letter.round;
+                letter.attempts += u32::from(is_earlier && event.header.event_type.is_attempt());
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// The final event of the highest rank counts, as it does everywhere.
 async fn learn_from_events(
     queue: &dyn Queue,
@@ -265,28 +290,42 @@ async fn learn_from_events(
     wanted: &mut HashMap<(String, u32), &mut ListedLetter>,
 ) -> Result<(), AccountError> {
     let ids: HashSet<String> = wanted.keys().map(|(id, _)| id.clone()).collect();
-    let at = TopicPartition::new(Topic::Event, partition);
-    let bounds = queue.bounds(at).await?;
-    let mut failed = None;
-    scan(queue, at, bounds.low_watermark, bounds.end, &mut |stored| {
-        let id = stored.record.key.as_deref().unwrap_or_default();
-        if !ids.contains(id) {
-            return ControlFlow::Continue(());
-        }
-        let event = match whole_event(at, &stored) {
-            Ok(event) => event,
-            Err(error) => {
-                failed = Some(error);
-                return ControlFlow::Break(());
-            }
-        };
-        if let Some(letter) = wanted.get_mut(&(id.to_string(), event.metadata.round))
+    each_event(queue, partition, &ids, &mut |event| {
+        let message = (event.header.message_id.clone(), event.metadata.round);
+        if let Some(letter) = wanted.get_mut(&message)
             && event.payload.is_final
             && letter.event.is_none_or(|rank| Rank::of(&event) >= rank)
         {
             letter.learn(event);
         }
-        ControlFlow::Continue(())
+    })
+    .await
+}
+
+/// Every event of these messages in one partition.
+async fn each_event(
+    queue: &dyn Queue,
+    partition: Partition,
+    ids: &HashSet<String>,
+    out: &mut dyn FnMut(Event),
+) -> Result<(), AccountError> {
+    let at = TopicPartition::new(Topic::Event, partition);
+    let bounds = queue.bounds(at).await?;
+    let mut failed = None;
+    scan(queue, at, bounds.low_watermark, bounds.end, &mut |stored| {
+        if !ids.contains(stored.record.key.as_deref().unwrap_or_default()) {
+            return ControlFlow::Continue(());
+        }
+        match whole_event(at, &stored) {
+            Ok(event) => {
+                out(event);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
     })
     .await?;
     match failed {

@@ -45,9 +45,12 @@ pub struct ReplayReport {
     pub replayed: u64,
     /// Asked for, and sent again by an earlier replay.
     pub already_replayed: u64,
-    /// Their run has expired or was cancelled.
+    /// Their run has expired or was cancelled, or they are in doubt and were not asked for.
     pub skipped: u64,
+    /// Those in doubt are the last ones.
     pub skipped_ids: Vec<String>,
+    /// How many of `skipped` are in doubt.
+    pub in_doubt: u64,
 }
 
 impl Replayer<'_> {
@@ -94,25 +97,27 @@ impl Replayer<'_> {
             .map(|(letter, naming)| ((letter.id.as_str(), letter.round), naming))
             .collect();
         let mut chosen: BTreeMap<RunKey, BTreeMap<Row, LetterRef>> = BTreeMap::new();
-        let mut known = HashSet::new();
+        let (mut known, mut in_doubt) = (HashSet::new(), Vec::new());
         for letter in completed(self.queue, ledger, &namings).await? {
-            if !filter.takes(&letter) || (letter.in_doubt && !filter.in_doubt) {
+            if !filter.takes(&letter) {
                 continue;
             }
             known.insert(letter.id.clone());
             match named.get(&(letter.id.as_str(), letter.round)) {
+                None if letter.in_doubt && !filter.in_doubt => in_doubt.push(letter.id),
+                Some(_) if letter.in_doubt && !filter.in_doubt => {}
                 Some(naming) if naming.by == By::Purge => {}
                 Some(_) => report.already_replayed += 1,
                 None if self.is_sendable(&letter, ledger) => {
                     let letters = chosen.entry(letter.origin).or_default();
                     letters.insert(letter.row, reference(&letter));
                 }
-                None => {
-                    report.skipped += 1;
-                    report.skipped_ids.push(letter.id);
-                }
+                None => report.skipped_ids.push(letter.id),
             }
         }
+        report.in_doubt = in_doubt.len() as u64;
+        report.skipped_ids.extend(in_doubt);
+        report.skipped = report.skipped_ids.len() as u64;
         let gone = namings.iter().filter(|naming| naming.is_replayed());
         let gone: HashSet<&str> = gone
             .flat_map(|naming| naming.letters.iter().map(|letter| letter.id.as_str()))

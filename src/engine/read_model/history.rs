@@ -199,17 +199,9 @@ impl History {
 
     /// Attempts that were made: each has one event.
     pub fn attempts(&self) -> usize {
-        let is_attempt = |event: &EventFact| {
-            matches!(
-                event.kind,
-                EventType::Delivered
-                    | EventType::Deferred
-                    | EventType::Bounced
-                    | EventType::Dead
-                    | EventType::InDoubt
-            )
-        };
-        self.events().filter(is_attempt).count()
+        self.events()
+            .filter(|event| event.kind.is_attempt())
+            .count()
     }
 
     /// The address that events and places have; empty where nothing was asked or nothing is known.

@@ -166,7 +166,8 @@ impl RecordBuilder<'_> {
             run: id.run.clone(),
             event: events.of(open).cloned(),
             in_doubt: moved.decided.target == Target::Letter(LetterKind::InDoubt),
-            attempts: open.message.line.tries + 1,
+            // Some attempts use no try, but after each one the message moves.
+            attempts: open.message.line.hop + 1,
             from: TopicPartitionText(open.at),
             number: moved.decided.number,
         };
