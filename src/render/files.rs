@@ -151,7 +151,8 @@ impl TemplateFiles {
             return Err(outside());
         }
         let directory_name = self.directory.file_name().unwrap_or_default();
-        let shown = format!("{}/{}", directory_name.to_string_lossy(), needed.name);
+        let name = needed.name.trim_start_matches("./");
+        let shown = format!("{}/{name}", directory_name.to_string_lossy());
         let (root, path) = match self.resolve(&needed.name) {
             Ok(found) => found,
             Err(error) if is_missing(&error) => return Ok(None),
@@ -194,12 +195,12 @@ fn unreadable(file: &str, what: String) -> TemplateError {
     }
 }
 
-/// Whether a name is a relative path without `..`, `.`, `\` and NUL.
+/// Whether a name is a relative path without `..`, `\` and NUL.
 fn is_plain(name: &str) -> bool {
     let mut components = Path::new(name).components();
     !name.is_empty()
         && !name.contains(['\\', '\0'])
-        && components.all(|component| matches!(component, Component::Normal(_)))
+        && components.all(|part| matches!(part, Component::CurDir | Component::Normal(_)))
 }
 
 /// Collects the template files of a folder and of its subfolders. Hidden files are left out, and files whose names are

@@ -92,11 +92,18 @@ fn accepts_guarded_and_bound_variables() {
 }
 
 #[test]
+fn a_name_may_begin_with_the_directory_itself() {
+    let case = Case::new(&[("a.txt", "{% include './b.txt' %}"), ("b.txt", "hello")]);
+    assert!(case.compose("Anna").is_ok());
+}
+
+#[test]
 fn refuses_templates_outside_their_directory() {
     for name in [
         "../secret.txt",
         "/etc/passwd",
         "b/../../secret.txt",
+        "./../secret.txt",
         "..\\secret.txt",
     ] {
         let source = format!("{{% include {name:?} %}}");
