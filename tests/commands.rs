@@ -398,12 +398,15 @@ fn explains_classifies_and_tests_replies() {
         "{}",
         ran.stdout
     );
+    assert_eq!(ran.code, 1);
     assert!(
         ran.stdout
             .starts_with("t.tsv:2: expected hard, got temporary"),
         "{}",
         ran.stdout
     );
+    folder.write("t.tsv", "\n");
+    assert_eq!(folder.mailq(&["bounce", "test", "t.tsv"]).code, 2);
     folder.write("t.tsv", "550 5.1.1 user unknown\thrad\n");
     let ran = folder.mailq(&["bounce", "test", "t.tsv"]);
     assert_eq!(ran.code, 2);

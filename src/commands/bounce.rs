@@ -34,12 +34,14 @@ pub enum Verb {
         reply: String,
     },
     /// Classify replies, one per line; prints reply, class, reason and scope, separated by tabs
+    ///
+    /// With `--json`: one JSON document per line, with the rule that matched.
     Classify {
         /// File of replies, or `-` for stdin
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
     },
-    /// Classify replies, compare with the expected classes and print the accuracy
+    /// Classify replies, compare with the expected classes and print the accuracy; exits with 1 below 100 %
     Test {
         /// File with a reply, a tab and the expected class per line, or `-` for stdin
         #[arg(value_name = "FILE.tsv")]
@@ -143,6 +145,8 @@ fn classify_lines(file: &Path, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+const FORM: &str = "each line is a reply, a tab, and `temporary`, `soft` or `hard`";
+
 /// A reply whose class is not the expected one.
 struct Miss {
     line: u64,
@@ -170,17 +174,22 @@ fn test(file: &Path, global: &Global) -> Result<Exit, Failure> {
             });
         }
     }
+    if total == 0 {
+        let what = format!("`{}` has no replies; nothing was tested", lines.name);
+        return Err(Failure::usage(what).with_hint(FORM));
+    }
     let right = total - misses.len() as u64;
-    let accuracy = match total {
-        0 => 1.0,
-        total => right as f64 / total as f64,
+    let accuracy = right as f64 / total as f64;
+    let exit = match misses.is_empty() {
+        true => Exit::Done,
+        false => Exit::NeedsAttention,
     };
     if global.json {
         let missed: Vec<Value> = misses.iter().map(Miss::document).collect();
         output::json(&json!({
             "replies": total, "right": right, "accuracy": accuracy, "misses": missed,
         }))?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     for miss in &misses {
         let Miss {
@@ -198,7 +207,7 @@ fn test(file: &Path, global: &Global) -> Result<Exit, Failure> {
         "accuracy {:.2} % ({right} of {total})",
         accuracy * 100.0
     ))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 impl Miss {
@@ -213,10 +222,7 @@ impl Miss {
 
 fn expected<'a>(line: &'a str, lines: &Lines) -> Result<(&'a str, Class), Failure> {
     let place = format!("{}:{}", lines.name, lines.number);
-    let wrong = |what: String| {
-        Failure::usage(format!("{place}: {what}"))
-            .with_hint("each line is a reply, a tab, and `temporary`, `soft` or `hard`")
-    };
+    let wrong = |what: String| Failure::usage(format!("{place}: {what}")).with_hint(FORM);
     let (reply, class) = line
         .rsplit_once('\t')
         .ok_or_else(|| wrong("no tab and class after the reply".into()))?;

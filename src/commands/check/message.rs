@@ -14,6 +14,8 @@ const LINE_GOOD: usize = 78;
 const HTML_SHOWN_BYTES: usize = 102 * 1024;
 const MESSAGE_MOST_BYTES: usize = 25 << 20;
 const MESSAGE_GOOD_BYTES: usize = 500_000;
+/// Mail programs show about half of it, and some cut it here.
+const SUBJECT_GOOD_CHARS: usize = 150;
 const GREETINGS: [&str; 6] = ["dear", "hello", "hi", "hey", "尊敬的", "您好"];
 const NOTHINGS: [&str; 5] = ["none", "null", "undefined", "nan", ""];
 
@@ -182,10 +184,21 @@ fn text(clear: &RenderedMessage) -> Vec<Problem> {
         let what = "the subject is empty".to_string();
         problems.push(("W20", what, "write a subject in the campaign file".into()));
     }
+    let length = subject.chars().count();
+    if length > SUBJECT_GOOD_CHARS {
+        let what =
+            format!("a subject of {length} characters (better at most {SUBJECT_GOOD_CHARS})");
+        problems.push((
+            "W24",
+            what,
+            "shorten the subject, or its longest cell".into(),
+        ));
+    }
+    problems.extend(empty(clear));
     if let Some(html) = &clear.html {
         let visible = visible_bytes(html);
         let plain = clear.text.as_ref().map(|text| text.trim().len());
-        if plain.is_none_or(|plain| plain * 10 < visible) {
+        if visible > 0 && plain.is_none_or(|plain| plain * 10 < visible) {
             let what = "the text part is missing or much shorter than the HTML part".to_string();
             problems.push((
                 "W18",
@@ -202,6 +215,29 @@ fn text(clear: &RenderedMessage) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// A message in which there is nothing to see.
+fn empty(clear: &RenderedMessage) -> Option<Problem> {
+    let has_text = clear
+        .text
+        .as_ref()
+        .is_some_and(|text| !text.trim().is_empty());
+    let what = match &clear.html {
+        Some(html) if !is_blank(html) => return None,
+        None if has_text => return None,
+        Some(_) if has_text => "the HTML part is empty, and most mail programs show that part",
+        _ => "the message is empty",
+    };
+    let hint = "write the template, or remove its key from the campaign file";
+    Some(("E23", what.to_string(), hint.into()))
+}
+
+/// Whether an HTML part shows neither text nor a picture.
+fn is_blank(html: &str) -> bool {
+    let shows = ["<img", "<svg", "<video", "background", "<object", "<iframe"];
+    let lower = html.to_ascii_lowercase();
+    visible_bytes(html) == 0 && !shows.iter().any(|tag| lower.contains(tag))
 }
 
 /// Large receivers require one-click unsubscribing (RFC 8058, RFC 2369).
@@ -335,6 +371,19 @@ mod tests {
             ("Hi", Some("Dear None,\n"), None, vec!["W20"]),
             ("Hi", Some("Hello,\nnone of us\n"), None, vec![]),
             ("Hi", None, Some("<p>hello</p>"), vec!["W18"]),
+            ("Hi", Some("x"), Some(" \n"), vec!["E23"]),
+            (
+                "Hi",
+                Some("x"),
+                Some("<html><body>\n</body></html>"),
+                vec!["E23"],
+            ),
+            ("Hi", Some("x"), Some("<img src=\"a\">"), vec![]),
+            ("Hi", None, Some(""), vec!["E23"]),
+            ("Hi", Some("\n"), None, vec!["E23"]),
+            ("Hi", Some(""), Some(""), vec!["E23"]),
+            ("Hi", Some(""), Some("<p>hello</p>"), vec!["W18"]),
+            (big.get(..1_500).unwrap(), Some("x"), None, vec!["W24"]),
             ("Hi", Some(big.as_str()), Some(big.as_str()), vec!["W19"]),
         ] {
             let clear = clear(&[("Subject", subject)], plain, html);

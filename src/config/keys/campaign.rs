@@ -2,7 +2,7 @@
 
 use crate::config::declare::keys;
 use crate::config::mailbox::MailboxTemplate;
-use crate::config::schema::{Choice, Shape, Table};
+use crate::config::schema::{Choice, Limits, Shape, Table};
 use crate::domain::mailbox::Mailbox;
 use crate::domain::records::{InDoubtPolicy, SeveralPolicy};
 use crate::recipients::{DuplicatesPolicy, FileEncoding};
@@ -137,6 +137,7 @@ keys! {
         expires: Option<Duration> {
             default_text: "no limit",
             example: "24h",
+            limits: Limits::Span(Duration::from_secs(1), Duration::from_secs(3_650 * 86_400)),
         }
 
         /// What `mailq run` sends at most once per
