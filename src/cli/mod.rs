@@ -7,7 +7,7 @@ mod tree;
 
 pub use tree::{Cli, Command};
 
-use crate::commands::{Exit, Failure, project};
+use crate::commands::{Exit, Failure, project, time};
 use crate::config::{LogSettings, Variables};
 use crate::render::STACK_BYTES;
 use clap::Parser;
@@ -56,6 +56,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         global.quiet,
         &variables,
     )?)?;
+    time::check_zone(variables.get("TZ"))?;
     dispatch::run(cli)
 }
 

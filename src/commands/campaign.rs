@@ -6,6 +6,7 @@ use crate::bounded_file;
 use crate::config::{CampaignFile, CampaignKeys, Loaded, MAX_FILE_BYTES};
 use crate::domain::digest::{hex, sha256};
 use crate::domain::recipient::RecipientRow;
+use crate::domain::shell_word::shell_word;
 use crate::engine::enqueue::{CAMPAIGN_FILE, Renaming, composer};
 use crate::recipients::{FileEncoding, Options, first_pass, rows};
 use crate::render::{CampaignContent, Composer, Content};
@@ -52,7 +53,7 @@ pub fn files(source: &Path, campaign: Option<&Path>) -> Result<(CampaignFile, Pa
         );
         let hint = format!(
             "create one with `mailq init --from {}`, or give one with `--campaign FILE`",
-            source.display()
+            shell_word(source)
         );
         return Err(Failure::usage(what).with_hint(hint));
     }
@@ -140,7 +141,8 @@ impl Campaign {
                 path.display(),
                 if options.group { " of its own" } else { "" }
             );
-            let check = format!("`mailq check {}` shows what is wrong", self.file.display);
+            let file = shell_word(Path::new(&self.file.display));
+            let check = format!("`mailq check {file}` shows what is wrong");
             Failure::usage(what).with_hint(check)
         })
     }

@@ -128,10 +128,10 @@ fn foreign_tags(composer: &Composer, report: &mut Report) {
 }
 
 /// Whether an address is never mailed.
-type Suppressed = Box<dyn Fn(&Address) -> bool>;
+pub type Suppressed = Box<dyn Fn(&Address) -> bool>;
 
 /// Without a queue nobody is suppressed.
-fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
+pub fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
     if !OpenProject::has_queue(loaded) {
         return Ok(Box::new(|_| false));
     }

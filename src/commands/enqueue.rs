@@ -12,7 +12,7 @@ use super::campaign::Campaign;
 use super::progress::{Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
 use super::worker::settler;
-use super::{Exit, Failure, Global, output, time};
+use super::{Exit, Failure, Global, output, terminal, time};
 use crate::clock::SystemClock;
 use crate::config::{Flags, Loaded, QueueUrl, load_or_create_key};
 use crate::domain::address::Address;
@@ -81,7 +81,13 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 
 /// Checks `--at` before anything is opened or created.
 pub fn check_time(options: &Options) -> Result<(), Failure> {
-    job::not_before(options, &Zoned::now()).map(drop)
+    let now = Zoned::now();
+    job::not_before(options, &now)?;
+    let skipped = options.at.as_deref();
+    if let Some(why) = skipped.and_then(|at| time::skipped(at, &now)) {
+        terminal::note(format!("warning: `--at`: {why}"));
+    }
+    Ok(())
 }
 
 /// How long the engine tries an append again. On Kafka the producer has waited `--queue-timeout` before it gives up.

@@ -7,6 +7,7 @@ mod other_program;
 use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, output};
 use crate::config::{self, Flags, Loaded, PROJECT_FILE, Project, ProjectKeys, QueueUrl, Variables};
+use crate::domain::shell_word::shell_word;
 use files::{Files, unwritable};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ fn print(root: &Path, campaign: &Path, files: &Files, global: &Global) -> Result
         let path = path.strip_prefix(&here).unwrap_or(path);
         path.display().to_string()
     };
-    let next = format!("mailq run {}", short(campaign));
+    let next = format!("mailq run {}", shell_word(Path::new(&short(campaign))));
     if global.json {
         let names = |paths: &[PathBuf]| paths.iter().map(|path| short(path)).collect::<Vec<_>>();
         output::json(&json!({

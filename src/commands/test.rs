@@ -1,8 +1,8 @@
 //! `mailq test`: sends one message of a campaign to the operator, through the relay but not the queue.
 
 use super::campaign::Campaign;
-use super::{Exit, Failure, Global, output, project, relays};
-use crate::config::Flags;
+use super::{Exit, Failure, Global, check, output, project, relays, terminal};
+use crate::config::{Flags, Loaded};
 use crate::domain::address::Address;
 use crate::domain::outcome::{Attempt, Stage};
 use crate::recipients::Options;
@@ -55,8 +55,23 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         content: composed.bytes.into(),
     };
     let relay = relays::open_first(&loaded)?;
+    warn_if_suppressed(&loaded, &to);
     let sent = project::block_on(async { Ok(send(relay.as_ref(), outgoing.clone()).await) })?;
     print_result(relay.name(), &outgoing, sent, global)
+}
+
+/// The message is sent all the same, because it was asked for.
+fn warn_if_suppressed(loaded: &Loaded, to: &Address) {
+    match check::suppressed(loaded) {
+        Ok(is_suppressed) if is_suppressed(to) => terminal::note(format!(
+            "warning: `{to}` is on the suppression list: campaigns do not mail it"
+        )),
+        Ok(_) => {}
+        Err(failure) => terminal::note(format!(
+            "warning: the suppression list was not looked at: {}",
+            failure.what
+        )),
+    }
 }
 
 /// Returns the result of the message, and how the conversation ended.

@@ -1,24 +1,35 @@
 //! Times as people write and read them: RFC 3339, `2026-12-01 09:00` or `09:00`, in the time zone of the host.
 
+use super::Failure;
 use super::text::plain;
 use crate::domain::duration;
 use crate::domain::send_windows;
 use jiff::civil::{DateTime, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 use std::time::{Duration, SystemTime};
 
 /// For `--at`: `09:00` is the next one. Errors: the text, and the forms that are accepted.
 pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
-    let far = |_| format!("`{text}` is too far in the future");
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Ok(timestamp);
     }
-    let civil = match Time::strptime("%H:%M", text) {
+    let at = civil(text, now)?.to_zoned(now.time_zone().clone());
+    Ok(at.map_err(|_| too_far(text))?.timestamp())
+}
+
+fn too_far(text: &str) -> String {
+    format!("`{text}` is too far in the future")
+}
+
+/// What the clock of this host shows then.
+fn civil(text: &str, now: &Zoned) -> Result<DateTime, String> {
+    match Time::strptime("%H:%M", text) {
         Ok(time) => {
             let today = now.date().to_datetime(time);
             match today > now.datetime() {
-                true => today,
-                false => today.checked_add(1.day()).map_err(far)?,
+                true => Ok(today),
+                false => today.checked_add(1.day()).map_err(|_| too_far(text)),
             }
         }
         // `2026-12-01 09:00` and `2026-12-01T09:00:00` alike.
@@ -26,10 +37,39 @@ pub fn parse_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
             format!(
                 "`{text}` is not a time like `2026-12-01T09:00:00Z`, `2026-12-01 09:00` or `09:00`"
             )
-        })?,
+        }),
+    }
+}
+
+/// Of a time that does not exist, because the clock goes forward over it: what [`parse_at`] takes it for.
+pub fn skipped(text: &str, now: &Zoned) -> Option<String> {
+    if text.parse::<Timestamp>().is_ok() {
+        return None;
+    }
+    let civil = civil(text, now).ok()?;
+    let at = now.time_zone().to_ambiguous_zoned(civil);
+    if !matches!(at.offset(), AmbiguousOffset::Gap { .. }) {
+        return None;
+    }
+    let meant = civil.strftime("%Y-%m-%d %H:%M");
+    let taken = at.compatible().ok()?.strftime("%H:%M %Z").to_string();
+    Some(format!(
+        "{meant} does not exist in the time zone of this host, because the clock goes forward; it is taken as {taken}"
+    ))
+}
+
+/// `zone`: the variable `TZ`. Errors: it names no time zone. Every local time would silently be UTC.
+pub fn check_zone(zone: Option<&str>) -> Result<(), Failure> {
+    let Some(zone) = zone else {
+        return Ok(());
     };
-    let at = civil.to_zoned(now.time_zone().clone()).map_err(far)?;
-    Ok(at.timestamp())
+    TimeZone::try_system().map(drop).map_err(|_| {
+        let zone = plain(zone, 80);
+        Failure::usage(format!(
+            "`TZ` is `{zone}`, which is no time zone of this host; nothing was done"
+        ))
+        .with_hint("name one like `Europe/Berlin`, or unset `TZ` to use the host's")
+    })
 }
 
 /// Beyond this a forecast says nothing.
@@ -59,7 +99,7 @@ pub fn require_future(at: Timestamp, now: &Zoned) -> Result<(), String> {
 
 /// `2026-12-01 09:00 CET`, in the time zone of the host.
 pub fn with_zone(at: Timestamp) -> String {
-    let at = at.to_zoned(jiff::tz::TimeZone::system());
+    let at = at.to_zoned(TimeZone::system());
     let form = if at.second() == 0 {
         "%Y-%m-%d %H:%M %Z"
     } else {
@@ -100,7 +140,7 @@ pub fn local_time(at: SystemTime) -> String {
     let Ok(at) = Timestamp::try_from(at) else {
         return "a later time".to_string();
     };
-    let (at, now) = (at.to_zoned(jiff::tz::TimeZone::system()), Zoned::now());
+    let (at, now) = (at.to_zoned(TimeZone::system()), Zoned::now());
     let form = if at.date() == now.date() {
         "%H:%M:%S"
     } else {
@@ -145,6 +185,30 @@ mod tests {
         }
         for wrong in ["", "soon", "25:00", "2026-13-01 09:00", "2026-02-30 09:00"] {
             assert!(parse_at(wrong, &now()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn says_that_a_time_is_skipped() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let now: Timestamp = "2027-03-27T12:00:00Z".parse().unwrap();
+        let now = now.to_zoned(zone);
+        for text in ["02:30", "2027-03-28 02:30"] {
+            let said = skipped(text, &now).unwrap();
+            assert!(
+                said.starts_with("2027-03-28 02:30 does not exist"),
+                "{said}"
+            );
+            assert!(said.ends_with("taken as 03:30 CEST"), "{said}");
+        }
+        for text in [
+            "03:00",
+            "01:59",
+            "2027-10-31 02:30",
+            "2027-03-28T02:30:00Z",
+            "soon",
+        ] {
+            assert_eq!(skipped(text, &now), None, "{text}");
         }
     }
 

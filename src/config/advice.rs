@@ -310,6 +310,14 @@ pub fn reserved_header(name: &str) -> String {
     }
 }
 
+/// Why a campaign cannot have this header field.
+pub fn why_reserved(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().as_str() {
+        "cc" | "bcc" => "would promise a copy that is not sent",
+        _ => "is written by mailq itself",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -113,10 +113,11 @@ fn headers(top: &Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
         let why = if CAMPAIGN.key("", name).is_some() {
             cure = Some(format!("move it above `[{}]`", HEADERS.path));
             "is a key of the campaign, not a header field"
-        } else if name.is_empty()
-            || name.len() > 76
-            || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
-        {
+        } else if name.is_empty() {
+            cure =
+                Some("write the name of a header field before the `=`, or remove the line".into());
+            "has no name"
+        } else if name.len() > 76 || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
             "is not the name of a header field"
         } else if RESERVED.contains(&lower.as_str()) || lower.starts_with("content-") {
             return Err(ConfigError::ReservedHeader {

@@ -1,9 +1,10 @@
 //! What can be wrong with a configuration: where it is, what is there, and how to fix it.
 
-use super::advice::reserved_header;
+use super::advice::{reserved_header, why_reserved};
 use super::hidden::without_secrets;
 use super::schema::ValueError;
 use super::source::{Setting, Source};
+use crate::domain::shell_word::shell_word;
 use crate::smtp::UrlError;
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ pub enum ConfigError {
         advice: Option<String>,
         page: &'static str,
     },
-    #[error("{at}: `headers.\"{name}\"` is written by mailq itself")]
+    #[error("{at}: `headers.\"{name}\"` {}", why_reserved(name))]
     ReservedHeader { at: String, name: String },
     #[error("{at}: `{key}` is `{value}`: {why}")]
     BadValue {
@@ -126,9 +127,9 @@ impl ConfigError {
             ConfigError::NoFile(_) => "check the path, or create a project with `mailq init`".into(),
             ConfigError::NotOurs { path, .. } => format!(
                 "mailq runs the commands that it names: if you trust it, name it: `--config {}`",
-                path.display()
+                shell_word(path)
             ),
-            ConfigError::OthersMayWrite { path, .. } => format!("`chmod o-w {}`", path.display()),
+            ConfigError::OthersMayWrite { path, .. } => format!("`chmod o-w {}`", shell_word(path)),
             ConfigError::UnknownKey {
                 advice: Some(advice),
                 ..

@@ -20,6 +20,7 @@ pub mod recipient;
 pub mod records;
 pub mod reservation;
 pub mod send_windows;
+pub mod shell_word;
 pub mod shown;
 pub mod site;
 pub mod topic;

@@ -192,9 +192,17 @@ fn record<W: Write, C: AsRef<str>>(
     cells: impl Iterator<Item = C>,
 ) -> io::Result<()> {
     for cell in cells {
-        csv.write_field(cell.as_ref())?;
+        csv.write_field(cell.as_ref()).map_err(written)?;
     }
-    Ok(csv.write_record(None::<&[u8]>)?)
+    csv.write_record(None::<&[u8]>).map_err(written)
+}
+
+/// The error of the file or pipe itself, so that a reader that has gone is recognised.
+fn written(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// Hidden characters by name: a tab inside a cell would look like the end of it.
@@ -247,6 +255,12 @@ mod tests {
             assert_eq!(written(format, &columns, &rows), expected, "{format:?}");
         }
         assert_eq!(written(Format::Json, &columns, &[]), "[]\n");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_recognised_behind_csv() {
+        let gone = csv::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(super::written(gone).kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

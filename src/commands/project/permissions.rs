@@ -4,6 +4,7 @@
 use crate::commands::Failure;
 use crate::commands::access::denied;
 use crate::config::{check_mode, user_name};
+use crate::domain::shell_word::shell_word;
 use rustix::fs::Access;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -56,11 +57,11 @@ fn existing(folder: &Path) -> PathBuf {
 fn cure(path: &Path, folder: &Path) -> String {
     let own = rustix::process::geteuid().as_raw();
     if std::fs::metadata(path).is_ok_and(|found| found.uid() == own) {
-        return format!("`chmod u+rwX {}`", path.display());
+        return format!("`chmod u+rwX {}`", shell_word(path));
     }
     let user = user_name(own);
     format!(
         "run mailq as the owner, or give the files to this user: `chown -R {user} {}`",
-        existing(folder).display()
+        shell_word(&existing(folder))
     )
 }

@@ -34,9 +34,9 @@ pub struct Status {
     pub partitions: Vec<PartitionStatus>,
     /// The rate that workers keep to; `None`: none was published yet.
     pub rate: Option<RateStatus>,
-    /// Messages of runs that may be sent now, pending and retrying.
+    /// Messages of these campaigns' runs that may be sent now, pending and retrying.
     pub lag: u64,
-    /// At the rate in force, retries not waited for.
+    /// Until the whole queue is sent, at the rate in force, retries not waited for.
     pub eta_seconds: Option<u64>,
     /// Chunks of the tiers that cannot be read, a line each: their messages are not among `retry`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -86,7 +86,7 @@ pub struct RateStatus {
     pub at: String,
 }
 
-/// `campaign`: only this one's runs; tiers, letters and workers are always the whole queue's.
+/// `campaign`: only this one's runs and lag; tiers, letters, workers and the time left are always the whole queue's.
 pub async fn status(
     queue: &dyn Queue,
     now: SystemTime,
@@ -96,7 +96,11 @@ pub async fn status(
     let namings = namings(&view.ledger)?;
     let all = rows(&view, &namings, now);
     let dlq = letters(&all, &namings);
-    let lag = lag(&all);
+    let whole_lag = lag(&all);
+    let campaigns = all
+        .into_iter()
+        .filter(|row| campaign.is_none_or(|name| row.campaign == name));
+    let campaigns: Vec<CampaignRow> = campaigns.collect();
     let rate = view.ledger.rate();
     let workers = workers(queue).await?;
     let mut unreadable = Findings::default();
@@ -107,12 +111,9 @@ pub async fn status(
         dlq,
         workers,
         rate: rate.map(RateStatus::new),
-        lag,
-        eta_seconds: rate.and_then(|rate| eta_seconds(lag, &rate.rate)),
-        campaigns: all
-            .into_iter()
-            .filter(|row| campaign.is_none_or(|name| row.campaign == name))
-            .collect(),
+        lag: lag(&campaigns),
+        eta_seconds: rate.and_then(|rate| eta_seconds(whole_lag, &rate.rate)),
+        campaigns,
         unreadable: unreadable.into_lines(),
     })
 }
