@@ -450,3 +450,14 @@ fn suggests_init_for_a_list_without_a_campaign_file() {
          hint: create one with `mailq init --from list.csv`, or give one with `--campaign FILE`\n"
     );
 }
+
+#[test]
+fn an_exported_suppression_list_comes_back_as_it_was() {
+    let list = "address,reason,source,since,campaign\n\
+                anna@example.com,complaint,\"550 5.7.1 \"\"no\"\", thanks\",2026-05-01T00:00:00.25Z,spring\n\
+                ben@example.com,manual,called us and was angry,2026-05-02T00:00:00Z,\n";
+    let folder = Folder::new();
+    folder.write("list.csv", list);
+    assert_eq!(folder.mailq(&["suppress", "import", "list.csv"]).code, 0);
+    assert_eq!(folder.mailq(&["suppress", "export"]).stdout, list);
+}

@@ -41,7 +41,7 @@ pub enum Verb {
         #[arg(value_name = "ADDRESS", required = true)]
         addresses: Vec<String>,
     },
-    /// Add all addresses of a file: one per line, or a CSV with a column `email` and optionally `reason`
+    /// Add all addresses of a file: one per line, a CSV with a column `email` and optionally `reason`, or an export
     Import {
         /// File, or `-` for stdin
         #[arg(value_name = "FILE.csv|-")]

@@ -74,10 +74,14 @@ mod tests {
             let addresses: Vec<String> = locals.iter().map(|l| fold(&format!("{l}@b.example"))).collect();
             let mut written = Vec::new();
             export(addresses.iter().map(|a| entry(a, &source)), &mut written).unwrap();
-            let read: Vec<String> = Import::new(written.as_slice())
-                .map(|item| item.unwrap().address)
-                .collect();
-            prop_assert_eq!(read, addresses);
+            for (read, address) in Import::new(written.as_slice()).zip(&addresses) {
+                let read = read.unwrap();
+                prop_assert_eq!(&read.address, address);
+                prop_assert_eq!(read.reason, Reason::Complaint);
+                prop_assert_eq!(read.source.unwrap_or_default(), source.trim());
+                prop_assert_eq!(read.since.as_deref(), Some("2026-05-01T00:00:00Z"));
+            }
+            prop_assert_eq!(Import::new(written.as_slice()).count(), addresses.len());
         }
     }
 }

@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// Entries in memory at a time.
-const PIECE: usize = 5_000;
+const PIECE: usize = 50_000;
 /// Rejected lines that are reported one by one.
 const TOLD_LINES: u64 = 10;
 
@@ -88,9 +88,10 @@ async fn take(
                     reason: listed.reason,
                     source: listed
                         .unknown_reason
+                        .or(listed.source)
                         .unwrap_or_else(|| format!("{name}:{}", listed.line)),
-                    since: since.clone(),
-                    campaign: None,
+                    since: listed.since.unwrap_or_else(|| since.clone()),
+                    campaign: listed.campaign,
                 });
             }
         }
