@@ -4,7 +4,7 @@ use super::output::{Format, Listing};
 use super::project::{self, OpenProject};
 use super::{Exit, Failure, Global, lookup};
 use crate::config::Flags;
-use crate::domain::event::EventType;
+use crate::domain::event::{Event, EventType};
 use crate::engine::account::{self, EventFilter};
 use std::ops::ControlFlow;
 
@@ -62,8 +62,8 @@ async fn print(args: &Args, project: &OpenProject) -> Result<(), Failure> {
     };
     let mut list = Listing::new(format, &[])?;
     let mut written = Ok(());
-    let each = &mut |event| {
-        written = list.add(|| event, Vec::new);
+    let each = &mut |event: Event| {
+        written = list.add(|| event.shown(), Vec::new);
         match written {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

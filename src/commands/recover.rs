@@ -5,6 +5,7 @@ use super::text::{counted, grouped, plain};
 use super::time::local;
 use super::{Exit, Failure, Global, output, temporary};
 use crate::config::Flags;
+use crate::domain::ids::shown_row;
 use crate::engine::recover::{Recovered, Recovery, recover};
 use std::time::Duration;
 
@@ -94,7 +95,10 @@ fn print(recovered: &Recovered) -> Result<(), Failure> {
     for doubt in recovered.may_get_twice.iter().take(NAMED) {
         output::line(format!(
             "possible duplicate: {} ({}/{}, row {})",
-            doubt.address, doubt.campaign, doubt.run, doubt.row
+            doubt.address,
+            doubt.campaign,
+            doubt.run,
+            shown_row(doubt.row)
         ))?;
     }
     let count = recovered.may_get_twice.len();

@@ -25,6 +25,8 @@ pub struct Args {
     pub to: String,
 
     /// Row of the recipients CSV; the first row below the header is 1
+    ///
+    /// Rows that get no mail count here. In `row` of other commands' JSON they do not.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub row: u64,
 }

@@ -1,7 +1,7 @@
 //! An event: what happened to one message, as a JSON document in the event topic. `mailq events` prints it as it is.
 
 use super::counters::Final;
-use super::ids::{Row, RunKey};
+use super::ids::{Row, RunKey, shown_row};
 use super::named::named;
 use super::outcome::{Class, Reason, Scope};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,12 @@ pub struct EventMetadata {
 }
 
 impl Event {
+    /// As it is printed: with its row counted from 1.
+    pub fn shown(mut self) -> Event {
+        self.payload.row = shown_row(self.payload.row);
+        self
+    }
+
     pub fn rank(&self) -> (u32, u32, u64) {
         (self.metadata.round, self.metadata.hop, self.metadata.owner)
     }

@@ -12,6 +12,16 @@ pub type Partition = u32;
 /// Number of an accepted recipient within its run, from 0, in file order.
 pub type Row = u64;
 
+/// The number of a row for people and in JSON that is printed: from 1.
+pub fn shown_row(row: Row) -> u64 {
+    row.saturating_add(1)
+}
+
+/// For fields of JSON that is printed. What is stored counts from 0.
+pub fn serialize_shown_row<S: serde::Serializer>(row: &Row, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64(shown_row(*row))
+}
+
 /// Campaign and run. The pair is never enqueued twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId {

@@ -5,6 +5,7 @@ use crate::commands::output::{Align, Cells, Column, Format, Listing, Row};
 use crate::commands::project::OpenProject;
 use crate::commands::text::counted;
 use crate::commands::{Exit, Failure, Global, output};
+use crate::domain::ids::shown_row;
 use crate::engine::account;
 use crate::engine::letters::{self, ListedLetter};
 use crate::engine::read_model::scan::record_at;
@@ -91,7 +92,7 @@ fn row(letter: &ListedLetter) -> Row<'_> {
         Cow::Borrowed(&letter.id),
         Cow::Borrowed(&letter.campaign),
         Cow::Borrowed(&letter.run),
-        letter.row.to_string().into(),
+        shown_row(letter.row).to_string().into(),
         Cow::Borrowed(&letter.address),
         name(letter.class),
         name(letter.reason),

@@ -6,6 +6,7 @@ use crate::commands::text::{counted, plain};
 use crate::commands::time::local;
 use crate::commands::{Exit, Failure, Global, output};
 use crate::domain::event::{Event, EventType};
+use crate::domain::ids::shown_row;
 use crate::engine::letters::{self, ListedLetter, Shown};
 use serde_json::json;
 
@@ -30,7 +31,7 @@ fn document(shown: &Shown) -> serde_json::Value {
     let line = &shown.message.line;
     json!({
         "letter": shown.letter,
-        "history": shown.history,
+        "history": shown.history.iter().cloned().map(Event::shown).collect::<Vec<_>>(),
         "message": {
             "address": line.address,
             "return_path": line.return_path,
@@ -45,7 +46,7 @@ fn about(letter: &ListedLetter) -> Vec<String> {
         "{}/{}, row {}",
         plain(&letter.campaign, 80),
         plain(&letter.run, 80),
-        letter.row + 1
+        shown_row(letter.row)
     );
     let since = local(&letter.since);
     let mut about = vec![

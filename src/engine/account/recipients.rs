@@ -1,7 +1,7 @@
 //! What became of each recipient of a run, in row order: from the events, what is queued, and which letters were sent
 //! again.
 
-use crate::domain::ids::{Row, RunKey};
+use crate::domain::ids::{Row, RunKey, serialize_shown_row};
 use crate::engine::account::row::enqueued;
 use crate::engine::read_model::collect::{collect_named, collect_places};
 use crate::engine::read_model::event::{Progress, read_events};
@@ -20,6 +20,7 @@ use std::time::SystemTime;
 /// One recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecipientRow {
+    #[serde(serialize_with = "serialize_shown_row")]
     pub row: Row,
     /// Empty where a cancelled run's chunk was dropped unopened.
     pub address: String,

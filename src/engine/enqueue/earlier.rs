@@ -2,7 +2,7 @@
 //! `--only-new` and `--replace` leave them out.
 
 use super::error::EnqueueError;
-use crate::domain::ids::RunKey;
+use crate::domain::ids::{RunKey, shown_row};
 use crate::domain::mailbox_key::mailbox_key;
 use crate::engine::account::row::{enqueued, origins};
 use crate::engine::account::verify::events_since;
@@ -139,7 +139,7 @@ fn addresses(facts: Facts) -> Result<AddressSet, EnqueueError> {
         }
         match history.address() {
             "" => {
-                let row = history.key.row();
+                let row = shown_row(history.key.row());
                 unknown = Some(format!("nothing is known of row {row} of {}", subject.name));
                 return ControlFlow::Break(());
             }

@@ -1,7 +1,7 @@
 //! The letters that are in the dlq, by filter.
 
 use crate::domain::event::Event;
-use crate::domain::ids::{Offset, Partition, Row, RunKey};
+use crate::domain::ids::{Offset, Partition, Row, RunKey, serialize_shown_row};
 use crate::domain::outcome::{Class, Reason, Scope};
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::AccountError;
@@ -39,6 +39,7 @@ pub struct ListedLetter {
     pub id: String,
     pub campaign: String,
     pub run: String,
+    #[serde(serialize_with = "serialize_shown_row")]
     pub row: Row,
     pub round: u32,
     pub address: String,

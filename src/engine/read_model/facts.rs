@@ -7,7 +7,7 @@ use super::findings::Findings;
 use super::history::History;
 use super::history_file::HistoryFile;
 use super::sorter::{Sorted, Sorter};
-use crate::domain::ids::{Row, RunKey};
+use crate::domain::ids::{Row, RunKey, shown_row};
 use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
@@ -66,6 +66,7 @@ impl Facts {
             && row >= subject.rows.min(MAX_ROWS)
         {
             let Subject { name, rows, .. } = subject;
+            let row = shown_row(row);
             let line = format!("row {row} of {name}: the run has only {rows} rows");
             self.findings.add(line);
             return ControlFlow::Continue(());

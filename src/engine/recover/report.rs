@@ -1,6 +1,7 @@
 //! What `recover` is asked, and what it answers.
 
 use crate::clock::Clock;
+use crate::domain::ids::{Row, serialize_shown_row};
 use crate::domain::site::Sites;
 use crate::domain::topic::TopicPartition;
 use crate::engine::read_model::AccountError;
@@ -57,7 +58,8 @@ pub struct RebuiltPartition {
 pub struct PossibleDuplicate {
     pub campaign: String,
     pub run: String,
-    pub row: u64,
+    #[serde(serialize_with = "serialize_shown_row")]
+    pub row: Row,
     pub address: String,
     pub message_id: String,
 }

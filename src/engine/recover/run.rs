@@ -7,6 +7,7 @@ use super::judge::{Beginning, Rebuilt, Sources};
 use super::report::{PossibleDuplicate, RebuiltPartition, RecoverError, Recovered, Recovery};
 use super::visited::Visited;
 use super::{send, tier};
+use crate::domain::ids::shown_row;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::read_model::view::progress;
 use crate::engine::read_model::{AccountError, View};
@@ -162,7 +163,7 @@ impl Recovered {
         let before = self.may_get_twice.len();
         for (run, line) in rebuilt.claimed.iter().chain(&rebuilt.unclaimed) {
             let Some(facts) = view.ledger.run(view.ledger.counts_for(*run)) else {
-                let (row, at) = (line.row, lost.at);
+                let (row, at) = (shown_row(line.row), lost.at);
                 let what =
                     format!("row {row} of run {run} is in {at}, and the run has no manifest");
                 self.unreadable.push(what);

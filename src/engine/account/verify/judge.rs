@@ -1,6 +1,7 @@
 //! What the history of each recipient adds up to, and what in it does not hold. Pure.
 
 use crate::domain::counters::Final;
+use crate::domain::ids::shown_row;
 use crate::engine::read_model::facts::Subject;
 use crate::engine::read_model::findings::Findings;
 use crate::engine::read_model::history::{History, RecipientState, ends_as};
@@ -17,7 +18,7 @@ impl Sums {
     /// Counts one recipient. Of a cancelled run the cancel itself is the event of what nobody opened.
     pub fn add(&mut self, subject: &Subject, history: &History, findings: &mut Findings) {
         let mut find = |what: &str| {
-            let (row, name) = (history.key.row(), &subject.name);
+            let (row, name) = (shown_row(history.key.row()), &subject.name);
             findings.add(format!("row {row} of {name} {what}"));
         };
         look(history, &mut find);
