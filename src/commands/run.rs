@@ -10,7 +10,7 @@ use super::text::{counted, grouped};
 use super::worker::{self, SendReport};
 use super::{Exit, Failure, Global, enqueue, output, terminal};
 use crate::clock::Clock;
-use crate::engine::account::{self, CampaignRow, Remaining, State};
+use crate::engine::account::{self, CampaignRow, Remaining};
 use crate::engine::enqueue::EnqueueReport;
 use crate::engine::worker::{Goal, LeftWork, Summary};
 use crate::smtp::RelayAddress;
@@ -152,13 +152,11 @@ fn say_what_was_done(name: &str, own: &Summary, ended: &Summary, global: &Global
 
 /// A worker sends whatever is in the queue.
 fn say_what_else_is_sent(rows: &[CampaignRow], enqueued: &EnqueueReport, global: &Global) {
-    let sends = |row: &&CampaignRow| {
-        row.key != enqueued.key && row.state == State::Sending && row.unfinished() > 0
-    };
+    let sends = |row: &&CampaignRow| row.key != enqueued.key && row.lag() > 0;
     for row in rows.iter().filter(sends) {
         global.say(format!(
             "also sending {} of {}/{}, which is in this queue too",
-            counted(row.unfinished(), "message"),
+            counted(row.lag(), "message"),
             row.campaign,
             row.run
         ));

@@ -60,6 +60,7 @@ mod tests {
             state: State::Done,
             not_before: None,
             waits_for_turn: false,
+            has_expired: false,
             enqueued: delivered + dead,
             delivered,
             bounced: 0,

@@ -73,6 +73,8 @@ fn campaigns(rows: &[CampaignRow]) -> Vec<String> {
 
 fn state(row: &CampaignRow) -> String {
     match (row.state, &row.not_before) {
+        (State::Paused, _) if row.has_expired => "paused, expired".to_string(),
+        _ if row.has_expired => "expired".to_string(),
         (State::Enqueuing, _) => "enqueuing".to_string(),
         (State::Scheduled, Some(at)) => format!("scheduled until {}", local(at)),
         (State::Scheduled, None) => "scheduled".to_string(),
@@ -123,6 +125,19 @@ fn rate(status: &Status) -> String {
 }
 
 fn lag(status: &Status, is_outside_windows: bool) -> String {
+    let now = lag_now(status, is_outside_windows);
+    let rows = status.campaigns.iter();
+    let expired = rows.filter(|row| row.has_expired && row.state == State::Sending);
+    match expired.map(CampaignRow::unfinished).sum() {
+        0 => now,
+        left => format!(
+            "{now}; {} expired: the next worker ends them",
+            counted(left, "message")
+        ),
+    }
+}
+
+fn lag_now(status: &Status, is_outside_windows: bool) -> String {
     match (status.lag, status.eta_seconds) {
         (0, _) => "no message can be sent now".to_string(),
         (lag, _) if is_outside_windows => {
@@ -197,6 +212,7 @@ mod tests {
             state,
             not_before: None,
             waits_for_turn: false,
+            has_expired: false,
             enqueued: 12_000,
             delivered: 12_000 - pending,
             bounced: 0,

@@ -24,6 +24,9 @@ pub struct CampaignRow {
     /// Sealed and free to go, but partitions have as many runs at work as they hold; the oldest seals go first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_turn: bool,
+    /// It has messages left, and workers end them as expired instead of sending them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_expired: bool,
     pub enqueued: u64,
     pub delivered: u64,
     pub bounced: u64,
@@ -65,6 +68,7 @@ impl CampaignRow {
             state,
             not_before: not_before.filter(|_| state == State::Scheduled),
             waits_for_turn: false,
+            has_expired: false,
             enqueued,
             delivered: get(Final::Delivered),
             bounced: get(Final::Bounced),
@@ -89,6 +93,22 @@ impl CampaignRow {
             self.cancelled,
             self.in_doubt,
         ]
+    }
+
+    /// Neither cancelled nor done, and sealed.
+    fn is_open(&self) -> bool {
+        matches!(
+            self.state,
+            State::Scheduled | State::Sending | State::Paused
+        )
+    }
+
+    /// Messages that may be sent now, pending and retrying.
+    pub fn lag(&self) -> u64 {
+        match self.state == State::Sending && !self.has_expired {
+            true => self.unfinished(),
+            false => 0,
+        }
     }
 
     /// Pending and retrying.
@@ -167,6 +187,7 @@ pub fn counted(view: &View, namings: &[Naming], run: &RunFacts, now: SystemTime)
     }
     let retrying = all.moved.saturating_sub(tiers.left());
     let mut row = CampaignRow::new(run, view.ledger.run_state(key, now), finals, retrying);
+    row.has_expired = row.is_open() && row.unfinished() > 0 && view.ledger.has_expired(key, now);
     row.waits_for_turn = row.state == State::Sending && view.strings.leave_no_room_for(key);
     row
 }

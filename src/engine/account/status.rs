@@ -118,7 +118,7 @@ pub async fn status(
     })
 }
 
-/// Messages of runs that may be sent now.
+/// Messages of runs that a worker has to do with now: it sends them, or ends them as expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Left {
     /// Pending and retrying.
@@ -131,7 +131,7 @@ pub fn left(view: &View, now: SystemTime, only: Option<RunKey>) -> Result<Left, 
     let mut all = rows(view, &namings(&view.ledger)?, now);
     all.retain(|row| row.state == State::Sending && only.is_none_or(|only| row.key == only));
     Ok(Left {
-        unfinished: lag(&all),
+        unfinished: all.iter().map(CampaignRow::unfinished).sum(),
         retrying: all.iter().map(|row| row.retrying).sum(),
     })
 }
@@ -153,10 +153,7 @@ fn letters(rows: &[CampaignRow], namings: &[Naming]) -> u64 {
 }
 
 fn lag(rows: &[CampaignRow]) -> u64 {
-    rows.iter()
-        .filter(|row| row.state == State::Sending)
-        .map(CampaignRow::unfinished)
-        .sum()
+    rows.iter().map(CampaignRow::lag).sum()
 }
 
 fn eta_seconds(messages: u64, rate: &Rate) -> Option<u64> {

@@ -4,7 +4,7 @@ use super::catalog as of;
 use super::page::Page;
 use crate::domain::event::EventType;
 use crate::domain::rate::Rate;
-use crate::engine::account::{State, Status};
+use crate::engine::account::Status;
 use crate::engine::worker::figures::{LanesState, Snapshot, Vitals};
 use jiff::Timestamp;
 use std::time::{Duration, SystemTime};
@@ -94,7 +94,7 @@ impl QueueFigures {
         let retrying: u64 = status
             .campaigns
             .iter()
-            .filter(|row| row.state == State::Sending)
+            .filter(|row| row.lag() > 0)
             .map(|row| row.retrying)
             .sum();
         let tiers = status.retry.iter().map(|tier| {
