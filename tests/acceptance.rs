@@ -79,6 +79,11 @@ fn a_stop_waits_for_what_a_slow_relay_has_and_begins_nothing() {
 }
 
 #[test]
+fn a_queue_that_is_gone_is_noticed() {
+    small(lines::gone::run, 4);
+}
+
+#[test]
 fn whoever_counts_agrees() {
     small(lines::million::run, 5000);
 }

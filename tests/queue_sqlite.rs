@@ -456,6 +456,37 @@ fn failure(path: &Path, options: OpenOptions<'_>) -> QueueError {
     SqliteQueue::open(path, options).err().unwrap()
 }
 
+/// SQLite would go on in the file that nobody else sees.
+#[tokio::test]
+async fn a_file_that_was_replaced_takes_and_gives_nothing() {
+    let file = file();
+    let queue = with_topics(&file.path, LONG).await;
+    let member = queue.join("a").await.unwrap();
+    let Ownership::Gained { at, token } = member.changed().await else {
+        panic!("the only member gains all partitions");
+    };
+    queue.append(SEND, vec![record("before")]).await.unwrap();
+    std::fs::rename(&file.path, file.path.with_extension("old")).unwrap();
+    let is_gone = |error: &QueueError| matches!(error, QueueError::Gone { .. });
+    for _ in 0..2 {
+        assert!(queue.check().is_err_and(|error| is_gone(&error)));
+        let appended = queue.append(SEND, vec![record("after")]).await;
+        assert!(appended.is_err_and(|error| is_gone(&error)));
+        let fetched = queue.fetch(SEND, 0, 1).await;
+        assert!(fetched.is_err_and(|error| is_gone(&error)));
+        let commit = Commit {
+            at,
+            token,
+            offset: 1,
+            text: "after".to_string(),
+        };
+        assert_eq!(member.commit(vec![commit]).await, [CommitOutcome::Refused]);
+        std::fs::write(&file.path, "another one").unwrap();
+    }
+    std::fs::rename(file.path.with_extension("old"), &file.path).unwrap();
+    assert_eq!(texts(&queue, SEND, 0).await.len(), 1);
+}
+
 #[tokio::test]
 async fn files_of_others_are_refused() {
     let file = file();

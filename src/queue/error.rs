@@ -6,7 +6,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 /// What a queue can fail with. `Display` is the message; commands choose the hint by the variant.
 ///
 /// `Away` and `Unknown` pass by themselves: the same request may succeed later. All others need a person or, for
-/// `Broken`, another process.
+/// `Broken` and `Gone`, another process.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum QueueError {
     #[error("no queue at `{0}`")]
@@ -32,6 +32,9 @@ pub enum QueueError {
     /// Nothing was done, and the request may be made again.
     #[error("queue `{path}` is not available: {what}")]
     Away { path: String, what: String },
+    /// The path leads to another file or to none: what this process writes, nobody else reads.
+    #[error("queue `{path}` is no longer the file that this process has open: {what}")]
+    Gone { path: String, what: String },
     /// This process owns nothing any more and can neither append nor read; a new one can.
     #[error("this process can no longer use queue `{path}`: {what}")]
     Broken { path: String, what: String },

@@ -108,6 +108,12 @@ pub trait Queue {
     /// Members that are alive, and what they own.
     async fn members(&self) -> Result<Vec<Member>, QueueError>;
 
+    /// Whether this handle still works on what other processes see under its name. Cheap, and never blocks for long: it
+    /// is asked before every final dot. Errors: `Gone`.
+    fn check(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     /// Token buckets that all processes share. `None`: there are none, and workers divide every limit among themselves.
     fn buckets(&self) -> Option<&dyn Buckets> {
         None

@@ -27,6 +27,10 @@ impl From<QueueError> for Failure {
                 Exit::TryLater,
                 "free disk space and run it again; nothing is lost",
             ),
+            QueueError::Gone { .. } => (
+                Exit::TryLater,
+                "put the file back, or start it again to use the one that is there now; messages in flight may have been delivered",
+            ),
             QueueError::Broken { .. } => (
                 Exit::TryLater,
                 "start it again; the next worker reports messages in flight as in doubt",
@@ -100,6 +104,13 @@ mod tests {
             (
                 QueueError::Full {
                     path: "q.db".into(),
+                },
+                Exit::TryLater,
+            ),
+            (
+                QueueError::Gone {
+                    path: "q.db".into(),
+                    what: "it was removed or renamed".into(),
                 },
                 Exit::TryLater,
             ),

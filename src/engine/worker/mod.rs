@@ -4,6 +4,7 @@
 //! - `journal` the cycle: outcomes in, effects appended, one commit, claims out
 //! - `checkpoints` commits in the campaign topic, for queues that forget them
 //! - `inbox` changes of ownership and finished reads, for the journal
+//! - `fence` no final dot without the queue
 //! - `lanes` where connections take their messages from; breakers and pace
 //! - `records` events, moved messages and letters as records
 //! - `figures`, `watch` counters and states for monitoring
@@ -12,6 +13,7 @@
 //! - `settings` what a worker is given, what it reports
 
 mod checkpoints;
+mod fence;
 pub mod figures;
 mod followed;
 mod goal;
@@ -42,10 +44,13 @@ const CUT_OFF: Duration = STOP_DRAIN.saturating_add(Duration::from_secs(2));
 /// Works until a stop is asked for or the goal of the setup is reached; then drains and leaves the group. Must run
 /// inside a `LocalSet`: connections and reads are tasks of it.
 pub async fn run(
-    setup: Setup,
+    mut setup: Setup,
     stop: Rc<Stop>,
     observer: Rc<dyn Observer>,
 ) -> Result<Summary, WorkerError> {
+    for lane in &mut setup.relays {
+        fence::fence(lane, &setup.queue);
+    }
     let setup = Rc::new(setup);
     let lanes = Lanes::new(setup.clone(), observer.clone());
     let connections = lanes::open_connections(&lanes);

@@ -4,6 +4,7 @@
 //! savepoint, so a job that fails is rolled back alone.
 
 use super::failure::{Failure, explain, is_busy};
+use super::identity::Identity;
 use crate::queue::QueueError;
 use rusqlite::{Connection, ErrorCode};
 use std::path::Path;
@@ -78,6 +79,7 @@ impl ConnectionThread {
         kind: Access,
         connection: Connection,
         path: &Path,
+        identity: Identity,
     ) -> Result<ConnectionThread, QueueError> {
         let (sender, receiver) = channel();
         let thread = ConnectionThread {
@@ -92,8 +94,8 @@ impl ConnectionThread {
         std::thread::Builder::new()
             .name(name.to_string())
             .spawn(move || match kind {
-                Access::Read => read(&connection, &owned, &receiver),
-                Access::Write => write(&connection, &owned, &receiver),
+                Access::Read => read(&connection, (&owned, &identity), &receiver),
+                Access::Write => write(&connection, (&owned, &identity), &receiver),
             })
             .map_err(|error| super::schema::away(path, error))?;
         Ok(thread)
@@ -152,13 +154,23 @@ impl ConnectionThread {
     }
 
     fn gone(&self) -> QueueError {
-        QueueError::Unknown(format!("the thread of `{}` stopped", self.path.display()))
+        QueueError::Broken {
+            path: self.path.display().to_string(),
+            what: "its thread has ended".to_string(),
+        }
     }
 }
 
-fn read(connection: &Connection, path: &Path, jobs: &Receiver<Box<dyn Job>>) {
+/// Path and identity of a connection's file.
+type OpenedFile<'a> = (&'a Path, &'a Identity);
+
+fn read(connection: &Connection, file: OpenedFile, jobs: &Receiver<Box<dyn Job>>) {
+    let (path, identity) = file;
     while let Ok(mut task) = jobs.recv() {
-        let result = one_read(connection, task.as_mut());
+        let result = match identity.check() {
+            Ok(()) => one_read(connection, task.as_mut()),
+            Err(gone) => Err(gone.into()),
+        };
         task.answer(result.map_err(|failure| failure.explain(path)));
     }
 }
@@ -171,9 +183,14 @@ fn one_read(connection: &Connection, task: &mut dyn Job) -> Result<(), Failure> 
     Ok(())
 }
 
-fn write(connection: &Connection, path: &Path, jobs: &Receiver<Box<dyn Job>>) {
+fn write(connection: &Connection, file: OpenedFile, jobs: &Receiver<Box<dyn Job>>) {
+    let (path, identity) = file;
     let mut waiting: Option<Box<dyn Job>> = None;
     while let Some(first) = waiting.take().or_else(|| jobs.recv().ok()) {
+        if let Err(gone) = identity.check() {
+            first.answer(Err(gone));
+            continue;
+        }
         if first.runs_outside_transaction() {
             let mut task = first;
             let result = task.run(connection);
@@ -190,7 +207,7 @@ fn write(connection: &Connection, path: &Path, jobs: &Receiver<Box<dyn Job>>) {
             }
             group.push(next);
         }
-        commit_group(connection, path, group);
+        commit_group(connection, file, group);
         if waiting.is_some() {
             std::thread::sleep(YIELD);
         }
@@ -201,14 +218,17 @@ fn write(connection: &Connection, path: &Path, jobs: &Receiver<Box<dyn Job>>) {
 enum TransactionError {
     /// No job ran.
     Begin(rusqlite::Error),
+    /// Rolled back before its commit: the file is gone.
+    Gone(QueueError),
     /// SQLite has rolled everything back.
     Inside(rusqlite::Error),
     /// The result may be unknown: see `after_commit`.
     Commit(rusqlite::Error),
 }
 
-fn commit_group(connection: &Connection, path: &Path, mut group: Vec<Box<dyn Job>>) {
-    match run_group(connection, &mut group) {
+fn commit_group(connection: &Connection, file: OpenedFile, mut group: Vec<Box<dyn Job>>) {
+    let (path, identity) = file;
+    match run_group(connection, identity, &mut group) {
         Ok(results) => {
             for (task, result) in group.into_iter().zip(results) {
                 task.answer(result.map_err(|failure| failure.explain(path)));
@@ -219,10 +239,15 @@ fn commit_group(connection: &Connection, path: &Path, mut group: Vec<Box<dyn Job
                 task.answer(Err(explain(path, &error)));
             }
         }
+        Err(TransactionError::Gone(error)) => {
+            for task in group {
+                task.answer(Err(error.clone()));
+            }
+        }
         // Together the jobs did not fit on the disk. Each is tried alone, so that only those fail that do not fit.
         Err(_) if group.len() > 1 => {
             for task in group {
-                commit_group(connection, path, vec![task]);
+                commit_group(connection, file, vec![task]);
             }
         }
         Err(TransactionError::Inside(error)) => {
@@ -249,6 +274,7 @@ fn after_commit(path: &Path, error: &rusqlite::Error) -> QueueError {
 
 fn run_group(
     connection: &Connection,
+    identity: &Identity,
     group: &mut [Box<dyn Job>],
 ) -> Result<Vec<Result<(), Failure>>, TransactionError> {
     batch(connection, "BEGIN IMMEDIATE").map_err(TransactionError::Begin)?;
@@ -258,6 +284,11 @@ fn run_group(
             roll_back(connection);
             TransactionError::Inside(error)
         })?);
+    }
+    // Waiting for the write lock may have taken long.
+    if let Err(gone) = identity.check() {
+        roll_back(connection);
+        return Err(TransactionError::Gone(gone));
     }
     match batch(connection, "COMMIT") {
         Ok(()) => Ok(results),
@@ -322,7 +353,8 @@ mod tests {
         connection
             .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)")
             .unwrap();
-        let writer = ConnectionThread::spawn(Access::Write, connection, &path).unwrap();
+        let writer =
+            ConnectionThread::spawn(Access::Write, connection, &path, Identity::default()).unwrap();
         (directory, path, writer)
     }
 

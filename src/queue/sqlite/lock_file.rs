@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct LockFile {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl LockFile {
@@ -33,14 +33,22 @@ impl LockFile {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // A member that left may have removed the file after we opened it. A lock on a removed file protects nothing.
-        let ours = file.metadata()?;
-        let there = match std::fs::metadata(&path) {
-            Ok(there) => there,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let same = ours.ino() == there.ino() && ours.dev() == there.dev();
-        Ok(same.then_some(LockFile { path, _file: file }))
+        let lock = LockFile { path, file };
+        Ok(lock.is_same()?.then_some(lock))
+    }
+
+    /// Whether its path still leads to it.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.is_same().unwrap_or(false)
+    }
+
+    fn is_same(&self) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match std::fs::metadata(&self.path) {
+            Ok(there) => Ok(ours.ino() == there.ino() && ours.dev() == there.dev()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

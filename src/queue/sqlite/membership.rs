@@ -139,7 +139,14 @@ impl Membership for SqliteMembership {
                 leases::commit(connection, &me, &commits)
             })
             .await;
-        outcomes.unwrap_or_else(|error| vec![CommitOutcome::Unknown(error.to_string()); count])
+        outcomes.unwrap_or_else(|error| {
+            let outcome = match error {
+                // Nothing was written, and nothing is owned in a file that nobody else sees.
+                QueueError::Gone { .. } => CommitOutcome::Refused,
+                error => CommitOutcome::Unknown(error.to_string()),
+            };
+            vec![outcome; count]
+        })
     }
 
     async fn release(&self, at: TopicPartition, token: Token) {
@@ -166,8 +173,11 @@ impl Membership for SqliteMembership {
             .run(0, move |connection| leases::remove(connection, me))
             .await;
         if let Some(lock) = self.lock.borrow_mut().take() {
-            states::remove(lock.path());
-            lock.remove();
+            // In a folder that has taken the place of ours, the files of this name are another member's.
+            if lock.is_in_place() {
+                states::remove(lock.path());
+                lock.remove();
+            }
         }
     }
 }
@@ -222,6 +232,8 @@ impl HeartbeatThread {
                 self.failed_at = None;
                 self.apply(result);
             }
+            // The engine learns it from its own requests, and ends.
+            Err(QueueError::Gone { .. }) => {}
             // Nothing is known to have changed. The next heartbeat reads from the file what has.
             Err(error) => self.failed(&error),
         }

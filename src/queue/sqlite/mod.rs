@@ -10,6 +10,7 @@ mod connection;
 mod disk;
 mod failure;
 mod heartbeat;
+mod identity;
 mod leases;
 mod lock_file;
 mod log;
@@ -26,6 +27,7 @@ use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
 use async_trait::async_trait;
 use connection::{Access, ConnectionThread};
+use identity::Identity;
 use lock_file::LockFile;
 use membership::{MemberSetup, SqliteMembership};
 use schema::{BusyWait, Durability, Expected};
@@ -86,6 +88,7 @@ pub struct SqliteQueue {
     lease: Duration,
     boot: Arc<str>,
     busy_wait: BusyWait,
+    identity: Identity,
     writer: ConnectionThread,
     reader: ConnectionThread,
     buckets: ConnectionThread,
@@ -112,15 +115,21 @@ impl SqliteQueue {
         };
         let mut connection = schema::connect(path, Durability::Full, &busy_wait)?;
         let partitions = schema::prepare(path, &mut connection, &expected, schema::STEPS)?;
-        let writer = ConnectionThread::spawn(Access::Write, connection, path)?;
+        let slots = beside(path, "-slots");
+        let buckets = open_buckets(&slots, &busy_wait, options.open_wait)?;
+        let identity = Identity::of(&[path, &slots]).map_err(|error| schema::away(path, error))?;
+        let spawn = |access, connection| {
+            ConnectionThread::spawn(access, connection, path, identity.clone())
+        };
+        let writer = spawn(Access::Write, connection)?;
         let connection = schema::connect(path, Durability::Full, &busy_wait)?;
-        let reader = ConnectionThread::spawn(Access::Read, connection, path)?;
-        let buckets = open_buckets(&beside(path, "-slots"), &busy_wait, options.open_wait)?;
+        let reader = spawn(Access::Read, connection)?;
         busy_wait.set(options.write_wait);
         Ok(Rc::new(SqliteQueue {
             path: path.to_path_buf(),
             partitions,
             lease: options.lease,
+            identity,
             boot: Arc::from(boot),
             writer,
             reader,
@@ -299,7 +308,12 @@ impl Queue for SqliteQueue {
         Some(self)
     }
 
+    fn check(&self) -> Result<(), QueueError> {
+        self.identity.check()
+    }
+
     async fn publish_state(&self, member: &str, text: String) -> Result<(), QueueError> {
+        self.identity.check()?;
         let (folder, member) = (self.members_folder(), member.to_string());
         let writing = tokio::task::spawn_blocking(move || states::publish(&folder, &member, &text));
         let written = writing.await.unwrap_or_else(|error| Err(error.into()));
@@ -347,7 +361,8 @@ fn open_buckets(
     connection
         .execute_batch(include_str!("buckets.sql"))
         .map_err(|error| failure::explain(path, &error))?;
-    ConnectionThread::spawn(Access::Write, connection, path)
+    // The identity of the queue covers this file too; asking for slots must not wait for anything.
+    ConnectionThread::spawn(Access::Write, connection, path, Identity::default())
 }
 
 /// Splits an append so that no transaction is long. Errors: `TooLarge`, before anything is written.

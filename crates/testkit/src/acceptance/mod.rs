@@ -61,6 +61,7 @@ const LINES: &[Known] = &[
     ("failover", 100_000, lines::failover::run),
     ("deferred", 1_000_000, lines::deferred::run),
     ("slow-stop", 50, lines::slow_stop::run),
+    ("gone", 20, lines::gone::run),
     ("spread", 20_000, lines::spread::run),
 ];
 
@@ -76,6 +77,7 @@ pub fn about(name: &str, count: u64) -> String {
         "rate" => "seconds at 30/min; 600/min takes three tenths of it",
         "outage" => "seconds without a relay",
         "slow-stop" | "kafka-slow-stop" => "clean stops, 40 recipients for each",
+        "gone" => "queues that are removed, replaced or renamed, 400 recipients for each",
         "spread" => "recipients who are deferred once",
         "kafka-kill" | "kafka-kill-one" => "SIGKILLs of a worker, 10 to 20 s apart",
         "kafka-pause" | "kafka-pause-all" => "SIGSTOPs for three session timeouts",

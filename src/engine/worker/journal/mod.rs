@@ -159,6 +159,7 @@ impl Journal {
             if stop.is_asked() && !self.stopping.is_begun() {
                 self.begin_stop(Some(LeftWork::Stopped));
             }
+            self.setup.queue.check()?;
             self.take_changes().await;
             self.take_answers();
             self.take_reads();

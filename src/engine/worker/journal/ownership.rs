@@ -46,7 +46,9 @@ impl Journal {
                 tracing::info!(%at, epoch = machine.epoch(), "partition gained");
                 self.partitions.gain(machine);
             }
-            Err(_) if self.stopping.is_begun() => self.membership.release(at, token).await,
+            Err(_) if self.stopping.is_begun() || self.setup.queue.check().is_err() => {
+                self.membership.release(at, token).await
+            }
             Err(why) => self.stop_partition(at, why),
         }
     }

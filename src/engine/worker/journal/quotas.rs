@@ -34,6 +34,7 @@ impl Journal {
         let record = campaign_record(CAMPAIGN, &record)?;
         let queue = self.setup.queue.clone();
         if let Err(error) = queue.append(CAMPAIGN, vec![record]).await {
+            queue.check()?;
             let trouble = Notice::QueueTrouble(error.to_string());
             self.observer.notice(trouble);
             return Ok(());

@@ -30,6 +30,8 @@ impl Journal {
                     self.stop_partition(at, error.to_string());
                     Ok(())
                 }
+                // The cycle ends with it.
+                Err(QueueError::Gone { .. }) => Ok(()),
                 Err(error) => {
                     self.observer
                         .notice(Notice::QueueTrouble(error.to_string()));

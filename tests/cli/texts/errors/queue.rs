@@ -41,6 +41,7 @@ fn queue(texts: &mut Vec<String>) {
         Damaged => QueueError::Damaged { path: path(), what: "it has no format version".into() },
         Full => QueueError::Full { path: path() },
         Away => QueueError::Away { path: path(), what: "another process keeps it locked".into() },
+        Gone => QueueError::Gone { path: path(), what: "it was removed or renamed".into() },
         Broken => QueueError::Broken {
             path: cluster(),
             what: "this worker can no longer be a member: fenced".into(),

@@ -4,6 +4,7 @@ pub mod changed;
 pub mod deferred;
 pub mod enqueue_kill;
 pub mod failover;
+pub mod gone;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod kill;
