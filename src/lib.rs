@@ -16,3 +16,4 @@ pub mod recipients;
 pub mod render;
 pub mod smtp;
 pub mod suppression;
+pub mod threads;

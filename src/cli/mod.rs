@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod logs;
+mod panics;
 mod report;
 mod tree;
 
@@ -10,6 +11,7 @@ pub use tree::{Cli, Command};
 use crate::commands::{Exit, Failure, project, time};
 use crate::config::{LogSettings, Variables};
 use crate::render::STACK_BYTES;
+use crate::threads::ThreadError;
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ fn protect_memory() {
 /// Parses the command line, runs the command, reports, and returns the exit code.
 pub fn main() -> ExitCode {
     protect_memory();
+    panics::end_the_process();
     let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let json = given.iter().any(|argument| argument == "--json");
     let exit = match Cli::try_parse_from(given) {
@@ -41,8 +44,8 @@ pub fn main() -> ExitCode {
 fn in_thread(cli: Cli) -> Result<Exit, Failure> {
     let thread = std::thread::Builder::new().name("command".to_string());
     let started = thread.stack_size(STACK_BYTES).spawn(|| run(cli));
-    let ended = started.map(std::thread::JoinHandle::join);
-    match ended.map_err(|error| Failure::try_later("cannot start a thread").caused_by(&error))? {
+    let started = started.map_err(|error| Failure::from(ThreadError::from(error)))?;
+    match started.join() {
         Ok(exit) => exit,
         Err(panic) => std::panic::resume_unwind(panic),
     }

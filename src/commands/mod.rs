@@ -36,5 +36,5 @@ pub mod topics;
 pub mod verify;
 pub mod worker;
 
-pub use failure::{Exit, Failure};
+pub use failure::{Exit, Failure, MORE_FILES};
 pub use global::Global;

@@ -6,7 +6,7 @@ use crate::domain::topic::{Topic, TopicPartition};
 /// What a queue can fail with. `Display` is the message; commands choose the hint by the variant.
 ///
 /// `Away` and `Unknown` pass by themselves: the same request may succeed later. All others need a person or, for
-/// `Broken` and `Gone`, another process.
+/// `Broken`, `Gone` and `NoThread`, another process.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum QueueError {
     #[error("no queue at `{0}`")]
@@ -38,6 +38,8 @@ pub enum QueueError {
     /// This process owns nothing any more and can neither append nor read; a new one can.
     #[error("this process can no longer use queue `{path}`: {what}")]
     Broken { path: String, what: String },
+    #[error("cannot start a thread for the queue: {0}")]
+    NoThread(String),
     #[error("offset {offset} of {at} is below the low watermark {low_watermark}")]
     BelowLowWatermark {
         at: TopicPartition,

@@ -9,6 +9,9 @@ use super::reply::ServerReply;
 use super::settings::{Mechanism, SecretSource, Timeouts};
 use super::tls::{self, Tls};
 use crate::domain::outcome::Stage;
+use crate::threads;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -99,8 +102,7 @@ impl Server {
     async fn open_socket(&self) -> Result<TcpStream, SessionEnd> {
         let within = self.timeouts.connect;
         let failed = |why: String| failed_at(Stage::Connect, why);
-        let address = (self.host.as_str(), self.port);
-        let stream = timeout(within, TcpStream::connect(address))
+        let stream = timeout(within, connect(self.host.clone(), self.port))
             .await
             .map_err(|_| failed(format!("no connection within {} s", within.as_secs_f64())))?
             .map_err(|error| failed(error.to_string()))?;
@@ -319,4 +321,17 @@ fn failed_at(stage: Stage, why: String) -> SessionEnd {
         reply: None,
         why,
     }
+}
+/// Connects to the first address of the name that answers. Names are looked up on a thread, because the system's
+/// function blocks.
+async fn connect(host: String, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => {
+            let look_up = move || (host.as_str(), port).to_socket_addrs();
+            let found = threads::run(look_up).await;
+            found.map_err(io::Error::other)??.collect()
+        }
+    };
+    TcpStream::connect(addresses.as_slice()).await
 }

@@ -1,6 +1,7 @@
 //! Settings of a relay, its timeouts and its secrets.
 
 use super::url::RelayAddress;
+use crate::threads;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -45,7 +46,7 @@ impl SecretSource {
 
     pub(super) async fn fetch(&self) -> Result<Secret, String> {
         let fetch = Arc::clone(&self.0);
-        let fetched = tokio::task::spawn_blocking(move || fetch()).await;
+        let fetched = threads::run(move || fetch()).await;
         fetched.unwrap_or_else(|error| Err(error.to_string()))
     }
 }

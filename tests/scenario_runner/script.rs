@@ -35,6 +35,8 @@ pub enum Step {
 pub struct Call {
     pub arguments: Vec<String>,
     pub variables: Vec<(String, String)>,
+    /// How many files the process may have open.
+    pub files: Option<u32>,
     pub exit: i32,
     pub end: End,
 }
@@ -182,6 +184,7 @@ fn call(words: &[&str]) -> Option<Call> {
     let mut call = Call {
         arguments: Vec::new(),
         variables: Vec::new(),
+        files: None,
         exit: 0,
         end: End::Itself,
     };
@@ -215,6 +218,10 @@ fn call(words: &[&str]) -> Option<Call> {
                 call.end = End::Background(name.to_string());
                 rest
             }
+            ["files", count, rest @ ..] => {
+                call.files = Some(count.parse().ok()?);
+                rest
+            }
             ["env", pair, rest @ ..] => {
                 let (name, value) = pair.split_once('=')?;
                 call.variables.push((name.to_string(), value.to_string()));
@@ -243,6 +250,7 @@ pub fn reads_steps_and_refuses_others() {
     let call = Call {
         arguments: vec!["run".into(), "a b.toml".into()],
         variables: vec![("A".into(), "b".into())],
+        files: None,
         exit: 2,
         end: End::Itself,
     };

@@ -307,8 +307,14 @@ impl Stage {
             File::create(self.prints.path().join(format!("{number}.{kind}")))
                 .map_err(|error| error.to_string())
         };
-        let child = self
-            .command()
+        let mut command = self.command();
+        if let Some(files) = call.files {
+            command = self.called(Command::new("sh"));
+            let program = env!("CARGO_BIN_EXE_mailq");
+            let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+            command.args(["-c", &limited, program]);
+        }
+        let child = command
             .args(&arguments)
             .envs(call.variables.iter().cloned())
             .stdout(create("out")?)
@@ -325,7 +331,10 @@ impl Stage {
 
     /// `mailq` in the project, without the variables of whoever runs the tests.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mailq"));
+        self.called(Command::new(env!("CARGO_BIN_EXE_mailq")))
+    }
+
+    fn called(&self, mut command: Command) -> Command {
         command
             .current_dir(self.path())
             .env_clear()

@@ -1,6 +1,6 @@
 //! Errors of `enqueue`: exit code and hint of each variant.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, MORE_PROCESSES};
 use crate::engine::enqueue::EnqueueError;
 
 const NOT_DONE: &str = "nothing was enqueued";
@@ -58,7 +58,7 @@ fn hint(error: &EnqueueError) -> Option<&'static str> {
         EnqueueError::Ledger(_) => {
             "if a newer mailq has written it, install that version on this host"
         }
-        EnqueueError::Thread(_) => "raise the limit of processes for this user (`ulimit -u`)",
+        EnqueueError::Thread(_) => MORE_PROCESSES,
         EnqueueError::Random => "check the random number generator of this host",
         // These have hints of their own.
         EnqueueError::Queue(_) | EnqueueError::Recipients(_) | EnqueueError::Template(_) => {

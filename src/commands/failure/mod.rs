@@ -120,6 +120,12 @@ impl Failure {
     }
 }
 
+/// The hint where a thread cannot be started.
+const MORE_PROCESSES: &str = "raise the limit of processes for this user (`ulimit -u`)";
+
+/// The hint where a file or connection cannot be opened.
+pub const MORE_FILES: &str = "raise the limit of open files for this user (`ulimit -n`)";
+
 /// The hint for a file that this user may not use.
 const GIVE: &str = "run mailq as its owner, or change owner or mode of the file";
 

@@ -1,6 +1,6 @@
 //! Errors of queues and of reading them: exit code and hint of each variant.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, MORE_PROCESSES};
 use crate::engine::account::AccountError;
 use crate::queue::QueueError;
 
@@ -35,6 +35,7 @@ impl From<QueueError> for Failure {
                 Exit::TryLater,
                 "start it again; the next worker reports messages in flight as in doubt",
             ),
+            QueueError::NoThread(_) => (Exit::TryLater, MORE_PROCESSES),
             QueueError::Away { .. } | QueueError::Unknown(_) => (
                 Exit::TryLater,
                 "run it again later; it continues where it stopped",

@@ -1,8 +1,9 @@
 //! Errors of workers and of `recover`: exit code and hint of each variant.
 
-use super::Failure;
+use super::{Failure, MORE_PROCESSES};
 use crate::engine::recover::RecoverError;
 use crate::engine::worker::WorkerError;
+use crate::threads::ThreadError;
 
 impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Failure {
@@ -21,6 +22,12 @@ impl From<WorkerError> for Failure {
             WorkerError::Ledger(_) => Failure::usage(format!("{error}; nothing was sent"))
                 .with_hint("if a newer mailq has written it, install that version on this host"),
         }
+    }
+}
+
+impl From<ThreadError> for Failure {
+    fn from(error: ThreadError) -> Failure {
+        Failure::try_later(error.to_string()).with_hint(MORE_PROCESSES)
     }
 }
 

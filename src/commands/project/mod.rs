@@ -170,10 +170,12 @@ fn notice_if_slow(path: &Path) -> Sender<()> {
         "waiting for queue `sqlite:{}`: another process keeps it locked",
         path.display()
     );
-    std::thread::spawn(move || {
+    let work = move || {
         if opened.recv_timeout(SLOW_OPEN) == Err(RecvTimeoutError::Timeout) {
             terminal::note(text);
         }
-    });
+    };
+    // Without a thread it is not said. Opening needs threads too, and names the limit.
+    let _ = std::thread::Builder::new().spawn(work);
     sender
 }

@@ -1,5 +1,6 @@
 //! A worker with the settings of a project: signals stop it, people and Prometheus watch it. `send` and `run` use it.
 
+mod descriptors;
 mod forecast;
 mod lanes;
 mod metrics;
@@ -48,7 +49,10 @@ pub async fn run(
     task: Task,
     global: &Global,
 ) -> Result<(Summary, Option<StopSignal>), Failure> {
-    let relay_lanes = relays::open(&project.loaded)?;
+    let mut relay_lanes = relays::open(&project.loaded)?;
+    if let Some(line) = descriptors::fit(&mut relay_lanes)? {
+        terminal::note(line);
+    }
     let listener = match task.metrics {
         Some(address) => Some(metrics::listen(address).await?),
         None => None,

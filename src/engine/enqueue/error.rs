@@ -123,7 +123,9 @@ impl EnqueueError {
     /// Whether the same call may succeed later, without any change.
     pub fn is_temporary(&self) -> bool {
         match self {
-            EnqueueError::QueueAway { .. } | EnqueueError::Busy { .. } => true,
+            EnqueueError::QueueAway { .. }
+            | EnqueueError::Busy { .. }
+            | EnqueueError::Thread(_) => true,
             EnqueueError::Queue(error) => is_transient(error),
             _ => false,
         }

@@ -6,6 +6,7 @@ use crate::domain::topic::TopicPartition;
 use crate::protocol::Progress;
 use crate::protocol::machine::{Found, Want};
 use crate::queue::{Queue, QueueError, Stored, chunk};
+use crate::threads::{self, ThreadError};
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -145,9 +146,11 @@ impl Reader {
     async fn decode(&self, stored: Stored) -> Result<Rc<Chunk>, QueueError> {
         let offset = stored.offset;
         let decoded = if self.threads {
-            let task = tokio::task::spawn_blocking(move || chunk::decode(&stored.record));
-            task.await
-                .map_err(|error| self.bad(offset, &error.to_string()))?
+            let decoding = threads::run(move || chunk::decode(&stored.record));
+            decoding.await.map_err(|error| match error {
+                ThreadError::NotStarted(why) => QueueError::NoThread(why.to_string()),
+                ThreadError::Ended => self.bad(offset, &error.to_string()),
+            })?
         } else {
             chunk::decode(&stored.record)
         };

@@ -2,9 +2,9 @@
 
 use crate::domain::ids::Offset;
 use crate::queue::{Record, Stored};
+use crate::threads;
 use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a record takes in a batch beside its key, headers and value, at most.
@@ -42,8 +42,8 @@ pub(super) fn stored(message: &BorrowedMessage<'_>) -> Result<Stored, String> {
     if let Some(found) = message.headers() {
         for index in 0..found.count() {
             // The binding panics if the name is not UTF-8.
-            let header = catch_unwind(AssertUnwindSafe(|| found.try_get(index)));
-            let header = header.map_err(|_| "a header's name is not UTF-8".to_string())?;
+            let header = threads::catching(|| found.try_get(index));
+            let header = header.ok_or("a header's name is not UTF-8")?;
             let header = header.ok_or("it has fewer headers than it says")?;
             let value = text("header", header.value.unwrap_or_default())?;
             headers.push((header.key.to_string(), value));

@@ -97,7 +97,7 @@ impl ConnectionThread {
                 Access::Read => read(&connection, (&owned, &identity), &receiver),
                 Access::Write => write(&connection, (&owned, &identity), &receiver),
             })
-            .map_err(|error| super::schema::away(path, error))?;
+            .map_err(|error| QueueError::NoThread(error.to_string()))?;
         Ok(thread)
     }
 

@@ -79,7 +79,7 @@ impl SqliteMembership {
         std::thread::Builder::new()
             .name("queue-heartbeat".to_string())
             .spawn(move || thread.run(&stopped))
-            .map_err(|error| QueueError::Unknown(error.to_string()))?;
+            .map_err(|error| QueueError::NoThread(error.to_string()))?;
         Ok(membership)
     }
 

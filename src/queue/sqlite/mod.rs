@@ -25,6 +25,7 @@ use super::{
 };
 use crate::domain::ids::{Offset, Partition};
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::threads;
 use async_trait::async_trait;
 use connection::{Access, ConnectionThread};
 use identity::Identity;
@@ -315,8 +316,8 @@ impl Queue for SqliteQueue {
     async fn publish_state(&self, member: &str, text: String) -> Result<(), QueueError> {
         self.identity.check()?;
         let (folder, member) = (self.members_folder(), member.to_string());
-        let writing = tokio::task::spawn_blocking(move || states::publish(&folder, &member, &text));
-        let written = writing.await.unwrap_or_else(|error| Err(error.into()));
+        let writing = threads::run(move || states::publish(&folder, &member, &text));
+        let written = writing.await.map_err(std::io::Error::other).flatten();
         written.map_err(|error| schema::away(&self.path, error))
     }
 

@@ -9,6 +9,7 @@ use crate::queue::QueueError;
 impl Journal {
     /// Hands what was read to the machines that asked for it.
     pub(super) fn take_reads(&mut self) {
+        let mut failed = None;
         for (at, token, read) in self.inbox.reads() {
             let Some(machine) = self.partitions.under(at, token) else {
                 continue;
@@ -30,6 +31,11 @@ impl Journal {
                     self.stop_partition(at, error.to_string());
                     Ok(())
                 }
+                // It would fail again for as long as this process runs.
+                Err(error @ (QueueError::Broken { .. } | QueueError::NoThread(_))) => {
+                    failed = Some(error);
+                    Ok(())
+                }
                 // The cycle ends with it.
                 Err(QueueError::Gone { .. }) => Ok(()),
                 Err(error) => {
@@ -40,6 +46,9 @@ impl Journal {
             };
             self.partitions.read_ended(at);
             self.or_stop_partition(at, taken);
+        }
+        if let Some(error) = failed {
+            self.fail_with(error.into());
         }
     }
 

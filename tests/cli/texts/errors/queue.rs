@@ -46,6 +46,7 @@ fn queue(texts: &mut Vec<String>) {
             path: cluster(),
             what: "this worker can no longer be a member: fenced".into(),
         },
+        NoThread => QueueError::NoThread("resource temporarily unavailable".into()),
         BelowLowWatermark => QueueError::BelowLowWatermark { at: SEND_3, offset: 4, low_watermark: 9 },
         NoTopic => QueueError::NoTopic(Topic::Send),
         BadRecord => QueueError::BadRecord {
