@@ -5,12 +5,11 @@ mod states;
 
 use super::progress::{Counts, Progress, Unit, Verbosity};
 use super::project::{self, OpenProject};
-use super::text::plain;
+use super::text::{counted, grouped, plain};
 use super::{Exit, Failure, Global, lookup, temporary};
 use crate::clock::Clock;
 use crate::config::Flags;
-use crate::engine::account::verify::events_since;
-use crate::engine::account::{self, RecipientRow, Recipients};
+use crate::engine::account::{self, RecipientRow, Recipients, Told};
 use crate::protocol::RunFacts;
 use rows::RowSet;
 use states::States;
@@ -36,7 +35,7 @@ pub struct Args {
     pub rows: bool,
 }
 
-const STATES: [&str; 9] = [
+const STATES: [&str; 10] = [
     "delivered",
     "bounced",
     "dead",
@@ -46,6 +45,7 @@ const STATES: [&str; 9] = [
     "in_doubt",
     "retrying",
     "pending",
+    account::UNKNOWN,
 ];
 
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
@@ -53,28 +53,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     project::block_on(async {
         let ledger = account::read_ledger(project.queue.as_ref(), false).await?;
         let run = lookup::run(&ledger, &args.campaign, args.run.as_deref())?;
-        warn_if_old(&project, run, global).await?;
         match args.rows {
             true => print_rows(args, global, &project, run).await,
             false => print_states(args, global, &project, run).await,
         }
     })
-}
-
-/// Messages whose events were deleted look as if they had never been sent.
-async fn warn_if_old(
-    project: &OpenProject,
-    run: &RunFacts,
-    global: &Global,
-) -> Result<(), Failure> {
-    let since = events_since(project.queue.as_ref()).await?;
-    if let Some(since) = since.filter(|since| run.manifest.created_at < *since) {
-        let run = plain(&run.manifest.id.to_string(), 120);
-        global.say(format!(
-            "warning: {run} is older than the first event, of {since}: earlier outcomes are unknown"
-        ));
-    }
-    Ok(())
 }
 
 async fn print_states(
@@ -85,7 +68,7 @@ async fn print_states(
 ) -> Result<Exit, Failure> {
     let mut states = States::new(global.json)?;
     let mut written = Ok(());
-    let exit = each(args, global, project, run, &mut |recipient| {
+    let told = each(args, global, project, run, &mut |recipient| {
         written = states.add(&recipient);
         match written {
             Ok(()) => ControlFlow::Continue(()),
@@ -95,7 +78,10 @@ async fn print_states(
     .await?;
     written?;
     states.finish()?;
-    Ok(exit)
+    if told.unknown > 0 {
+        global.say(format!("warning: {}; {KEEP}", not_known(&told, run)));
+    }
+    Ok(exit(&told))
 }
 
 /// Reads the states first and the file afterwards, because one bit for each row is all that has to be held.
@@ -108,12 +94,18 @@ async fn print_rows(
     let survey = rows::survey(run)?;
     let mut wanted = RowSet::default();
     let mut unfinished = 0;
-    let exit = each(args, global, project, run, &mut |recipient| {
+    let told = each(args, global, project, run, &mut |recipient| {
         unfinished += u64::from(matches!(recipient.state, "pending" | "retrying"));
         wanted.add(recipient.row);
         ControlFlow::Continue(())
     })
     .await?;
+    if told.unknown > 0 && !are_known(&args.state) {
+        let what = format!("{}; no row was printed", not_known(&told, run));
+        return Err(Failure::usage(what).with_hint(format!(
+            "`--state pending,retrying` lists what is still known, and `mailq status` the counts; {KEEP}"
+        )));
+    }
     rows::print(run, &survey, &wanted, global.json)?;
     if unfinished > 0 {
         global.say(format!(
@@ -121,7 +113,33 @@ async fn print_rows(
             run.manifest.id.campaign
         ));
     }
-    Ok(exit)
+    Ok(exit(&told))
+}
+
+const KEEP: &str = "`keep` under `[events]` in mailq.toml keeps outcomes longer";
+
+/// `what became of 12 of 20 recipients of spring/1 is not known any more: …`.
+fn not_known(told: &Told, run: &RunFacts) -> String {
+    format!(
+        "what became of {} of {} of {} is not known any more, because outcomes are deleted by their age",
+        grouped(told.unknown),
+        counted(told.all, "recipient"),
+        plain(&run.manifest.id.to_string(), 120)
+    )
+}
+
+/// Whether a recipient of whom nothing is known may be left out of a list of these states, or is asked for. What is
+/// pending or retrying is in the queue; with all states the list has every row.
+fn are_known(states: &[String]) -> bool {
+    let mut states = states.iter().map(String::as_str);
+    states.all(|state| ["pending", "retrying", account::UNKNOWN].contains(&state))
+}
+
+fn exit(told: &Told) -> Exit {
+    match told.unreadable.is_empty() {
+        true => Exit::Done,
+        false => Exit::NeedsAttention,
+    }
 }
 
 /// Warns of records that cannot be read: what they say is missing in the rows.
@@ -131,7 +149,7 @@ async fn each(
     project: &OpenProject,
     run: &RunFacts,
     out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
-) -> Result<Exit, Failure> {
+) -> Result<Told, Failure> {
     let reading = Progress::new(Unit::Records, Verbosity::Full, global);
     let asked = Recipients {
         run: run.manifest.key,
@@ -142,12 +160,9 @@ async fn each(
     let progress = &mut |done, total| reading.set(Counts::of(done, total));
     let result = account::recipients(project.queue.as_ref(), asked, progress, out).await;
     reading.finish();
-    let unreadable = result?;
-    for line in &unreadable {
+    let told = result?;
+    for line in &told.unreadable {
         global.say(format!("warning: {}", plain(line, 400)));
     }
-    Ok(match unreadable.is_empty() {
-        true => Exit::Done,
-        false => Exit::NeedsAttention,
-    })
+    Ok(told)
 }

@@ -55,12 +55,11 @@ fn print(verification: &Verification, global: &Global) -> Result<(), Failure> {
     for finding in &verification.findings {
         output::line(format!("problem: {}", plain(finding, 400)))?;
     }
-    if let Some(since) = &verification.events_since {
-        for run in &verification.too_old {
-            global.say(format!(
-                "{run} was not verified: it is older than the first event, of {since}"
-            ));
-        }
+    for run in &verification.too_old {
+        let run = plain(run, 120);
+        global.say(format!(
+            "{run} was not verified: its events were deleted by their age (`keep` under `[events]`)"
+        ));
     }
     match (verification.ok, verification.campaigns.len()) {
         (true, 0) => output::line("ok: nothing to verify"),

@@ -2,12 +2,14 @@
 //! which earlier record it replaces.
 
 use super::counters::Counters;
+use super::digest::leading_64_bits;
 use super::event::Event;
 use super::ids::{Offset, Row, RunId, RunKey};
 use super::rate::Rate;
 use super::reservation::Reservation;
 use super::topic::TopicPartition;
 use super::worker_name;
+use ring::digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -110,6 +112,19 @@ pub struct Manifest {
     /// Number of [`Letters`] records of this manifest; 0 for a run from a recipients file.
     #[serde(default)]
     pub pieces: u32,
+}
+
+impl Manifest {
+    /// The partition of chunk 0, before the remainder. Different for each run, so that small runs do not all go to
+    /// partition 0.
+    pub fn first_partition(&self) -> u64 {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for part in [&self.id.campaign, &self.id.run, &self.fingerprint] {
+            hash.update(part.as_bytes());
+            hash.update(&[0]);
+        }
+        leading_64_bits(hash.finish().as_ref())
+    }
 }
 
 /// Settings that decide which rows of a recipients file are accepted, besides the limit.

@@ -2,6 +2,7 @@
 //! again.
 
 use crate::domain::ids::{Row, RunKey, serialize_shown_row};
+use crate::engine::account::kept::KeptEvents;
 use crate::engine::account::row::enqueued;
 use crate::engine::read_model::collect::{collect_named, collect_places};
 use crate::engine::read_model::event::{Progress, read_events};
@@ -22,15 +23,28 @@ use std::time::SystemTime;
 pub struct RecipientRow {
     #[serde(serialize_with = "serialize_shown_row")]
     pub row: Row,
-    /// Empty where a cancelled run's chunk was dropped unopened.
+    /// Empty where a cancelled run's chunk was dropped unopened, and where nothing is known any more.
     pub address: String,
-    /// `pending`, `retrying`, or the name of a [`crate::domain::counters::Final`].
+    /// `pending`, `retrying`, [`UNKNOWN`], or the name of a [`crate::domain::counters::Final`].
     pub state: &'static str,
     /// The last one.
     pub reply: Option<String>,
     /// Of the last event, RFC 3339.
     pub when: Option<String>,
     pub attempts: u32,
+}
+
+/// The state of a recipient whose events were deleted by their age.
+pub const UNKNOWN: &str = "unknown";
+
+/// What was found beside the rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// What could not be read, a line each with its place: what it says is missing in the rows.
+    pub unreadable: Vec<String>,
+    /// Recipients in the state [`UNKNOWN`], asked for or not, and all.
+    pub unknown: u64,
+    pub all: u64,
 }
 
 /// Which run, and where temporary files may be.
@@ -45,13 +59,13 @@ pub struct Recipients<'a> {
 }
 
 /// Gives every recipient in the wanted states, by row, until `out` breaks off. `progress`: records read, of about how
-/// many. Resolves to what could not be read, a line each with its place: what it says is missing in the rows.
+/// many.
 pub async fn recipients(
     queue: &dyn Queue,
     asked: Recipients<'_>,
     progress: Progress<'_>,
     out: &mut dyn FnMut(RecipientRow) -> ControlFlow<()>,
-) -> Result<Vec<String>, AccountError> {
+) -> Result<Told, AccountError> {
     let view = View::read(queue, true).await?;
     let run = view.ledger.run(asked.run);
     let run = run.ok_or(AccountError::NoManifest { run: asked.run })?;
@@ -71,15 +85,23 @@ pub async fn recipients(
     collect_places(&mut facts, queue, &view, scope).await?;
     collect_events(&mut facts, queue, progress).await?;
     collect_named(&mut facts, &view.ledger)?;
+    // After the events were read, because some may be deleted meanwhile.
+    let lacks_events = KeptEvents::read(queue)
+        .await?
+        .may_lack(&view, run, asked.now)?;
     let (histories, findings) = facts.finish()?;
+    let mut told = Told::default();
     histories.each(&mut |subject, history| {
-        let state = state(subject, history);
+        let state = state(subject, history, lacks_events);
+        told.all += 1;
+        told.unknown += u64::from(state == UNKNOWN);
         match asked.states.is_empty() || asked.states.iter().any(|asked| asked == state) {
             true => out(row(history, state)),
             false => ControlFlow::Continue(()),
         }
     })?;
-    Ok(findings.into_lines())
+    told.unreadable = findings.into_lines();
+    Ok(told)
 }
 
 async fn collect_events(
@@ -120,9 +142,10 @@ async fn collect_events(
 
 /// Of a cancelled run what has not ended is cancelled at once; of others what cannot be found is called pending, and
 /// `verify` says what is wrong.
-fn state(subject: &Subject, history: &History) -> &'static str {
+fn state(subject: &Subject, history: &History, lacks_events: bool) -> &'static str {
     match history.state() {
         RecipientState::Ended(end) => end.name(),
+        RecipientState::Replayed | RecipientState::Unknown if lacks_events => UNKNOWN,
         _ if subject.is_cancelled => "cancelled",
         RecipientState::Queued(PlaceKind::Retrying) => "retrying",
         RecipientState::Queued(PlaceKind::Pending)

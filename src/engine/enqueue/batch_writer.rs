@@ -10,13 +10,11 @@ use super::queue_retry::is_transient;
 use super::renderer::{ChunkPart, ChunkPartError};
 use super::report::EnqueueProgress;
 use crate::clock::Clock;
-use crate::domain::digest::leading_64_bits;
 use crate::domain::ids::Partition;
 use crate::domain::records::{BatchState, CampaignRecord, Dropped, Manifest, Seal, Tally};
 use crate::engine::timestamp::timestamp;
 use crate::queue::QueueError;
 use crate::recipients::RecipientsError;
-use ring::digest;
 use std::path::Path;
 
 /// A run being written.
@@ -67,7 +65,7 @@ impl<'a, 'q> BatchWriter<'a, 'q> {
             tally: Tally::default(),
             left_out,
             rows_started: 0,
-            first_partition: first_partition(manifest),
+            first_partition: manifest.first_partition(),
             own_seals: Vec::new(),
         }
     }
@@ -333,16 +331,4 @@ impl<'a, 'q> BatchWriter<'a, 'q> {
             why: why.to_string(),
         }
     }
-}
-
-/// The partition of chunk 0, before the remainder. Different for each run, so that small runs do not all go to
-/// partition 0.
-fn first_partition(manifest: &Manifest) -> u64 {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    let id = &manifest.id;
-    for part in [&id.campaign, &id.run, &manifest.fingerprint] {
-        hash.update(part.as_bytes());
-        hash.update(&[0]);
-    }
-    leading_64_bits(hash.finish().as_ref())
 }

@@ -4,8 +4,8 @@
 use super::error::EnqueueError;
 use crate::domain::ids::{RunKey, shown_row};
 use crate::domain::mailbox_key::mailbox_key;
+use crate::engine::account::KeptEvents;
 use crate::engine::account::row::{enqueued, origins};
-use crate::engine::account::verify::events_since;
 use crate::engine::read_model::collect::{collect_named, collect_places};
 use crate::engine::read_model::event::read_events;
 use crate::engine::read_model::fact::{Detail, EventFact, Fact};
@@ -57,16 +57,7 @@ pub async fn earlier(queue: &dyn Queue, question: Question<'_>) -> Result<Earlie
 async fn once(queue: &dyn Queue, question: Question<'_>) -> Result<Earlier, EnqueueError> {
     let view = View::read(queue, true).await?;
     let runs = sealed(&view, question);
-    let since = events_since(queue).await?;
-    if let Some(since) = since
-        && let Some(old) = runs.iter().find(|run| run.manifest.created_at < since)
-    {
-        return Err(EnqueueError::TooOld {
-            campaign: question.campaign.to_string(),
-            run: old.manifest.id.run.clone(),
-            since,
-        });
-    }
+    require_events(queue, &view, &runs, question).await?;
     let is_cancelled = |run: &RunFacts| run.cancel.is_some() || question.as_cancelled;
     let subjects = runs.iter().map(|run| Subject {
         key: run.manifest.key,
@@ -90,6 +81,25 @@ async fn once(queue: &dyn Queue, question: Question<'_>) -> Result<Earlier, Enqu
     let addresses = addresses(facts)?;
     let runs = runs.iter().map(|run| run.manifest.key).collect();
     Ok(Earlier { addresses, runs })
+}
+
+/// Errors: whom one of the runs has is not known any more.
+async fn require_events(
+    queue: &dyn Queue,
+    view: &View,
+    runs: &[&RunFacts],
+    question: Question<'_>,
+) -> Result<(), EnqueueError> {
+    let kept = KeptEvents::read(queue).await?;
+    for run in runs {
+        if kept.may_lack(view, run, question.now)? {
+            return Err(EnqueueError::TooOld {
+                campaign: question.campaign.to_string(),
+                run: run.manifest.id.run.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Runs of the campaign that workers may have sent, or may still send.

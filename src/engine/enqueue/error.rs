@@ -89,13 +89,9 @@ pub enum EnqueueError {
     Earlier { what: String },
     /// Its events are not kept any more.
     #[error(
-        "it is not known any more to whom run `{run}` of campaign `{campaign}` was delivered: events are kept since {since}; nothing was enqueued"
+        "it is not known any more to whom run `{run}` of campaign `{campaign}` was delivered, because its events were deleted by their age; nothing was enqueued"
     )]
-    TooOld {
-        campaign: String,
-        run: String,
-        since: String,
-    },
+    TooOld { campaign: String, run: String },
     /// Whom it will have is not known before it is complete.
     #[error(
         "run `{run}` of campaign `{campaign}` is still being enqueued (`--stream`); nothing was enqueued"

@@ -5,4 +5,4 @@ mod events;
 mod judge;
 mod proof;
 
-pub use proof::{Verification, VerifyRequest, events_since, verify};
+pub use proof::{Verification, VerifyRequest, verify};

@@ -4,6 +4,7 @@ use super::events::collect_events;
 use super::judge::Sums;
 use crate::domain::counters::Final;
 use crate::domain::topic::{Topic, TopicPartition};
+use crate::engine::account::kept::KeptEvents;
 use crate::engine::account::row::{CampaignRow, counted, enqueued, origins};
 use crate::engine::read_model::collect::{collect_letters, collect_named, collect_places};
 use crate::engine::read_model::event::Progress;
@@ -11,9 +12,7 @@ use crate::engine::read_model::facts::{Facts, Subject};
 use crate::engine::read_model::findings::Findings;
 use crate::engine::read_model::naming::namings;
 use crate::engine::read_model::places::Scope;
-use crate::engine::read_model::scan::scan_in_steps;
 use crate::engine::read_model::{AccountError, View};
-use crate::engine::timestamp::timestamp;
 use crate::protocol::ledger::RunState;
 use crate::queue::Queue;
 use serde::Serialize;
@@ -34,7 +33,7 @@ pub struct Verification {
     pub findings: Vec<String>,
     /// Runs whose events have been dropped by their age, `campaign/run`.
     pub too_old: Vec<String>,
-    /// The oldest event that is kept, RFC 3339; `None`: none was dropped.
+    /// The oldest event that is kept, RFC 3339; `None`: none was dropped, or none is left.
     pub events_since: Option<String>,
 }
 
@@ -83,8 +82,8 @@ async fn once(
         before.push(queue.bounds(at).await?.end);
     }
     let view = View::read(queue, true).await?;
-    let events_since = events_since(queue).await?;
-    let (subjects, too_old) = subjects(&view, request, events_since.as_deref());
+    let kept = KeptEvents::read(queue).await?;
+    let (subjects, too_old) = subjects(&view, request, &kept)?;
     let mut facts = Facts::new(subjects, request.folder);
     let scope = Scope {
         only: None,
@@ -108,7 +107,7 @@ async fn once(
         campaigns,
         findings: findings.into_lines(),
         too_old,
-        events_since,
+        events_since: kept.since().map(str::to_string),
     };
     Ok((verification, is_moving))
 }
@@ -117,12 +116,12 @@ async fn once(
 fn subjects(
     view: &View,
     VerifyRequest { now, campaign, .. }: VerifyRequest<'_>,
-    since: Option<&str>,
-) -> (Vec<Subject>, Vec<String>) {
+    kept: &KeptEvents,
+) -> Result<(Vec<Subject>, Vec<String>), AccountError> {
     let (mut subjects, mut too_old) = (Vec::new(), Vec::new());
     for run in origins(view, campaign) {
         let (key, name) = (run.manifest.key, run.manifest.id.to_string());
-        if since.is_some_and(|since| run.manifest.created_at.as_str() < since) {
+        if kept.may_lack(view, run, now)? {
             too_old.push(name);
             continue;
         }
@@ -133,7 +132,7 @@ fn subjects(
             is_cancelled: view.ledger.run_state(key, now) == RunState::Cancelled,
         });
     }
-    (subjects, too_old)
+    Ok((subjects, too_old))
 }
 
 /// Adds up what was read, and compares it with the workers' counts before and after.
@@ -204,28 +203,4 @@ fn compare(
             ));
         }
     }
-}
-
-/// From when on events are kept, where some were dropped.
-pub async fn events_since(queue: &dyn Queue) -> Result<Option<String>, AccountError> {
-    let mut since: Option<SystemTime> = None;
-    for partition in 0..queue.partitions() {
-        let at = TopicPartition::new(Topic::Event, partition);
-        let bounds = queue.bounds(at).await?;
-        if bounds.low_watermark == 0 {
-            continue;
-        }
-        scan_in_steps(
-            queue,
-            at,
-            bounds.low_watermark..bounds.end,
-            1,
-            &mut |first| {
-                since = since.max(Some(first.appended_at));
-                ControlFlow::Break(())
-            },
-        )
-        .await?;
-    }
-    Ok(since.map(timestamp))
 }

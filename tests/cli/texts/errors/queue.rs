@@ -166,7 +166,6 @@ fn enqueue(texts: &mut Vec<String>) {
         TooOld => EnqueueError::TooOld {
             campaign: "spring".into(),
             run: "2026-01-01".into(),
-            since: "2026-08-30T09:00:04Z".into(),
         },
         Incomplete => EnqueueError::Incomplete { campaign: "spring".into(), run: "2026-11-21".into() },
         Random => EnqueueError::Random,
