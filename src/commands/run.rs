@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 /// Enqueue a campaign and send until its run is done, for example from cron
 ///
-/// If another `mailq run` of the campaign is running, it says so and exits with 0. Without a terminal it prints only
+/// If another `mailq run` of the campaign is running, this one does nothing and exits with 75. Without a terminal it prints only
 /// what needs attention and one closing line; -v prints more.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -58,13 +58,12 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     };
     let project = OpenProject::open_or_create(loaded, &connect_options, global)?;
     let Some(_lock) = RunLock::take(&project, &name)? else {
-        if global.json {
-            output::json(&serde_json::json!({ "campaign": name, "at_work": true }))?;
-        }
-        global.say(format!(
-            "another `mailq run` of campaign `{name}` is running"
+        let what = format!(
+            "another `mailq run` of campaign `{name}` is running; nothing was enqueued or sent by this one"
+        );
+        return Err(Failure::try_later(what).with_hint(
+            "run it again when the other one has ended: with the same inputs it sends nothing twice",
         ));
-        return Ok(Exit::Done);
     };
     project::block_on(enqueue_and_send(&project, campaign, args, global))
 }
