@@ -13,7 +13,7 @@ use super::text::{counted, grouped, tidied};
 use super::{Exit, Failure, Global, output, terminal};
 use crate::config::{CampaignFile, Flags, Loaded};
 use crate::domain::address::Address;
-use crate::engine::suppress::SuppressionList;
+use crate::engine::suppress;
 use crate::recipients::{self, Options, Tests};
 use crate::render::{Composer, Content};
 use crate::suppression::SuppressionKey;
@@ -136,8 +136,7 @@ pub fn suppressed(loaded: &Loaded) -> Result<Suppressed, Failure> {
         return Ok(Box::new(|_| false));
     }
     let project = OpenProject::open(loaded.clone())?;
-    let list =
-        project::block_on(async { Ok(SuppressionList::read(project.queue.as_ref()).await?) })?;
+    let list = project::block_on(async { Ok(suppress::keys(project.queue.as_ref()).await?) })?;
     let key = project.key.clone();
     Ok(Box::new(move |address| {
         list.contains(SuppressionKey::of(&key, address.as_str()))

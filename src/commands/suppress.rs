@@ -2,17 +2,19 @@
 
 mod import;
 
-use super::output::{Align, Column, Format, Listing};
+use super::output::{Align, Cells, Column, Format, Listing};
 use super::project::{self, ConnectOptions, OpenProject};
 use super::text::{counted, plain};
 use super::time::now_in_utc;
-use super::{Exit, Failure, Global, output};
+use super::{Exit, Failure, Global, output, temporary};
 use crate::config::Flags;
 use crate::domain::address::Address;
 use crate::domain::outcome::Reason;
 use crate::engine::suppress::{self, SuppressionList, canonical};
 use crate::suppression::{self, Entry, SuppressionKey};
 use serde_json::json;
+use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Manage the suppression list: addresses that are never mailed
@@ -87,7 +89,7 @@ async fn add(
 ) -> Result<Exit, Failure> {
     let addresses = checked(addresses)?;
     project.require_topics().await?;
-    let list = SuppressionList::read(project.queue.as_ref()).await?;
+    let list = read(project, &addresses).await?;
     let (reason, source) = match reason.parse() {
         Ok(reason) => (reason, "suppress add"),
         Err(_) => (Reason::Manual, reason),
@@ -124,7 +126,7 @@ async fn remove(
     global: &Global,
 ) -> Result<Exit, Failure> {
     let addresses: Vec<String> = addresses.iter().map(|text| canonical(text)).collect();
-    let list = SuppressionList::read(project.queue.as_ref()).await?;
+    let list = read(project, &addresses).await?;
     let token = |address: &String| SuppressionKey::of(&project.key, address);
     let (known, unknown): (Vec<String>, Vec<String>) = addresses
         .into_iter()
@@ -145,20 +147,40 @@ async fn remove(
 }
 
 async fn export(project: &OpenProject, global: &Global) -> Result<Exit, Failure> {
-    let list = SuppressionList::read(project.queue.as_ref()).await?;
-    if global.json {
-        return print(list.into_entries(), global);
-    }
-    let mut text = Vec::new();
-    suppression::export(list.into_entries(), &mut text)
-        .map_err(|error| Failure::usage("cannot write the list as CSV").caused_by(&error))?;
-    output::text(&text)?;
+    let columns = suppression::HEADER.map(|name| (name, Align::Left));
+    let format = Format::json_or(global.json, Format::Csv(Cells::Exact));
+    let mut list = Listing::new(format, &columns)?;
+    each(project, &mut |entry| {
+        let cells = || suppression::cells(entry).map(Cow::from).into();
+        list.add(|| entry, cells)
+    })
+    .await?;
+    list.finish()?;
     Ok(Exit::Done)
 }
 
-async fn list(project: &OpenProject, global: &Global) -> Result<Exit, Failure> {
-    let list = SuppressionList::read(project.queue.as_ref()).await?;
-    print(list.into_entries(), global)
+/// Gives every entry by address, until one fails.
+async fn each(
+    project: &OpenProject,
+    give: &mut dyn FnMut(&Entry) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut given = Ok(());
+    let folder = temporary::folder();
+    suppress::each_by_address(project.queue.as_ref(), &folder, &mut |entry| {
+        given = give(&entry);
+        match given {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    })
+    .await?;
+    given
+}
+
+async fn read(project: &OpenProject, addresses: &[String]) -> Result<SuppressionList, Failure> {
+    let tokens = addresses.iter();
+    let tokens = tokens.map(|address| SuppressionKey::of(&project.key, address));
+    Ok(SuppressionList::read(project.queue.as_ref(), tokens).await?)
 }
 
 const COLUMNS: [Column<'static>; 4] = [
@@ -168,9 +190,11 @@ const COLUMNS: [Column<'static>; 4] = [
     ("SOURCE", Align::Left),
 ];
 
-fn print(entries: Vec<Entry>, global: &Global) -> Result<Exit, Failure> {
+async fn list(project: &OpenProject, global: &Global) -> Result<Exit, Failure> {
     let mut list = Listing::new(Format::json_or(global.json, Format::Table), &COLUMNS)?;
-    for entry in &entries {
+    let mut count = 0;
+    each(project, &mut |entry| {
+        count += 1;
         let cells = || {
             vec![
                 shown(&entry.address).into(),
@@ -179,14 +203,12 @@ fn print(entries: Vec<Entry>, global: &Global) -> Result<Exit, Failure> {
                 shown(&entry.source).into(),
             ]
         };
-        list.add(|| entry, cells)?;
-    }
+        list.add(|| entry, cells)
+    })
+    .await?;
     list.finish()?;
     if !global.json {
-        global.say(format!(
-            "{} on the list",
-            counted(entries.len() as u64, "address")
-        ));
+        global.say(format!("{} on the list", counted(count, "address")));
     }
     Ok(Exit::Done)
 }
@@ -196,10 +218,11 @@ async fn check(
     addresses: &[String],
     global: &Global,
 ) -> Result<Exit, Failure> {
-    let list = SuppressionList::read(project.queue.as_ref()).await?;
+    let addresses: Vec<String> = addresses.iter().map(|text| canonical(text)).collect();
+    let list = read(project, &addresses).await?;
     let mut documents = Vec::new();
     let mut found = false;
-    for address in addresses.iter().map(|text| canonical(text)) {
+    for address in addresses {
         let token = SuppressionKey::of(&project.key, &address);
         let (is_listed, entry) = (list.contains(token), list.entry(token));
         found |= is_listed;

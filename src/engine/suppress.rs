@@ -1,30 +1,41 @@
 //! The suppression list as people keep it: read to its end, added to, taken from. Workers and enqueue read the same
 //! topic themselves, for the keys only.
 
+mod by_address;
+
+pub use by_address::each_by_address;
+
 use super::read_model::scan::scan;
 use crate::domain::address::Address;
 use crate::domain::project_key::ProjectKey;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::queue::{Queue, QueueError, Record};
-use crate::suppression::{Entry, SuppressionKey, fold};
+use crate::suppression::{Entry, SuppressionKey, SuppressionSet, fold};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 const AT: TopicPartition = TopicPartition::new(Topic::Suppression, 0);
 /// Of one append, which is a transaction.
 const RECORDS: usize = 20_000;
 
-/// Every suppressed address. An entry that cannot be read is an address not to mail all the same: `None`.
+/// What is on the list of some addresses. An entry that cannot be read is an address not to mail all the same: `None`.
 #[derive(Debug, Default)]
 pub struct SuppressionList {
+    asked: BTreeSet<SuppressionKey>,
     entries: BTreeMap<SuppressionKey, Option<Entry>>,
 }
 
 impl SuppressionList {
     /// Reads the topic to its end as it is now; a queue without the topic has an empty list.
-    pub async fn read(queue: &dyn Queue) -> Result<SuppressionList, QueueError> {
-        let mut list = SuppressionList::default();
+    pub async fn read(
+        queue: &dyn Queue,
+        asked: impl IntoIterator<Item = SuppressionKey>,
+    ) -> Result<SuppressionList, QueueError> {
+        let mut list = SuppressionList {
+            asked: asked.into_iter().collect(),
+            entries: BTreeMap::new(),
+        };
         let end = match queue.bounds(AT).await {
             Err(QueueError::NoTopic(_)) => return Ok(list),
             bounds => bounds?.end,
@@ -46,6 +57,9 @@ impl SuppressionList {
             );
             return;
         };
+        if !self.asked.contains(&token) {
+            return;
+        }
         match &record.payload {
             Some(payload) => self.entries.insert(token, Entry::from_bytes(payload).ok()),
             None => self.entries.remove(&token),
@@ -60,13 +74,24 @@ impl SuppressionList {
     pub fn entry(&self, token: SuppressionKey) -> Option<&Entry> {
         self.entries.get(&token)?.as_ref()
     }
+}
 
-    /// By address.
-    pub fn into_entries(self) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = self.entries.into_values().flatten().collect();
-        entries.sort_by(|a, b| a.address.cmp(&b.address));
-        entries
-    }
+/// The keys of all suppressed addresses, 16 bytes each.
+pub async fn keys(queue: &dyn Queue) -> Result<SuppressionSet, QueueError> {
+    let mut set = SuppressionSet::default();
+    let end = match queue.bounds(AT).await {
+        Err(QueueError::NoTopic(_)) => return Ok(set),
+        bounds => bounds?.end,
+    };
+    scan(queue, AT, 0, end, &mut |stored| {
+        let record = &stored.record;
+        if let Err(error) = set.apply(record.key.as_deref(), record.payload.as_deref()) {
+            tracing::warn!(offset = stored.offset, %error, "a suppression record was ignored");
+        }
+        ControlFlow::Continue(())
+    })
+    .await?;
+    Ok(set)
 }
 
 /// The form in which an address is suppressed: as mail to it is addressed, its domain in A-labels, in lower case.
@@ -139,7 +164,10 @@ mod tests {
     fn the_last_record_of_an_address_counts() {
         let key = ProjectKey::new(&[7; ProjectKey::BYTES]);
         let token = SuppressionKey::of(&key, "anna@example.org");
-        let mut list = SuppressionList::default();
+        let mut list = SuppressionList {
+            asked: [token].into(),
+            ..SuppressionList::default()
+        };
         let anna = entry(" Anna@Example.org ");
         list.take(0, &record(anna.key(&key), Some(bytes(&anna).unwrap())));
         assert_eq!(list.entry(token), Some(&anna));
@@ -148,7 +176,9 @@ mod tests {
         list.take(2, &record(token, None));
         assert!(!list.contains(token));
         list.take(3, &Record::default());
-        assert!(list.into_entries().is_empty());
+        let other = entry("other@example.org");
+        list.take(4, &record(other.key(&key), Some(bytes(&other).unwrap())));
+        assert!(list.entries.is_empty(), "only what was asked for is held");
     }
 
     #[test]

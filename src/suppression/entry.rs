@@ -17,6 +17,9 @@ pub fn fold(address: &str) -> String {
 pub struct SuppressionKey(pub(super) u128);
 
 impl SuppressionKey {
+    /// Of its hexadecimal text.
+    pub const TEXT_BYTES: usize = 32;
+
     /// The key of the folded address.
     pub fn of(key: &ProjectKey, address: &str) -> SuppressionKey {
         SuppressionKey(key.suppression_key(&fold(address)))
@@ -33,7 +36,9 @@ impl std::str::FromStr for SuppressionKey {
     type Err = String;
     fn from_str(text: &str) -> Result<SuppressionKey, String> {
         let wrong = || format!("`{text}` is not a suppression key of 32 hexadecimal digits");
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if text.len() != SuppressionKey::TEXT_BYTES
+            || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
             return Err(wrong());
         }
         u128::from_str_radix(text, 16)

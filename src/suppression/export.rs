@@ -2,28 +2,19 @@
 
 use super::entry::Entry;
 use crate::domain::csv_cell::escape_formula_reversibly;
-use std::io::Write;
 
-const HEADER: [&str; 5] = ["address", "reason", "source", "since", "campaign"];
+/// The columns of the CSV.
+pub const HEADER: [&str; 5] = ["address", "reason", "source", "since", "campaign"];
 
-/// Writes a header and one line for each entry. Takes an iterator because a list can be long.
-pub fn export(
-    entries: impl IntoIterator<Item = Entry>,
-    target: impl Write,
-) -> Result<(), csv::Error> {
-    let mut writer = csv::Writer::from_writer(target);
-    writer.write_record(HEADER)?;
-    for entry in entries {
-        writer.write_record([
-            cell(&entry.address),
-            cell(&entry.reason.to_string()),
-            cell(&entry.source),
-            cell(&entry.since),
-            cell(entry.campaign.as_deref().unwrap_or("")),
-        ])?;
-    }
-    writer.flush()?;
-    Ok(())
+/// One line of the CSV, in the order of [`HEADER`].
+pub fn cells(entry: &Entry) -> [String; 5] {
+    [
+        cell(&entry.address),
+        cell(&entry.reason.to_string()),
+        cell(&entry.source),
+        cell(&entry.since),
+        cell(entry.campaign.as_deref().unwrap_or("")),
+    ]
 }
 
 /// The import reads one entry a line, so line breaks become spaces.
@@ -34,6 +25,19 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn export(
+        entries: impl IntoIterator<Item = Entry>,
+        target: impl std::io::Write,
+    ) -> Result<(), csv::Error> {
+        let mut writer = csv::Writer::from_writer(target);
+        writer.write_record(HEADER)?;
+        for entry in entries {
+            writer.write_record(cells(&entry))?;
+        }
+        writer.flush()?;
+        Ok(())
+    }
     use crate::domain::outcome::Reason;
     use crate::suppression::Import;
     use crate::suppression::fold;

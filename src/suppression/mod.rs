@@ -7,6 +7,6 @@ mod import;
 mod set;
 
 pub use entry::{Entry, SuppressionKey, fold};
-pub use export::export;
+pub use export::{HEADER, cells};
 pub use import::{Import, ImportError, ImportedAddress};
 pub use set::{RecordError, SuppressionSet};

@@ -1,5 +1,5 @@
-//! A list in the requested format. Rows are written one by one, so that a list may be larger than memory. Only a table
-//! is held until its end, because its columns are aligned.
+//! A list in the requested format. Rows are written one by one, so that a list may be larger than memory. Of a table as
+//! many are held as are aligned together.
 
 use super::stream::{Stream, Target};
 use super::table::{Column, Table};
@@ -41,6 +41,9 @@ pub enum Cells {
     /// With a prefix that keeps spreadsheets from running it as a formula.
     Inert,
 }
+
+/// Rows of a table.
+const ALIGNED_TOGETHER: usize = 10_000;
 
 /// One cell for each column.
 pub type Row<'a> = Vec<Cow<'a, str>>;
@@ -100,10 +103,13 @@ impl Listing {
         cells: impl FnOnce() -> Row<'a>,
     ) -> Result<(), Failure> {
         let written = match &mut self.writer {
-            Writer::Table(table, _) => {
+            Writer::Table(table, stream) => {
                 let shown = |cell: Cow<'_, str>| on_one_line(&cell).into_owned();
                 table.row(cells().into_iter().map(shown).collect());
-                Ok(())
+                match table.held() < ALIGNED_TOGETHER {
+                    true => Ok(()),
+                    false => lines(table, stream),
+                }
             }
             Writer::Csv(csv, _) if self.is_watched => {
                 record(csv, cells().iter().map(|cell| on_one_line(cell)))
@@ -151,10 +157,8 @@ impl Writer {
 
     fn finish(self) -> io::Result<()> {
         let mut stream = match self {
-            Writer::Table(table, mut stream) => {
-                for line in table.lines() {
-                    writeln!(stream, "{line}")?;
-                }
+            Writer::Table(mut table, mut stream) => {
+                lines(&mut table, &mut stream)?;
                 stream
             }
             Writer::Csv(csv, _) => csv.into_inner().map_err(|error| error.into_error())?,
@@ -169,6 +173,11 @@ impl Writer {
         };
         stream.flush()
     }
+}
+
+fn lines(table: &mut Table, stream: &mut Stream) -> io::Result<()> {
+    let mut lines = table.take_lines().into_iter();
+    lines.try_for_each(|line| writeln!(stream, "{line}"))
 }
 
 /// Readers of CSV recognise the delimiter in the header row, so a name that contains one is quoted, and all others too.

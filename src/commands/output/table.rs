@@ -18,6 +18,8 @@ const GAP: &str = "  ";
 pub struct Table {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
+    /// Of the lines that were taken.
+    widths: Option<Vec<usize>>,
 }
 
 impl Table {
@@ -28,6 +30,7 @@ impl Table {
         Table {
             columns: owned.collect(),
             rows: Vec::new(),
+            widths: None,
         }
     }
 
@@ -36,14 +39,38 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Rows that were not taken yet.
+    pub fn held(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The lines of the rows so far, which are given up. The first time with the heading; later ones are as wide as
+    /// those before at least.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        let mut widths = self.widths();
+        let before = self.widths.take();
+        for (width, before) in widths.iter_mut().zip(before.iter().flatten()) {
+            *width = (*width).max(*before);
+        }
+        let heading = before.is_none().then(|| self.heading());
+        let rows = std::mem::take(&mut self.rows);
+        let lines = heading.iter().chain(&rows);
+        let lines = lines.map(|row| self.line(row, &widths)).collect();
+        self.widths = Some(widths);
+        lines
+    }
+
     /// Heading first, without spaces at line ends.
     pub fn lines(&self) -> Vec<String> {
         let widths = self.widths();
-        let heading: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
-        std::iter::once(&heading)
+        std::iter::once(&self.heading())
             .chain(&self.rows)
             .map(|row| self.line(row, &widths))
             .collect()
+    }
+
+    fn heading(&self) -> Vec<String> {
+        self.columns.iter().map(|(name, _)| name.clone()).collect()
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -110,6 +137,16 @@ mod tests {
                 "春季促销       7  full"
             ]
         );
+    }
+
+    #[test]
+    fn rows_that_come_later_stand_below_the_earlier_ones() {
+        let mut table = Table::new(&[("NAME", Align::Left), ("N", Align::Right)]);
+        table.row(vec!["longer".into(), "1".into()]);
+        assert_eq!(table.take_lines(), ["NAME    N", "longer  1"]);
+        table.row(vec!["a".into(), "2".into()]);
+        assert_eq!(table.take_lines(), ["a       2"]);
+        assert!(table.take_lines().is_empty() && table.held() == 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::commands::project::OpenProject;
 use crate::commands::text::{counted, grouped};
 use crate::commands::time::now_in_utc;
 use crate::commands::{Exit, Failure, Global, output, terminal};
-use crate::engine::suppress::{self, SuppressionList, canonical};
+use crate::engine::suppress::{self, canonical};
 use crate::suppression::{Entry, Import, ImportError, SuppressionKey};
 use serde_json::json;
 use std::collections::HashSet;
@@ -69,7 +69,7 @@ async fn take(
     name: &str,
     counts: &mut Counts,
 ) -> Result<(), Failure> {
-    let list = SuppressionList::read(project.queue.as_ref()).await?;
+    let list = suppress::keys(project.queue.as_ref()).await?;
     let mut new: HashSet<SuppressionKey> = HashSet::new();
     let mut entries = Vec::new();
     let since = now_in_utc();
