@@ -5,9 +5,11 @@ use super::hidden::without_secrets;
 use super::schema::ValueError;
 use super::source::{Setting, Source};
 use crate::domain::shell_word::shell_word;
+use crate::domain::shown::on_one_line;
 use crate::smtp::UrlError;
 use std::path::PathBuf;
 
+/// The message is one line, whatever the file says.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
     #[error("no file `{0}`")]
@@ -22,14 +24,14 @@ pub enum ConfigError {
     OthersMayWrite { path: PathBuf, mode: u32 },
     #[error("`{0}` is not UTF-8 text")]
     NotUtf8(PathBuf),
-    #[error("{at}: {why}")]
+    #[error("{at}: {}", on_one_line(why))]
     Syntax {
         at: String,
         why: String,
         /// What to write instead, as far as that is known. The same in [`ConfigError::BadKey`].
         cure: Option<String>,
     },
-    #[error("{at}: unknown key `{key}`{}", in_section(.section))]
+    #[error("{at}: unknown key `{}`{}", on_one_line(key), in_section(.section))]
     UnknownKey {
         at: String,
         key: String,
@@ -40,8 +42,14 @@ pub enum ConfigError {
         page: &'static str,
     },
     #[error("{at}: `headers.\"{name}\"` {}", why_reserved(name))]
+    #[error("{at}: `headers.\"{}\"` is written by mailq itself", on_one_line(name))]
     ReservedHeader { at: String, name: String },
-    #[error("{at}: `{key}` is `{value}`: {why}")]
+    #[error(
+        "{at}: `{}` is `{}`: {}",
+        on_one_line(key),
+        on_one_line(value),
+        on_one_line(why)
+    )]
     BadValue {
         at: String,
         key: String,
@@ -49,14 +57,14 @@ pub enum ConfigError {
         why: String,
     },
     /// As `BadValue`, where the value may hold a secret or is not a single text.
-    #[error("{at}: `{key}` {why}")]
+    #[error("{at}: `{}` {}", on_one_line(key), on_one_line(why))]
     BadKey {
         at: String,
         key: String,
         why: String,
         cure: Option<String>,
     },
-    #[error("{at}: {why}")]
+    #[error("{at}: {}", on_one_line(&why.to_string()))]
     BadRelay { at: String, why: UrlError },
     #[error("{at}: `{key}` is missing")]
     MissingKey {
@@ -90,7 +98,7 @@ pub enum ConfigError {
 fn in_section(section: &str) -> String {
     match section {
         "" => String::new(),
-        name => format!(" in `{name}`"),
+        name => format!(" in `{}`", on_one_line(name)),
     }
 }
 

@@ -291,7 +291,12 @@ fn percent_decoded(text: &str) -> Result<String, UrlError> {
 impl fmt::Display for RelayAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RelayAddress::Maildir(path) => write!(f, "maildir:{}", path.display()),
+            RelayAddress::Maildir(path) => {
+                // Two slashes behind the colon are not part of a path.
+                let has_two = path.as_os_str().as_encoded_bytes().starts_with(b"//");
+                let slashes = if has_two { "//" } else { "" };
+                write!(f, "maildir:{slashes}{}", path.display())
+            }
             RelayAddress::Server(server) => {
                 let scheme = match server.tls {
                     TlsPolicy::Implicit => "smtps",
@@ -486,5 +491,9 @@ mod tests {
         let shown = |text: &str| text.parse::<RelayAddress>().unwrap().to_string();
         assert_eq!(shown("smtp://me@h:25"), "smtp://h:25");
         assert_eq!(shown("maildir:out/box"), "maildir:out/box");
+        for text in ["maildir:////x", "maildir:///x", "maildir://x"] {
+            let address: RelayAddress = text.parse().unwrap();
+            assert_eq!(address.to_string().parse(), Ok(address), "{text}");
+        }
     }
 }
