@@ -145,31 +145,62 @@ fn dependencies(tokens: &[Token], literals: &Literals) -> Vec<Dependency> {
         at: token.start,
         is_optional,
     };
-    let known = |name: &String| DependencyName::Known(name.clone());
     match &first.kind {
         TokenKind::Text(name) if ends_the_name(tokens.get(1)) => {
-            vec![dependency(first, known(name), is_optional)]
+            let name = DependencyName::Known(name.clone());
+            vec![dependency(first, name, is_optional)]
         }
         // Of a list the engine takes the first template that exists.
-        TokenKind::Sign('[') => {
-            let choices = tokens.iter().filter_map(|token| match &token.kind {
-                TokenKind::Text(name) => Some(dependency(token, known(name), true)),
-                _ => None,
-            });
-            choices.collect()
-        }
+        TokenKind::Sign('[') => choices(tokens)
+            .into_iter()
+            .filter_map(|choice| Some((choice.first()?, choice)))
+            .flat_map(|(token, choice)| {
+                let names = names_of(choice, literals).into_iter();
+                names.map(|name| dependency(token, name, true))
+            })
+            .collect(),
         _ => {
             let end = tokens.iter().position(|token| ends_the_name(Some(token)));
             let (computed, _) = tokens.split_at(end.unwrap_or(tokens.len()));
-            match literals.of(computed) {
-                Some(names) => names
-                    .iter()
-                    .map(|name| dependency(first, known(name), true))
-                    .collect(),
-                None => vec![dependency(first, like(computed), is_optional)],
-            }
+            let is_optional = is_optional || literals.of(computed).is_some();
+            let names = names_of(computed, literals).into_iter();
+            names
+                .map(|name| dependency(first, name, is_optional))
+                .collect()
         }
     }
+}
+
+/// The templates that an expression can name.
+fn names_of(expression: &[Token], literals: &Literals) -> Vec<DependencyName> {
+    let known = |name: &String| DependencyName::Known(name.clone());
+    if let [only] = expression
+        && let TokenKind::Text(name) = &only.kind
+    {
+        return vec![known(name)];
+    }
+    match literals.of(expression) {
+        Some(names) => names.iter().map(known).collect(),
+        None => vec![like(expression)],
+    }
+}
+
+/// The elements of the list that the tokens begin with.
+fn choices(tokens: &[Token]) -> Vec<&[Token]> {
+    let (mut found, mut depth, mut begin) = (Vec::new(), 0_usize, 1);
+    for (index, token) in tokens.iter().enumerate() {
+        let opens = ['[', '(', '{'].iter().any(|sign| token.is_sign(*sign));
+        let closes = [']', ')', '}'].iter().any(|sign| token.is_sign(*sign));
+        depth = (depth + usize::from(opens)).saturating_sub(usize::from(closes));
+        if depth == 0 || (depth == 1 && token.is_sign(',')) {
+            found.extend(tokens.get(begin..index));
+            begin = index + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
 }
 
 /// What is known of a computed name: of `"parts/" ~ language ~ ".html"`, how it begins and ends.
@@ -353,7 +384,7 @@ mod tests {
     #[test]
     fn finds_dependencies() {
         let found = scan(
-            "{% extends 'a.html' %}{%- include \"b.html\" ignore missing -%}{% include lang ~ '.html' %}{% from 'c.html' import x as y %}{% include ['d.html', 'e.html'] %}",
+            "{% extends 'a.html' %}{%- include \"b.html\" ignore missing -%}{% include lang ~ '.html' %}{% from 'c.html' import x as y %}{% include ['d.html', 'e.html'] %}{% include ['parts/' ~ lang ~ '.html', one[0], 'f.html'] %}",
         );
         let known = |name: &str| DependencyName::Known(name.to_string());
         let dependencies: Vec<(DependencyName, bool)> = found
@@ -373,6 +404,12 @@ mod tests {
                 (known("c.html"), false),
                 (known("d.html"), true),
                 (known("e.html"), true),
+                (
+                    DependencyName::Like("parts/".to_string(), ".html".to_string()),
+                    true
+                ),
+                (DependencyName::Like(String::new(), String::new()), true),
+                (known("f.html"), true),
             ]
         );
         assert!(found.bound.contains(&"y".to_string()));
