@@ -41,8 +41,7 @@ pub enum ConfigError {
         advice: Option<String>,
         page: &'static str,
     },
-    #[error("{at}: `headers.\"{name}\"` {}", why_reserved(name))]
-    #[error("{at}: `headers.\"{}\"` is written by mailq itself", on_one_line(name))]
+    #[error("{at}: `headers.\"{}\"` {}", on_one_line(name), why_reserved(name))]
     ReservedHeader { at: String, name: String },
     #[error(
         "{at}: `{}` is `{}`: {}",
