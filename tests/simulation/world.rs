@@ -315,8 +315,9 @@ impl World {
             publish_rate: false,
             env: "test".into(),
             decode_on_threads: false,
-            // Some workers have hardly more room than the text without open chunks needs.
-            max_text: [220, MAX_COMMIT_TEXT][self.started as usize % 2],
+            // Some workers have hardly more room than the text without open chunks needs: of four runs with counters of two
+            // digits, a move, a base and one claim.
+            max_text: [280, MAX_COMMIT_TEXT][self.started as usize % 2],
             // A base with almost every change, with some, or with none.
             base_after: [0, 60, usize::MAX][self.started as usize % 3],
             goal: Goal::Serve,
