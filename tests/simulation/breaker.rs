@@ -142,7 +142,7 @@ fn a_relay_that_defers_everything_leaves_the_mail_to_the_other() {
     // Three sites: some thirty deferrals each, what was with the relay then, and probes.
     assert!(moody.asked.get() < 150, "{}", moody.asked.get());
     assert_eq!(notices.len(), 3, "{notices:?}");
-    let of_moody = |notice: &String| notice.contains("over relay `moody` is paused and probed");
+    let of_moody = |notice: &String| notice.contains("via relay `moody` is paused and probed");
     assert!(notices.iter().all(of_moody), "{notices:?}");
 }
 

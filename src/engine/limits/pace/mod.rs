@@ -154,16 +154,16 @@ impl Pace {
         Some(next.saturating_sub(horizon))
     }
 
-    /// What to ask the queue's bucket for, so that there are `want` slots that begin soon. `None`: nothing; a bucket of
-    /// this process looks ahead by itself.
+    /// What to ask the queue's bucket for, so that there are `want` slots that begin soon. `could_go`: a message lacks
+    /// nothing but its slot. `None`: nothing; a bucket of this process looks ahead by itself.
     pub fn request(
         &mut self,
-        want: usize,
+        (want, could_go): (usize, bool),
         now: Duration,
         horizon: Duration,
     ) -> Option<SlotRequest> {
         match (self.share?, &mut self.slots) {
-            (share, Slots::Stock(stock)) => stock.request(share, want, now, horizon),
+            (share, Slots::Stock(stock)) => stock.request(share, (want, could_go), now, horizon),
             (_, Slots::Own(own)) => {
                 own.look_ahead(want, now, horizon);
                 None

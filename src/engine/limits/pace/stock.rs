@@ -65,23 +65,27 @@ impl Stock {
     }
 
     /// What to ask the bucket for, so that there are `want` slots that begin soon. `None`: nothing would come of it.
+    /// `could_go`: a message lacked nothing but its slot, so slots that passed were missed by a moment. Otherwise they
+    /// count as used, because a worker that cannot send would take them again and again, and others would get none.
     pub fn request(
         &mut self,
         share: Share,
-        want: usize,
+        (want, could_go): (usize, bool),
         now: Duration,
         horizon: Duration,
     ) -> Option<SlotRequest> {
         let interval = token_bucket::interval(share.rate)?;
         let missing = want.saturating_sub(self.count(share.rate, now));
-        let may_come = self.next.saturating_sub(horizon) <= now || !self.passed.is_empty();
+        let passed = std::mem::take(&mut self.passed);
+        let unused = if could_go { passed } else { Vec::new() };
+        let may_come = self.next.saturating_sub(horizon) <= now || !unused.is_empty();
         (missing > 0 && may_come).then(|| SlotRequest {
             bucket: self.bucket.clone(),
             want: u32::try_from(missing).unwrap_or(u32::MAX),
             interval,
             burst: share.burst,
             horizon,
-            unused: std::mem::take(&mut self.passed),
+            unused,
         })
     }
 
@@ -119,12 +123,31 @@ mod tests {
             next: seconds(12),
         });
         stock.take(rate, seconds(10));
-        assert_eq!(stock.request(share, 1, seconds(10), seconds(1)), None);
-        let request = stock.request(share, 1, seconds(100), seconds(1)).unwrap();
+        assert_eq!(
+            stock.request(share, (1, true), seconds(10), seconds(1)),
+            None
+        );
+        let request = stock
+            .request(share, (1, true), seconds(100), seconds(1))
+            .unwrap();
         assert_eq!((request.want, request.unused), (1, vec![seconds(11)]));
-        // Once.
-        stock.next = seconds(200);
-        assert_eq!(stock.request(share, 1, seconds(100), seconds(1)), None);
+        // Once, and only where a message could have gone.
+        stock.receive(Slots {
+            at: vec![seconds(101)],
+            next: seconds(200),
+        });
+        assert_eq!(
+            stock.request(share, (1, false), seconds(150), seconds(1)),
+            None
+        );
+        assert_eq!(
+            stock.request(share, (1, true), seconds(150), seconds(1)),
+            None
+        );
+        assert_eq!(
+            stock.request(share, (1, true), seconds(100), seconds(1)),
+            None
+        );
     }
 
     #[test]

@@ -99,7 +99,11 @@ impl Feed for RelayFeed {
                     }
                     return Some(outgoing);
                 }
-                Err(Blocked::Closing) => return None,
+                Err(Blocked::Closing) => {
+                    // It may have been woken for a message.
+                    connections.wake();
+                    return None;
+                }
                 Err(blocked) => {
                     let waiting = Waiting::begin(&connections.connected_waiting);
                     match Alarm::set(connections, &blocked) {

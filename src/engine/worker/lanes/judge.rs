@@ -103,9 +103,9 @@ impl Lanes {
 
     /// For notices. The relay is named where there are several.
     fn lane_name(&self, relay: usize, site: &str) -> String {
-        let several = self.setup.relays.get(relay);
-        match several.filter(|_| self.setup.relays.len() > 1) {
-            Some(lane) => format!("site `{site}` over relay `{}`", lane.relay.name()),
+        let lane = self.setup.relays.get(relay);
+        match lane.filter(|_| self.setup.relays.len() > 1) {
+            Some(lane) => format!("site `{site}` via relay `{}`", lane.relay.name()),
             None => format!("site `{site}`"),
         }
     }

@@ -133,6 +133,8 @@ struct Inner {
     slow: usize,
     /// Sites with messages that are claimed, as of this cycle.
     busy_sites: usize,
+    /// Claimed messages of sites that are paused over a relay, as of this cycle.
+    partly_paused: usize,
 }
 
 struct RelayState {
@@ -161,8 +163,8 @@ struct RelayState {
     leaving: usize,
     /// Where it has a daily quota.
     allowance: Option<Allowance>,
-    /// Every site that has claimed messages is paused over it, as of this cycle.
-    is_refused: bool,
+    /// Since when every site that has claimed messages is paused over it, as of this cycle.
+    refused_since: Option<Duration>,
     /// It had no message that it may take when it asked last, because until then it is not tried for their sites.
     nothing_until: Duration,
 }
@@ -210,7 +212,7 @@ impl Lanes {
             sessions: 0,
             leaving: 0,
             allowance: (lane.quota.clone()).map(|quota| Allowance::new(quota, setup.clock.now())),
-            is_refused: false,
+            refused_since: None,
             nothing_until: Duration::ZERO,
         });
         let relays: Vec<RelayState> = relays.collect();
@@ -233,6 +235,7 @@ impl Lanes {
             hold_times: HoldTimes::new(connections),
             slow: 0,
             busy_sites: 0,
+            partly_paused: 0,
         };
         let connection_queues = setup
             .relays
@@ -283,6 +286,9 @@ impl Lanes {
             inner.site(&self.setup, &message.site, now).waiting += 1;
         }
         inner.waiting.extend(messages);
+        for relay in &mut inner.relays {
+            relay.nothing_until = Duration::ZERO;
+        }
         drop(inner);
         self.wake();
     }

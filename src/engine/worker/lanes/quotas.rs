@@ -154,7 +154,7 @@ mod tests {
             sessions: 0,
             leaving: 0,
             allowance,
-            is_refused: false,
+            refused_since: None,
             nothing_until: Duration::ZERO,
         }
     }

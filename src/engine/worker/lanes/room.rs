@@ -145,11 +145,26 @@ impl Inner {
         }
     }
 
-    /// How many messages the breakers let go to the site now; `usize::MAX` if they are closed.
+    /// How many messages the breakers let go to the site now; `usize::MAX` if they are closed. What is paused over a relay
+    /// goes over the others: no more of it is claimed than these have connections for, all such sites together, because
+    /// a slow relay would else fill K with it.
     pub(super) fn probes(&self, site: &SiteState, now: Duration) -> usize {
-        match site.breakers.is_any_open() {
-            true => site.breakers.allowed(self.working_relays(), now),
-            false => usize::MAX,
+        if !site.breakers.is_any_open() {
+            return usize::MAX;
+        }
+        let beside = self.partly_paused.saturating_sub(site.claimed());
+        let carries = |relay: usize| {
+            let state = self.relays.get(relay).filter(|state| !state.is_silent(now));
+            let carries = state.map_or(0, |state| 2 * state.connections);
+            (relay, carries.saturating_sub(beside).max(1))
+        };
+        let each = site
+            .breakers
+            .allowed(self.working_relays().map(carries), now);
+        match self.are_all_held() {
+            // The one message that is claimed then must be one that every relay may probe with.
+            true => each.min().unwrap_or(0),
+            false => each.fold(0, usize::saturating_add),
         }
     }
 }

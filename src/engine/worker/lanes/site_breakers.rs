@@ -56,13 +56,16 @@ impl SiteBreakers {
         !self.lanes.is_empty() && relays.all(|relay| self.is_open(relay))
     }
 
-    /// How many messages may go over these relays together; `usize::MAX` if one of them has no trouble with the site.
-    pub fn allowed(&self, relays: impl Iterator<Item = usize>, now: Duration) -> usize {
-        let each = relays.map(|relay| {
+    /// How many messages may go over these relays, each with what it carries where it has no trouble with the site.
+    pub fn allowed(
+        &self,
+        relays: impl Iterator<Item = (usize, usize)>,
+        now: Duration,
+    ) -> impl Iterator<Item = usize> {
+        relays.map(move |(relay, carries)| {
             let breaker = self.lanes.get(&relay);
-            breaker.map_or(usize::MAX, |breaker| breaker.probes(now))
-        });
-        each.fold(0, usize::saturating_add)
+            breaker.map_or(carries, |breaker| breaker.probes(now).min(carries))
+        })
     }
 }
 
@@ -80,20 +83,30 @@ mod tests {
         reports.last()
     }
 
+    /// Over two relays that carry nine each.
+    fn allowed(breakers: &SiteBreakers, now: Duration) -> usize {
+        breakers.allowed([(0, 9), (1, 9)].into_iter(), now).sum()
+    }
+
     #[test]
     fn a_site_is_paused_over_the_relay_that_it_defers() {
         let mut breakers = SiteBreakers::default();
         assert!(!breakers.are_open(0..2));
-        assert_eq!(breakers.allowed(0..2, SECOND), usize::MAX);
+        assert_eq!(allowed(&breakers, SECOND), 18);
         assert!(deferred(&mut breakers, 0, 20).is_some());
         assert!(breakers.is_open(0) && !breakers.is_open(1));
         assert!(breakers.is_any_open() && !breakers.are_open(0..2));
         assert!(breakers.held_until(0, SECOND) > Some(SECOND));
         assert_eq!(breakers.held_until(1, SECOND), None);
-        assert_eq!(breakers.allowed(0..2, SECOND), usize::MAX);
+        assert_eq!(allowed(&breakers, SECOND), 9);
         // The other relay is away.
         assert!(breakers.are_open(0..1));
-        assert_eq!(breakers.allowed(0..1, SECOND), 0);
+        assert_eq!(
+            breakers
+                .allowed([(0, 9)].into_iter(), SECOND)
+                .sum::<usize>(),
+            0
+        );
     }
 
     #[test]
@@ -102,12 +115,12 @@ mod tests {
         deferred(&mut breakers, 0, 20);
         deferred(&mut breakers, 1, 20);
         assert!(breakers.are_open(0..2));
-        assert_eq!(breakers.allowed(0..2, SECOND), 0);
-        assert_eq!(breakers.allowed(0..2, 3 * SECOND), 2);
+        assert_eq!(allowed(&breakers, SECOND), 0);
+        assert_eq!(allowed(&breakers, 3 * SECOND), 2);
         breakers.begin(0, 3 * SECOND);
-        assert_eq!(breakers.allowed(0..2, 3 * SECOND), 1);
+        assert_eq!(allowed(&breakers, 3 * SECOND), 1);
         let works = breakers.report(0, String::new, 3 * SECOND, Signal::Fine);
         assert!(matches!(works, Some(Notice::Closed { what, .. }) if what == "over 0"));
-        assert_eq!(breakers.allowed(0..2, 3 * SECOND), usize::MAX);
+        assert_eq!(allowed(&breakers, 3 * SECOND), 9 + 1);
     }
 }

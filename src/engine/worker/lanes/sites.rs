@@ -17,8 +17,12 @@ use std::time::Duration;
 /// A relay with messages that has answered nothing for so long is taken for stopped.
 const SILENT: Duration = Duration::from_secs(2);
 
+/// A relay over which all sites are paused for so long is away. Connections would else come and go with the sites that
+/// happen to have claimed messages.
+const REFUSED: Duration = Duration::from_secs(5);
+
 impl Lanes {
-    /// Mail to this site is held back: its breakers are open and no probe is due.
+    /// Mail to this site is held back: it is paused over every relay that takes mail, and no probe is due.
     pub fn is_closed(&self, site: &str) -> bool {
         let now = self.setup.clock.since_boot();
         let inner = self.inner.borrow();
@@ -31,16 +35,19 @@ impl Lanes {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
         inner.leave_out_silent_relays(now);
-        inner.note_refused_relays();
-        let (mut slow, mut busy) = (0, 0);
+        inner.note_refused_relays(now);
+        let (mut slow, mut busy, mut partly_paused) = (0, 0, 0);
         for state in inner.sites.values() {
             let claimed = state.claimed();
+            if state.breakers.is_any_open() {
+                partly_paused += claimed;
+            }
             busy += usize::from(claimed > 0);
             if inner.hold_times.is_slow(&state.hold_time, now) {
                 slow += claimed;
             }
         }
-        (inner.slow, inner.busy_sites) = (slow, busy);
+        (inner.slow, inner.busy_sites, inner.partly_paused) = (slow, busy, partly_paused);
         let with_relay = inner.begun.len();
         inner.hold_times.review(with_relay, now);
     }
@@ -59,7 +66,10 @@ impl Lanes {
 impl RelayState {
     /// Its connections carry no mail now.
     pub(super) fn is_away(&self, now: Duration) -> bool {
-        self.breaker.is_open() || self.is_refused || self.is_silent(now)
+        let is_refused = self
+            .refused_since
+            .is_some_and(|since| now.saturating_sub(since) >= REFUSED);
+        self.breaker.is_open() || is_refused || self.is_silent(now)
     }
 
     /// It has messages, and has answered none of any site for a while.
@@ -184,7 +194,7 @@ impl Inner {
     }
 
     /// A relay that takes no mail for any site that has some is lent out like one that is paused.
-    fn note_refused_relays(&mut self) {
+    fn note_refused_relays(&mut self, now: Duration) {
         let count = self.relays.len();
         let mut open = vec![0; count];
         let mut busy = 0;
@@ -198,10 +208,10 @@ impl Inner {
         }
         for (relay, open) in self.relays.iter_mut().zip(open) {
             // While nothing is claimed nothing is learned.
-            relay.is_refused = match busy {
-                0 => relay.is_refused,
-                _ => open == busy,
-            };
+            if busy > 0 {
+                let since = relay.refused_since.unwrap_or(now);
+                relay.refused_since = (open == busy).then_some(since);
+            }
         }
     }
 
@@ -230,7 +240,9 @@ impl Inner {
     fn candidates(&mut self, asking: usize, now: Duration) -> Vec<Option<Candidate>> {
         let candidate = |(index, relay): (usize, &mut RelayState)| {
             let opens = relay.pace.opens(now);
-            let has_messages = index == asking || relay.nothing_until <= now;
+            // One that has only probes to send would hold the others up while it sends one.
+            let takes_mail = relay.refused_since.is_none() && relay.nothing_until <= now;
+            let has_messages = index == asking || takes_mail;
             let is_open = relay.open > 0 && !relay.breaker.is_open() && has_messages;
             let per_second = relay.pace.share().map(|rate| rate.per_second());
             let is_open = is_open && relay.quota_left() > 0;

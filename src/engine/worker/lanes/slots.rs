@@ -41,11 +41,14 @@ impl Lanes {
         let now = self.setup.clock.since_boot();
         let wants = self.inner.borrow().wanted_slots(sendable);
         let horizon = self.horizon_of_sites(&wants, horizon);
+        let is_ready = self.has_idle_connection();
         let mut requests = Vec::new();
         for (site, want) in &wants {
             let mut inner = self.inner.borrow_mut();
-            let pace = inner.site(&self.setup, site, now).pace.as_mut();
-            let request = pace.and_then(|pace| pace.request(*want, now, horizon));
+            let state = inner.site(&self.setup, site, now);
+            let could_go = is_ready && state.waiting > 0 && !state.breakers.is_any_open();
+            let pace = state.pace.as_mut();
+            let request = pace.and_then(|pace| pace.request((*want, could_go), now, horizon));
             requests.extend(request.map(|request| (PaceOf::Site(site.clone()), request)));
         }
         self.take_slots(requests).await;
@@ -56,6 +59,13 @@ impl Lanes {
             (pace.stock(now) < want).then_some(ask_at)
         });
         next.min()
+    }
+
+    /// A relay that takes mail has a connection that waits for a message.
+    fn has_idle_connection(&self) -> bool {
+        let inner = self.inner.borrow();
+        let mut relays = inner.relays.iter().zip(&self.connection_queues);
+        relays.any(|(relay, queue)| !relay.is_held() && queue.connected_waiting.get() > 0)
     }
 
     /// For the sites that have mail.
@@ -80,11 +90,12 @@ impl Lanes {
         let wants: Vec<(PaceOf, usize)> = most
             .chain(relays.map(|relay| (relay, wanted.min(MOST_SLOTS))))
             .collect();
+        let could_go = waiting > 0 && self.has_idle_connection();
         let mut requests = Vec::new();
         for (which, want) in &wants {
             let mut inner = self.inner.borrow_mut();
             let pace = inner.pace_of(which);
-            let request = pace.and_then(|pace| pace.request(*want, now, horizon));
+            let request = pace.and_then(|pace| pace.request((*want, could_go), now, horizon));
             requests.extend(request.map(|request| (which.clone(), request)));
         }
         self.take_slots(requests).await;
