@@ -1,7 +1,7 @@
 //! Circuit breaker: pauses a relay or a site that fails and probes it, so that an outage uses up no tries and makes no
 //! storm of connections. A pure state machine over boot time.
 
-mod row;
+mod streak;
 
 use super::policy::Trouble;
 use crate::bounce;
@@ -9,10 +9,10 @@ use crate::domain::duration;
 use crate::domain::outcome::{Attempt, Stage};
 use crate::domain::shown::with_spaces;
 use crate::smtp::LoginProblem;
-use row::Row;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
+use streak::Streak;
 
 /// A probe leaves at least this often; the first ones sooner.
 const PROBES: [Duration; 3] = [
@@ -33,8 +33,8 @@ const SENDER_PROBE: Duration = Duration::from_secs(60);
 const RELAPSE: Duration = Duration::from_secs(10);
 /// Replies over which deferrals are counted; half of them open the breaker.
 const WINDOW: usize = 20;
-/// Refusals of what we send open it when so many come in a row that they are no chance. So many are needed at least, and
-/// these where nothing was taken before.
+/// Refusals of what we send open it when so many come in a row that they cannot be chance: these at least, and those
+/// where nothing was taken before.
 const FEWEST_REFUSALS: u32 = 5;
 const FIRST_REFUSALS: u32 = 8;
 /// The same for deferrals of which each names its recipient.
@@ -200,8 +200,8 @@ pub struct Breaker {
     open: Option<Open>,
     /// The last replies, `true` for a deferral.
     replies: VecDeque<bool>,
-    refusals: Row,
-    deferrals: Row,
+    refusals: Streak,
+    deferrals: Streak,
     /// Of the last outage: when it ended and how many of its probes had failed.
     last: Option<(Duration, usize, Cause)>,
 }
@@ -222,7 +222,7 @@ struct Open {
 enum Cause {
     Outage,
     /// Many recipients were deferred in a row, each for its own sake as the words say.
-    Row,
+    Streak,
     Login,
     Sender,
 }
@@ -231,7 +231,7 @@ impl Open {
     fn most_probes(&self) -> usize {
         match self.cause {
             Cause::Sender => SENDER_PROBES,
-            Cause::Login | Cause::Outage | Cause::Row => 1,
+            Cause::Login | Cause::Outage | Cause::Streak => 1,
         }
     }
 
@@ -244,7 +244,7 @@ impl Open {
         let waits: &[Duration] = match self.cause {
             Cause::Sender => &[SENDER_PROBE],
             Cause::Login => &LOGINS,
-            Cause::Outage | Cause::Row => &PROBES,
+            Cause::Outage | Cause::Streak => &PROBES,
         };
         let longest = waits.last().copied().unwrap_or(SENDER_PROBE);
         waits.get(self.failed_probes).copied().unwrap_or(longest)
@@ -257,8 +257,8 @@ impl Breaker {
             what: what.into(),
             open: None,
             replies: VecDeque::with_capacity(WINDOW),
-            refusals: Row::new(FIRST_REFUSALS, FEWEST_REFUSALS),
-            deferrals: Row::new(FIRST_DEFERRALS, FEWEST_DEFERRALS),
+            refusals: Streak::new(FIRST_REFUSALS, FEWEST_REFUSALS),
+            deferrals: Streak::new(FIRST_DEFERRALS, FEWEST_DEFERRALS),
             last: None,
         }
     }
@@ -334,7 +334,7 @@ impl Breaker {
             Signal::Deferred(words) => (self.count(true), Cause::Outage, words),
             Signal::DeferredOne(words) => {
                 self.deferrals.bad();
-                (self.deferrals.is_no_chance(), Cause::Row, words)
+                (self.deferrals.cannot_be_chance(), Cause::Streak, words)
             }
             Signal::Refused(words) => (true, Cause::Outage, words),
             Signal::RefusedOne(words) => {
@@ -350,7 +350,7 @@ impl Breaker {
             Signal::SenderRefused(words) => {
                 self.count(false);
                 self.refusals.bad();
-                (self.refusals.is_no_chance(), Cause::Sender, words)
+                (self.refusals.cannot_be_chance(), Cause::Sender, words)
             }
         };
         opens.then(|| {
@@ -365,7 +365,7 @@ impl Breaker {
         let works = match signal {
             Signal::Fine => true,
             Signal::SenderRefused(_) => open.cause != Cause::Sender,
-            Signal::DeferredOne(_) => open.cause != Cause::Row,
+            Signal::DeferredOne(_) => open.cause != Cause::Streak,
             Signal::Deferred(_)
             | Signal::Refused(_)
             | Signal::RefusedOne(_)

@@ -19,7 +19,7 @@ pub struct Bucket {
 /// window of n intervals holds more than n + `burst` - 1 used slots, whichever processes took them.
 pub fn gcra(bucket: Option<Bucket>, now: Duration, request: &SlotRequest) -> (Slots, Bucket) {
     let interval = request.interval;
-    let bucket = bucket.map(|last| given_back(last, request));
+    let bucket = bucket.map(|last| without_unused(last, request));
     let early = interval.saturating_mul(request.burst.saturating_sub(1));
     let mut due = match bucket {
         Some(last) if last.interval != interval => last
@@ -44,7 +44,7 @@ pub fn gcra(bucket: Option<Bucket>, now: Duration, request: &SlotRequest) -> (Sl
 
 /// The bucket without its last slots, if these were not used. A slot that a worker missed by a few milliseconds would
 /// else cost a whole interval. With a burst it is not known what was early, so nothing is given back.
-fn given_back(mut bucket: Bucket, request: &SlotRequest) -> Bucket {
+fn without_unused(mut bucket: Bucket, request: &SlotRequest) -> Bucket {
     if request.burst > 1 || bucket.interval != request.interval {
         return bucket;
     }

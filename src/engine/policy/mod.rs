@@ -37,7 +37,7 @@ pub struct Circumstances {
     pub broken_off: u32,
     /// The relay has taken other messages since this one was last tried.
     pub takes_others: bool,
-    /// The site is paused for its own trouble.
+    /// The site is paused over this relay.
     pub is_paused: bool,
 }
 
@@ -144,8 +144,8 @@ fn retry(delay: Duration, uses_try: bool) -> Option<Outcome> {
     })
 }
 
-/// A server's own error may be about everybody. Only first attempts are counted: what waits in the retry tiers is
-/// there because it was deferred, and says nothing about the rest. A site that greylists is well.
+/// A server's own error may be about everybody, if it comes at a first attempt: what waits in the retry tiers is there
+/// because it was deferred, and says nothing about the rest. A site that greylists is well.
 fn wider(verdict: &Verdict, tries: u32) -> Trouble {
     match verdict.reason {
         _ if verdict.class != Class::Temporary => Trouble::None,

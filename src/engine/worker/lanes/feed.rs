@@ -109,7 +109,7 @@ impl Feed for RelayFeed {
                     match Alarm::set(connections, &blocked) {
                         Some(alarm) => {
                             self.lanes.wait(woken, blocked).await;
-                            alarm.has_rung();
+                            alarm.dismiss();
                         }
                         None => woken.await,
                     }
@@ -183,7 +183,7 @@ impl Drop for RelayFeed {
 struct Alarm<'a> {
     connections: &'a ConnectionQueue,
     at: Duration,
-    has_rung: bool,
+    is_dismissed: bool,
 }
 
 impl<'a> Alarm<'a> {
@@ -199,13 +199,13 @@ impl<'a> Alarm<'a> {
         Some(Alarm {
             connections,
             at,
-            has_rung: false,
+            is_dismissed: false,
         })
     }
 
     /// The connection is awake, and looks itself.
-    fn has_rung(mut self) {
-        self.has_rung = true;
+    fn dismiss(mut self) {
+        self.is_dismissed = true;
     }
 }
 
@@ -215,7 +215,7 @@ impl Drop for Alarm<'_> {
             self.connections.alarm.set(None);
         }
         // The session ended while it waited: another connection takes over.
-        if !self.has_rung {
+        if !self.is_dismissed {
             self.connections.wake();
         }
     }

@@ -166,7 +166,7 @@ struct RelayState {
     /// Since when every site that has claimed messages is paused over it, as of this cycle.
     refused_since: Option<Duration>,
     /// It had no message that it may take when it asked last, because until then it is not tried for their sites.
-    nothing_until: Duration,
+    no_message_until: Duration,
 }
 
 struct SiteState {
@@ -213,7 +213,7 @@ impl Lanes {
             leaving: 0,
             allowance: (lane.quota.clone()).map(|quota| Allowance::new(quota, setup.clock.now())),
             refused_since: None,
-            nothing_until: Duration::ZERO,
+            no_message_until: Duration::ZERO,
         });
         let relays: Vec<RelayState> = relays.collect();
         let connections = relays.iter().map(|relay| relay.connections).sum();
@@ -287,7 +287,7 @@ impl Lanes {
         }
         inner.waiting.extend(messages);
         for relay in &mut inner.relays {
-            relay.nothing_until = Duration::ZERO;
+            relay.no_message_until = Duration::ZERO;
         }
         drop(inner);
         self.wake();

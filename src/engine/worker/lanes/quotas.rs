@@ -155,7 +155,7 @@ mod tests {
             leaving: 0,
             allowance,
             refused_since: None,
-            nothing_until: Duration::ZERO,
+            no_message_until: Duration::ZERO,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The breakers of one site, by index of the relay.
 #[derive(Debug, Default)]
 pub struct SiteBreakers {
-    lanes: BTreeMap<usize, Breaker>,
+    by_relay: BTreeMap<usize, Breaker>,
 }
 
 impl SiteBreakers {
@@ -20,40 +20,43 @@ impl SiteBreakers {
         now: Duration,
         signal: Signal,
     ) -> Option<Notice> {
-        let lanes = self.lanes.entry(relay);
-        let breaker = lanes.or_insert_with(|| Breaker::new(what()));
+        let breaker = self.by_relay.entry(relay);
+        let breaker = breaker.or_insert_with(|| Breaker::new(what()));
         breaker.report(now, signal)
     }
 
     pub fn is_open(&self, relay: usize) -> bool {
-        self.lanes.get(&relay).is_some_and(Breaker::is_open)
+        self.by_relay.get(&relay).is_some_and(Breaker::is_open)
     }
 
     pub fn is_any_open(&self) -> bool {
-        self.lanes.values().any(Breaker::is_open)
+        self.by_relay.values().any(Breaker::is_open)
     }
 
     /// The relays over which the site is paused.
     pub fn open_relays(&self) -> impl Iterator<Item = usize> {
-        let open = self.lanes.iter().filter(|(_, breaker)| breaker.is_open());
+        let open = self
+            .by_relay
+            .iter()
+            .filter(|(_, breaker)| breaker.is_open());
         open.map(|(relay, _)| *relay)
     }
 
     /// When the next probe over this relay may begin. `None`: a message may go now.
     pub fn held_until(&self, relay: usize, now: Duration) -> Option<Duration> {
-        self.lanes.get(&relay)?.held_until(now)
+        self.by_relay.get(&relay)?.held_until(now)
     }
 
     /// A message begins over this relay.
     pub fn begin(&mut self, relay: usize, now: Duration) {
-        if let Some(breaker) = self.lanes.get_mut(&relay) {
+        if let Some(breaker) = self.by_relay.get_mut(&relay) {
             breaker.may_try(now);
         }
     }
 
     /// The site is paused over each of these relays.
     pub fn are_open(&self, mut relays: impl Iterator<Item = usize>) -> bool {
-        !self.lanes.is_empty() && relays.all(|relay| self.is_open(relay))
+        !self.by_relay.is_empty() && relays.all(|relay| self.is_open(relay))
     }
 
     /// How many messages may go over these relays, each with what it carries where it has no trouble with the site.
@@ -63,7 +66,7 @@ impl SiteBreakers {
         now: Duration,
     ) -> impl Iterator<Item = usize> {
         relays.map(move |(relay, carries)| {
-            let breaker = self.lanes.get(&relay);
+            let breaker = self.by_relay.get(&relay);
             breaker.map_or(carries, |breaker| breaker.probes(now).min(carries))
         })
     }

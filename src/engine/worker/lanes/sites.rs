@@ -241,7 +241,7 @@ impl Inner {
         let candidate = |(index, relay): (usize, &mut RelayState)| {
             let opens = relay.pace.opens(now);
             // One that has only probes to send would hold the others up while it sends one.
-            let takes_mail = relay.refused_since.is_none() && relay.nothing_until <= now;
+            let takes_mail = relay.refused_since.is_none() && relay.no_message_until <= now;
             let has_messages = index == asking || takes_mail;
             let is_open = relay.open > 0 && !relay.breaker.is_open() && has_messages;
             let per_second = relay.pace.share().map(|rate| rate.per_second());
@@ -272,7 +272,7 @@ impl Inner {
     /// The relay found a message that it may take when it asked last, or has not asked since one may have come.
     pub(super) fn has_messages(&self, relay: usize, now: Duration) -> bool {
         let state = self.relays.get(relay);
-        state.is_some_and(|state| state.nothing_until <= now)
+        state.is_some_and(|state| state.no_message_until <= now)
     }
 
     /// The first waiting message whose site takes mail now over this relay.
@@ -283,12 +283,12 @@ impl Inner {
         now: Duration,
     ) -> Result<usize, Blocked> {
         let found = self.first_that_may_go(setup, relay, now);
-        let nothing_until = match &found {
+        let no_message_until = match &found {
             Err(Blocked::Until(until)) => *until,
             _ => Duration::ZERO,
         };
         if let Some(state) = self.relays.get_mut(relay) {
-            state.nothing_until = nothing_until;
+            state.no_message_until = no_message_until;
         }
         found
     }

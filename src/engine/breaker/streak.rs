@@ -1,29 +1,28 @@
-//! How many bad answers in a row are no chance any more. Pure.
+//! How many bad answers in a row cannot be chance. Pure.
 
-/// A row is no chance when one as long, at the share of bad answers seen before, comes once in a thousand million
+/// A streak cannot be chance when one as long, at the share of bad answers seen before, comes once in a thousand million
 /// answers.
 const CHANCE: f64 = 1e-9;
 /// Answers over which the share is counted.
 const SHARE_WINDOW: u32 = 400;
 
-/// A row of bad answers, and what came before it.
+/// Bad answers in a row, and what came before them.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct Streak {
     /// So many are needed where nothing was good before.
-    first: u32,
-    /// So many are needed at least.
-    fewest: u32,
+    while_none_was_good: u32,
+    at_least: u32,
     in_a_row: u32,
-    /// Answers before this row, and the bad ones among them.
+    /// Answers before this streak, and the bad ones among them.
     answers: u32,
     bad: u32,
 }
 
-impl Row {
-    pub fn new(first: u32, fewest: u32) -> Row {
-        Row {
-            first,
-            fewest,
+impl Streak {
+    pub fn new(while_none_was_good: u32, at_least: u32) -> Streak {
+        Streak {
+            while_none_was_good,
+            at_least,
             in_a_row: 0,
             answers: 0,
             bad: 0,
@@ -32,10 +31,10 @@ impl Row {
 
     /// Forgets all answers.
     pub fn clear(&mut self) {
-        *self = Row::new(self.first, self.fewest);
+        *self = Streak::new(self.while_none_was_good, self.at_least);
     }
 
-    /// A good answer ends the row.
+    /// A good answer ends the streak.
     pub fn good(&mut self) {
         self.bad += self.in_a_row;
         self.answers += self.in_a_row + 1;
@@ -50,12 +49,12 @@ impl Row {
         self.in_a_row = self.in_a_row.saturating_add(1);
     }
 
-    pub fn is_no_chance(&self) -> bool {
+    pub fn cannot_be_chance(&self) -> bool {
         if self.answers == 0 {
-            return self.in_a_row >= self.first;
+            return self.in_a_row >= self.while_none_was_good;
         }
         let share = f64::from(self.bad + 1) / f64::from(self.answers + 2);
         let chance = share.powf(f64::from(self.in_a_row));
-        self.in_a_row >= self.fewest && chance <= CHANCE
+        self.in_a_row >= self.at_least && chance <= CHANCE
     }
 }
