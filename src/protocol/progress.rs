@@ -121,7 +121,7 @@ impl Progress {
 pub struct BaseId {
     /// The epoch under which it was written.
     pub epoch: u64,
-    /// From 1 in each epoch.
+    /// Higher than that of any base which the partition had when its owner gained it.
     pub number: u64,
     /// CRC-32 of the base's text. Two workers may write bases for one epoch before either has committed it: they get
     /// different names, so that the later record does not replace the other.

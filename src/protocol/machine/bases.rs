@@ -15,7 +15,7 @@ pub(super) struct OwnBases {
     current: Option<(BaseId, Rc<Progress>)>,
     /// Being appended.
     next: Option<(BaseId, Rc<Progress>)>,
-    /// Bases written in this epoch.
+    /// The number of the last base.
     count: u64,
     /// The last acknowledged commit may still refer to these.
     replaced: Vec<BaseId>,
@@ -30,8 +30,12 @@ impl OwnBases {
     /// `known`: every base of the partition, also those of former owners.
     pub fn new(current: Option<(BaseId, Rc<Progress>)>, known: Vec<BaseId>) -> OwnBases {
         let in_use = current.as_ref().map(|(id, _)| *id);
+        // No name is used again: this worker may have had the partition under the same epoch before, and a record that
+        // deletes a base of that time may still land.
+        let count = known.iter().map(|id| id.number).max().unwrap_or(0);
         let replaced = known.into_iter().filter(|id| Some(*id) != in_use);
         OwnBases {
+            count,
             replaced: replaced.collect(),
             current,
             ..OwnBases::default()
@@ -67,9 +71,6 @@ impl OwnBases {
     pub fn durable(&mut self, deleted: &[BaseId]) {
         self.unused.retain(|id| !deleted.contains(id));
         if let Some(next) = self.next.take() {
-            // The same worker may have written the same base before, at a gain that it lost again.
-            self.replaced.retain(|id| *id != next.0);
-            self.unused.retain(|id| *id != next.0);
             let old = self.current.replace(next);
             self.replaced.extend(old.map(|(id, _)| id));
             self.length = 0;

@@ -62,7 +62,9 @@ impl Machine {
             self.decide()?;
             self.update_backlog();
         }
-        self.awaits_base = !self.is_acked() && !self.fits()?;
+        let fits = self.fits()?;
+        self.awaits_base = !fits && !self.is_acked();
+        self.is_full = !fits && self.is_acked();
         Ok(())
     }
 
@@ -79,7 +81,7 @@ impl Machine {
     /// Claims messages and writes the commit. `None`: nothing has changed since the last commit, and no claim needs to be
     /// renewed; or a base must be durable first.
     pub fn compose(&mut self, view: &CycleView, limits: Limits) -> Result<Option<Draft>, Broken> {
-        if self.awaits_base {
+        if self.awaits_base || self.is_full {
             return Ok(None);
         }
         if !self.is_taking_over() {

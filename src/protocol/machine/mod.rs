@@ -113,6 +113,9 @@ pub struct Machine {
     unused: Vec<MessageRef>,
     /// The text does not fit a commit before a new base is durable.
     awaits_base: bool,
+    /// The last commit fitted, but the same state under the next base does not, because that base's name is longer. What
+    /// is in flight makes room when it is done; until then that commit stands.
+    is_full: bool,
     /// The effects of this cycle are not known to be durable yet.
     awaits_effects: bool,
     /// Messages that wait for a move to be decided.

@@ -87,6 +87,7 @@ impl Machine {
             answered: Vec::new(),
             unused: Vec::new(),
             awaits_base: false,
+            is_full: false,
             awaits_effects: false,
             waiting: BTreeMap::new(),
             claiming: Vec::new(),

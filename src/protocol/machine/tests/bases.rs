@@ -170,7 +170,7 @@ fn what_only_the_standing_commit_has_claimed_still_counts() {
 }
 
 #[test]
-fn a_base_that_is_written_again_is_not_deleted() {
+fn a_worker_that_gains_a_partition_again_uses_no_name_again() {
     let topics = Topics::of_run(99);
     let text = many_open(99).text();
     let mut known = Known::default();
@@ -191,9 +191,28 @@ fn a_base_that_is_written_again_is_not_deleted() {
     let mut again = Machine::gain(gain, &known, rules()).unwrap();
     step(&mut again, &topics, &mut known);
     let (_, text) = step(&mut again, &topics, &mut known);
-    assert_eq!(base_of(&text.unwrap()), Some(id));
+    let next = base_of(&text.unwrap()).unwrap();
+    assert_eq!((next.epoch, next.digest), (id.epoch, id.digest));
+    assert_eq!(next.number, id.number + 1);
     again.committed().unwrap();
-    assert_eq!(again.bases.unused(), []);
+    assert_eq!(again.bases.unused(), [id]);
+}
+
+#[test]
+fn a_commit_that_no_longer_fits_under_the_next_base_stands() {
+    let topics = Topics::of_run(0);
+    let (mut machine, _) = claimed_two(&topics);
+    let text = machine.bases.text(&machine.progress);
+    // As if the name of the base were one character longer now.
+    machine.rules.max_text = text.len() - 1;
+    topics.at(0, |view| machine.prepare(view)).unwrap();
+    assert!(!machine.awaits_base());
+    let renewed = Limits {
+        renew: true,
+        ..Limits::default()
+    };
+    let draft = topics.at(0, |view| machine.compose(view, renewed));
+    assert_eq!(draft, Ok(None));
 }
 
 #[test]
