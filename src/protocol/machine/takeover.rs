@@ -43,6 +43,13 @@ pub enum GainError {
     Broken(#[from] Broken),
 }
 
+impl GainError {
+    /// The campaign topic has no base of the name that the commit refers to.
+    pub fn is_missing_base(&self) -> bool {
+        matches!(self, GainError::Text(TextError::NoBase(_)))
+    }
+}
+
 impl Machine {
     /// `bases`: of a ledger that was read after `gain.committed`.
     pub fn gain(gain: Gain, bases: &dyn Bases, rules: Rules) -> Result<Machine, GainError> {

@@ -1,6 +1,7 @@
 //! Gaining partitions, giving them up, and losing them.
 
 use super::Journal;
+use crate::domain::ids::Offset;
 use crate::domain::topic::{Topic, TopicPartition};
 use crate::engine::starting_point::starting_point;
 use crate::engine::worker::checkpoints::Durable;
@@ -54,49 +55,57 @@ impl Journal {
     }
 
     async fn take_over(&mut self, at: TopicPartition, token: Token) -> Result<Machine, String> {
-        let committed = self
-            .setup
-            .queue
-            .committed(&[at])
-            .await
-            .map_err(|error| error.to_string())?;
-        let low = self
-            .setup
-            .queue
-            .bounds(at)
-            .await
-            .map_err(|error| error.to_string())?
-            .low_watermark;
+        let mut last = None;
+        loop {
+            let (committed, low) = self.last_commit(at).await?;
+            // After the commit, so that the base that it refers to is in the ledger.
+            self.followed
+                .refresh_ledger(self.setup.queue.as_ref())
+                .await
+                .map_err(|error| error.to_string())?;
+            let text = committed.as_ref().map(|(_, text)| text.clone());
+            let committed = self.starting_point(at, committed).await?;
+            let gain = Gain {
+                at,
+                token,
+                owner: self.setup.name.clone(),
+                committed,
+                low,
+                bases: self.followed.ledger.base_ids(at).collect(),
+                sites: self.setup.groups.clone(),
+            };
+            let bases = self.followed.ledger.bases(at);
+            match Machine::gain(gain, &bases, self.rules()) {
+                // Another owner has committed since, and has deleted the base of the commit that was read here.
+                Err(error) if error.is_missing_base() && text != last => last = text,
+                gained => return gained.map_err(|error| error.to_string()),
+            }
+        }
+    }
+
+    /// The partition's last commit, and its low watermark.
+    async fn last_commit(&self, at: TopicPartition) -> Result<(Option<Position>, Offset), String> {
+        let queue = self.setup.queue.as_ref();
+        let committed = queue.committed(&[at]).await;
+        let committed = committed.map_err(|error| error.to_string())?;
         let Some(committed) = committed.into_iter().next() else {
             let invariant = Invariant::QueueAnswersForEach;
             return Err(Broken::new(at, invariant, "commits").to_string());
         };
+        let bounds = queue.bounds(at).await.map_err(|error| error.to_string())?;
         let committed = committed.map(|last| (last.offset, last.text));
-        // After the commit, so that the base that it refers to is in the ledger.
-        self.followed
-            .refresh_ledger(self.setup.queue.as_ref())
-            .await
-            .map_err(|error| error.to_string())?;
-        let committed = self.starting_point(at, committed).await?;
-        let gain = Gain {
-            at,
-            token,
-            owner: self.setup.name.clone(),
-            committed,
-            low,
-            bases: self.followed.ledger.base_ids(at).collect(),
-            sites: self.setup.groups.clone(),
-        };
-        let rules = Rules {
+        Ok((committed, bounds.low_watermark))
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
             jitter: self.setup.retry.jitter,
             parking: self.schedule.shortest(),
             move_bytes: MOVE_BYTES,
             max_text: self.setup.max_text,
             max_open: MAX_OPEN,
             base_after: self.setup.base_after,
-        };
-        let bases = self.followed.ledger.bases(at);
-        Machine::gain(gain, &bases, rules).map_err(|error| error.to_string())
+        }
     }
 
     /// Where to start in a partition that was gained. Errors: the queue's; or the commit is lost, and the worker stops.

@@ -278,7 +278,8 @@ impl Partitions {
         for machine in machines {
             let commits = may_commit(machine)
                 && match machine.prepare(view) {
-                    Ok(()) => !machine.awaits_base(),
+                    // A run that came back may have chunks to be read first.
+                    Ok(()) => may_commit(machine) && !machine.awaits_base(),
                     Err(error) => {
                         broken.push(error);
                         false
