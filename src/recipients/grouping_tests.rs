@@ -114,18 +114,24 @@ fn a_cell_of_several_addresses_is_a_row_of_each_of_them_once() {
     assert_eq!(rows[1].others[0][0], "b@x.io");
 }
 
+/// Changes the list, and keeps the time at which it was changed last.
+fn write_unnoticed(case: &Case, survey: &Survey, text: &str) {
+    std::fs::write(case.path(), text).unwrap();
+    let file = std::fs::File::options().write(true).open(case.path());
+    let modified = survey.stamp.modified_at.unwrap();
+    file.unwrap().set_modified(modified).unwrap();
+}
+
 #[test]
 fn rows_that_moved_meanwhile_are_an_error() {
     let case = grouped("email,number\na@x.io,1\nb@x.io,2\na@x.io,3\n");
     let survey = case.survey();
     // The same length, and another row where the third one was.
-    std::fs::write(case.path(), "email,number\na@x.io,1\na@x.io,3\nb@x.io,2\n").unwrap();
-    let modified = survey.stamp.modified_at.unwrap();
-    let file = std::fs::File::options()
-        .write(true)
-        .open(case.path())
-        .unwrap();
-    file.set_modified(modified).unwrap();
+    write_unnoticed(
+        &case,
+        &survey,
+        "email,number\na@x.io,1\na@x.io,3\nb@x.io,2\n",
+    );
     let found: Result<Vec<RecipientRow>, _> = rows(&case.path(), &case.options, &survey, 0..9)
         .unwrap()
         .collect();
@@ -149,13 +155,7 @@ fn rows_that_became_too_large_meanwhile_are_an_error() {
         let joined = format!(",y b{number}@x.io {number} x");
         text.replacen(&format!(",y\nb{number}@x.io,{number},x"), &joined, 1)
     });
-    std::fs::write(case.path(), text).unwrap();
-    let modified = survey.stamp.modified_at.unwrap();
-    let file = std::fs::File::options()
-        .write(true)
-        .open(case.path())
-        .unwrap();
-    file.set_modified(modified).unwrap();
+    write_unnoticed(&case, &survey, &text);
     let mut found = rows(&case.path(), &case.options, &survey, 0..9).unwrap();
     let first = found.next();
     assert!(

@@ -103,22 +103,25 @@ impl Pace {
 
     /// Slots for this worker's next messages; `usize::MAX` without a limit.
     pub fn stock(&mut self, now: Duration) -> usize {
-        let is_closed = self.is_closed(now);
-        match (self.share, &mut self.slots) {
-            (Some(share), _) if share.rate == Rate::Unlimited => usize::MAX,
-            (Some(share), Slots::Stock(stock)) => stock.count(share.rate, now),
-            (Some(_), Slots::Own(own)) if !is_closed => own.count(now),
-            _ => 0,
-        }
+        self.count(now, Stock::count, OwnBucket::count)
     }
 
     /// Those of them that have begun; `usize::MAX` without a limit.
     pub fn begun(&mut self, now: Duration) -> usize {
+        self.count(now, Stock::begun, OwnBucket::begun)
+    }
+
+    fn count(
+        &mut self,
+        now: Duration,
+        of_stock: impl FnOnce(&mut Stock, Rate, Duration) -> usize,
+        of_own: impl FnOnce(&OwnBucket, Duration) -> usize,
+    ) -> usize {
         let is_closed = self.is_closed(now);
         match (self.share, &mut self.slots) {
             (Some(share), _) if share.rate == Rate::Unlimited => usize::MAX,
-            (Some(share), Slots::Stock(stock)) => stock.begun(share.rate, now),
-            (Some(_), Slots::Own(own)) if !is_closed => own.begun(now),
+            (Some(share), Slots::Stock(stock)) => of_stock(stock, share.rate, now),
+            (Some(_), Slots::Own(own)) if !is_closed => of_own(own, now),
             _ => 0,
         }
     }
