@@ -1,16 +1,15 @@
 //! Circuit breaker: pauses a relay or a site that fails and probes it, so that an outage uses up no tries and makes no
 //! storm of connections. A pure state machine over boot time.
 
+mod notice;
+mod signal;
 mod streak;
 
-use super::policy::Trouble;
+pub use notice::{Notice, printable};
+pub use signal::{Signal, signals};
+
 use crate::bounce;
-use crate::domain::duration;
-use crate::domain::outcome::{Attempt, Stage};
-use crate::domain::shown::with_spaces;
-use crate::smtp::LoginProblem;
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 use streak::Streak;
 
@@ -44,88 +43,8 @@ const FIRST_DEFERRALS: u32 = 30;
 const SENDER_PROBES: usize = 3;
 /// Where one of so many last replies was good, a refusal of one message is not yet trouble.
 const RECENT: usize = 5;
-const MAX_WORDS: usize = 200;
 /// The longest pause that a reply can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(4 * 3_600);
-
-/// An event for a breaker. The text is the relay's reply or the error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
-    /// A reply that is no failure of the relay or site.
-    Fine,
-    /// 4xx of relay or site scope.
-    Deferred(String),
-    /// 4xx for the sake of one recipient, or so the words say.
-    DeferredOne(String),
-    /// No connection, no TLS, no login, 421, relay access denied: further messages would fail too.
-    Refused(String),
-    /// The same words once a recipient was named: they may be about this message alone.
-    RefusedOne(String),
-    /// The login is refused for good.
-    LoginRefused(LoginProblem, String),
-    /// 5xx of sender or message scope.
-    SenderRefused(String),
-}
-
-impl Signal {
-    /// The signal of an attempt; `None` if it says nothing about the other side.
-    pub fn of(attempt: &Attempt, trouble: Trouble) -> Option<Signal> {
-        let words = match attempt {
-            // The end of its session is reported for itself.
-            Attempt::BrokenOff { .. } | Attempt::NotSent { .. } => return None,
-            Attempt::Delivered(reply) | Attempt::Rejected { reply, .. } => reply.to_string(),
-            Attempt::Unanswered { why, .. } => why.clone(),
-        };
-        Some(match trouble {
-            Trouble::None => Signal::Fine,
-            Trouble::Recipient => Signal::DeferredOne(words),
-            Trouble::Site => Signal::Deferred(words),
-            Trouble::Relay => Signal::Refused(words),
-            Trouble::Sender => Signal::SenderRefused(words),
-        })
-    }
-
-    /// The relay's words; empty where nothing is wrong.
-    fn words(&self) -> &str {
-        match self {
-            Signal::Fine => "",
-            Signal::Deferred(words)
-            | Signal::DeferredOne(words)
-            | Signal::Refused(words)
-            | Signal::RefusedOne(words)
-            | Signal::LoginRefused(_, words)
-            | Signal::SenderRefused(words) => words,
-        }
-    }
-
-    /// A refusal at RCPT TO or later.
-    pub fn of_one(self) -> Signal {
-        match self {
-            Signal::Refused(words) => Signal::RefusedOne(words),
-            other => other,
-        }
-    }
-}
-
-/// The signals of an attempt for the breakers of its relay and of its site. Trouble with a site, or with what we send,
-/// pauses the site's lane, because the relay itself has answered.
-pub fn signals(attempt: &Attempt, trouble: Trouble) -> (Option<Signal>, Option<Signal>) {
-    let Some(signal) = Signal::of(attempt, trouble) else {
-        return (None, None);
-    };
-    match (attempt, trouble) {
-        // One lost connection is no outage, but many are.
-        (Attempt::Unanswered { why, .. }, _) => (Some(Signal::Deferred(why.clone())), None),
-        (Attempt::Rejected { stage, .. }, Trouble::Relay) if *stage >= Stage::RcptTo => {
-            (Some(signal.of_one()), None)
-        }
-        (_, Trouble::Relay) => (Some(signal), None),
-        (_, Trouble::None) => (Some(Signal::Fine), Some(Signal::Fine)),
-        (_, Trouble::Recipient | Trouble::Site | Trouble::Sender) => {
-            (Some(Signal::Fine), Some(signal))
-        }
-    }
-}
 
 /// Whether a connection may be opened or a message may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,61 +54,6 @@ pub enum Permit {
     Probe,
     /// Ask again then (boot time).
     Wait(Duration),
-}
-
-/// One line for the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    Opened {
-        what: String,
-        words: String,
-    },
-    LoginRefused {
-        what: String,
-        words: String,
-        problem: LoginProblem,
-    },
-    /// The relay lets in no more connections than these.
-    Connections {
-        what: String,
-        allowed: usize,
-        words: String,
-    },
-    Closed {
-        what: String,
-        after: Duration,
-    },
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Notice::Opened { what, words } => {
-                write!(f, "{what} is paused and probed: {words}")
-            }
-            Notice::LoginRefused { what, words, .. } => {
-                let waits: Vec<String> = LOGINS.iter().map(|wait| duration::human(*wait)).collect();
-                let [first @ .., last] = waits.as_slice() else {
-                    return Ok(());
-                };
-                let first = first.join(", ");
-                write!(
-                    f,
-                    "{what} refuses our login: {words}; it is tried again after {first}, then every {last}"
-                )
-            }
-            Notice::Connections {
-                what,
-                allowed,
-                words,
-            } => {
-                write!(f, "{what} lets in no more than {allowed} at once: {words}")
-            }
-            Notice::Closed { what, after } => {
-                write!(f, "{what} works again after {}", duration::human(*after))
-            }
-        }
-    }
 }
 
 /// The breaker of one relay or one site.
@@ -454,11 +318,6 @@ fn asked(words: &str) -> Duration {
     bounce::asked_delay(words)
         .unwrap_or_default()
         .min(LONGEST_ASKED)
-}
-
-/// The relay's reply for people: without hidden characters, shortened.
-pub fn printable(words: &str) -> String {
-    with_spaces(words).chars().take(MAX_WORDS).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Signals in, permits and notices out, over boot time.
 
 use super::*;
-use crate::domain::outcome::{Reply, UnansweredCause};
+use crate::domain::outcome::{Attempt, Reply, UnansweredCause};
+use crate::engine::policy::Trouble;
+use crate::smtp::LoginProblem;
 use proptest::prelude::*;
 
 fn at(millis: u64) -> Duration {
