@@ -18,7 +18,13 @@ impl Positions {
 
     /// 0, 1, … `count - 1`.
     pub fn first(count: usize) -> Positions {
-        (0..count).collect()
+        let mut words = [0; WORDS];
+        let count = count.min(MAX_ROWS);
+        for (index, word) in words.iter_mut().enumerate() {
+            let bits = count.saturating_sub(index * 64).min(64) as u32;
+            *word = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+        }
+        Positions { words }
     }
 
     pub fn add(&mut self, position: usize) {

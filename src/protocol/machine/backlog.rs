@@ -7,9 +7,20 @@ use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::ledger::RunState;
 use crate::protocol::positions::Positions;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// Messages of a chunk and site that stay in memory though they may not go now.
 const KEPT: usize = 16;
+
+/// Messages of one chunk to one site that may go.
+pub(super) struct Waiting<'a> {
+    pub site: &'a Site,
+    pub offset: Offset,
+    pub run: RunKey,
+    pub positions: Positions,
+    /// The site takes no more than so many now.
+    pub is_limited: bool,
+}
 
 /// Free messages of each site that are no lines of suppressed recipients.
 #[derive(Debug, Default)]
@@ -19,6 +30,18 @@ pub(super) struct Backlog {
     chunks: BTreeMap<Offset, Vec<Site>>,
     /// Chunks whose sets have changed since.
     changed: BTreeSet<Offset>,
+}
+
+/// How many messages these are, counted no further than `limit`.
+pub(super) fn count_up_to<'a>(limit: usize, waiting: impl Iterator<Item = Waiting<'a>>) -> usize {
+    let mut count = 0;
+    for waiting in waiting {
+        count += waiting.positions.count();
+        if count >= limit {
+            return limit;
+        }
+    }
+    count
 }
 
 impl Backlog {
@@ -36,6 +59,17 @@ impl Backlog {
     /// Each site, and the chunks with free messages for it by offset.
     fn by_site(&self) -> impl Iterator<Item = (&Site, &BTreeMap<Offset, Positions>)> {
         self.sites.iter()
+    }
+
+    /// The same, and the first is the one after this site.
+    fn by_site_after(
+        &self,
+        after: Option<&Site>,
+    ) -> impl Iterator<Item = (&Site, &BTreeMap<Offset, Positions>)> {
+        let later = after.map_or(Bound::Unbounded, |site| Bound::Excluded(site.clone()));
+        let later = self.sites.range((later, Bound::Unbounded));
+        let earlier = after.map(|site| self.sites.range(..=site.clone()));
+        later.chain(earlier.into_iter().flatten())
     }
 
     fn remove(&mut self, offset: Offset) {
@@ -75,52 +109,77 @@ impl Machine {
         }
     }
 
-    /// Messages that may be claimed now, by chunk, no more than `limit` of each run and site.
-    pub(super) fn ready(&self, view: &CycleView, limit: usize) -> BTreeMap<Offset, Positions> {
-        self.waiting_for(view, view.room, limit)
+    /// Messages that may be claimed now, no more than `limit` of each run and site. Sites take turns: the first is the one
+    /// after this.
+    pub(super) fn ready<'a>(
+        &'a self,
+        view: &'a CycleView<'a>,
+        limit: usize,
+        after: Option<&Site>,
+    ) -> impl Iterator<Item = Waiting<'a>> {
+        self.waiting_for(view, view.room, limit, after)
     }
 
     /// Messages that wait for nothing but their turn: their sites take them.
-    pub(super) fn flowing(&self, view: &CycleView, limit: usize) -> BTreeMap<Offset, Positions> {
-        self.waiting_for(view, view.flow, limit)
+    pub(super) fn flowing<'a>(
+        &'a self,
+        view: &'a CycleView<'a>,
+        limit: usize,
+    ) -> impl Iterator<Item = Waiting<'a>> {
+        self.waiting_for(view, view.flow, limit, None)
     }
 
-    /// Due messages by chunk: of each run and site as many as the site has room for, and no more than `limit`.
-    fn waiting_for(
-        &self,
-        view: &CycleView,
-        room: &dyn Fn(&str) -> usize,
+    /// Due messages: of each run and site as many as the site has room for, and no more than `limit`.
+    fn waiting_for<'a>(
+        &'a self,
+        view: &'a CycleView<'a>,
+        room: &'a dyn Fn(&str) -> usize,
         limit: usize,
-    ) -> BTreeMap<Offset, Positions> {
-        let mut ready: BTreeMap<Offset, Positions> = BTreeMap::new();
-        if self.phase != Phase::Active {
-            return ready;
-        }
-        for (site, chunks) in self.backlog.by_site() {
-            let room = room(site).min(limit);
-            if room == 0 {
+        after: Option<&Site>,
+    ) -> impl Iterator<Item = Waiting<'a>> {
+        let is_active = self.phase == Phase::Active;
+        let sites = self.backlog.by_site_after(after);
+        let sites = sites.filter(move |_| is_active);
+        sites.flat_map(move |(site, chunks)| {
+            let room = room(site);
+            match room.min(limit) {
+                0 => Vec::new(),
+                most => self.waiting_at(view, site, chunks, (most, room < usize::MAX)),
+            }
+        })
+    }
+
+    /// Messages to one site, of each run `most` at the most.
+    fn waiting_at<'a>(
+        &'a self,
+        view: &CycleView,
+        site: &'a Site,
+        chunks: &BTreeMap<Offset, Positions>,
+        (most, is_limited): (usize, bool),
+    ) -> Vec<Waiting<'a>> {
+        let mut left: BTreeMap<RunKey, usize> = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for (offset, free) in chunks {
+            let Some((run, due)) = self.due_of(*offset, free, view) else {
+                continue;
+            };
+            let left = left.entry(run).or_insert(most);
+            if *left == 0 || !view.ledger.may_send(run, view.now) {
                 continue;
             }
-            let mut left: BTreeMap<RunKey, usize> = BTreeMap::new();
-            for (offset, free) in chunks {
-                let offset = *offset;
-                let Some((run, due)) = self.due_of(offset, free, view) else {
-                    continue;
-                };
-                let left = left.entry(run).or_insert(room);
-                if *left == 0 || !view.ledger.may_send(run, view.now) {
-                    continue;
-                }
-                let taken: Positions = due.iter().take(*left).collect();
-                if taken.is_empty() {
-                    continue;
-                }
-                *left -= taken.count();
-                let chosen = ready.entry(offset).or_default();
-                *chosen = chosen.with(&taken);
+            let positions: Positions = due.iter().take(*left).collect();
+            *left -= positions.count();
+            if !positions.is_empty() {
+                waiting.push(Waiting {
+                    site,
+                    offset: *offset,
+                    run,
+                    positions,
+                    is_limited,
+                });
             }
         }
-        ready
+        waiting
     }
 
     /// Messages of open chunks that are not claimed, by site.
@@ -181,7 +240,11 @@ impl Machine {
             .filter(|(_, _, opened)| !opened.unloaded().is_empty())
             .peekable();
         incomplete.peek()?;
-        let ready = self.ready(view, super::READ_AHEAD);
+        let mut ready: BTreeMap<Offset, Positions> = BTreeMap::new();
+        for waiting in self.ready(view, super::READ_AHEAD, None) {
+            let positions = ready.entry(waiting.offset).or_default();
+            *positions = positions.with(&waiting.positions);
+        }
         let needed = incomplete.find(|(offset, open, opened)| {
             let may_go = ready.get(offset);
             may_go.is_some_and(|positions| !positions.and(opened.unloaded()).is_empty())

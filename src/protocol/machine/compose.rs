@@ -1,12 +1,13 @@
 //! The commit: decides the next move, claims messages, and writes both into the text and the offset.
 
+use super::backlog::count_up_to;
 use super::check::{check_progress, not_open, open_of};
+use super::opened::Site;
 use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::invariant::{Broken, Invariant};
 use crate::protocol::ledger::RunState;
-use crate::protocol::positions::Positions;
 use crate::protocol::progress::Move;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -33,16 +34,29 @@ pub struct Limits {
 struct Candidate<'a> {
     reference: MessageRef,
     run: RunKey,
+    site: &'a Site,
+    /// The site takes only so many messages now.
+    is_limited: bool,
     opened: &'a Opened,
     message: &'a Message,
+}
+
+/// One of each in turn, until one has no more.
+fn in_turn<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    let mut merged = Vec::with_capacity(first.len() + second.len());
+    let mut second = second.into_iter();
+    for one in first {
+        merged.push(one);
+        merged.extend(second.next());
+    }
+    merged.extend(second);
+    merged
 }
 
 impl Machine {
     /// How many messages could be claimed now, counted no further than `limit`.
     pub fn claimable(&self, view: &CycleView, limit: usize) -> usize {
-        let ready = self.ready(view, limit);
-        let count: usize = ready.values().map(Positions::count).sum();
-        count.min(limit)
+        count_up_to(limit, self.ready(view, limit, None))
     }
 
     /// Before [`Machine::compose`]: opens what was read and decides a move. If too much has changed since the last base,
@@ -223,38 +237,24 @@ impl Machine {
     }
 
     fn choose(&mut self, view: &CycleView, claims: usize) -> Vec<OpenMessage> {
-        let mut queues: BTreeMap<RunKey, Vec<Candidate>> = BTreeMap::new();
-        let ready = self.ready(view, claims);
-        for (offset, open, opened) in self.opened() {
-            let Some(positions) = ready.get(&offset) else {
-                continue;
-            };
-            let messages = opened.messages(positions.clone());
-            queues
-                .entry(open.run)
-                .or_default()
-                .extend(messages.map(|(position, message)| Candidate {
-                    reference: MessageRef { offset, position },
-                    run: open.run,
-                    opened,
-                    message,
-                }));
-        }
+        let queues = self.candidates(view, claims);
         let mut queues: Vec<_> = queues.into_values().map(Vec::into_iter).collect();
         let count = queues.len().max(1);
         queues.rotate_left(self.turn % count);
         let mut taken: Vec<OpenMessage> = Vec::new();
+        let mut last_limited = None;
         while taken.len() < claims && !queues.is_empty() {
             queues.retain_mut(|queue| {
                 let next = if taken.len() < claims {
-                    queue.find(|candidate| {
-                        let site = self.sites.of_address(&candidate.message.line.address);
-                        (view.reserve)(site)
-                    })
+                    queue.find(|candidate| (view.reserve)(candidate.site))
                 } else {
                     return true;
                 };
                 let is_any = next.is_some();
+                let limited = next.as_ref().filter(|next| next.is_limited);
+                last_limited = limited
+                    .map(|next| next.site.clone())
+                    .or(last_limited.take());
                 taken.extend(next.map(|next| {
                     self.open_message(next.reference, next.run, next.opened, next.message)
                 }));
@@ -264,7 +264,49 @@ impl Machine {
         if count > 1 {
             self.turn = self.turn.wrapping_add(taken.len());
         }
+        self.last_limited = last_limited.or(self.last_limited.take());
         taken
+    }
+
+    /// What may be claimed, by run. Sites that take only so many messages now come in turn, because most of them would
+    /// get nothing where one commit cannot claim for all. The oldest chunk goes first otherwise, so that few are open.
+    fn candidates<'a>(
+        &'a self,
+        view: &'a CycleView<'a>,
+        claims: usize,
+    ) -> BTreeMap<RunKey, Vec<Candidate<'a>>> {
+        let mut limited: BTreeMap<RunKey, Vec<Candidate>> = BTreeMap::new();
+        let mut others: BTreeMap<RunKey, Vec<Candidate>> = BTreeMap::new();
+        for waiting in self.ready(view, claims, self.last_limited.as_ref()) {
+            let Some(opened) = self.chunks.get(&waiting.offset) else {
+                continue;
+            };
+            let queues = match waiting.is_limited {
+                true => &mut limited,
+                false => &mut others,
+            };
+            let queue = queues.entry(waiting.run).or_default();
+            let messages = opened.messages(&waiting.positions);
+            queue.extend(messages.map(|(position, message)| Candidate {
+                reference: MessageRef {
+                    offset: waiting.offset,
+                    position,
+                },
+                run: waiting.run,
+                site: waiting.site,
+                is_limited: waiting.is_limited,
+                opened,
+                message,
+            }));
+        }
+        others
+            .values_mut()
+            .for_each(|queue| queue.sort_by_key(|candidate| candidate.reference));
+        for (run, queue) in limited {
+            let others = others.entry(run).or_default();
+            *others = in_turn(queue, std::mem::take(others));
+        }
+        others
     }
 
     /// Takes claims of this commit back, except the first ones.

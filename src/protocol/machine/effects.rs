@@ -130,7 +130,8 @@ impl Machine {
             } else {
                 free.and(&opened.suppressed)
             };
-            for (position, message) in opened.messages(candidates.without(&parks)) {
+            let candidates = candidates.without(&parks);
+            for (position, message) in opened.messages(&candidates) {
                 let suppressed = message.line.suppressed.as_deref();
                 let Some((end, details)) = ending(suppressed, state, expired) else {
                     continue;
@@ -189,8 +190,8 @@ impl Machine {
     /// Everything in the open chunks waits for its site, and no other chunk can be opened.
     fn is_crowded(&self, view: &CycleView) -> bool {
         self.progress.open.len() >= self.rules.max_open
-            && self.flowing(view, 1).is_empty()
-            && self.ready(view, 1).is_empty()
+            && self.flowing(view, 1).next().is_none()
+            && self.ready(view, 1, None).next().is_none()
     }
 
     /// A decision that no acknowledged commit has is not carried out yet: another owner could decide otherwise under the
@@ -203,7 +204,7 @@ impl Machine {
         };
         let mut messages: Vec<OpenMessage> = Vec::new();
         for (offset, open, opened) in self.opened() {
-            for (position, message) in opened.messages(open.moving.clone()) {
+            for (position, message) in opened.messages(&open.moving) {
                 let reference = MessageRef { offset, position };
                 messages.push(self.open_message(reference, open.run, opened, message));
             }

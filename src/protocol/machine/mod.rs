@@ -129,6 +129,8 @@ pub struct Machine {
     just_left: BTreeSet<RunKey>,
     /// Which run is claimed from or opened next.
     turn: usize,
+    /// Of the sites that take only so many messages at once, the one that was claimed for last.
+    last_limited: Option<opened::Site>,
 }
 
 /// A message that waits for its move, with what the move needs to know of it.

@@ -1,6 +1,7 @@
 //! Which chunk is read next, and how it is opened. Rows and moves that were read before are skipped, because records
 //! may have been appended twice.
 
+use super::backlog::count_up_to;
 use super::check::no_entry;
 use super::{CycleView, Due, Machine, Opened, Phase};
 use crate::domain::chunk::Chunk;
@@ -150,7 +151,8 @@ impl Machine {
             .iter()
             .filter_map(|found| self.due(found.offset, found.appended_at))
             .map(|due| due.from);
-        let open = self.opened().flat_map(|(_, open, opened)| {
+        let later = self.opened().filter(|(_, _, opened)| opened.due.is_some());
+        let open = later.flat_map(|(_, open, opened)| {
             let free = opened.free(open);
             free.iter()
                 .filter_map(|position| opened.due_at(position))
@@ -228,11 +230,8 @@ impl Machine {
     /// not count: if they did, the chunks behind them would be read too late to be spread.
     fn flowing_count(&self, is_counted: impl Fn(RunKey) -> bool, view: &CycleView) -> usize {
         let flowing = self.flowing(view, READ_AHEAD);
-        let counted = flowing.iter().filter(|(offset, _)| {
-            let open = self.progress.open.get(offset);
-            open.is_some_and(|open| is_counted(open.run))
-        });
-        counted.map(|(_, positions)| positions.count()).sum()
+        let counted = flowing.filter(|waiting| is_counted(waiting.run));
+        count_up_to(READ_AHEAD, counted)
     }
 
     /// Messages in chunks of a tier of which some are not due yet.

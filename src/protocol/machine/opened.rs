@@ -138,10 +138,12 @@ impl Opened {
     }
 
     /// The messages at these positions that are held.
-    pub fn messages(&self, positions: Positions) -> impl Iterator<Item = (usize, &Message)> {
-        let all = self.messages.iter();
-        all.filter(move |(position, _)| positions.has(**position))
-            .map(|(position, message)| (*position, message))
+    pub fn messages<'a>(
+        &'a self,
+        positions: &Positions,
+    ) -> impl Iterator<Item = (usize, &'a Message)> {
+        let held = |position| Some((position, self.messages.get(&position)?));
+        positions.iter().filter_map(held)
     }
 
     /// Messages that are not claimed, done, moving or waiting for a move.

@@ -101,6 +101,7 @@ impl Machine {
             in_flight: BTreeMap::new(),
             just_left: BTreeSet::new(),
             turn: 0,
+            last_limited: None,
         })
     }
 
@@ -108,7 +109,7 @@ impl Machine {
     pub(super) fn in_doubt(&self) -> Vec<OpenMessage> {
         let mut found = Vec::new();
         for (offset, open, opened) in self.opened() {
-            for (position, message) in opened.messages(open.outstanding()) {
+            for (position, message) in opened.messages(&open.outstanding()) {
                 let reference = MessageRef { offset, position };
                 found.push(self.open_message(reference, open.run, opened, message));
             }

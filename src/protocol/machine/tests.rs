@@ -3,6 +3,7 @@
 mod bases;
 mod invariants;
 mod topics;
+mod turns;
 
 use super::*;
 use crate::domain::counters::Final;
