@@ -22,7 +22,7 @@ pub(super) fn read(top: &Reader<'_>) -> Result<(Sites, BTreeMap<String, SiteKeys
     let mut named = Vec::new();
     let mut tables = top.node().labelled(SiteKeys::TABLE.path);
     // In file order, so that the second of two is the one that is wrong.
-    tables.sort_by_key(|(_, table)| table.place().line);
+    tables.sort_by_cached_key(|(_, table)| table.place().line);
     for (label, table) in tables {
         let name = format!("site.\"{label}\"");
         let bad = |key, why| bad(table, key, why);

@@ -43,6 +43,10 @@ fn option(line: &str, script: &mut Script) -> Result<bool, String> {
             behaviour.messages_per_connection = most.parse().ok();
         }
         ["connections-at-once", most] => behaviour.connections_at_once = most.parse().ok(),
+        ["limit", most, time] => {
+            let time = mailq::domain::duration::parse(time).map_err(|error| error.to_string())?;
+            behaviour.limit = most.parse().ok().map(|most| (most, time));
+        }
         ["style", "bare"] => behaviour.style = Style::Bare,
         ["style", "multi-line"] => behaviour.style = Style::MultiLine,
         ["style", "latin-1"] => behaviour.style = Style::Latin1,

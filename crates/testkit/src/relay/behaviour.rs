@@ -32,6 +32,8 @@ pub struct Behaviour {
     pub messages_per_connection: Option<u64>,
     /// While more connections than these are open, each final dot is answered with 432.
     pub connections_at_once: Option<usize>,
+    /// So many recipients are taken in this time, counted from the first, and the others are answered with 451.
+    pub limit: Option<(u32, Duration)>,
     pub keeps_content: bool,
     pub keeps_commands: bool,
     pub rules: Vec<Rule>,
@@ -58,6 +60,7 @@ impl Default for Behaviour {
             patience: None,
             messages_per_connection: None,
             connections_at_once: None,
+            limit: None,
             keeps_content: false,
             keeps_commands: true,
             rules: Vec::new(),

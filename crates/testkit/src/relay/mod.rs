@@ -13,6 +13,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use visit::Visit;
 
 pub struct FakeRelay {
@@ -30,6 +31,8 @@ pub struct Shared {
     open: Mutex<Vec<TcpStream>>,
     /// Connections that are open.
     visits: AtomicUsize,
+    /// Of the limit: when its time began, and the recipients since then.
+    window: Mutex<(Option<Instant>, u32)>,
     stops: AtomicBool,
 }
 
@@ -48,6 +51,7 @@ impl FakeRelay {
             applied: Mutex::default(),
             open: Mutex::default(),
             visits: AtomicUsize::new(0),
+            window: Mutex::default(),
             stops: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -93,6 +97,19 @@ impl Shared {
     pub fn has_too_many_connections(&self) -> bool {
         let most = self.behaviour.connections_at_once;
         most.is_some_and(|most| self.visits.load(Ordering::SeqCst) > most)
+    }
+
+    /// Counts one more recipient against the limit.
+    pub fn is_over_limit(&self) -> bool {
+        let Some((most, time)) = self.behaviour.limit else {
+            return false;
+        };
+        let mut window = lock(&self.window);
+        if window.0.is_none_or(|began_at| began_at.elapsed() >= time) {
+            *window = (Some(Instant::now()), 0);
+        }
+        window.1 += 1;
+        window.1 > most
     }
 
     /// Whether a rule still applies to this address; counts it if so.

@@ -240,6 +240,9 @@ impl Visit<'_> {
             return self.say("503 5.5.1 MAIL first");
         }
         let recipient = path(line);
+        if self.shared.is_over_limit() {
+            return self.say("451 4.7.1 too much mail from you");
+        }
         if self.act(Point::Rcpt, &recipient)? {
             return Ok(());
         }
