@@ -19,6 +19,18 @@ impl Rate {
         }
     }
 
+    /// A rate near this one, in whole messages of the shortest unit that leaves ten or more of them.
+    pub fn about(per_second: f64) -> Rate {
+        let [.., (_, longest)] = UNITS;
+        let units = UNITS.iter().map(|(_, seconds)| *seconds);
+        let fits = |seconds: &u64| per_second * *seconds as f64 >= 10.0;
+        let seconds = units.clone().find(fits).unwrap_or(longest);
+        Rate::Limited {
+            count: ((per_second * seconds as f64).round() as u64).max(1),
+            window: Duration::from_secs(seconds),
+        }
+    }
+
     /// Messages per second, for estimates; infinite when unlimited.
     pub fn per_second(&self) -> f64 {
         match self {

@@ -1,6 +1,7 @@
 //! Circuit breaker: pauses a relay or a site that fails and probes it, so that an outage uses up no tries and makes no
 //! storm of connections. A pure state machine over boot time.
 
+mod learned_rate;
 mod notice;
 mod signal;
 mod streak;
@@ -9,6 +10,8 @@ pub use notice::{Notice, printable};
 pub use signal::{Signal, signals};
 
 use crate::bounce;
+use crate::domain::rate::Rate;
+use learned_rate::LearnedRate;
 use std::collections::VecDeque;
 use std::time::Duration;
 use streak::Streak;
@@ -66,6 +69,9 @@ pub struct Breaker {
     replies: VecDeque<bool>,
     refusals: Streak,
     deferrals: Streak,
+    learned: LearnedRate,
+    /// The words of the last deferral.
+    words: String,
     /// Of the last outage: when it ended and how many of its probes had failed.
     last: Option<(Duration, usize, Cause)>,
 }
@@ -123,6 +129,8 @@ impl Breaker {
             replies: VecDeque::with_capacity(WINDOW),
             refusals: Streak::new(FIRST_REFUSALS, FEWEST_REFUSALS),
             deferrals: Streak::new(FIRST_DEFERRALS, FEWEST_DEFERRALS),
+            learned: LearnedRate::default(),
+            words: String::new(),
             last: None,
         }
     }
@@ -145,10 +153,32 @@ impl Breaker {
             .is_some_and(|open| now < open.next_probe_at && !open.has_probes_left())
     }
 
-    /// When the next probe may begin. `None`: a message may go now.
+    /// When the next message may begin, as a probe or at the learned rate. `None`: now.
     pub fn held_until(&self, now: Duration) -> Option<Duration> {
-        let open = self.open.as_ref().filter(|_| self.is_holding(now));
-        open.map(|open| open.next_probe_at)
+        match &self.open {
+            Some(open) => self.is_holding(now).then_some(open.next_probe_at),
+            None => self.learned.opens().filter(|at| *at > now),
+        }
+    }
+
+    /// The rate that deferrals have shown.
+    pub fn learned_rate(&self) -> Option<Rate> {
+        self.learned.per_second().map(Rate::about)
+    }
+
+    /// How many messages may be claimed and wait for their turn at the learned rate.
+    pub fn ahead(&self) -> usize {
+        self.learned.ahead()
+    }
+
+    /// A message begins.
+    pub fn begin(&mut self, now: Duration) {
+        match self.open {
+            Some(_) => {
+                self.may_try(now);
+            }
+            None => self.learned.begin(now),
+        }
     }
 
     /// How many messages may go as probes now.
@@ -188,12 +218,13 @@ impl Breaker {
         if self.open.is_some() {
             return self.report_open(now, &signal);
         }
+        let learned = self.learn(now, &signal);
         let (opens, cause, words) = match &signal {
             Signal::Fine => {
                 self.refusals.good();
                 self.deferrals.good();
                 self.count(false);
-                return None;
+                return learned;
             }
             Signal::Deferred(words) => (self.count(true), Cause::Outage, words),
             Signal::DeferredOne(words) => {
@@ -217,15 +248,46 @@ impl Breaker {
                 (self.refusals.cannot_be_chance(), Cause::Sender, words)
             }
         };
-        opens.then(|| {
-            self.open(now, cause, words);
-            self.notice(&signal, words)
-        })
+        if !opens {
+            return learned;
+        }
+        self.open(now, cause, words);
+        Some(self.notice(&signal, words))
+    }
+
+    /// What a signal says of the rate that mail is taken at.
+    fn learn(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {
+        match signal {
+            Signal::Fine => self.learned.taken(now).then(|| Notice::FullSpeed {
+                what: self.what.clone(),
+            }),
+            Signal::Deferred(words)
+            | Signal::DeferredOne(words)
+            | Signal::Refused(words)
+            | Signal::RefusedOne(words) => {
+                self.words.clone_from(words);
+                let per_second = self.learned.deferred(now)?;
+                Some(self.slowed(per_second))
+            }
+            Signal::LoginRefused(..) | Signal::SenderRefused(_) => None,
+        }
+    }
+
+    fn slowed(&self, per_second: f64) -> Notice {
+        Notice::Slowed {
+            what: self.what.clone(),
+            rate: Rate::about(per_second),
+            words: printable(&self.words),
+        }
     }
 
     /// Only probes count: other answers are to messages that began before the outage.
     fn report_open(&mut self, now: Duration, signal: &Signal) -> Option<Notice> {
-        let open = self.open.as_mut().filter(|open| open.probing > 0)?;
+        let is_probing = self.open.as_ref().is_some_and(|open| open.probing > 0);
+        if !is_probing && *signal == Signal::Fine {
+            self.learned.taken_late();
+        }
+        let open = self.open.as_mut().filter(|_| is_probing)?;
         let works = match signal {
             Signal::Fine => true,
             Signal::SenderRefused(_) => open.cause != Cause::Sender,
@@ -244,6 +306,7 @@ impl Breaker {
             (_, Cause::Login) => Cause::Outage,
             (_, cause) => cause,
         };
+        self.learned.still_deferred(now);
         let is_same = cause == open.cause;
         open.cause = cause;
         open.probing -= 1;
@@ -284,6 +347,9 @@ impl Breaker {
             probing: 0,
         };
         open.next_probe_at = now + open.wait().max(asked(words));
+        if matches!(cause, Cause::Outage | Cause::Streak) {
+            self.learned.paused(now);
+        }
         self.open = Some(open);
         self.replies.clear();
     }
@@ -295,6 +361,13 @@ impl Breaker {
         self.deferrals.clear();
         if matches!(signal, Signal::SenderRefused(_)) {
             self.refusals.bad();
+        }
+        let slowed = self.learned.resumed(now);
+        if *signal == Signal::Fine {
+            self.learned.taken(now);
+        }
+        if let Some(per_second) = slowed {
+            return Some(self.slowed(per_second));
         }
         Some(Notice::Closed {
             what: self.what.clone(),

@@ -128,7 +128,7 @@ fn row(snapshot: &Snapshot, (relay, site): Lane, rate_used: f64) -> LaneRow {
     LaneRow {
         waiting: state.waiting + state.unclaimed.saturating_sub(parked),
         parked,
-        rate_allowed: allowed(&snapshot.lanes, &relay, state),
+        rate_allowed: allowed(&snapshot.lanes, (&relay, &site), state),
         rate_used,
         connections: with_relay.map(|lane| lane.messages).sum(),
         breaker,
@@ -155,11 +155,13 @@ fn breaker_of(lanes: &LanesState, (relay, site): (&str, &str), state: &SiteState
 }
 
 /// The lowest of the limits that hold for the lane.
-fn allowed(lanes: &LanesState, relay: &str, site: &SiteState) -> String {
+fn allowed(lanes: &LanesState, (relay, site): (&str, &str), state: &SiteState) -> String {
     let of_relay = lanes.relays.iter().find(|one| one.name == relay);
     let mut limits = vec![lanes.share];
     limits.extend(of_relay.map(|relay| relay.share));
-    limits.extend(site.has_rate.then_some(site.share));
+    limits.extend(state.has_rate.then_some(state.share));
+    let lane = (relay.to_string(), site.to_string());
+    limits.extend(lanes.learned_rates.get(&lane).map(|rate| Some(*rate)));
     let lowest = limits.into_iter().reduce(|lowest, limit| {
         let per_second = |rate: Option<Rate>| rate.map_or(0.0, |rate| rate.per_second());
         match per_second(limit) < per_second(lowest) {
@@ -238,7 +240,7 @@ mod tests {
                 site: "gmail.com".to_string(),
                 messages: 2,
             }],
-            paused_lanes: BTreeSet::new(),
+            ..LanesState::default()
         };
         let outcome = OutcomeSeries {
             relay: "a".to_string(),
@@ -308,6 +310,18 @@ mod tests {
         assert_eq!(row.breaker, BreakerState::SiteOpen);
         // Its mail goes over another relay.
         assert_eq!((row.waiting, row.parked), (8, 0));
+    }
+
+    #[test]
+    fn a_learned_rate_is_allowed_where_no_limit_is_lower() {
+        let mut snapshot = snapshot(0, false);
+        for (learned, shown) in [("30/min", "30/min"), ("90/min", "60/min")] {
+            let lane = ("a".to_string(), "gmail.com".to_string());
+            snapshot.lanes.learned_rates = [(lane, learned.parse().unwrap())].into();
+            let seen = LaneRows::default().rows(&snapshot, Duration::ZERO);
+            let row = seen.iter().find(|row| row.site == "gmail.com").unwrap();
+            assert_eq!(row.rate_allowed, shown);
+        }
     }
 
     #[test]

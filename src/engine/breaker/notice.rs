@@ -2,6 +2,7 @@
 
 use super::LOGINS;
 use crate::domain::duration;
+use crate::domain::rate::Rate;
 use crate::domain::shown::with_spaces;
 use crate::smtp::LoginProblem;
 use std::fmt;
@@ -26,6 +27,16 @@ pub enum Notice {
         what: String,
         allowed: usize,
         words: String,
+    },
+    /// It defers what is sent faster.
+    Slowed {
+        what: String,
+        rate: Rate,
+        words: String,
+    },
+    /// It takes mail faster than it did for long.
+    FullSpeed {
+        what: String,
     },
     Closed {
         what: String,
@@ -57,6 +68,10 @@ impl fmt::Display for Notice {
             } => {
                 write!(f, "{what} lets in no more than {allowed} at once: {words}")
             }
+            Notice::Slowed { what, rate, words } => {
+                write!(f, "{what} takes about {rate} and is sent no more: {words}")
+            }
+            Notice::FullSpeed { what } => write!(f, "{what} takes mail at full speed again"),
             Notice::Closed { what, after } => {
                 write!(f, "{what} works again after {}", duration::human(*after))
             }

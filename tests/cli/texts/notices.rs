@@ -46,6 +46,14 @@ fn notices() -> Vec<Notice> {
         allowed: 3,
         words: "421 4.7.0 too many connections".into(),
     };
+    let slowed = breaker::Notice::Slowed {
+        what: "site `example.com`".into(),
+        rate: Rate::about(9.7),
+        words: "451 4.7.1 too much mail".into(),
+    };
+    let full_speed = breaker::Notice::FullSpeed {
+        what: "site `example.com`".into(),
+    };
     let closed = breaker::Notice::Closed {
         what: what(),
         after: Duration::from_secs(95),
@@ -61,6 +69,8 @@ fn notices() -> Vec<Notice> {
         Notice::Breaker(opened),
         Notice::Breaker(refused),
         Notice::Breaker(connections),
+        Notice::Breaker(slowed),
+        Notice::Breaker(full_speed),
         Notice::Breaker(closed),
         Notice::RateChanged {
             old: rate("30/min", "mailq.toml:4"),

@@ -83,6 +83,8 @@ pub struct LanesState {
     pub lanes: Vec<LaneState>,
     /// Relay and site, where the site is paused over this relay.
     pub paused_lanes: BTreeSet<(String, String)>,
+    /// The rates of relay and site that were learned from deferrals.
+    pub learned_rates: BTreeMap<(String, String), Rate>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -150,10 +152,13 @@ impl LanesState {
             });
         let mut paused_lanes = self.paused_lanes;
         paused_lanes.retain(|(_, site)| sites.contains_key(site));
+        let mut learned_rates = self.learned_rates;
+        learned_rates.retain(|(_, site), _| sites.contains_key(site));
         LanesState {
             lanes: lanes.collect(),
             sites,
             paused_lanes,
+            learned_rates,
             ..self
         }
     }

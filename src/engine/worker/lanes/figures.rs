@@ -14,7 +14,10 @@ impl Lanes {
         let relays = inner.relays.iter().zip(&self.setup.relays);
         let relays = relays.map(|(state, lane)| RelayState {
             name: lane.relay.name().to_string(),
-            share: inner.share_of(lane.rate, 1, now),
+            share: lower(
+                inner.share_of(lane.rate, 1, now),
+                state.breaker.learned_rate(),
+            ),
             open_connections: state.open,
             attempts: state.attempts,
             is_paused: state.breaker.is_open(),
@@ -38,6 +41,7 @@ impl Lanes {
             sites: sites.collect(),
             lanes: self.with_relays(&inner),
             paused_lanes: self.paused_lanes(&inner),
+            learned_rates: self.learned_rates(&inner),
         }
     }
 
@@ -65,10 +69,27 @@ impl Lanes {
         paused.collect()
     }
 
+    fn learned_rates(&self, inner: &Inner) -> BTreeMap<(String, String), Rate> {
+        let relays = 0..self.setup.relays.len();
+        let lanes = inner.sites.iter().flat_map(|(site, state)| {
+            let learned = |relay| Some((relay, state.breakers.learned_rate(relay)?));
+            let rates = relays.clone().filter_map(learned);
+            rates.map(|(relay, rate)| ((self.relay_name(relay), site.clone()), rate))
+        });
+        lanes.collect()
+    }
+
     fn relay_name(&self, relay: usize) -> String {
         let lane = self.setup.relays.get(relay);
         lane.map_or_else(String::new, |lane| lane.relay.name().to_string())
     }
+}
+
+/// The share, or the learned rate where that is lower.
+fn lower(share: Option<Rate>, learned: Option<Rate>) -> Option<Rate> {
+    let share = share?;
+    let lower = learned.filter(|learned| learned.per_second() < share.per_second());
+    Some(lower.unwrap_or(share))
 }
 
 impl Inner {

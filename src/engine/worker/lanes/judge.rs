@@ -69,7 +69,7 @@ impl Lanes {
     }
 
     /// Whether the site only makes first tries wait: it took this message at its second try while first ones failed, or
-    /// has done so lately.
+    /// has done so lately. A site that has taken first tries has a limit or is in trouble, and takes some again.
     fn is_greylisting(&self, relay: usize, answer: &Answer, signal: &Signal) -> bool {
         let now = self.setup.clock.since_boot();
         let mut inner = self.inner.borrow_mut();
@@ -77,7 +77,12 @@ impl Lanes {
             return false;
         };
         let is_taken = matches!(answer.attempt, Attempt::Delivered(_));
-        if is_taken && !is_first(answer) && site.breakers.is_open(relay) {
+        if is_taken && is_first(answer) {
+            site.takes_first_tries_until = now + GREYLISTING;
+            site.greylists_until = Duration::ZERO;
+        }
+        let takes_first_tries = now < site.takes_first_tries_until;
+        if is_taken && site.breakers.is_open(relay) && !takes_first_tries {
             site.greylists_until = now + GREYLISTING;
         }
         let is_deferred = matches!(signal, Signal::Deferred(_) | Signal::DeferredOne(_));

@@ -181,6 +181,8 @@ struct SiteState {
     hold_time: HoldTime,
     /// Until then first tries that are deferred are no sign of trouble, because the site defers all of them.
     greylists_until: Duration,
+    /// It has taken a first try lately, so it does not defer all of them.
+    takes_first_tries_until: Duration,
 }
 
 /// Why no message can begin now.
@@ -386,7 +388,7 @@ impl Lanes {
         }
         let waiting = inner.waiting.len();
         let slots = inner.pace.stock(now).min(inner.quota_left());
-        let slots = slots.saturating_sub(waiting);
+        let slots = slots.min(inner.ahead_of_relays()).saturating_sub(waiting);
         let reach = 2 * inner.connections() + 3 * inner.pace_of_answers;
         most.min(slots).min(reach.saturating_sub(outstanding))
     }

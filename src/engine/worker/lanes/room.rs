@@ -113,6 +113,10 @@ impl Inner {
         if probes < usize::MAX {
             room = room.min(probes.saturating_sub(claimed));
         }
+        let ahead = state.breakers.ahead(self.working_relays());
+        if ahead < usize::MAX {
+            room = room.min(ahead.saturating_sub(state.waiting + reserved));
+        }
         if let Some(limit) = state.limit {
             // One waits for each that is with a relay, so that no connection waits for the next commit.
             let all = claimed + state.stuck;
@@ -143,6 +147,15 @@ impl Inner {
                 room.min(together.saturating_sub(self.slow + reserved))
             }
         }
+    }
+
+    /// How many messages may wait for their turn at the learned rates of the relays.
+    pub(super) fn ahead_of_relays(&self) -> usize {
+        let relays = self
+            .working_relays()
+            .filter_map(|index| self.relays.get(index));
+        let ahead = relays.map(|relay| relay.breaker.ahead());
+        ahead.fold(0, usize::saturating_add)
     }
 
     /// How many messages the breakers let go to the site now; `usize::MAX` if they are closed. What is paused over a relay

@@ -1,6 +1,7 @@
 //! The breakers of one site: one for each relay that carries mail to it, because a site that refuses what comes from one
 //! relay may take it from another.
 
+use crate::domain::rate::Rate;
 use crate::engine::breaker::{Breaker, Notice, Signal};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl SiteBreakers {
         open.map(|(relay, _)| *relay)
     }
 
-    /// When the next probe over this relay may begin. `None`: a message may go now.
+    /// When the next message over this relay may begin, as a probe or at the learned rate. `None`: now.
     pub fn held_until(&self, relay: usize, now: Duration) -> Option<Duration> {
         self.by_relay.get(&relay)?.held_until(now)
     }
@@ -50,8 +51,25 @@ impl SiteBreakers {
     /// A message begins over this relay.
     pub fn begin(&mut self, relay: usize, now: Duration) {
         if let Some(breaker) = self.by_relay.get_mut(&relay) {
-            breaker.may_try(now);
+            breaker.begin(now);
         }
+    }
+
+    /// How many messages may be claimed and wait for their turn over these relays.
+    pub fn ahead(&self, relays: impl Iterator<Item = usize>) -> usize {
+        let ahead = |relay| self.by_relay.get(&relay).map_or(usize::MAX, Breaker::ahead);
+        relays.map(ahead).fold(0, usize::saturating_add)
+    }
+
+    /// The rate that was learned over this relay.
+    pub fn learned_rate(&self, relay: usize) -> Option<Rate> {
+        self.by_relay.get(&relay)?.learned_rate()
+    }
+
+    /// Something is known of the site that is worth keeping.
+    pub fn is_any_in_use(&self) -> bool {
+        let mut breakers = self.by_relay.values();
+        breakers.any(|breaker| breaker.is_open() || breaker.learned_rate().is_some())
     }
 
     /// The site is paused over each of these relays.

@@ -186,7 +186,7 @@ impl Inner {
     /// for a slot would have used up the probe.
     pub(super) fn use_probes(&mut self, relay: usize, has_probe: bool, site: &str, now: Duration) {
         if let Some(state) = self.relays.get_mut(relay).filter(|_| !has_probe) {
-            state.breaker.may_try(now);
+            state.breaker.begin(now);
         }
         if let Some(state) = self.sites.get_mut(site) {
             state.breakers.begin(relay, now);
@@ -244,8 +244,11 @@ impl Inner {
             let takes_mail = relay.refused_since.is_none() && relay.no_message_until <= now;
             let has_messages = index == asking || takes_mail;
             let is_open = relay.open > 0 && !relay.breaker.is_open() && has_messages;
-            let per_second = relay.pace.share().map(|rate| rate.per_second());
-            let is_open = is_open && relay.quota_left() > 0;
+            let learned = relay.breaker.learned_rate();
+            let rates = relay.pace.share().into_iter().chain(learned);
+            let per_second = rates.map(|rate| rate.per_second()).reduce(f64::min);
+            let may_begin = relay.breaker.held_until(now).is_none();
+            let is_open = is_open && may_begin && relay.quota_left() > 0;
             (is_open && opens.is_some_and(|at| at <= now)).then(|| Candidate {
                 weight: relay.weight,
                 given: relay.taken,
@@ -341,7 +344,7 @@ impl Inner {
         let most = (MAX_LANES / self.relays.len().max(1)).clamp(FEWEST_SITES, MAX_SITES);
         if self.sites.len() > most && !self.sites.contains_key(site) {
             self.sites
-                .retain(|_, s| s.claimed() > 0 || s.breakers.is_any_open() || s.pace.is_some());
+                .retain(|_, s| s.claimed() > 0 || s.breakers.is_any_in_use() || s.pace.is_some());
         }
         let schedule = self.schedule.as_ref();
         self.sites.entry(site.to_string()).or_insert_with(|| {
@@ -355,6 +358,7 @@ impl Inner {
                 stuck: 0,
                 hold_time: HoldTime::default(),
                 greylists_until: Duration::ZERO,
+                takes_first_tries_until: Duration::ZERO,
             }
         })
     }
