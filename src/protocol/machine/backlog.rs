@@ -2,6 +2,7 @@
 //! many of them; they are not looked at until it does.
 
 use super::opened::Site;
+use super::waiting::Waiting;
 use super::{CycleView, Machine, Phase};
 use crate::domain::ids::{Offset, RunKey};
 use crate::protocol::ledger::RunState;
@@ -12,16 +13,6 @@ use std::ops::Bound;
 /// Messages of a chunk and site that stay in memory though they may not go now.
 const KEPT: usize = 16;
 
-/// Messages of one chunk to one site that may go.
-pub(super) struct Waiting<'a> {
-    pub site: &'a Site,
-    pub offset: Offset,
-    pub run: RunKey,
-    pub positions: Positions,
-    /// The site takes no more than so many now.
-    pub is_limited: bool,
-}
-
 /// Free messages of each site that are no lines of suppressed recipients.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -30,18 +21,6 @@ pub(super) struct Backlog {
     chunks: BTreeMap<Offset, Vec<Site>>,
     /// Chunks whose sets have changed since.
     changed: BTreeSet<Offset>,
-}
-
-/// How many messages these are, counted no further than `limit`.
-pub(super) fn count_up_to<'a>(limit: usize, waiting: impl Iterator<Item = Waiting<'a>>) -> usize {
-    let mut count = 0;
-    for waiting in waiting {
-        count += waiting.positions.count();
-        if count >= limit {
-            return limit;
-        }
-    }
-    count
 }
 
 impl Backlog {

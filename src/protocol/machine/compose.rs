@@ -1,8 +1,8 @@
 //! The commit: decides the next move, claims messages, and writes both into the text and the offset.
 
-use super::backlog::count_up_to;
 use super::check::{check_progress, not_open, open_of};
 use super::opened::Site;
+use super::waiting::count_up_to;
 use super::{CycleView, Machine, MessageRef, OpenMessage, Opened, Phase, WaitingMove};
 use crate::domain::chunk::Message;
 use crate::domain::ids::{Offset, RunKey};

@@ -20,6 +20,7 @@ mod message;
 mod open;
 mod opened;
 mod takeover;
+mod waiting;
 
 pub use compose::{Draft, Limits};
 pub use effects::{Effects, MoveRecord, PendingEvent};

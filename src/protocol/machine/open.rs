@@ -1,8 +1,8 @@
 //! Which chunk is read next, and how it is opened. Rows and moves that were read before are skipped, because records
 //! may have been appended twice.
 
-use super::backlog::count_up_to;
 use super::check::no_entry;
+use super::waiting::count_up_to;
 use super::{CycleView, Due, Machine, Opened, Phase};
 use crate::domain::chunk::Chunk;
 use crate::domain::ids::{Offset, RunKey};
