@@ -236,14 +236,14 @@ impl Limit {
         if is_settling {
             return None;
         }
-        let lower = self
-            .before_raise
-            .take()
-            .unwrap_or(self.per_second * LOWERED);
+        let before_raise = self.before_raise.take();
+        if before_raise.is_some() {
+            self.raise_after = (self.raise_after * 2).min(LONGEST_RAISE_AFTER);
+        }
+        let lower = before_raise.unwrap_or(self.per_second * LOWERED);
         let is_lower = lower.max(self.floor) < self.per_second;
         self.per_second = lower.max(self.floor).min(self.per_second);
         (self.lowest, self.step) = (self.per_second, FIRST_STEP);
-        self.raise_after = (self.raise_after * 2).min(LONGEST_RAISE_AFTER);
         (self.changed_at, self.taken_since) = (now, 0);
         self.lowered_at = Some(now);
         is_lower.then_some(self.per_second)
