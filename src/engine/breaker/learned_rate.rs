@@ -27,6 +27,8 @@ const LARGEST_STEP: f64 = 1.0;
 const LOWERED: f64 = 0.8;
 /// Messages that were begun before the rate was lowered may be deferred for so long after that.
 const SETTLE: Duration = Duration::from_secs(2);
+/// An operator is told of changes of a tenth, because the rate goes up and down by less all the time.
+const NEWS: f64 = 0.1;
 /// A rate that was raised so far since the last deferral limits nothing.
 const FORGOTTEN: f64 = 10.0;
 /// Messages for so long may be claimed ahead of their turn, so that no connection waits for a commit.
@@ -69,6 +71,8 @@ struct Limit {
     floor: f64,
     /// Since the last deferral.
     lowest: f64,
+    /// What the operator was told last.
+    told: f64,
     /// Before the last raise, until a deferral.
     before_raise: Option<f64>,
     step: f64,
@@ -134,7 +138,7 @@ impl LearnedRate {
         self.round.taken += 1;
     }
 
-    /// A message was deferred. Returns the rate if it is lower now.
+    /// A message was deferred. Returns the rate if it is another one now than the operator was told.
     pub fn deferred(&mut self, now: Duration) -> Option<f64> {
         self.round.deferring_since.get_or_insert(now);
         self.limit.as_mut()?.lower(now)
@@ -199,6 +203,7 @@ impl Limit {
             per_second,
             floor: per_second / 2.0,
             lowest: per_second,
+            told: per_second,
             before_raise: None,
             step: FIRST_STEP,
             window,
@@ -241,12 +246,15 @@ impl Limit {
             self.raise_after = (self.raise_after * 2).min(LONGEST_RAISE_AFTER);
         }
         let lower = before_raise.unwrap_or(self.per_second * LOWERED);
-        let is_lower = lower.max(self.floor) < self.per_second;
         self.per_second = lower.max(self.floor).min(self.per_second);
         (self.lowest, self.step) = (self.per_second, FIRST_STEP);
         (self.changed_at, self.taken_since) = (now, 0);
         self.lowered_at = Some(now);
-        is_lower.then_some(self.per_second)
+        let is_news = (self.per_second / self.told - 1.0).abs() >= NEWS;
+        is_news.then(|| {
+            self.told = self.per_second;
+            self.told
+        })
     }
 }
 
