@@ -252,6 +252,9 @@ impl Breaker {
             return learned;
         }
         self.open(now, cause, words);
+        if signal.is_deferral() {
+            self.learned.paused(now);
+        }
         Some(self.notice(&signal, words))
     }
 
@@ -261,15 +264,17 @@ impl Breaker {
             Signal::Fine => self.learned.taken(now).then(|| Notice::FullSpeed {
                 what: self.what.clone(),
             }),
-            Signal::Deferred(words)
-            | Signal::DeferredOne(words)
-            | Signal::Refused(words)
-            | Signal::RefusedOne(words) => {
+            Signal::Deferred(words) | Signal::RefusedOne(words) => {
                 self.words.clone_from(words);
                 let per_second = self.learned.deferred(now)?;
                 Some(self.slowed(per_second))
             }
-            Signal::LoginRefused(..) | Signal::SenderRefused(_) => None,
+            // One recipient says nothing of the rate. Many in a row pause the lane, which lowers it.
+            Signal::DeferredOne(words) => {
+                self.words.clone_from(words);
+                None
+            }
+            Signal::Refused(_) | Signal::LoginRefused(..) | Signal::SenderRefused(_) => None,
         }
     }
 
@@ -347,9 +352,6 @@ impl Breaker {
             probing: 0,
         };
         open.next_probe_at = now + open.wait().max(asked(words));
-        if matches!(cause, Cause::Outage | Cause::Streak) {
-            self.learned.paused(now);
-        }
         self.open = Some(open);
         self.replies.clear();
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 /// A round in which more time than this went by before mail was deferred, and also more than its pause, shows no limit: it
 /// is an outage.
 const LONGEST_TAKING: Duration = Duration::from_secs(60);
+/// A limit over a longer time is not learned: what looks like one is more often an outage, and would slow mail for hours.
+const LONGEST_WINDOW: Duration = Duration::from_secs(600);
 /// Answers that come so close together say nothing of the order in which the messages were judged: at RCPT a message is
 /// deferred before one that began earlier is taken at its final dot.
 const MIXED_AFTER: Duration = Duration::from_secs(1);
@@ -107,7 +109,8 @@ impl LearnedRate {
     /// A message begins.
     pub fn begin(&mut self, now: Duration) {
         if let Some(limit) = &mut self.limit {
-            let interval = Duration::from_secs_f64(1.0 / limit.per_second);
+            let interval = Duration::try_from_secs_f64(1.0 / limit.per_second);
+            let interval = interval.unwrap_or(LONGEST_WINDOW);
             // One that begins late does not put off all that follow.
             limit.next_at = limit.next_at.max(now.saturating_sub(interval)) + interval;
         }
@@ -141,7 +144,9 @@ impl LearnedRate {
     /// A message was deferred. Returns the rate if it is another one now than the operator was told.
     pub fn deferred(&mut self, now: Duration) -> Option<f64> {
         self.round.deferring_since.get_or_insert(now);
-        self.limit.as_mut()?.lower(now)
+        let limit = self.limit.as_mut()?;
+        limit.lower(now);
+        limit.news()
     }
 
     /// A probe was deferred.
@@ -152,6 +157,9 @@ impl LearnedRate {
     /// Mail is held back from now on, because it was deferred.
     pub fn paused(&mut self, now: Duration) {
         self.round.paused_at = Some(now);
+        if let Some(limit) = &mut self.limit {
+            limit.lower(now);
+        }
     }
 
     /// Mail is taken again. Returns the rate if it is learned now.
@@ -188,7 +196,8 @@ impl Round {
         let is_mixed = self.returns > 1 + self.taken / 10;
         let ended_at = self.failed_probe_at.map_or(now, |at| (at + now) / 2);
         let window = ended_at.saturating_sub(since);
-        let is_limit = self.taken > 1 && is_short && !is_mixed && !window.is_zero();
+        let is_window = !window.is_zero() && window <= LONGEST_WINDOW;
+        let is_limit = self.taken > 1 && is_short && !is_mixed && is_window;
         is_limit.then(|| Seen {
             per_second: self.taken as f64 / window.as_secs_f64(),
             window,
@@ -198,7 +207,7 @@ impl Round {
 
 impl Limit {
     fn new(per_second: f64, window: Duration, now: Duration) -> Limit {
-        let window = window.clamp(RAISE_AFTER, LONGEST_RAISE_AFTER);
+        let window = window.max(RAISE_AFTER);
         Limit {
             per_second,
             floor: per_second / 2.0,
@@ -234,12 +243,12 @@ impl Limit {
         (self.changed_at, self.taken_since) = (now, 0);
     }
 
-    fn lower(&mut self, now: Duration) -> Option<f64> {
+    fn lower(&mut self, now: Duration) {
         let is_settling = self
             .lowered_at
             .is_some_and(|at| now.saturating_sub(at) < SETTLE);
         if is_settling {
-            return None;
+            return;
         }
         let before_raise = self.before_raise.take();
         if before_raise.is_some() {
@@ -250,6 +259,10 @@ impl Limit {
         (self.lowest, self.step) = (self.per_second, FIRST_STEP);
         (self.changed_at, self.taken_since) = (now, 0);
         self.lowered_at = Some(now);
+    }
+
+    /// The rate, if it is another one than the operator was told.
+    fn news(&mut self) -> Option<f64> {
         let is_news = (self.per_second / self.told - 1.0).abs() >= NEWS;
         is_news.then(|| {
             self.told = self.per_second;
@@ -387,6 +400,35 @@ mod tests {
             learned.deferred(seconds(20 + 3 * n));
         }
         assert_eq!(learned.per_second(), Some(5.0));
+    }
+
+    #[test]
+    fn a_server_that_comes_and_goes_has_no_limit() {
+        let mut breaker = Breaker::new("relay");
+        for minute in 0..10 {
+            let now = Duration::from_secs(60 * minute);
+            (0..100).for_each(|_| {
+                breaker.report(now, Signal::Fine);
+            });
+            breaker.report(now, Signal::Refused("Connection refused".to_string()));
+            let back = now + Duration::from_secs(30);
+            assert_eq!(breaker.may_try(back), Permit::Probe);
+            breaker.report(back, Signal::Fine);
+            assert_eq!(breaker.learned_rate(), None, "minute {minute}");
+        }
+    }
+
+    #[test]
+    fn one_recipient_who_is_deferred_slows_nobody() {
+        let mut breaker = Breaker::new("site");
+        last_minute(&mut Server::new(100, 10), &mut breaker, 120);
+        let learned = breaker.learned_rate();
+        assert!(learned.is_some());
+        for second in 121..126 {
+            let later = Signal::DeferredOne("451 4.2.1 mailbox busy".to_string());
+            assert_eq!(breaker.report(Duration::from_secs(second), later), None);
+        }
+        assert_eq!(breaker.learned_rate(), learned);
     }
 
     #[test]

@@ -54,6 +54,14 @@ impl Signal {
         }
     }
 
+    /// The other side takes mail, and wants less or later. One that is away has no limit of its own.
+    pub(super) fn is_deferral(&self) -> bool {
+        matches!(
+            self,
+            Signal::Deferred(_) | Signal::DeferredOne(_) | Signal::RefusedOne(_)
+        )
+    }
+
     /// A refusal at RCPT TO or later.
     pub fn of_one(self) -> Signal {
         match self {
